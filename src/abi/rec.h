@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Records: what every target says about a host, its VMs and their MMUs.
+ *
+ * A record is plain data of fixed width with no pointers that user space may follow. The live target fills records from
+ * kernel memory, a snapshot file holds them byte for byte, the model is built from them. Kernel addresses in a record
+ * are identities (two records that name the same `sp' speak of the same shadow page), never something to dereference.
+ *
+ * A kernel may lack a member that a record has room for. Each record has a `have' word: a field whose MS_HAVE_ bit is
+ * clear was not there and must not be shown as zero.
+ *
+ * Addresses: gfn and gpa are L1's, hva belongs to the VMM, hpa and pfn to the host.
+ */
+#ifndef ABI_REC_H
+#define ABI_REC_H
+
+#include "abi/types.h"
+
+#define MS_REC_VERSION 1
+#define MS_COMM_LEN 16
+#define MS_SPTES 512
+
+enum ms_rec_type {
+	MS_REC_HOST = 1, /* struct ms_rec_host, first and once */
+	MS_REC_VM = 2,   /* struct ms_rec_vm */
+	MS_REC_FD = 3,   /* struct ms_rec_fd: a file that refers to a VM or vCPU */
+	MS_REC_VCPU = 4, /* struct ms_rec_vcpu */
+	MS_REC_SLOT = 5, /* struct ms_rec_slot */
+	MS_REC_MMU = 6,  /* struct ms_rec_mmu */
+	MS_REC_SP = 7,   /* struct ms_rec_sp, its SPTEs and translations beside it (struct ms_sp_tables) */
+	MS_REC_WALK = 8, /* struct ms_rec_walk: how a walk of one VM's shadow pages ended */
+	MS_REC_END = 9,  /* struct ms_rec_end, last and once */
+};
+
+/* The masks of the running kernel that decide what an SPTE means, by the kernel's own variable names. */
+#define MS_SHADOW_MASKS(X)                                                                                             \
+	X(host_writable, "shadow_host_writable_mask")                                                                  \
+	X(mmu_writable, "shadow_mmu_writable_mask")                                                                    \
+	X(nx, "shadow_nx_mask")                                                                                        \
+	X(x, "shadow_x_mask")                                                                                          \
+	X(user, "shadow_user_mask")                                                                                    \
+	X(accessed, "shadow_accessed_mask")                                                                            \
+	X(dirty, "shadow_dirty_mask")                                                                                  \
+	X(mmio_value, "shadow_mmio_value")                                                                             \
+	X(mmio_mask, "shadow_mmio_mask")                                                                               \
+	X(mmio_access, "shadow_mmio_access_mask")                                                                      \
+	X(present, "shadow_present_mask")                                                                              \
+	X(memtype, "shadow_memtype_mask")                                                                              \
+	X(me_value, "shadow_me_value")                                                                                 \
+	X(me, "shadow_me_mask")                                                                                        \
+	X(acc_track, "shadow_acc_track_mask")                                                                          \
+	X(nonpresent_or_rsvd, "shadow_nonpresent_or_rsvd_mask")                                                        \
+	X(nonpresent_or_rsvd_lower_gfn, "shadow_nonpresent_or_rsvd_lower_gfn_mask")
+
+enum ms_shadow_mask {
+#define X(name, sym) MS_SM_##name,
+	MS_SHADOW_MASKS(X)
+#undef X
+		MS_SM_NR
+};
+
+/* Where the bits of a role word lie on this kernel: index is the position in src/spte's role.def. */
+#define MS_ROLE_FIELDS_MAX 32
+
+struct ms_rec_role_field {
+	char name[20]; /* as in the kernel, NUL padded */
+	u8 bit;        /* lowest bit; 0..31 in the base word, 32..63 in the extended word */
+	u8 width;
+	u8 pad[2];
+};
+
+enum ms_hv {
+	MS_HV_UNKNOWN = 0,
+	MS_HV_SVM = 1,
+	MS_HV_VMX = 2,
+};
+
+#define MS_HOST_HAVE_MASK(i) (1ull << (i)) /* masks[i], i < MS_SM_NR */
+#define MS_HOST_HAVE_TDP_ENABLED (1ull << 40)
+#define MS_HOST_HAVE_TDP_MMU (1ull << 41)
+#define MS_HOST_HAVE_MMIO_CACHING (1ull << 42)
+#define MS_HOST_HAVE_NX_HUGE (1ull << 43)
+#define MS_HOST_HAVE_PHYS_BITS (1ull << 44)
+#define MS_HOST_HAVE_NP_VALUE (1ull << 45)
+#define MS_HOST_HAVE_ROLE_FIELDS (1ull << 46)
+
+struct ms_rec_host {
+	u64 have;
+	u64 time_ns; /* wall clock when the first record was read, ns since the epoch */
+	char release[64];
+	char target[32]; /* the target that read it: "live", "sim", ... */
+	u32 hv;		 /* enum ms_hv */
+	u32 phys_bits;
+	u64 masks[MS_SM_NR];
+	u64 np_value; /* the non-present SPTE value by the kernel's structure evidence */
+	u8 tdp_enabled, tdp_mmu_enabled, mmio_caching;
+	s8 nx_huge_pages; /* as the module parameter: -1 auto, 0 off, 1 on */
+	u32 nr_role_fields;
+	struct ms_rec_role_field role_fields[MS_ROLE_FIELDS_MAX];
+};
+
+#define MS_VM_HAVE_OWNER (1ull << 0)	      /* pid, comm: some process holds a file for it */
+#define MS_VM_HAVE_USERSPACE_PID (1ull << 1)  /* kvm->userspace_pid */
+#define MS_VM_HAVE_USED (1ull << 2)	      /* n_used_mmu_pages */
+#define MS_VM_HAVE_MAX (1ull << 3)	      /* n_max_mmu_pages */
+#define MS_VM_HAVE_INDIRECT (1ull << 4)	      /* indirect_shadow_pages */
+#define MS_VM_HAVE_VALID_GEN (1ull << 5)      /* mmu_valid_gen */
+#define MS_VM_HAVE_ONLINE_VCPUS (1ull << 6)   /* online_vcpus */
+#define MS_VM_HAVE_CREATED_VCPUS (1ull << 7)  /* created_vcpus */
+#define MS_VM_HAVE_TDP_PAGES (1ull << 8)      /* tdp_mmu_pages as a counter (absent where it is a list) */
+#define MS_VM_HAVE_MMIO_VALUE (1ull << 9)     /* arch.shadow_mmio_value */
+#define MS_VM_HAVE_INVALIDATE (1ull << 10)    /* mmu_invalidate_seq, mmu_invalidate_in_progress */
+#define MS_VM_HAVE_ZAPPED_GEN (1ull << 11)
+#define MS_VM_HAVE_PAGES_4K (1ull << 12)      /* stat.pages_4k */
+#define MS_VM_HAVE_PAGES_2M (1ull << 13)
+#define MS_VM_HAVE_PAGES_1G (1ull << 14)
+#define MS_VM_HAVE_LEGACY (1ull << 15)	      /* the legacy MMU's list exists */
+#define MS_VM_HAVE_TDP_MMU (1ull << 16)	      /* the TDP MMU's root list exists */
+#define MS_VM_HAVE_SHADOW_ROOT (1ull << 17)   /* shadow_root_allocated */
+#define MS_VM_HAVE_TDP_MMU_ON (1ull << 18)    /* tdp_mmu_on: per-VM switch, else the host's applies */
+#define MS_VM_HAVE_MM (1ull << 19)
+
+struct ms_rec_vm {
+	u64 have;
+	u64 kvm; /* identity: address of struct kvm */
+	u64 mm;	 /* identity: address of the mm it belongs to */
+	s32 pid; /* thread group id of the owner, initial pid namespace; several owners: the first, see MS_REC_FD */
+	s32 userspace_pid;
+	char comm[MS_COMM_LEN]; /* not trusted */
+	u64 n_used_mmu_pages, n_max_mmu_pages;
+	u64 tdp_mmu_pages;
+	u64 mmio_value;
+	u64 invalidate_seq;
+	u64 invalidate_in_progress;
+	u64 pages_4k, pages_2m, pages_1g; /* KVM's own statistics, pages mapped by leaf SPTEs */
+	u32 indirect_shadow_pages;
+	u32 online_vcpus, created_vcpus;
+	u8 mmu_valid_gen;
+	u8 shadow_root_allocated;
+	u8 tdp_mmu_on;
+	u8 pad;
+};
+
+enum ms_fd_kind {
+	MS_FD_VM = 1,
+	MS_FD_VCPU = 2,
+};
+
+struct ms_rec_fd {
+	u64 kvm;
+	u64 vcpu; /* 0 for a VM file */
+	s32 pid;
+	s32 fd;
+	u32 kind; /* enum ms_fd_kind */
+	u32 pad;
+	char comm[MS_COMM_LEN];
+};
+
+#define MS_VCPU_HAVE_CPU (1ull << 0)
+#define MS_VCPU_HAVE_MODE (1ull << 1)
+#define MS_VCPU_HAVE_HFLAGS (1ull << 2)
+#define MS_VCPU_HAVE_CR0 (1ull << 3)
+#define MS_VCPU_HAVE_CR3 (1ull << 4)
+#define MS_VCPU_HAVE_CR4 (1ull << 5)
+#define MS_VCPU_HAVE_EFER (1ull << 6)
+#define MS_VCPU_HAVE_MMU (1ull << 7)
+#define MS_VCPU_HAVE_GUEST_MODE (1ull << 8)
+#define MS_VCPU_HAVE_SMM (1ull << 9)
+
+struct ms_rec_vcpu {
+	u64 have;
+	u64 kvm, vcpu;
+	s32 vcpu_id, vcpu_idx;
+	s32 cpu; /* the host CPU it runs or last ran on, -1 none */
+	s32 mode; /* OUTSIDE_GUEST_MODE 0, IN_GUEST_MODE 1, EXITING_GUEST_MODE 2, READING_SHADOW_PAGE_TABLES 3 */
+	u64 cr0, cr3, cr4, efer; /* as KVM caches them: may lag behind the running guest */
+	u64 mmu, walk_mmu;	 /* which struct kvm_mmu is in use: compare with ms_rec_mmu.mmu */
+	u32 hflags;
+	u8 guest_mode; /* runs L2 now (hflags HF_GUEST_MASK or its successor) */
+	u8 smm;
+	u8 pad[2];
+};
+
+#define MS_SLOT_HAVE_DIRTY_BITMAP (1ull << 0)
+#define MS_SLOT_HAVE_GENERATION (1ull << 1)
+
+#define MS_SLOT_LOG_DIRTY (1u << 0) /* KVM_MEM_LOG_DIRTY_PAGES */
+#define MS_SLOT_READONLY (1u << 1)  /* KVM_MEM_READONLY */
+#define MS_SLOT_GUEST_MEMFD (1u << 2)
+#define MS_SLOT_INVALID (1u << 16) /* KVM_MEMSLOT_INVALID: being deleted or moved */
+
+struct ms_rec_slot {
+	u64 have;
+	u64 kvm;
+	u64 base_gfn, nr_pages;
+	u64 hva;
+	u64 dirty_bitmap; /* non-zero: there is one (its address) */
+	u64 generation;	  /* of the address space's memslots, bit 63 set during an update */
+	u32 flags;	  /* KVM's own, user flags and KVM_MEMSLOT_INVALID */
+	s16 id;
+	u16 as_id;
+};
+
+enum ms_mmu_which {
+	MS_MMU_ROOT = 0,   /* vcpu->arch.root_mmu: L1, and L2 when L1 gives it no nested paging */
+	MS_MMU_GUEST = 1,  /* vcpu->arch.guest_mmu: shadows EPT12/NPT12 */
+	MS_MMU_NESTED = 2, /* vcpu->arch.nested_mmu: walks L2's own tables, owns no shadow pages */
+};
+
+#define MS_NR_PREV_ROOTS 3
+#define MS_INVALID_PAGE (~0ull) /* KVM's INVALID_PAGE */
+
+#define MS_MMU_HAVE_CPU_ROLE (1ull << 0)
+#define MS_MMU_HAVE_ROOT_ROLE (1ull << 1)
+#define MS_MMU_HAVE_PREV (1ull << 2)
+#define MS_MMU_HAVE_PAE_ROOT (1ull << 3)
+#define MS_MMU_HAVE_PML4_ROOT (1ull << 4)
+#define MS_MMU_HAVE_PML5_ROOT (1ull << 5)
+#define MS_MMU_HAVE_PDPTRS (1ull << 6)
+
+struct ms_rec_root {
+	u64 pgd; /* what the guest named as its root: CR3, EPTP, nCR3 */
+	u64 hpa; /* MS_INVALID_PAGE: none */
+};
+
+struct ms_rec_mmu {
+	u64 have;
+	u64 kvm, vcpu;
+	u64 mmu; /* identity */
+	u32 which; /* enum ms_mmu_which */
+	u32 root_role;
+	u64 cpu_role; /* base word low, extended word high */
+	struct ms_rec_root root;
+	struct ms_rec_root prev[MS_NR_PREV_ROOTS];
+	u64 pae_root, pml4_root, pml5_root; /* addresses of the special roots, 0 none */
+	u64 pdptrs[4];
+};
+
+#define MS_SP_HAVE_UNSYNC (1ull << 0)
+#define MS_SP_HAVE_UNSYNC_CHILDREN (1ull << 1)
+#define MS_SP_HAVE_ROOT_COUNT (1ull << 2)
+#define MS_SP_HAVE_PARENTS (1ull << 3)
+#define MS_SP_HAVE_GEN (1ull << 4) /* legacy pages only: the byte is shared with a flag in TDP roots */
+#define MS_SP_HAVE_NX_DISALLOWED (1ull << 5)
+#define MS_SP_HAVE_WRITE_FLOODING (1ull << 6)
+#define MS_SP_HAVE_SPTES (1ull << 7)	/* the table was asked for and read */
+#define MS_SP_HAVE_TRANSLATIONS (1ull << 8) /* so was shadowed_translation */
+
+/* How far a shadow page's record can be trusted. Only the first is an answer about one moment's page. */
+enum ms_sp_state {
+	MS_SP_CONFIRMED = 0, /* same header before and after the copy, and still linked into this VM afterwards */
+	MS_SP_TORN = 1,	     /* header changed while the table was copied */
+	MS_SP_UNLINKED = 2,  /* afterwards it was no longer reached from this VM */
+	MS_SP_UNREADABLE = 3 /* some part could not be read */
+};
+
+struct ms_rec_sp {
+	u64 have;
+	u64 kvm;
+	u64 sp;	 /* identity: address of struct kvm_mmu_page */
+	u64 gfn; /* SEMANTICS A3 */
+	u64 spt_pfn; /* host pfn of the 512 entries */
+	u64 parents; /* legacy: parent_ptes word (SEMANTICS F); TDP: address of the one parent entry, 0 for a root */
+	u64 translation; /* address of shadowed_translation, 0: this page has none */
+	u64 order; /* position in the walk that found it: legacy list newest first, TDP breadth first */
+	u32 role;
+	u32 root_count;
+	u32 unsync_children;
+	u32 write_flooding;
+	u8 tdp_mmu_page, unsync, mmu_valid_gen, nx_disallowed;
+	u8 state; /* enum ms_sp_state */
+	u8 pad[3];
+};
+
+/*
+ * The entries of one shadow page. A translation is what KVM stored about the guest entry behind an SPTE of an indirect page:
+ * L1 gfn << 12 | access (UWX, as role.access).
+ */
+struct ms_sp_tables {
+	u64 sptes[MS_SPTES];
+	u64 translations[MS_SPTES];
+};
+
+#define MS_WALK_LEGACY (1u << 0)
+#define MS_WALK_TDP (1u << 1)
+/* Why an answer may be incomplete; 0 is a walk that closed on its own head. */
+#define MS_WALK_BROKEN (1u << 8)   /* the list led to something that is no shadow page (freed or another list's head) */
+#define MS_WALK_VM_GONE (1u << 9)  /* the VM was gone when the walk ended */
+#define MS_WALK_CHANGED (1u << 10) /* pages came or went during the walk */
+
+struct ms_rec_walk {
+	u64 kvm;
+	u64 broken_at; /* the address a broken list led to */
+	u32 flags;
+	u32 retries;
+	u64 nr_pages, nr_torn, nr_unlinked, nr_unreadable;
+	u64 start_ns, end_ns; /* monotonic */
+};
+
+struct ms_rec_end {
+	u64 nr_records; /* all before this one */
+};
+
+_Static_assert(sizeof(struct ms_rec_role_field) == 24, "record layout");
+_Static_assert(sizeof(struct ms_rec_host) == 8 + 8 + 64 + 32 + 8 + 8 * MS_SM_NR + 8 + 8 + 24 * MS_ROLE_FIELDS_MAX, "record layout");
+_Static_assert(sizeof(struct ms_rec_vm) == 136, "record layout");
+_Static_assert(sizeof(struct ms_rec_fd) == 48, "record layout");
+_Static_assert(sizeof(struct ms_rec_vcpu) == 96, "record layout");
+_Static_assert(sizeof(struct ms_rec_slot) == 64, "record layout");
+_Static_assert(sizeof(struct ms_rec_mmu) == 168, "record layout");
+_Static_assert(sizeof(struct ms_rec_sp) == 88, "record layout");
+_Static_assert(sizeof(struct ms_rec_walk) == 72, "record layout");
+
+#endif

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+bin_PROGRAMS += mmuscope
+mmuscope_CFLAGS = $(AM_CFLAGS)
+mmuscope_CPPFLAGS = $(AM_CPPFLAGS)
+mmuscope_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(NCURSES_LIBS) $(READLINE_LIBS) -lz
+mmuscope_SOURCES = src/cli/main.c

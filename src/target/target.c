@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Finding and opening targets: see target.h. What a backend does is in its own file. */
+#include "config.h"
+
+#include "target/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+size_t ms_rec_size(enum ms_rec_type type)
+{
+	switch (type) {
+	case MS_REC_HOST:
+		return sizeof(struct ms_rec_host);
+	case MS_REC_VM:
+		return sizeof(struct ms_rec_vm);
+	case MS_REC_FD:
+		return sizeof(struct ms_rec_fd);
+	case MS_REC_VCPU:
+		return sizeof(struct ms_rec_vcpu);
+	case MS_REC_SLOT:
+		return sizeof(struct ms_rec_slot);
+	case MS_REC_MMU:
+		return sizeof(struct ms_rec_mmu);
+	case MS_REC_SP:
+		return sizeof(struct ms_rec_sp);
+	case MS_REC_WALK:
+		return sizeof(struct ms_rec_walk);
+	case MS_REC_END:
+		return sizeof(struct ms_rec_end);
+	}
+	return 0;
+}
+
+static const struct ms_target_ops *target_find(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; ms_target_list[i]; i++)
+		if (strlen(ms_target_list[i]->name) == len && !memcmp(ms_target_list[i]->name, name, len))
+			return ms_target_list[i];
+	return NULL;
+}
+
+static struct ms_err *target_unknown(const char *spec)
+{
+	struct ms_buf names = { 0 };
+	struct ms_err *err;
+	size_t i;
+
+	for (i = 0; ms_target_list[i]; i++)
+		ms_buf_printf(&names, "%s%s", i ? ", " : "", ms_target_list[i]->name);
+	err = ms_err_new(MS_ERR_USAGE, "target '%s': no such target", spec);
+	err = ms_err_hint(err, "this build has: %s", ms_buf_str(&names));
+	ms_buf_deinit(&names);
+	return err;
+}
+
+struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts, struct ms_target **ret)
+{
+	static const struct ms_target_opts defaults;
+	const struct ms_target_ops *ops;
+	struct ms_target *target;
+	struct ms_err *err;
+	const char *colon;
+	char *clean;
+
+	if (!spec)
+		spec = "live";
+	colon = strchr(spec, ':');
+	ops = target_find(spec, colon ? (size_t)(colon - spec) : strlen(spec));
+	if (!ops)
+		return target_unknown(spec);
+	target = calloc(1, sizeof(*target));
+	clean = ms_clean_dup(spec);
+	if (!target || !clean) {
+		free(target);
+		free(clean);
+		return ms_err_nomem();
+	}
+	target->ops = ops;
+	snprintf(target->spec, sizeof(target->spec), "%s", clean);
+	free(clean);
+	err = ops->open(target, colon ? colon + 1 : NULL, opts ? opts : &defaults);
+	if (err) {
+		free(target);
+		return err;
+	}
+	*ret = target;
+	return NULL;
+}
+
+void ms_target_close(struct ms_target *target)
+{
+	if (!target)
+		return;
+	target->ops->close(target);
+	free(target);
+}
+
+struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+{
+	return target->ops->read(target, want, sink);
+}
+
+struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr)
+{
+	if (!target->ops->kread)
+		return ms_err_new(MS_ERR_USAGE, "target '%s' holds no kernel memory to read", target->spec);
+	return target->ops->kread(target, reqs, nr);
+}
+
+const struct ms_target_ops *const ms_target_list[] = {
+	NULL,
+};
