@@ -8,6 +8,20 @@
 
 #ifdef __KERNEL__
 #include <linux/types.h>
+#elif defined(__bpf__)
+/* <stdint.h> of the C library wants a host target: the kernel's header does for clang -target bpf. */
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s8 s8;
+typedef __s16 s16;
+typedef __s32 s32;
+typedef __s64 s64;
 #else
 #include <stdbool.h>
 #include <stddef.h>
