@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fixed-width integer names for code that is compiled for user space, for BPF and for the kernel alike.
+ * Fixed-width integer names and errno values for code that is compiled for user space, for BPF and for the kernel alike.
  * Nothing else belongs here.
  */
 #ifndef ABI_TYPES_H
 #define ABI_TYPES_H
 
 #ifdef __KERNEL__
+#include <linux/errno.h>
 #include <linux/types.h>
 #elif defined(__bpf__)
 /* <stdint.h> of the C library wants a host target: the kernel's header does for clang -target bpf. */
@@ -23,6 +24,7 @@ typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
 #else
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -16,8 +16,8 @@
 
 /* The counters of a table's entries, by enum spte_class and by enum spte_wstate for leaves. */
 struct ms_counts {
-	u16 by_class[SPTE_CLASS_NR];
-	u16 by_wstate[SPTE_WSTATE_NR]; /* leaves only */
+	u16 by_class[SPTE_NR_CLASSES];
+	u16 by_wstate[SPTE_NR_WSTATES]; /* leaves only */
 	u16 huge;		       /* leaves above level 1 */
 };
 
