@@ -88,9 +88,10 @@ struct read_ctx {
 
 static long read_one(u32 i, struct read_ctx *ctx)
 {
-	u32 zero = 0, len, off;
 	struct ms_kreq *req;
 	struct kbuf *out;
+	u64 len, off;
+	u32 zero = 0;
 
 	req = bpf_map_lookup_elem(&reqs, &i);
 	out = bpf_map_lookup_elem(&buf, &zero);
@@ -99,7 +100,7 @@ static long read_one(u32 i, struct read_ctx *ctx)
 	len = req->len;
 	off = req->off;
 	/* Read once: user space maps the requests and could change them under the checks. */
-	asm volatile("" : "+r"(len), "+r"(off));
+	asm volatile("" : "+r"(len), "+r"(off)); /* 64 bits wide: the verifier loses bounds over a zero extension */
 	if (len == 0 || len > MS_KREAD_MAX_LEN || off > MS_KREAD_BUF_BYTES - MS_KREAD_MAX_LEN) {
 		req->status = -22; /* EINVAL */
 		return 0;
@@ -123,9 +124,9 @@ struct chase_ctx {
 
 static long chase_one(u32 i, struct chase_ctx *ctx)
 {
-	u32 zero = 0, off;
 	struct kbuf *out;
-	u64 next = 0;
+	u64 next = 0, off;
+	u32 zero = 0;
 
 	if (ctx->cur == ctx->stop) {
 		ctx->end = MS_CHASE_STOP;
@@ -138,7 +139,7 @@ static long chase_one(u32 i, struct chase_ctx *ctx)
 	out = bpf_map_lookup_elem(&buf, &zero);
 	if (!out)
 		return 1;
-	off = ctx->nr * 8;
+	off = ctx->nr * 8ull;
 	if (off > MS_KREAD_BUF_BYTES - 8)
 		return 1;
 	if (bpf_probe_read_kernel(&next, sizeof(next), (const void *)(ctx->cur + ctx->next_off))) {
