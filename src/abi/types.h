@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The fixed-width types, bool, size_t and errno numbers shared by user space and the kernel module. Nothing
- * else comes in through here: code that must build without a libc includes this header and no other of the system.
+ * else comes in through here: code that must build without a libc includes this header and no other of the
+ * system.
  */
 #ifndef MS_ABI_TYPES_H
 #define MS_ABI_TYPES_H

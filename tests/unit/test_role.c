@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Role words: those of SEMANTICS C.2 field by field and as text, layouts that differ from the built-in one, bits that no
- * field covers, and that nothing is lost on the way there and back.
+ * Role words: those of SEMANTICS C.2 field by field and as text, layouts that differ from the built-in one,
+ * bits that no field covers, and that nothing is lost on the way there and back.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,8 @@ static void c2_words(void **state)
 		{ 0x30704, 4, 0, 7, 0, 0, 0, 0, 1, 1, 0, true, "L4 rwx noad guest" },
 		{ 0x61705, 5, 0, 7, 1, 0, 0, 0, 0, 1, 1, false, "L5 uwx nx guest passthrough" },
 		{ 0x21705, 5, 0, 7, 1, 0, 0, 0, 0, 1, 0, false, "L5 uwx nx guest" },
-		{ 0x6d705, 5, 0, 7, 1, 0, 1, 1, 0, 1, 1, false, "L5 uwx nx smep&!wp smap&!wp guest passthrough" },
+		{ 0x6d705, 5, 0, 7, 1, 0, 1, 1, 0, 1, 1, false,
+		  "L5 uwx nx smep&!wp smap&!wp guest passthrough" },
 		{ 0x2d705, 5, 0, 7, 1, 0, 1, 1, 0, 1, 0, false, "L5 uwx nx smep&!wp smap&!wp guest" },
 	};
 	const struct role_layout *l = role_layout_builtin(ROLE_BASE);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What single SPTEs say: the vectors of SEMANTICS B5, AMD's counterparts, the write states of E.1 by hand, MMIO with and
- * without the L1TF guard, the rules of H, refusals of the encoder, names and fields.
+ * What single SPTEs say: the vectors of SEMANTICS B5, AMD's counterparts, the write states of E.1 by hand,
+ * MMIO with and without the L1TF guard, the rules of H, refusals of the encoder, names and fields.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,11 +44,16 @@ static void b5_leaves(void **state)
 		enum spte_wstate wstate;
 		u8 saved;
 	} v[] = {
-		{ 0x0600000012345b77, 0x0600000012345b37, SPTE_AD_ENABLED, 1, 1, 1, 1, 1, 0, 1, 1, SPTE_W_RW, 0 },
-		{ 0x0620000012345b75, 0x0620000012345b35, SPTE_AD_WRPROT_ONLY, 1, 0, 1, 1, 1, 0, 1, 1, SPTE_W_DL, 0 },
-		{ 0x0610000012345877, 0x0610000012345837, SPTE_AD_DISABLED, 1, 1, 1, 0, 0, 0, 1, 1, SPTE_W_RW, 0 },
-		{ 0x0750000012345870, 0x0750000012345830, SPTE_AD_DISABLED, 0, 0, 0, 0, 0, 1, 0, 0, SPTE_W_AT, 5 },
-		{ 0x0610000012345875, 0x0610000012345835, SPTE_AD_DISABLED, 1, 0, 1, 0, 0, 0, 1, 0, SPTE_W_DL, 0 },
+		{ 0x0600000012345b77, 0x0600000012345b37, SPTE_AD_ENABLED, 1, 1, 1, 1, 1, 0, 1, 1, SPTE_W_RW,
+		  0 },
+		{ 0x0620000012345b75, 0x0620000012345b35, SPTE_AD_WRPROT_ONLY, 1, 0, 1, 1, 1, 0, 1, 1,
+		  SPTE_W_DL, 0 },
+		{ 0x0610000012345877, 0x0610000012345837, SPTE_AD_DISABLED, 1, 1, 1, 0, 0, 0, 1, 1, SPTE_W_RW,
+		  0 },
+		{ 0x0750000012345870, 0x0750000012345830, SPTE_AD_DISABLED, 0, 0, 0, 0, 0, 1, 0, 0, SPTE_W_AT,
+		  5 },
+		{ 0x0610000012345875, 0x0610000012345835, SPTE_AD_DISABLED, 1, 0, 1, 0, 0, 0, 1, 0, SPTE_W_DL,
+		  0 },
 	};
 	unsigned int i, k;
 
@@ -119,7 +124,8 @@ static void mmio_l1tf(void **state)
 
 	(void)state;
 	assert_int_equal(spte_mask_set_add(&set, SPTE_MASK_nonpresent_or_rsvd, 0x00000f8000000000), 0);
-	assert_int_equal(spte_mask_set_add(&set, SPTE_MASK_nonpresent_or_rsvd_lower_gfn, 0x0000007ffffff000), 0);
+	assert_int_equal(spte_mask_set_add(&set, SPTE_MASK_nonpresent_or_rsvd_lower_gfn, 0x0000007ffffff000),
+			 0);
 	assert_int_equal(spte_profile_build(profile("ept-6.1"), &set, &p, NULL), 0);
 	assert_int_equal(p.phys_bits, 44);
 
@@ -153,7 +159,8 @@ static void amd_values(void **state)
 		assert_int_equal(info.cls, SPTE_CLASS_LEAF);
 		assert_int_equal(info.pfn, 0x12345);
 		assert_int_equal(info.wstate, SPTE_W_RW);
-		assert_true(info.read_user && info.writable && info.executable && info.accessed_bit && info.dirty_bit);
+		assert_true(info.read_user && info.writable && info.executable && info.accessed_bit &&
+			    info.dirty_bit);
 		assert_int_equal(info.ad_kind, SPTE_AD_ENABLED);
 		assert_int_equal(info.memtype, 6);
 		assert_true(spte_is_readable(p, 0x12345e67) && spte_is_user(p, 0x12345e67));
@@ -218,8 +225,9 @@ static void write_states(void **state)
 		enum spte_wstate want;
 		const char *letter;
 	} e1[] = {
-		{ 0, 0, 0, SPTE_W_RO, "R" },	  { 0, 0, 1, SPTE_W_ILLEGAL, "!" }, { 0, 1, 0, SPTE_W_ILLEGAL, "!" },
-		{ 0, 1, 1, SPTE_W_ILLEGAL, "!" }, { 1, 0, 0, SPTE_W_WP, "P" },	    { 1, 0, 1, SPTE_W_ILLEGAL, "!" },
+		{ 0, 0, 0, SPTE_W_RO, "R" },	  { 0, 0, 1, SPTE_W_ILLEGAL, "!" },
+		{ 0, 1, 0, SPTE_W_ILLEGAL, "!" }, { 0, 1, 1, SPTE_W_ILLEGAL, "!" },
+		{ 1, 0, 0, SPTE_W_WP, "P" },	  { 1, 0, 1, SPTE_W_ILLEGAL, "!" },
 		{ 1, 1, 0, SPTE_W_DL, "D" },	  { 1, 1, 1, SPTE_W_RW, "W" },
 	};
 	/* Access-tracked: any H and M that are legal at all, W gone. */
@@ -227,7 +235,10 @@ static void write_states(void **state)
 		bool h, m;
 		enum spte_wstate want;
 	} at[] = {
-		{ 0, 0, SPTE_W_AT }, { 1, 0, SPTE_W_AT }, { 1, 1, SPTE_W_AT }, { 0, 1, SPTE_W_ILLEGAL },
+		{ 0, 0, SPTE_W_AT },
+		{ 1, 0, SPTE_W_AT },
+		{ 1, 1, SPTE_W_AT },
+		{ 0, 1, SPTE_W_ILLEGAL },
 	};
 	const struct spte_profile *ept = profile("ept-6.1"), *npt = profile("npt-6.1");
 	unsigned int i, kind;
@@ -236,21 +247,24 @@ static void write_states(void **state)
 	(void)state;
 	for (i = 0; i < NR(e1); i++) {
 		for (kind = 0; kind < 3; kind++) {
-			u64 raw = 0x0000000012345871 | (u64)kind << 52 | (u64)e1[i].h << 57 | (u64)e1[i].m << 58 | e1[i].w << 1;
+			u64 raw = 0x0000000012345871 | (u64)kind << 52 | (u64)e1[i].h << 57 |
+				  (u64)e1[i].m << 58 | e1[i].w << 1;
 			struct spte_info info = decode(ept, raw, 1);
 
 			assert_int_equal(info.wstate, e1[i].want);
 			assert_int_equal(info.ad_kind, kind);
 			assert_string_equal(spte_letter(&info), e1[i].letter);
 			assert_int_equal(spte_is_write_illegal(ept, raw), e1[i].want == SPTE_W_ILLEGAL);
-			bad = (e1[i].m && !e1[i].h ? SPTE_BAD(MW_NOT_HW) : 0) | (e1[i].w && !e1[i].m ? SPTE_BAD(W_NOT_MW) : 0);
+			bad = (e1[i].m && !e1[i].h ? SPTE_BAD(MW_NOT_HW) : 0) |
+			      (e1[i].w && !e1[i].m ? SPTE_BAD(W_NOT_MW) : 0);
 			assert_int_equal(spte_check(ept, raw, 1), bad);
 		}
 		{
 			u64 raw = 0x12345825 | e1[i].h << 9 | e1[i].m << 10 | e1[i].w << 1;
 
 			assert_int_equal(decode(npt, raw, 1).wstate, e1[i].want);
-			bad = (e1[i].m && !e1[i].h ? SPTE_BAD(MW_NOT_HW) : 0) | (e1[i].w && !e1[i].m ? SPTE_BAD(W_NOT_MW) : 0);
+			bad = (e1[i].m && !e1[i].h ? SPTE_BAD(MW_NOT_HW) : 0) |
+			      (e1[i].w && !e1[i].m ? SPTE_BAD(W_NOT_MW) : 0);
 			assert_int_equal(spte_check(npt, raw, 1), bad);
 		}
 	}
@@ -285,21 +299,21 @@ static void rules(void **state)
 		{ "ept-6.1", 0x0610000012345977, 1, SPTE_BAD(AD_RSVD) },
 		{ "ept-6.1", 0x0610000012345a77, 1, SPTE_BAD(AD_RSVD) },
 		{ "ept-6.1", 0x0010000012345907, 2, SPTE_BAD(AD_RSVD) },
-		{ "ept-6.1", 0x0600000012345872, 1, SPTE_BAD(RSVD) },	/* W alone */
-		{ "ept-6.12", 0x8600000012345876, 1, SPTE_BAD(RSVD) },	/* W and X */
-		{ "ept-6.1", 0x0600000012345857, 1, SPTE_BAD(RSVD) },	/* memory type 2 */
-		{ "ept-6.1", 0x0600000012345bf7, 2, SPTE_BAD(RSVD) },	/* 2M not aligned */
-		{ "ept-6.1", 0x06000000001008f7, 2, SPTE_BAD(RSVD) },	/* 2M, bit 20 */
-		{ "ept-6.1", 0x06000000200008f7, 3, SPTE_BAD(RSVD) },	/* 1G, bit 29 */
+		{ "ept-6.1", 0x0600000012345872, 1, SPTE_BAD(RSVD) }, /* W alone */
+		{ "ept-6.12", 0x8600000012345876, 1, SPTE_BAD(RSVD) }, /* W and X */
+		{ "ept-6.1", 0x0600000012345857, 1, SPTE_BAD(RSVD) }, /* memory type 2 */
+		{ "ept-6.1", 0x0600000012345bf7, 2, SPTE_BAD(RSVD) }, /* 2M not aligned */
+		{ "ept-6.1", 0x06000000001008f7, 2, SPTE_BAD(RSVD) }, /* 2M, bit 20 */
+		{ "ept-6.1", 0x06000000200008f7, 3, SPTE_BAD(RSVD) }, /* 1G, bit 29 */
 		{ "ept-6.1", 0x06000000400008f7, 3, 0 },
-		{ "ept-6.1", 0x0600000000000bf7, 4, SPTE_BAD(RSVD) },	/* huge at level 4 */
-		{ "ept-6.1", 0x0000000012345947, 3, SPTE_BAD(RSVD) },	/* bit 6 of a table entry */
-		{ "ept-6.1", 0x000000001234590f, 3, SPTE_BAD(RSVD) },	/* bit 3 of a table entry */
-		{ "ept-6.1", 0x0600000012345874, 1, 0 },		/* execute only */
+		{ "ept-6.1", 0x0600000000000bf7, 4, SPTE_BAD(RSVD) }, /* huge at level 4 */
+		{ "ept-6.1", 0x0000000012345947, 3, SPTE_BAD(RSVD) }, /* bit 6 of a table entry */
+		{ "ept-6.1", 0x000000001234590f, 3, SPTE_BAD(RSVD) }, /* bit 3 of a table entry */
+		{ "ept-6.1", 0x0600000012345874, 1, 0 }, /* execute only */
 		{ "npt-6.1", 0x0008000012345e67, 1, SPTE_BAD(RSVD) | SPTE_BAD(PRESENT_MMIO) },
-		{ "npt-6.1", 0x0000000012345927, 4, SPTE_BAD(RSVD) },	/* bit 8 of a PML4E */
+		{ "npt-6.1", 0x0000000012345927, 4, SPTE_BAD(RSVD) }, /* bit 8 of a PML4E */
 		{ "npt-6.1", 0x0000000012345927, 2, 0 },
-		{ "npt-6.1", 0x0000000000001ee7, 2, 0 },		/* bit 12 of a 2M entry is PAT */
+		{ "npt-6.1", 0x0000000000001ee7, 2, 0 }, /* bit 12 of a 2M entry is PAT */
 		{ "npt-6.1", 0x0000000000002ee7, 2, SPTE_BAD(RSVD) },
 		{ "ept-6.1", 0x0600000012345876, 1, SPTE_BAD(RSVD) | SPTE_BAD(PRESENT_MMIO) },
 		{ "ept-6.1", 0x0000000012345007, 1, SPTE_BAD(NP_FORM) },
@@ -321,11 +335,14 @@ static void rules(void **state)
 		u32 got = spte_check(profile(v[i].profile), v[i].raw, v[i].level);
 
 		if (got != v[i].want)
-			fail_msg("%s %#llx level %u: %#x, not %#x", v[i].profile, (unsigned long long)v[i].raw, v[i].level,
-				 got, v[i].want);
+			fail_msg("%s %#llx level %u: %#x, not %#x", v[i].profile,
+				 (unsigned long long)v[i].raw, v[i].level, got, v[i].want);
 	}
 
-	/* Hardware that cannot execute without reading: R is in the present mask, and 100 is a misconfiguration. */
+	/*
+	 * Hardware that cannot execute without reading: R is in the present mask, and 100 is a
+	 * misconfiguration.
+	 */
 	spte_mask_set_add(&set, SPTE_MASK_present, 1);
 	assert_int_equal(spte_profile_build(profile("ept-6.1"), &set, &p, NULL), 0);
 	assert_int_equal(spte_check(&p, 0x0600000012345874, 1), SPTE_BAD(RSVD));
@@ -352,14 +369,30 @@ static void wrong_profile(void **state)
 		unsigned int level;
 		u32 fit;
 	} v[] = {
-		{ 0x0600000012345b77, 1, 0x1 }, { 0x8600000012345b77, 1, 0x2 }, { 0x0620000012345b75, 1, 0x1 },
-		{ 0x8620000012345b35, 1, 0x2 }, { 0x0750000012345870, 1, 0x1 }, { 0x06000000400008f7, 3, 0x1 },
-		{ 0x12345907, 2, 0x1 },		{ 0x8000000012345907, 2, 0x2 }, { 0x0010000012345807, 4, 0x1 },
-		{ 0x12345e67, 1, 0xc },		{ 0x8000000012345e67, 1, 0xc }, { 0x12345e65, 1, 0xc },
-		{ 0x40000ee7, 2, 0xc },		{ 0x12345827, 3, 0xc },		{ 0xfee00016, 1, 0x3 },
-		{ 0x00080000fee00017, 1, 0xc }, { 0, 1, 0xf },			{ 1ULL << 63, 1, 0xa },
-		{ 0x5a0, 1, 0x5 },		{ 0x80000000000005a0, 1, 0xa },
-		/* A single value cannot always tell: AMD's read-only leaf reads as EPT's, R-X and write-through. */
+		{ 0x0600000012345b77, 1, 0x1 },
+		{ 0x8600000012345b77, 1, 0x2 },
+		{ 0x0620000012345b75, 1, 0x1 },
+		{ 0x8620000012345b35, 1, 0x2 },
+		{ 0x0750000012345870, 1, 0x1 },
+		{ 0x06000000400008f7, 3, 0x1 },
+		{ 0x12345907, 2, 0x1 },
+		{ 0x8000000012345907, 2, 0x2 },
+		{ 0x0010000012345807, 4, 0x1 },
+		{ 0x12345e67, 1, 0xc },
+		{ 0x8000000012345e67, 1, 0xc },
+		{ 0x12345e65, 1, 0xc },
+		{ 0x40000ee7, 2, 0xc },
+		{ 0x12345827, 3, 0xc },
+		{ 0xfee00016, 1, 0x3 },
+		{ 0x00080000fee00017, 1, 0xc },
+		{ 0, 1, 0xf },
+		{ 1ULL << 63, 1, 0xa },
+		{ 0x5a0, 1, 0x5 },
+		{ 0x80000000000005a0, 1, 0xa },
+		/*
+		 * A single value cannot always tell: AMD's read-only leaf reads as EPT's, R-X and
+		 * write-through.
+		 */
 		{ 0x12345825, 1, 0xd },
 	};
 	unsigned int i;
@@ -375,16 +408,17 @@ static void wrong_profile(void **state)
 static void encode_refuses(void **state)
 {
 	const struct spte_profile *ept = profile("ept-6.1"), *npt = profile("npt-6.1");
-	const struct spte_info leaf = decode(ept, 0x0600000012345b77, 1), at = decode(ept, 0x0750000012345870, 1);
+	const struct spte_info leaf = decode(ept, 0x0600000012345b77, 1),
+			       at = decode(ept, 0x0750000012345870, 1);
 	const struct spte_info table = decode(ept, 0x12345907, 2), amd = decode(npt, 0x12345e67, 1);
 	const struct spte_info mmio = decode(ept, 0xfee00016, 1);
 	u64 raw = 0x1234;
 
-#define REFUSED(p, from, change)                                      \
-	do {                                                          \
-		struct spte_info i = from;                            \
-		i.change;                                             \
-		assert_int_equal(spte_encode(p, &i, &raw), -EINVAL);  \
+#define REFUSED(p, from, change)                                     \
+	do {                                                         \
+		struct spte_info i = from;                           \
+		i.change;                                            \
+		assert_int_equal(spte_encode(p, &i, &raw), -EINVAL); \
 	} while (0)
 
 	(void)state;
@@ -430,7 +464,9 @@ static void encode_refuses(void **state)
 	}
 }
 
-/* Hosts unlike the built-ins: no A/D bits, no NX, MMIO caching off, execute-only missing, memory encryption. */
+/*
+ * Hosts unlike the built-ins: no A/D bits, no NX, MMIO caching off, execute-only missing, memory encryption.
+ */
 static void other_hosts(void **state)
 {
 	struct spte_mask_set noad = { 0 }, nonx = { 0 }, nommio = { 0 }, sme = { 0 }, rx = { 0 };
@@ -471,7 +507,9 @@ static void other_hosts(void **state)
 	info.read_user = false;
 	assert_int_equal(spte_encode(&p, &info, &raw), -EINVAL);
 
-	/* SME: C bit 47, five address bits lost to it, MMIO by all the reserved ones (svm_adjust_mmio_mask). */
+	/*
+	 * SME: C bit 47, five address bits lost to it, MMIO by all the reserved ones (svm_adjust_mmio_mask).
+	 */
 	spte_mask_set_add(&sme, SPTE_MASK_me_mask, 1ULL << 47);
 	spte_mask_set_add(&sme, SPTE_MASK_me_value, 1ULL << 47);
 	spte_mask_set_add(&sme, SPTE_MASK_mmio_value, 0x000ff80000000001);
@@ -541,7 +579,8 @@ static void fields(void **state)
 			sum |= f.value << __builtin_ctzll(f.mask);
 			if (!strcmp(f.name, "unused"))
 				assert_int_equal(f.value, 0);
-			if (!strcmp(f.name, v[i].name) && (f.value == v[i].value || info.cls == SPTE_CLASS_UNKNOWN))
+			if (!strcmp(f.name, v[i].name) &&
+			    (f.value == v[i].value || info.cls == SPTE_CLASS_UNKNOWN))
 				found = true;
 		}
 		assert_true(seen == ~0ULL);
@@ -583,10 +622,12 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(b5_leaves),	  cmocka_unit_test(b5_mmio),	    cmocka_unit_test(mmio_l1tf),
-		cmocka_unit_test(amd_values),	  cmocka_unit_test(special_values), cmocka_unit_test(write_states),
-		cmocka_unit_test(rules),	  cmocka_unit_test(wrong_profile),  cmocka_unit_test(encode_refuses),
-		cmocka_unit_test(other_hosts),	  cmocka_unit_test(fields),	    cmocka_unit_test(names),
+		cmocka_unit_test(b5_leaves),	  cmocka_unit_test(b5_mmio),
+		cmocka_unit_test(mmio_l1tf),	  cmocka_unit_test(amd_values),
+		cmocka_unit_test(special_values), cmocka_unit_test(write_states),
+		cmocka_unit_test(rules),	  cmocka_unit_test(wrong_profile),
+		cmocka_unit_test(encode_refuses), cmocka_unit_test(other_hosts),
+		cmocka_unit_test(fields),	  cmocka_unit_test(names),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Every combination of the low 12 and the high 12 bits, for a few address fields, in each built-in profile: what
- * decodes must encode to the same bits, and the number of values of each class must be the product of what the format
- * allows, counted by hand below. The counts catch what the round trip cannot: a decoder that refuses or accepts too much.
+ * Every combination of the low 12 and the high 12 bits, for a few address fields, in each built-in profile:
+ * what decodes must encode to the same bits, and the number of values of each class must be the product of
+ * what the format allows, counted by hand below. The counts catch what the round trip cannot: a decoder that
+ * refuses or accepts too much.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +29,9 @@ struct sweep {
 };
 
 /*
- * EPT leaf, 6.1: RWX 7 (110 is the MMIO pattern) * memtype 5 * ipat 2 * A 2 * D 2 * kind 3 * saved 4 * H 2 * M 2.
- * 6.12: with bit 63 set 110 is no MMIO pattern, so RWX 8. EPT table: A 2 * kind 2. EPT MMIO: generation 2^19.
+ * EPT leaf, 6.1: RWX 7 (110 is the MMIO pattern) * memtype 5 * ipat 2 * A 2 * D 2 * kind 3 * saved 4 * H 2 *
+ * M 2. 6.12: with bit 63 set 110 is no MMIO pattern, so RWX 8. EPT table: A 2 * kind 2. EPT MMIO: generation
+ * 2^19.
  */
 #define EPT61_LEAF (7 * 5 * 2 * 2 * 2 * 3 * 4 * 2 * 2)
 #define EPT612_LEAF (8 * 5 * 2 * 2 * 2 * 3 * 4 * 2 * 2)
@@ -43,11 +45,17 @@ struct sweep {
 static const struct sweep sweeps[] = {
 	{ "ept-6.1", 1, 0x12345, { .mmio = EPT_MMIO, .leaf = EPT61_LEAF } },
 	{ "ept-6.1", 2, 0x12200, { .mmio = EPT_MMIO, .leaf = EPT61_LEAF, .table = EPT_TABLE } },
-	{ "ept-6.1", 3, 0, { .empty = 1, .frozen = 1, .mmio = EPT_MMIO, .leaf = EPT61_LEAF, .table = EPT_TABLE } },
+	{ "ept-6.1",
+	  3,
+	  0,
+	  { .empty = 1, .frozen = 1, .mmio = EPT_MMIO, .leaf = EPT61_LEAF, .table = EPT_TABLE } },
 	{ "ept-6.1", 4, 0x40000, { .mmio = EPT_MMIO, .table = EPT_TABLE } },
 	{ "ept-6.12", 1, 0x12345, { .mmio = EPT_MMIO, .leaf = EPT612_LEAF } },
 	{ "ept-6.12", 2, 0x12345, { .mmio = EPT_MMIO, .table = EPT_TABLE } },
-	{ "ept-6.12", 3, 0, { .empty = 2, .frozen = 1, .mmio = EPT_MMIO, .leaf = EPT612_LEAF, .table = EPT_TABLE } },
+	{ "ept-6.12",
+	  3,
+	  0,
+	  { .empty = 2, .frozen = 1, .mmio = EPT_MMIO, .leaf = EPT612_LEAF, .table = EPT_TABLE } },
 	{ "ept-6.12", 5, 0x40000, { .mmio = EPT_MMIO, .table = EPT_TABLE } },
 	{ "npt-6.1", 1, 0x12345, { .leaf = PT_LEAF } },
 	{ "npt-6.1", 1, 1ULL << 39 | 0xfee00, { .mmio = PT_MMIO } },
@@ -83,8 +91,8 @@ static void sweep_run(const struct sweep *s)
 		}
 		info.raw = ~0ULL; /* the encoder must not lean on it */
 		if (info.cls == SPTE_CLASS_UNKNOWN || spte_encode(p, &info, &back) || back != raw)
-			fail_msg("%s level %u: %#llx came back as %#llx", s->profile, s->level, (unsigned long long)raw,
-				 (unsigned long long)back);
+			fail_msg("%s level %u: %#llx came back as %#llx", s->profile, s->level,
+				 (unsigned long long)raw, (unsigned long long)back);
 	}
 	assert_int_equal(seen[SPTE_CLASS_NONPRESENT], s->want.empty);
 	assert_int_equal(seen[SPTE_CLASS_MMIO], s->want.mmio);
@@ -107,7 +115,9 @@ static void sweep_profile(void **state)
 	assert_int_equal(done, 4);
 }
 
-/* Each single address bit, at each level: carried over, refused, or (L1TF, encryption) put where it belongs. */
+/*
+ * Each single address bit, at each level: carried over, refused, or (L1TF, encryption) put where it belongs.
+ */
 static void address_bits(void **state)
 {
 	unsigned int i, bit, level;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Profiles: the built-ins by name, what a running kernel's masks change, what the check refuses and how it says so, and
- * the choice of a base by evidence.
+ * Profiles: the built-ins by name, what a running kernel's masks change, what the check refuses and how it
+ * says so, and the choice of a base by evidence.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,18 +85,18 @@ static void check_refuses(void **state)
 	struct spte_profile p;
 
 	(void)state;
-#define REFUSED(base, change, name_a, name_b, shared)                       \
-	do {                                                                \
-		p = *spte_profile_by_name(base);                            \
-		p.change;                                                   \
-		assert_int_equal(spte_profile_check(&p, &why), -EINVAL);    \
-		assert_int_equal(spte_profile_check(&p, NULL), -EINVAL);    \
-		assert_string_equal(why.a, name_a);                         \
-		if (why.b)                                                  \
-			assert_string_equal(why.b, name_b);                 \
-		else                                                        \
-			assert_string_equal("", name_b);                    \
-		assert_int_equal(why.bits, shared);                         \
+#define REFUSED(base, change, name_a, name_b, shared)                    \
+	do {                                                             \
+		p = *spte_profile_by_name(base);                         \
+		p.change;                                                \
+		assert_int_equal(spte_profile_check(&p, &why), -EINVAL); \
+		assert_int_equal(spte_profile_check(&p, NULL), -EINVAL); \
+		assert_string_equal(why.a, name_a);                      \
+		if (why.b)                                               \
+			assert_string_equal(why.b, name_b);              \
+		else                                                     \
+			assert_string_equal("", name_b);                 \
+		assert_int_equal(why.bits, shared);                      \
 	} while (0)
 
 	REFUSED("ept-6.1", m.host_writable = 1ULL << 58, "host_writable", "mmu_writable", 1ULL << 58);
@@ -120,9 +120,10 @@ static void check_refuses(void **state)
 	REFUSED("ept-6.1", m.mmio_mask = 0xf, "mmio_mask", "mmio_generation_low", 8);
 	REFUSED("ept-6.1", m.mmio_access = 8, "mmio_access", "", 8);
 	REFUSED("ept-6.1", m.mmio_access = 2, "mmio_mask", "mmio_access", 2);
-	REFUSED("ept-6.1", m.nonpresent_or_rsvd = 1ULL << 40, "nonpresent_or_rsvd", "nonpresent_or_rsvd_lower_gfn",
-		1ULL << 40);
-	REFUSED("ept-6.1", m.nonpresent_or_rsvd_lower_gfn = 0xfffff800, "nonpresent_or_rsvd_lower_gfn", "", 0x800);
+	REFUSED("ept-6.1", m.nonpresent_or_rsvd = 1ULL << 40, "nonpresent_or_rsvd",
+		"nonpresent_or_rsvd_lower_gfn", 1ULL << 40);
+	REFUSED("ept-6.1", m.nonpresent_or_rsvd_lower_gfn = 0xfffff800, "nonpresent_or_rsvd_lower_gfn", "",
+		0x800);
 	REFUSED("ept-6.1", frozen_value = 0, "frozen_value", "nonpresent_value", 0);
 	REFUSED("ept-6.1", frozen_value = 0x800, "frozen_value", "mmu_present", 0x800);
 	REFUSED("ept-6.1", frozen_value = 6, "frozen_value", "mmio_value", 6);
@@ -244,8 +245,9 @@ static void evidence_by_masks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(builtins),	      cmocka_unit_test(masks),		   cmocka_unit_test(check_refuses),
-		cmocka_unit_test(evidence_by_values), cmocka_unit_test(evidence_by_masks),
+		cmocka_unit_test(builtins),	     cmocka_unit_test(masks),
+		cmocka_unit_test(check_refuses),     cmocka_unit_test(evidence_by_values),
+		cmocka_unit_test(evidence_by_masks),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
