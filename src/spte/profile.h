@@ -137,10 +137,7 @@ int spte_profile_build(const struct spte_profile *base, const struct spte_mask_s
  */
 int spte_profile_check(const struct spte_profile *p, struct spte_overlap *why);
 
-/*
- * Bits of @level's physical address field: pfn bits, without memory-encryption bits and without page offset
- * bits.
- */
+/* Address bits of a 4 KiB page: without the page offset and without memory-encryption bits. */
 static inline u64 spte_pfn_mask(const struct spte_profile *p)
 {
 	return SPTE_BITS(p->phys_bits - 1, SPTE_PAGE_SHIFT) & ~p->m.me_mask;

@@ -101,7 +101,7 @@ static enum spte_wstate wstate_of(const struct spte_profile *p, u64 raw)
 static int decode_present(const struct spte_profile *p, u64 raw, unsigned int level, struct spte_info *info)
 {
 	bool leaf = spte_is_leaf(p, raw, level);
-	bool tracked = leaf && spte_is_access_tracked(p, raw);
+	bool tracked = spte_is_access_tracked(p, raw);
 	u64 unknown, missing;
 
 	if (leaf) {

@@ -589,6 +589,11 @@ static void fields(void **state)
 		assert_false(spte_field_next(p, &info, &pos, &f));
 	}
 
+	/* 6.1 does not use bit 63 of an EPT entry: it has no name there. */
+	spte_decode(profile("ept-6.1"), 0x0600000012345b77, 1, &info);
+	for (pos = 0; spte_field_next(profile("ept-6.1"), &info, &pos, &f);)
+		assert_int_equal(!!(f.mask & 1ULL << 63), !strcmp(f.name, "unused"));
+
 	/* A missing bit is named too. */
 	spte_decode(profile("ept-6.12"), 0x0600000012345b77, 1, &info);
 	pos = 0;
