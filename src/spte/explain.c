@@ -95,7 +95,8 @@ static bool unknown_next(const struct spte_info *info, unsigned int *pos, struct
 bool spte_field_next(const struct spte_profile *p, const struct spte_info *info, unsigned int *pos,
 		     struct spte_field *field_ret)
 {
-	static const struct field_text unused = { 0, "unused", "ignored by the processor and by KVM, clear", "" };
+	static const struct field_text unused = { 0, "unused", "ignored by the processor and by KVM, clear",
+						  "" };
 	u8 where = where_of(p, info);
 	u64 masks[NR_FIELDS];
 	u64 seen = 0;
@@ -123,8 +124,9 @@ bool spte_field_next(const struct spte_profile *p, const struct spte_info *info,
 const char *spte_class_name(enum spte_class cls)
 {
 	static const char *const names[] = {
-		[SPTE_CLASS_UNKNOWN] = "unknown", [SPTE_CLASS_NONPRESENT] = "empty", [SPTE_CLASS_MMIO] = "mmio",
-		[SPTE_CLASS_FROZEN] = "frozen",	  [SPTE_CLASS_TABLE] = "table",	     [SPTE_CLASS_LEAF] = "leaf",
+		[SPTE_CLASS_UNKNOWN] = "unknown", [SPTE_CLASS_NONPRESENT] = "empty",
+		[SPTE_CLASS_MMIO] = "mmio",	  [SPTE_CLASS_FROZEN] = "frozen",
+		[SPTE_CLASS_TABLE] = "table",	  [SPTE_CLASS_LEAF] = "leaf",
 	};
 
 	return (unsigned int)cls <= SPTE_CLASS_LEAF ? names[cls] : "?";

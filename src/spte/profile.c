@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The built-in profiles, the making and checking of profiles, and the choice of one by evidence. It reads no kernel:
- * values come from the caller.
+ * The built-in profiles, the making and checking of profiles, and the choice of one by evidence. It reads no
+ * kernel: values come from the caller.
  */
 #include "spte/profile.h"
 #include "spte/spte.h"
 #include "spte/str.h"
 
 /*
- * Masks of the built-ins, as constants so that the compiler can prove them disjoint. B.3 gives the source of each.
+ * Masks of the built-ins, as constants so that the compiler can prove them disjoint. B.3 gives the source of
+ * each.
  */
-#define MMU_PRESENT SPTE_BIT(11)     /* ignored by every format, and a low bit makes short code */
+#define MMU_PRESENT SPTE_BIT(11) /* ignored by every format, and a low bit makes short code */
 #define AD_SHIFT 52
-#define AD_MASK SPTE_BITS(53, 52)    /* ignored by EPT; reserved in PAE, where the kind is always 0 */
+#define AD_MASK SPTE_BITS(53, 52) /* ignored by EPT; reserved in PAE, where the kind is always 0 */
 #define SAVED_SHIFT 54
 #define SAVED (SPTE_EPT_R | SPTE_EPT_X) /* W is not saved: a write must be seen anyway */
 #define GEN_LOW_START 3
@@ -22,10 +23,10 @@
 #define GEN_LOW SPTE_BITS(GEN_LOW_START + GEN_LOW_BITS - 1, GEN_LOW_START)
 #define GEN_HIGH SPTE_BITS(GEN_HIGH_START + GEN_HIGH_BITS - 1, GEN_HIGH_START)
 #define RSVD_SHIFT 5
-#define NP_6_12 SPTE_BIT(63)	     /* suppresses #VE on an empty entry */
-#define FROZEN_LOW 0x5a0ULL	     /* no R, W, X, no address bits, not MMU-present */
+#define NP_6_12 SPTE_BIT(63) /* suppresses #VE on an empty entry */
+#define FROZEN_LOW 0x5a0ULL /* no R, W, X, no address bits, not MMU-present */
 
-#define EPT_H SPTE_BIT(57)	     /* low ignored bits are scarce in EPT, so high ones */
+#define EPT_H SPTE_BIT(57) /* low ignored bits are scarce in EPT, so high ones */
 #define EPT_M SPTE_BIT(58)
 #define EPT_A SPTE_BIT(8)
 #define EPT_D SPTE_BIT(9)
@@ -33,32 +34,37 @@
 #define EPT_MMIO_VALUE (SPTE_HW_W | SPTE_EPT_X) /* a misconfiguration, hence an exit of its own */
 #define EPT_PHYS_BITS 52
 
-#define PT_H SPTE_BIT(9)	     /* ignored by every PT format, PAE included */
+#define PT_H SPTE_BIT(9) /* ignored by every PT format, PAE included */
 #define PT_M SPTE_BIT(10)
 #define PT_A SPTE_BIT(5)
 #define PT_D SPTE_BIT(6)
 #define PT_MMIO (SPTE_BIT(51) | SPTE_PT_P) /* a reserved address bit: #PF or #NPF with RSVD */
-#define PT_PHYS_BITS 51		     /* with 52 there would be no reserved bit and no MMIO value */
+#define PT_PHYS_BITS 51 /* with 52 there would be no reserved bit and no MMIO value */
 
-/* For unsigned sums: equal to the OR exactly when no two operands share a bit (no list here can carry around 2^64). */
+/*
+ * For unsigned sums: equal to the OR exactly when no two operands share a bit (no list here can carry around
+ * 2^64).
+ */
 #define AS_SUM(mask) +(mask)
 #define AS_OR(mask) | (mask)
 #define STATIC_DISJOINT(LIST) \
 	_Static_assert((0ULL LIST(AS_SUM)) == (0ULL LIST(AS_OR)), #LIST ": two masks share a bit")
 
-#define EPT_LEAF_LIST(X)                                                                                              \
-	X(SPTE_EPT_R) X(SPTE_HW_W) X(SPTE_EPT_X) X(SPTE_EPT_MT) X(SPTE_EPT_IPAT) X(SPTE_HW_HUGE) X(EPT_A) X(EPT_D)    \
-	X(MMU_PRESENT) X(SPTE_BITS(EPT_PHYS_BITS - 1, SPTE_PAGE_SHIFT)) X(AD_MASK) X(SAVED << SAVED_SHIFT) X(EPT_H)   \
-	X(EPT_M) X(SPTE_EPT_SVE)
-#define EPT_MMIO_LIST(X)                                                                                              \
-	X(SPTE_EPT_RWX) X(SPTE_EPT_SVE) X(GEN_LOW) X(GEN_HIGH) X(MMU_PRESENT)                                         \
+/* clang-format off */
+#define EPT_LEAF_LIST(X) \
+	X(SPTE_EPT_R) X(SPTE_HW_W) X(SPTE_EPT_X) X(SPTE_EPT_MT) X(SPTE_EPT_IPAT) X(SPTE_HW_HUGE) X(EPT_A) \
+	X(EPT_D) X(MMU_PRESENT) X(SPTE_BITS(EPT_PHYS_BITS - 1, SPTE_PAGE_SHIFT)) X(AD_MASK) \
+	X(SAVED << SAVED_SHIFT) X(EPT_H) X(EPT_M) X(SPTE_EPT_SVE)
+#define EPT_MMIO_LIST(X) \
+	X(SPTE_EPT_RWX) X(SPTE_EPT_SVE) X(GEN_LOW) X(GEN_HIGH) X(MMU_PRESENT) \
 	X(SPTE_BITS(EPT_PHYS_BITS - 1, SPTE_PAGE_SHIFT))
-#define PT_LEAF_LIST(X)                                                                                               \
-	X(SPTE_PT_P) X(SPTE_HW_W) X(SPTE_PT_U) X(PT_A) X(PT_D) X(SPTE_HW_HUGE) X(PT_H) X(PT_M) X(MMU_PRESENT)         \
-	X(SPTE_BITS(PT_PHYS_BITS - 1, SPTE_PAGE_SHIFT)) X(AD_MASK) X(SPTE_PT_NX)
-#define PT_MMIO_LIST(X)                                                                                               \
-	X(PT_MMIO) X(SPTE_HW_W) X(SPTE_PT_U) X(GEN_LOW) X(GEN_HIGH) X(MMU_PRESENT)                                    \
+#define PT_LEAF_LIST(X) \
+	X(SPTE_PT_P) X(SPTE_HW_W) X(SPTE_PT_U) X(PT_A) X(PT_D) X(SPTE_HW_HUGE) X(PT_H) X(PT_M) \
+	X(MMU_PRESENT) X(SPTE_BITS(PT_PHYS_BITS - 1, SPTE_PAGE_SHIFT)) X(AD_MASK) X(SPTE_PT_NX)
+#define PT_MMIO_LIST(X) \
+	X(PT_MMIO) X(SPTE_HW_W) X(SPTE_PT_U) X(GEN_LOW) X(GEN_HIGH) X(MMU_PRESENT) \
 	X(SPTE_BITS(PT_PHYS_BITS - 1, SPTE_PAGE_SHIFT))
+/* clang-format on */
 
 STATIC_DISJOINT(EPT_LEAF_LIST);
 STATIC_DISJOINT(EPT_MMIO_LIST);
@@ -68,40 +74,62 @@ _Static_assert(!((FROZEN_LOW | NP_6_12) & MMU_PRESENT), "a frozen or empty entry
 _Static_assert((FROZEN_LOW & SPTE_EPT_RWX) == 0, "the processor would use a frozen entry");
 _Static_assert((EPT_MMIO_VALUE & ~SPTE_EPT_RWX) == 0, "the MMIO value must lie within its mask");
 
-#define COMMON                                                                                                        \
-	.mmu_present = MMU_PRESENT, .ad_mask = AD_MASK, .ad_shift = AD_SHIFT, .track_saved = SAVED,                   \
-	.track_saved_shift = SAVED_SHIFT, .gen_low_start = GEN_LOW_START, .gen_low_bits = GEN_LOW_BITS,               \
+#define COMMON                                                                                          \
+	.mmu_present = MMU_PRESENT, .ad_mask = AD_MASK, .ad_shift = AD_SHIFT, .track_saved = SAVED,     \
+	.track_saved_shift = SAVED_SHIFT, .gen_low_start = GEN_LOW_START, .gen_low_bits = GEN_LOW_BITS, \
 	.gen_high_start = GEN_HIGH_START, .gen_high_bits = GEN_HIGH_BITS, .rsvd_shift = RSVD_SHIFT
 
 /*
- * EPT hardware that executes without reading, as all of today's does: the present mask has no R. An entry of older
- * hardware (R always set) reads the same; only its own kernel's mask can tell that a clear R would be wrong there.
+ * EPT hardware that executes without reading, as all of today's does: the present mask has no R. An entry of
+ * older hardware (R always set) reads the same; only its own kernel's mask can tell that a clear R would be
+ * wrong there.
  */
-#define EPT_MASKS(sve)                                                                                                \
-	{                                                                                                             \
-		.host_writable = EPT_H, .mmu_writable = EPT_M, .x = SPTE_EPT_X, .user = SPTE_EPT_R,                   \
-		.accessed = EPT_A, .dirty = EPT_D, .mmio_value = EPT_MMIO_VALUE, .mmio_mask = SPTE_EPT_RWX | (sve),   \
-		.present = (sve), .memtype = EPT_MEMTYPE, .acc_track = SPTE_EPT_RWX,                                  \
-		.nonpresent_or_rsvd_lower_gfn = SPTE_BITS(EPT_PHYS_BITS - 1, SPTE_PAGE_SHIFT),                        \
+#define EPT_MASKS(sve)                                                                              \
+	{                                                                                           \
+		.host_writable = EPT_H, .mmu_writable = EPT_M, .x = SPTE_EPT_X, .user = SPTE_EPT_R, \
+		.accessed = EPT_A, .dirty = EPT_D, .mmio_value = EPT_MMIO_VALUE,                    \
+		.mmio_mask = SPTE_EPT_RWX | (sve), .present = (sve), .memtype = EPT_MEMTYPE,        \
+		.acc_track = SPTE_EPT_RWX,                                                          \
+		.nonpresent_or_rsvd_lower_gfn = SPTE_BITS(EPT_PHYS_BITS - 1, SPTE_PAGE_SHIFT),      \
 	}
 
-#define PT_MASKS                                                                                                      \
-	{                                                                                                             \
-		.host_writable = PT_H, .mmu_writable = PT_M, .nx = SPTE_PT_NX, .user = SPTE_PT_U, .accessed = PT_A,   \
-		.dirty = PT_D, .mmio_value = PT_MMIO, .mmio_mask = PT_MMIO, .mmio_access = SPTE_HW_W | SPTE_PT_U,     \
-		.present = SPTE_PT_P,                                                                                 \
-		.nonpresent_or_rsvd_lower_gfn = SPTE_BITS(PT_PHYS_BITS - 1, SPTE_PAGE_SHIFT),                         \
+#define PT_MASKS                                                                                  \
+	{                                                                                         \
+		.host_writable = PT_H, .mmu_writable = PT_M, .nx = SPTE_PT_NX, .user = SPTE_PT_U, \
+		.accessed = PT_A, .dirty = PT_D, .mmio_value = PT_MMIO, .mmio_mask = PT_MMIO,     \
+		.mmio_access = SPTE_HW_W | SPTE_PT_U, .present = SPTE_PT_P,                       \
+		.nonpresent_or_rsvd_lower_gfn = SPTE_BITS(PT_PHYS_BITS - 1, SPTE_PAGE_SHIFT),     \
 	}
 
 static const struct spte_profile profiles[SPTE_NR_PROFILES] = {
-	{ .name = "ept-6.1", .format = SPTE_FMT_EPT, .m = EPT_MASKS(0), COMMON, .nonpresent_value = 0,
-	  .frozen_value = FROZEN_LOW, .phys_bits = EPT_PHYS_BITS },
-	{ .name = "ept-6.12", .format = SPTE_FMT_EPT, .m = EPT_MASKS(SPTE_EPT_SVE), COMMON, .nonpresent_value = NP_6_12,
-	  .frozen_value = NP_6_12 | FROZEN_LOW, .phys_bits = EPT_PHYS_BITS },
-	{ .name = "npt-6.1", .format = SPTE_FMT_PT, .m = PT_MASKS, COMMON, .nonpresent_value = 0,
-	  .frozen_value = FROZEN_LOW, .phys_bits = PT_PHYS_BITS },
-	{ .name = "npt-6.12", .format = SPTE_FMT_PT, .m = PT_MASKS, COMMON, .nonpresent_value = NP_6_12,
-	  .frozen_value = NP_6_12 | FROZEN_LOW, .phys_bits = PT_PHYS_BITS },
+	{ .name = "ept-6.1",
+	  .format = SPTE_FMT_EPT,
+	  .m = EPT_MASKS(0),
+	  COMMON,
+	  .nonpresent_value = 0,
+	  .frozen_value = FROZEN_LOW,
+	  .phys_bits = EPT_PHYS_BITS },
+	{ .name = "ept-6.12",
+	  .format = SPTE_FMT_EPT,
+	  .m = EPT_MASKS(SPTE_EPT_SVE),
+	  COMMON,
+	  .nonpresent_value = NP_6_12,
+	  .frozen_value = NP_6_12 | FROZEN_LOW,
+	  .phys_bits = EPT_PHYS_BITS },
+	{ .name = "npt-6.1",
+	  .format = SPTE_FMT_PT,
+	  .m = PT_MASKS,
+	  COMMON,
+	  .nonpresent_value = 0,
+	  .frozen_value = FROZEN_LOW,
+	  .phys_bits = PT_PHYS_BITS },
+	{ .name = "npt-6.12",
+	  .format = SPTE_FMT_PT,
+	  .m = PT_MASKS,
+	  COMMON,
+	  .nonpresent_value = NP_6_12,
+	  .frozen_value = NP_6_12 | FROZEN_LOW,
+	  .phys_bits = PT_PHYS_BITS },
 };
 
 #define PROFILE_DEFAULT 1
@@ -160,8 +188,8 @@ const char *spte_mask_symbol(unsigned int id)
 static u64 *mask_slot(struct spte_masks *m, unsigned int id)
 {
 	switch (id) {
-#define SPTE_MASK(member, symbol)  \
-	case SPTE_MASK_##member:   \
+#define SPTE_MASK(member, symbol) \
+	case SPTE_MASK_##member:  \
 		return &m->member;
 #include "abi/masks.def"
 #undef SPTE_MASK

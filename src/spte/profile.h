@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An SPTE profile: all that varies between kernels, hosts and formats in how KVM writes a shadow PTE. Every predicate
- * of spte.h takes one. This header says what a profile holds, which are built in, how one is made from a running
- * kernel's variables, how it is checked, and how a base is chosen from what was seen. It reads nothing itself.
+ * An SPTE profile: all that varies between kernels, hosts and formats in how KVM writes a shadow PTE. Every
+ * predicate of spte.h takes one. This header says what a profile holds, which are built in, how one is made
+ * from a running kernel's variables, how it is checked, and how a base is chosen from what was seen. It reads
+ * nothing itself.
  *
- * Sources: SEMANTICS B.3; arch/x86/kvm/mmu/spte.{h,c} of 6.1 and 6.12; Intel SDM vol. 3 28.3.2 for EPT's bits.
+ * Sources: SEMANTICS B.3; arch/x86/kvm/mmu/spte.{h,c} of 6.1 and 6.12; Intel SDM vol. 3 28.3.2 for EPT's
+ * bits.
  */
 #ifndef MS_SPTE_PROFILE_H
 #define MS_SPTE_PROFILE_H
@@ -23,22 +25,22 @@
 #define SPTE_LEVEL_BITS 9
 
 /* Bits that hardware fixes, so that no profile varies them. */
-#define SPTE_HW_W SPTE_BIT(1)	       /* writable, EPT and PT alike */
-#define SPTE_HW_HUGE SPTE_BIT(7)       /* maps a page at level 2 or 3 */
+#define SPTE_HW_W SPTE_BIT(1) /* writable, EPT and PT alike */
+#define SPTE_HW_HUGE SPTE_BIT(7) /* maps a page at level 2 or 3 */
 #define SPTE_EPT_R SPTE_BIT(0)
 #define SPTE_EPT_X SPTE_BIT(2)
 #define SPTE_EPT_RWX SPTE_BITS(2, 0)
 #define SPTE_EPT_MT_SHIFT 3
-#define SPTE_EPT_MT SPTE_BITS(5, 3)    /* memory type */
-#define SPTE_EPT_IPAT SPTE_BIT(6)      /* ignore the guest's PAT */
-#define SPTE_EPT_SVE SPTE_BIT(63)      /* suppress #VE */
+#define SPTE_EPT_MT SPTE_BITS(5, 3) /* memory type */
+#define SPTE_EPT_IPAT SPTE_BIT(6) /* ignore the guest's PAT */
+#define SPTE_EPT_SVE SPTE_BIT(63) /* suppress #VE */
 #define SPTE_PT_P SPTE_BIT(0)
 #define SPTE_PT_U SPTE_BIT(2)
 #define SPTE_PT_NX SPTE_BIT(63)
 
 enum spte_format {
 	SPTE_FMT_EPT, /* VMX two-dimensional paging */
-	SPTE_FMT_PT,  /* x86 page tables: NPT and shadow paging, which KVM writes alike */
+	SPTE_FMT_PT, /* x86 page tables: NPT and shadow paging, which KVM writes alike */
 };
 
 /* The masks that the kernel keeps in variables, one member each (abi/masks.def). */
@@ -65,7 +67,7 @@ struct spte_profile {
 	const char *name; /* of the built-in it is or is based on; static storage */
 	enum spte_format format;
 	struct spte_masks m;
-	u32 from_kernel;  /* which members of @m were read from a kernel, as in spte_mask_set */
+	u32 from_kernel; /* which members of @m were read from a kernel, as in spte_mask_set */
 
 	/* What exists in the kernel only as a #define. */
 	u64 mmu_present;
@@ -73,7 +75,7 @@ struct spte_profile {
 	u8 ad_shift;
 	u64 track_saved; /* bits of RWX saved by access tracking, before the shift */
 	u8 track_saved_shift;
-	u8 gen_low_start;  /* MMIO generation: its low bits start at this SPTE bit ... */
+	u8 gen_low_start; /* MMIO generation: its low bits start at this SPTE bit ... */
 	u8 gen_low_bits;
 	u8 gen_high_start; /* ... and the rest at this one */
 	u8 gen_high_bits;
@@ -88,10 +90,13 @@ struct spte_profile {
 struct spte_overlap {
 	const char *a; /* static strings */
 	const char *b;
-	u64 bits;      /* those shared or offending; 0 when the rule is about a number */
+	u64 bits; /* those shared or offending; 0 when the rule is about a number */
 };
 
-/* Number of built-in profiles; they are numbered from 0 in a fixed order: ept-6.1, ept-6.12, npt-6.1, npt-6.12. */
+/*
+ * Number of built-in profiles; they are numbered from 0 in a fixed order: ept-6.1, ept-6.12, npt-6.1,
+ * npt-6.12.
+ */
 #define SPTE_NR_PROFILES 4
 
 /* The i-th built-in, NULL when @i >= SPTE_NR_PROFILES. */
@@ -103,9 +108,9 @@ const struct spte_profile *spte_profile_at(unsigned int i);
 const struct spte_profile *spte_profile_by_name(const char *name);
 
 /*
- * What to assume for a bare value of unknown origin: ept-6.12. It is the profile that misfits loudest: each of its
- * present entries carries bit 63, which no 6.1 EPT entry and no executable NPT entry has, so a value of another kind
- * comes out as unknown and not as a wrong answer.
+ * What to assume for a bare value of unknown origin: ept-6.12. It is the profile that misfits loudest: each
+ * of its present entries carries bit 63, which no 6.1 EPT entry and no executable NPT entry has, so a value
+ * of another kind comes out as unknown and not as a wrong answer.
  */
 const struct spte_profile *spte_profile_default(void);
 
@@ -119,20 +124,20 @@ u64 spte_mask_get(const struct spte_masks *m, unsigned int id);
 int spte_mask_set_add(struct spte_mask_set *set, unsigned int id, u64 value);
 
 /*
- * @base with every mask that @set has put over it. phys_bits is taken from the kernel's lower-gfn mask, which ends where
- * the host's physical addresses do (or, with L1TF, from the guard mask right above it). The result is checked; on
- * -EINVAL nothing is written but *@why, which may be NULL.
+ * @base with every mask that @set has put over it. phys_bits is taken from the kernel's lower-gfn mask, which
+ * ends where the host's physical addresses do (or, with L1TF, from the guard mask right above it). The result
+ * is checked; on -EINVAL nothing is written but *@why, which may be NULL.
  */
 int spte_profile_build(const struct spte_profile *base, const struct spte_mask_set *set,
 		       struct spte_profile *profile_ret, struct spte_overlap *why);
 
 /*
- * Is the profile one that can be decoded without ambiguity? 0, or -EINVAL and *@why (may be NULL). It is written only
- * on failure.
+ * Is the profile one that can be decoded without ambiguity? 0, or -EINVAL and *@why (may be NULL). It is
+ * written only on failure.
  */
 int spte_profile_check(const struct spte_profile *p, struct spte_overlap *why);
 
-/* Bits of @level's physical address field: pfn bits, without memory-encryption bits and without page offset bits. */
+/* Address bits of a 4 KiB page: without the page offset and without memory-encryption bits. */
 static inline u64 spte_pfn_mask(const struct spte_profile *p)
 {
 	return SPTE_BITS(p->phys_bits - 1, SPTE_PAGE_SHIFT) & ~p->m.me_mask;
@@ -141,18 +146,19 @@ static inline u64 spte_pfn_mask(const struct spte_profile *p)
 /* Page offset bits that a huge page's address field must leave clear; 0 at level 1. */
 static inline u64 spte_align_mask(unsigned int level)
 {
-	return SPTE_BITS(SPTE_PAGE_SHIFT + SPTE_LEVEL_BITS * (level - 1) - 1, 0) & ~SPTE_BITS(SPTE_PAGE_SHIFT - 1, 0);
+	return SPTE_BITS(SPTE_PAGE_SHIFT + SPTE_LEVEL_BITS * (level - 1) - 1, 0) &
+	       ~SPTE_BITS(SPTE_PAGE_SHIFT - 1, 0);
 }
 
 /*
- * The choice of a base by evidence. Each built-in that the kernel's masks do not rule out is tried on every value
- * given; the one that leaves least unexplained wins. Nothing is allocated.
+ * The choice of a base by evidence. Each built-in that the kernel's masks do not rule out is tried on every
+ * value given; the one that leaves least unexplained wins. Nothing is allocated.
  */
 struct spte_evidence {
 	struct spte_profile cand[SPTE_NR_PROFILES];
-	bool out[SPTE_NR_PROFILES];   /* ruled out by the masks */
+	bool out[SPTE_NR_PROFILES]; /* ruled out by the masks */
 	u32 misfit[SPTE_NR_PROFILES]; /* values that the candidate does not understand */
-	u32 odd[SPTE_NR_PROFILES];    /* understood, but rare there: zero where non-present has bit 63 */
+	u32 odd[SPTE_NR_PROFILES]; /* understood, but rare there: zero where non-present has bit 63 */
 	u32 nr_values;
 };
 
@@ -163,9 +169,9 @@ void spte_evidence_init(struct spte_evidence *ev, const struct spte_mask_set *se
 void spte_evidence_add(struct spte_evidence *ev, u64 raw, unsigned int level);
 
 /*
- * The candidate with the masks of the kernel put over it. -ENODATA when two or more fit equally well (they may differ
- * only in what was not seen), -EBADMSG when the best still fails on more than one value in sixteen. The result points
- * into @ev.
+ * The candidate with the masks of the kernel put over it. -ENODATA when two or more fit equally well (they
+ * may differ only in what was not seen), -EBADMSG when the best still fails on more than one value in
+ * sixteen. The result points into @ev.
  */
 int spte_evidence_choose(const struct spte_evidence *ev, const struct spte_profile **profile_ret);
 

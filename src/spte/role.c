@@ -19,13 +19,16 @@ static const struct role_text texts[ROLE_NR_FIELDS] = {
 };
 
 /* A field's place in the layout of word @w: none when it belongs to the other one or to other kernels. */
-#define FIELD_IN(w, word, offset, width) \
-	{ (word) == (w) ? (offset) : 0, (word) == (w) ? (width) : 0, (word) == (w) && (width) != 0 }
+#define FIELD_IN(w, word, offset, width)                                                                 \
+	{                                                                                                \
+		(word) == (w) ? (offset) : 0, (word) == (w) ? (width) : 0, (word) == (w) && (width) != 0 \
+	}
 
 static const struct role_layout builtin_base = {
 	.word = ROLE_BASE,
 	.f = {
-#define ROLE_FIELD(id, word, name, offset, width, text, meaning) [ROLE_##id] = FIELD_IN(ROLE_BASE, word, offset, width),
+#define ROLE_FIELD(id, word, name, offset, width, text, meaning) \
+	[ROLE_##id] = FIELD_IN(ROLE_BASE, word, offset, width),
 #include "spte/role.def"
 #undef ROLE_FIELD
 	},
@@ -34,27 +37,31 @@ static const struct role_layout builtin_base = {
 static const struct role_layout builtin_ext = {
 	.word = ROLE_EXT,
 	.f = {
-#define ROLE_FIELD(id, word, name, offset, width, text, meaning) [ROLE_##id] = FIELD_IN(ROLE_EXT, word, offset, width),
+#define ROLE_FIELD(id, word, name, offset, width, text, meaning) \
+	[ROLE_##id] = FIELD_IN(ROLE_EXT, word, offset, width),
 #include "spte/role.def"
 #undef ROLE_FIELD
 	},
 };
 
-/* The sum of all masks equals their OR exactly when no two fields share a bit; the extended word goes above the other. */
+/*
+ * The sum of all masks equals their OR exactly when no two fields share a bit; the extended word goes above
+ * the other.
+ */
 #define WORD_SHIFT(word) ((word) == ROLE_EXT ? 32 : 0)
 #define FIELD_MASK(word, offset, width) (((1ULL << (width)) - 1) << ((offset) + WORD_SHIFT(word)))
 #define ROLE_FIELD(id, word, name, offset, width, text, meaning) +FIELD_MASK(word, offset, width)
 enum masks_summed {
 	MASKS_SUMMED = (0ULL
 #include "spte/role.def"
-		       ),
+			),
 };
 #undef ROLE_FIELD
 #define ROLE_FIELD(id, word, name, offset, width, text, meaning) | FIELD_MASK(word, offset, width)
 enum masks_joined {
 	MASKS_JOINED = (0ULL
 #include "spte/role.def"
-		       ),
+			),
 };
 #undef ROLE_FIELD
 _Static_assert((u64)MASKS_SUMMED == (u64)MASKS_JOINED, "two role fields share a bit");
@@ -252,7 +259,8 @@ size_t role_format(const struct role_layout *layout, u32 word, bool ept, char *b
 			continue;
 		if (i == ROLE_ACCESS) {
 			text_access(&t, value, ept);
-		} else if (i == ROLE_LEVEL || (i == ROLE_QUADRANT && role_get(layout, word, ROLE_HAS_4_BYTE_GPTE)) ||
+		} else if (i == ROLE_LEVEL ||
+			   (i == ROLE_QUADRANT && role_get(layout, word, ROLE_HAS_4_BYTE_GPTE)) ||
 			   value > 1) {
 			text_word(&t, texts[i].text);
 			text_number(&t, value, 10);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Takes shadow PTEs apart and puts them together. It must never guess: a bit that the profile does not explain makes
- * the whole value unknown. The naming of fields for people is in explain.c.
+ * Takes shadow PTEs apart and puts them together. It must never guess: a bit that the profile does not
+ * explain makes the whole value unknown. The naming of fields for people is in explain.c.
  */
 #include "spte/spte.h"
 
@@ -44,9 +44,9 @@ static u64 kind_mask(const struct spte_profile *p)
 /* A leaf's bits that may be set, its address bits included. */
 static u64 leaf_known(const struct spte_profile *p, unsigned int level)
 {
-	u64 known = p->mmu_present | p->m.present | SPTE_HW_W | p->m.user | p->m.x | p->m.nx | p->m.host_writable |
-		    p->m.mmu_writable | p->m.accessed | p->m.dirty | p->m.memtype | p->m.me_mask | kind_mask(p) |
-		    track_saved_mask(p);
+	u64 known = p->mmu_present | p->m.present | SPTE_HW_W | p->m.user | p->m.x | p->m.nx |
+		    p->m.host_writable | p->m.mmu_writable | p->m.accessed | p->m.dirty | p->m.memtype |
+		    p->m.me_mask | kind_mask(p) | track_saved_mask(p);
 
 	known |= spte_pfn_mask(p) & ~spte_align_mask(level);
 	if (level > 1 && level <= SPTE_LEVEL_HUGE_MAX)
@@ -101,7 +101,7 @@ static enum spte_wstate wstate_of(const struct spte_profile *p, u64 raw)
 static int decode_present(const struct spte_profile *p, u64 raw, unsigned int level, struct spte_info *info)
 {
 	bool leaf = spte_is_leaf(p, raw, level);
-	bool tracked = leaf && spte_is_access_tracked(p, raw);
+	bool tracked = spte_is_access_tracked(p, raw);
 	u64 unknown, missing;
 
 	if (leaf) {
@@ -232,7 +232,8 @@ static int encode_leaf(const struct spte_profile *p, const struct spte_info *inf
 
 	if (encode_common(p, info, &raw))
 		return -EINVAL;
-	if (info->huge != (info->level > 1) || info->level > SPTE_LEVEL_HUGE_MAX || raw & spte_align_mask(info->level))
+	if (info->huge != (info->level > 1) || info->level > SPTE_LEVEL_HUGE_MAX ||
+	    raw & spte_align_mask(info->level))
 		return -EINVAL;
 	if (info->saved & ~p->track_saved || (info->saved && !is_ept(p)))
 		return -EINVAL;
@@ -257,7 +258,10 @@ static int encode_leaf(const struct spte_profile *p, const struct spte_info *inf
 		raw |= (u64)info->saved << p->track_saved_shift;
 	}
 
-	/* The bits say "tracked" by themselves: refuse a claim that they contradict, and a pattern that means MMIO. */
+	/*
+	 * The bits say "tracked" by themselves: refuse a claim that they contradict, and a pattern that means
+	 * MMIO.
+	 */
 	if (spte_is_access_tracked(p, raw) != info->tracked || spte_is_mmio(p, raw))
 		return -EINVAL;
 	if (!info->read_user && raw & p->m.user)
@@ -279,7 +283,8 @@ static int encode_mmio(const struct spte_profile *p, const struct spte_info *inf
 	if (info->mmio_gen >> (p->gen_low_bits + p->gen_high_bits) || info->mmio_access & ~p->m.mmio_access)
 		return -EINVAL;
 
-	*raw_ret = p->m.mmio_value | info->mmio_access | (gpa & ~guard) | guard | (gpa & guard) << p->rsvd_shift |
+	*raw_ret = p->m.mmio_value | info->mmio_access | (gpa & ~guard) | guard |
+		   (gpa & guard) << p->rsvd_shift |
 		   (((u64)info->mmio_gen << p->gen_low_start) & spte_gen_low_mask(p)) |
 		   ((u64)(info->mmio_gen >> p->gen_low_bits) << p->gen_high_start);
 	return 0;
@@ -338,7 +343,9 @@ static bool hw_reserved(const struct spte_profile *p, u64 raw, unsigned int leve
 			return true;
 		if (rwx == SPTE_HW_W || rwx == (SPTE_HW_W | SPTE_EPT_X))
 			return true;
-		/* KVM leaves R out of the present mask exactly when the hardware can execute without reading. */
+		/*
+		 * KVM leaves R out of the present mask exactly when the hardware can execute without reading.
+		 */
 		if (rwx == SPTE_EPT_X && p->m.present & SPTE_EPT_R)
 			return true;
 	} else if (level >= 4) {

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What one shadow PTE says: a question a function, over a raw 64-bit value and a profile. Pure: no state, no I/O, no
- * opinion on the page it lies in. @level is that of the table holding the entry, 1 (4 KiB) .. 5.
+ * What one shadow PTE says: a question a function, over a raw 64-bit value and a profile. Pure: no state, no
+ * I/O, no opinion on the page it lies in. @level is that of the table holding the entry, 1 (4 KiB) .. 5.
  *
  *   present entry   63       58 57 56 54 53:52 51            12 11 10   9 8  7  6    5:3  2 1 0
  *     EPT           sve(612) M  H  sX sR kind  pfn              P  -    D A  PS ipat mt   X W R
  *     PT            NX       -  -  -  -  -     pfn (+C bit)     P  M    H -  PS D    A:5  U W P
  *   MMIO            62:52 gen[18:8]            gfn              0  10:3 gen[7:0]          value (EPT 110b)
  *
- * The single predicates answer what KVM's own would. Whether the value is one KVM can have written is spte_decode()'s
- * question: it claims success only if spte_encode() gives the same 64 bits back.
+ * The single predicates answer what KVM's own would. Whether the value is one KVM can have written is
+ * spte_decode()'s question: it claims success only if spte_encode() gives the same 64 bits back.
  *
- * Sources: SEMANTICS B.3, B5, E.1, H. Entries of pae_root, pml4_root and pml5_root are no SPTEs (they lack bit 11).
+ * Sources: SEMANTICS B.3, B5, E.1, H. Entries of pae_root, pml4_root and pml5_root are no SPTEs (they lack
+ * bit 11).
  */
 #ifndef MS_SPTE_SPTE_H
 #define MS_SPTE_SPTE_H
@@ -26,22 +27,22 @@ enum spte_ad_kind {
 };
 
 enum spte_class {
-	SPTE_CLASS_UNKNOWN,    /* not a value this profile can explain */
+	SPTE_CLASS_UNKNOWN, /* not a value this profile can explain */
 	SPTE_CLASS_NONPRESENT, /* empty */
 	SPTE_CLASS_MMIO,
-	SPTE_CLASS_FROZEN,     /* TDP MMU: being changed, or in a removed table */
+	SPTE_CLASS_FROZEN, /* TDP MMU: being changed, or in a removed table */
 	SPTE_CLASS_TABLE,
 	SPTE_CLASS_LEAF,
 };
 
 /* The write states of SEMANTICS E.1, by host-writable, MMU-writable, W. */
 enum spte_wstate {
-	SPTE_W_NONE,    /* not a leaf */
-	SPTE_W_RW,      /* 1 1 1 */
-	SPTE_W_DL,      /* 1 1 0: protected for dirty logging */
-	SPTE_W_WP,      /* 1 0 0: shadowed table, or the guest grants no W, or its D bit is clear */
-	SPTE_W_RO,      /* 0 0 0: the host has it read-only */
-	SPTE_W_AT,      /* R, W and X taken away to see accesses, A/D kind disabled */
+	SPTE_W_NONE, /* not a leaf */
+	SPTE_W_RW, /* 1 1 1 */
+	SPTE_W_DL, /* 1 1 0: protected for dirty logging */
+	SPTE_W_WP, /* 1 0 0: shadowed table, or the guest grants no W, or its D bit is clear */
+	SPTE_W_RO, /* 0 0 0: the host has it read-only */
+	SPTE_W_AT, /* R, W and X taken away to see accesses, A/D kind disabled */
 	SPTE_W_ILLEGAL, /* 0 1 x or x 0 1 */
 };
 
@@ -67,12 +68,12 @@ struct spte_info {
 	u64 missing_bits; /* clear, though the profile has them in every such entry; class UNKNOWN */
 
 	/* TABLE and LEAF */
-	u64 pfn;	  /* of the page mapped or of the child table */
-	bool read_user;   /* EPT: readable; PT: user */
+	u64 pfn; /* of the page mapped or of the child table */
+	bool read_user; /* EPT: readable; PT: user */
 	bool writable;
 	bool executable;
 	bool accessed_bit; /* the bits as stored; spte_is_accessed() says what they mean */
-	bool encrypted;    /* carries me_value */
+	bool encrypted; /* carries me_value */
 	enum spte_ad_kind ad_kind;
 
 	/* LEAF */
@@ -81,8 +82,8 @@ struct spte_info {
 	bool mmu_writable;
 	bool dirty_bit;
 	bool tracked; /* access-tracked */
-	u8 saved;     /* R and X put aside by access tracking, at their EPT places */
-	u8 memtype;   /* EPT: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB */
+	u8 saved; /* R and X put aside by access tracking, at their EPT places */
+	u8 memtype; /* EPT: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB */
 	bool ignore_pat;
 
 	/* MMIO */
@@ -110,7 +111,9 @@ static inline bool spte_is_frozen(const struct spte_profile *p, u64 raw)
 	return raw == p->frozen_value;
 }
 
-/* Empty. All zero counts as empty in every profile: the processor and KVM agree on it (SEMANTICS H row 15). */
+/*
+ * Empty. All zero counts as empty in every profile: the processor and KVM agree on it (SEMANTICS H row 15).
+ */
 static inline bool spte_is_nonpresent(const struct spte_profile *p, u64 raw)
 {
 	return raw == p->nonpresent_value || !raw;
@@ -148,7 +151,9 @@ static inline bool spte_is_executable(const struct spte_profile *p, u64 raw)
 	return (raw & (p->m.x | p->m.nx)) == p->m.x;
 }
 
-/* Can the guest's accesses read through it? In PT format whatever is present can be read by the supervisor. */
+/*
+ * Can the guest's accesses read through it? In PT format whatever is present can be read by the supervisor.
+ */
 static inline bool spte_is_readable(const struct spte_profile *p, u64 raw)
 {
 	return raw & (p->format == SPTE_FMT_EPT ? SPTE_EPT_R : SPTE_PT_P);
@@ -255,16 +260,17 @@ static inline bool spte_kind_fits_role(const struct spte_profile *p, u64 raw, bo
 }
 
 /*
- * Takes @raw apart. 0 when every bit is explained and spte_encode() gives @raw back; -EBADMSG when not (class UNKNOWN,
- * unknown_bits or missing_bits say what is in the way, the fields stay 0); -EINVAL when @level is not 1..5 (class
- * UNKNOWN too). *@info is always written in full. A value that breaks a rule of H but whose bits are all explained
- * decodes: spte_check() tells.
+ * Takes @raw apart. 0 when every bit is explained and spte_encode() gives @raw back; -EBADMSG when not (class
+ * UNKNOWN, unknown_bits or missing_bits say what is in the way, the fields stay 0); -EINVAL when @level is
+ * not 1..5 (class UNKNOWN too). *@info is always written in full. A value that breaks a rule of H but whose
+ * bits are all explained decodes: spte_check() tells.
  */
 int spte_decode(const struct spte_profile *p, u64 raw, unsigned int level, struct spte_info *info);
 
 /*
- * Puts the value together again from the class and its fields (not from @info->raw, wstate, unknown or missing bits).
- * -EINVAL when the profile cannot express them or they contradict each other; then *@raw_ret is not written.
+ * Puts the value together again from the class and its fields (not from @info->raw, wstate, unknown or
+ * missing bits). -EINVAL when the profile cannot express them or they contradict each other; then *@raw_ret
+ * is not written.
  */
 int spte_encode(const struct spte_profile *p, const struct spte_info *info, u64 *raw_ret);
 
@@ -275,12 +281,15 @@ enum spte_class spte_class(const struct spte_profile *p, u64 raw, unsigned int l
 enum spte_wstate spte_wstate(const struct spte_profile *p, u64 raw, unsigned int level);
 
 /*
- * The rules of H that @raw breaks by itself, as SPTE_BAD(id) bits; 0 when none. @level 1..5. Rules about leaves are
- * applied to leaves only. It is independent of spte_decode().
+ * The rules of H that @raw breaks by itself, as SPTE_BAD(id) bits; 0 when none. @level 1..5. Rules about
+ * leaves are applied to leaves only. It is independent of spte_decode().
  */
 u32 spte_check(const struct spte_profile *p, u64 raw, unsigned int level);
 
-/* Row of SEMANTICS H, short name and statement of a rule; 0 and "" when @rule is out of range. Static strings. */
+/*
+ * Row of SEMANTICS H, short name and statement of a rule; 0 and "" when @rule is out of range. Static
+ * strings.
+ */
 unsigned int spte_rule_row(unsigned int rule);
 const char *spte_rule_name(unsigned int rule);
 const char *spte_rule_text(unsigned int rule);
@@ -292,14 +301,14 @@ const char *spte_ad_kind_name(enum spte_ad_kind kind);
 const char *spte_memtype_name(unsigned int memtype);
 
 /*
- * One letter for a map of a table: T table, leaves W D P R A by write state, M MMIO, F frozen, . empty, ! unknown or
- * illegal. A string of length 1, static.
+ * One letter for a map of a table: T table, leaves W D P R A by write state, M MMIO, F frozen, . empty, !
+ * unknown or illegal. A string of length 1, static.
  */
 const char *spte_letter(const struct spte_info *info);
 
 /* One named field of a value. */
 struct spte_field {
-	const char *name;    /* static strings */
+	const char *name; /* static strings */
 	const char *meaning;
 	const char *source;
 	u64 mask;
@@ -307,9 +316,10 @@ struct spte_field {
 };
 
 /*
- * The fields of a decoded value, in the order of bits.def; *@pos starts at 0. Returns false when there is none left.
- * Together the fields cover each of the 64 bits once: bits that the format leaves alone come last as "unused". A
- * value of class UNKNOWN is not interpreted: it gives "unknown", "missing" (whose mask may repeat bits) and "rest".
+ * The fields of a decoded value, in the order of bits.def; *@pos starts at 0. Returns false when there is
+ * none left. Together the fields cover each of the 64 bits once: bits that the format leaves alone come last
+ * as "unused". A value of class UNKNOWN is not interpreted: it gives "unknown", "missing" (whose mask may
+ * repeat bits) and "rest".
  */
 bool spte_field_next(const struct spte_profile *p, const struct spte_info *info, unsigned int *pos,
 		     struct spte_field *field_ret);

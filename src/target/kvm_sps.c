@@ -6,12 +6,13 @@
  * downwards, a level at a time; a table's page says which kvm_mmu_page it belongs to (page->private).
  *
  * KVM changes all of this meanwhile. A page is `confirmed' only if
- *   1. its header says the same before and after its table was copied (gfn, role, table, translations, kind of MMU), and
- *   2. after the last table was copied it is still part of this VM: for the legacy MMU by walking the list again over headers
- *      read after the copy, from the tail to the head, for the TDP MMU by finding in its parent the entry that led to it, up
- *      to a root that is still on the VM's list.
- * A freed header is poisoned (list_del()) or handed to another VM; either way the second test fails, so no page of
- * another VM, and no page that is none, is ever attributed to this one. What fails is delivered all the same, labelled.
+ *   1. its header says the same right before and right after its table was copied (gfn, role, table, translations, links), and
+ *   2. it is still part of this VM by what is read after the copy: for the legacy MMU by walking the list again from the tail to
+ *      the head over those later headers, for the TDP MMU by finding in its parent the entry that led to it, up to a
+ *      root that is still on the VM's list.
+ * A freed header is poisoned (list_del()) or handed to another VM; either way one of the two fails. A page that fails is
+ * looked at again a few times, table and all, and then delivered with a label. What cannot be told: a page that left the VM and
+ * came back as the same one, to the same place in the list, between two adjacent reads of one batch.
  *
  * Every address is checked before it is followed (ms_kmem_may_read()): a stale pointer leads to a refusal, not to a read.
  */
@@ -65,7 +66,7 @@ struct walk {
 	size_t nr, cap;
 	struct ms_map by_addr;
 	struct ms_rec_walk rec;
-	u8 *raw; /* buffer_pages headers */
+	u8 *raw; /* buffer_pages + 1 headers */
 	u32 raw_len;
 };
 
@@ -134,14 +135,19 @@ static struct sp *walk_add(struct walk *w, u64 addr)
 	return &grown[w->nr++];
 }
 
+static void drop_tables(struct sp *sp)
+{
+	free(sp->sptes);
+	free(sp->translations);
+	sp->sptes = sp->translations = NULL;
+}
+
 static void walk_reset(struct walk *w)
 {
 	size_t i;
 
-	for (i = 0; i < w->nr; i++) {
-		free(w->sps[i].sptes);
-		free(w->sps[i].translations);
-	}
+	for (i = 0; i < w->nr; i++)
+		drop_tables(&w->sps[i]);
 	w->nr = 0;
 	ms_map_deinit(&w->by_addr);
 }
@@ -155,42 +161,35 @@ static bool walk_progress(struct walk *w, u64 nr_pages)
 	return false;
 }
 
-/* Read the headers of pages [from, end) into head (first look) or compare with it (second look). */
-static struct ms_err *read_heads(struct walk *w, size_t from, size_t end, bool first, bool tdp)
+/* Read the headers of pages [from, end), but for those already known to be in place. */
+static struct ms_err *read_heads(struct walk *w, size_t from, size_t end, bool tdp)
 {
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err = NULL;
-	size_t step = w->kmem->buffer_pages, i;
+	size_t step = w->kmem->buffer_pages, i, k;
 
 	for (; !err && from < end; from += step) {
 		size_t n = end - from < step ? end - from : step;
-		s32 *status = NULL;
 
 		for (i = 0; i < n; i++)
-			ms_kbatch_add(&batch, w->sps[from + i].addr, w->raw_len, w->raw + i * w->raw_len);
+			if (!w->sps[from + i].linked)
+				ms_kbatch_add(&batch, w->sps[from + i].addr, w->raw_len, w->raw + i * w->raw_len);
 		if (batch.oom) {
 			err = ms_err_nomem();
 			break;
 		}
-		err = w->kmem->read(w->kmem, batch.reqs, batch.nr);
-		for (i = 0; !err && i < n; i++) {
+		err = batch.nr ? w->kmem->read(w->kmem, batch.reqs, batch.nr) : NULL;
+		for (i = k = 0; !err && i < n; i++) {
 			struct sp *sp = &w->sps[from + i];
-			struct sp_head h;
 
-			status = &batch.reqs[i].status;
-			if (*status) {
+			if (sp->linked)
+				continue;
+			if (batch.reqs[k++].status) {
 				sp->state = MS_SP_UNREADABLE;
 				continue;
 			}
-			head_decode(w, w->raw + i * w->raw_len, &h);
-			if (first) {
-				sp->head = h;
-				sp->state = head_plausible(w, &h, tdp) ? MS_SP_CONFIRMED : MS_SP_UNLINKED;
-			} else if (!head_same(&sp->head, &h)) {
-				sp->state = MS_SP_TORN;
-			} else {
-				sp->head = h; /* counters and links as of the second look */
-			}
+			head_decode(w, w->raw + i * w->raw_len, &sp->head);
+			sp->state = head_plausible(w, &sp->head, tdp) ? MS_SP_CONFIRMED : MS_SP_UNLINKED;
 		}
 		batch.nr = 0;
 	}
@@ -218,7 +217,25 @@ static bool wants_table(const struct walk *w, const struct sp *sp)
 	return (w->want->what & MS_WANT_SPTES) || sp_level(w, sp) != 1;
 }
 
-/* Copy the tables of pages [from, end), each followed by its header. */
+/* What was read of one page: header, table, header. raw: the two headers, one after the other. */
+static void judge_copy(struct walk *w, struct sp *sp, const u8 *raw, bool unreadable)
+{
+	struct sp_head before, after;
+
+	if (unreadable) {
+		sp->state = MS_SP_UNREADABLE;
+		drop_tables(sp);
+		return;
+	}
+	head_decode(w, raw, &before);
+	head_decode(w, raw + w->raw_len, &after);
+	if (!head_same(&sp->head, &before) || !head_same(&before, &after) ||
+	    (!after.tdp && (before.next != after.next || before.prev != after.prev)))
+		sp->state = MS_SP_TORN;
+	sp->head = after;
+}
+
+/* Copy the tables of pages [from, end) between two looks at their headers. Pages already in place are left alone. */
 static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 {
 	size_t step = w->kmem->buffer_pages / 2 ? w->kmem->buffer_pages / 2 : 1, i, k;
@@ -232,20 +249,25 @@ static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 			break;
 		for (i = 0; i < n; i++) {
 			struct sp *sp = &w->sps[from + i];
+			u8 *raw = w->raw + 2 * i * w->raw_len;
 
+			if (sp->linked)
+				continue;
+			drop_tables(sp);
 			if (!wants_table(w, sp))
 				continue;
 			sp->sptes = malloc(PAGE_BYTES);
 			if (has_translations(w, sp))
 				sp->translations = malloc(PAGE_BYTES);
 			if (!sp->sptes || (has_translations(w, sp) && !sp->translations)) {
-				ms_kbatch_deinit(&batch);
-				return ms_err_nomem();
+				err = ms_err_nomem();
+				goto out;
 			}
+			ms_kbatch_add(&batch, sp->addr, w->raw_len, raw);
 			ms_kbatch_add(&batch, sp->head.spt, PAGE_BYTES, sp->sptes);
 			if (sp->translations)
 				ms_kbatch_add(&batch, sp->head.translation, PAGE_BYTES, sp->translations);
-			ms_kbatch_add(&batch, sp->addr, w->raw_len, w->raw + i * w->raw_len);
+			ms_kbatch_add(&batch, sp->addr, w->raw_len, raw + w->raw_len);
 		}
 		if (batch.oom) {
 			err = ms_err_nomem();
@@ -254,30 +276,18 @@ static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 		err = batch.nr ? w->kmem->read(w->kmem, batch.reqs, batch.nr) : NULL;
 		for (i = k = 0; !err && i < n; i++) {
 			struct sp *sp = &w->sps[from + i];
-			struct sp_head h;
-			s32 bad = 0;
+			size_t last = k + (sp->translations ? 4 : 3);
+			bool bad = false;
 
-			if (!sp->sptes)
+			if (sp->linked || !sp->sptes)
 				continue;
-			bad |= batch.reqs[k++].status;
-			if (sp->translations)
-				bad |= batch.reqs[k++].status;
-			bad |= batch.reqs[k++].status;
-			if (bad) {
-				sp->state = MS_SP_UNREADABLE;
-				free(sp->sptes);
-				free(sp->translations);
-				sp->sptes = sp->translations = NULL;
-				continue;
-			}
-			head_decode(w, w->raw + i * w->raw_len, &h);
-			if (head_same(&sp->head, &h))
-				sp->head = h;
-			else
-				sp->state = MS_SP_TORN;
+			for (; k < last; k++)
+				bad |= batch.reqs[k].status != 0;
+			judge_copy(w, sp, w->raw + 2 * i * w->raw_len, bad);
 		}
 		batch.nr = 0;
 	}
+out:
 	ms_kbatch_deinit(&batch);
 	return err;
 }
@@ -318,6 +328,10 @@ static struct ms_err *chase_pages(struct walk *w, u64 head, u64 first, u32 next_
 		for (i = 0; i < args.nr; i++) {
 			u64 addr = nodes[i] - link_off;
 
+			if (!ms_kmem_is_direct(w->kmem, addr, w->raw_len)) {
+				w->rec.broken_at = nodes[i];
+				return NULL;
+			}
 			if (ms_map_get(&w->by_addr, addr) != MS_MAP_NONE) {
 				if (next_off)
 					continue; /* the second direction meets what the first one had */
@@ -355,11 +369,22 @@ static bool confirm_ring(struct walk *w, u64 head, u64 tail)
 		/* A page that no longer points back to where we come from was unlinked between the two reads. */
 		if (sp->state == MS_SP_UNREADABLE || sp->state == MS_SP_UNLINKED || sp->head.next != from)
 			return false;
-		sp->linked = true;
+		sp->linked |= sp->state == MS_SP_CONFIRMED;
 		from = cur;
 		cur = sp->head.prev;
 	}
 	return cur == head;
+}
+
+/* A page whose header or neighbours changed under the copy deserves another look. */
+static bool any_torn(const struct walk *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->nr; i++)
+		if (!w->sps[i].linked && w->sps[i].state == MS_SP_TORN)
+			return true;
+	return false;
 }
 
 static struct ms_err *confirm_legacy(struct walk *w, u64 head)
@@ -373,12 +398,14 @@ static struct ms_err *confirm_legacy(struct walk *w, u64 head)
 		u64 ends[2] = { 0 };
 
 		if (round || !(w->want->what & MS_WANT_SPTES))
-			err = read_heads(w, 0, w->nr, false, false);
+			err = read_heads(w, 0, w->nr, false);
+		if (!err && round && (w->want->what & MS_WANT_SPTES))
+			err = read_tables(w, 0, w->nr);
 		if (!err)
 			err = read_list_head(w, head, ends, &ok);
 		if (err)
 			return err;
-		if (ok && confirm_ring(w, head, ends[1]))
+		if (ok && confirm_ring(w, head, ends[1]) && !any_torn(w))
 			break;
 		w->rec.flags |= MS_WALK_CHANGED;
 		w->rec.retries++;
@@ -415,7 +442,7 @@ static struct ms_err *walk_legacy(struct walk *w)
 		if (err)
 			return err;
 	}
-	err = read_heads(w, 0, w->nr, true, false);
+	err = read_heads(w, 0, w->nr, false);
 	if (!err && (w->want->what & MS_WANT_SPTES))
 		err = read_tables(w, 0, w->nr);
 	return err ? err : confirm_legacy(w, head);
@@ -556,7 +583,7 @@ static struct ms_err *walk_tdp(struct walk *w)
 	if (!closed)
 		w->rec.flags |= MS_WALK_BROKEN;
 	nr_roots = w->nr;
-	err = read_heads(w, 0, nr_roots, true, true);
+	err = read_heads(w, 0, nr_roots, true);
 	/* Without page->private and the size of struct page there is no way down. */
 	for (from = 0; !err && from < w->nr;) {
 		size_t end = w->nr;
@@ -565,7 +592,7 @@ static struct ms_err *walk_tdp(struct walk *w)
 		if (!err && w->kmem->layout->f[MS_F_page_private].present)
 			err = add_children(w, from, end);
 		if (!err)
-			err = read_heads(w, end, w->nr, true, true);
+			err = read_heads(w, end, w->nr, true);
 		if (!err)
 			check_children(w, end, w->nr);
 		from = end;
@@ -638,9 +665,7 @@ static struct ms_err *deliver(struct walk *w, const struct ms_sink *sink)
 			memcpy(tables->translations, sp->translations, PAGE_BYTES);
 		err = sink->put(sink->ctx, MS_REC_SP, &rec, rec.have & MS_SP_HAVE_SPTES ? tables : NULL);
 		/* Given back as we go: the receiver holds its own copy, and there is no room for two. */
-		free(sp->sptes);
-		free(sp->translations);
-		sp->sptes = sp->translations = NULL;
+		drop_tables(sp);
 	}
 	w->rec.nr_pages = w->nr;
 	w->rec.end_ns = now_ns();
@@ -676,7 +701,7 @@ static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *h
 		w.table_mask &= ~host->masks[MS_SM_me_mask];
 	if (!w.raw_len || w.raw_len > MS_KREAD_MAX_LEN)
 		return ms_err_new(MS_ERR_TARGET, "this kernel's struct kvm_mmu_page has %u bytes: not read", w.raw_len);
-	w.raw = calloc(kmem->buffer_pages, w.raw_len);
+	w.raw = calloc(kmem->buffer_pages + 1, w.raw_len);
 	if (!w.raw)
 		return ms_err_nomem();
 	err = which == MS_WALK_LEGACY ? walk_legacy(&w) : walk_tdp(&w);
