@@ -1,1 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Nothing of this is installed; a release carries it so that it can be built and checked as a clone can.
+EXTRA_DIST += \
+	scripts/build \
+	scripts/check \
+	scripts/check-asan \
+	scripts/lab \
+	scripts/lib-kernel.sh \
+	scripts/lib.sh \
+	scripts/run \
+	scripts/tap \
+	scripts/in-lab/demo \
+	scripts/in-lab/in-ram \
+	scripts/in-lab/init \
+	scripts/in-lab/session \
+	tests/scripts/lab.sh \
+	tests/scripts/tap.sh
