@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/guard.h"
+#include "base/map.h"
 
 /* KVM_MEM_SLOTS_NUM: memslot ids are shorts. */
 #define MAX_SLOTS 32768
@@ -438,6 +439,7 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 	MS_FREE u64 *buckets = NULL;
 	struct slot_read *slots = NULL;
 	struct ms_kbatch batch = { 0 };
+	struct ms_map met = { 0 }; /* a chain in motion can lead back to itself */
 	size_t nr = 0, cap = 0, from, i, failed = 0;
 	u64 idx = 0, node_off;
 	struct ms_err *err;
@@ -465,6 +467,10 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 			goto out;
 		}
 		slots = grown;
+		if (!ms_map_put(&met, buckets[i], 0)) {
+			err = ms_err_nomem();
+			goto out;
+		}
 		slots[nr++] = (struct slot_read){ .node = buckets[i] };
 	}
 	for (from = 0; !err && from < nr;) {
@@ -481,13 +487,21 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 		for (k = from; k < end; k++)
 			slot_ask(&batch, kmem, node_off, &slots[k]);
 		err = ms_kbatch_run(&batch, kmem, NULL);
-		for (k = from; !err && k < end; k++)
-			if (ms_kmem_is_direct(kmem, slots[k].next, 16) && nr < MAX_SLOTS)
-				slots[nr++] = (struct slot_read){ .node = slots[k].next };
+		for (k = from; !err && k < end; k++) {
+			u64 next = slots[k].next;
+
+			if (!ms_kmem_is_direct(kmem, next, 16) || nr == MAX_SLOTS || ms_map_get(&met, next) != MS_MAP_NONE)
+				continue;
+			if (!ms_map_put(&met, next, 0))
+				err = ms_err_nomem();
+			else
+				slots[nr++] = (struct slot_read){ .node = next };
+		}
 		from = end;
 	}
 out:
 	ms_kbatch_deinit(&batch);
+	ms_map_deinit(&met);
 	if (err) {
 		free(slots);
 		return err;
