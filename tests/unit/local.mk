@@ -10,6 +10,10 @@ unit_tests = \
 	tests/unit/test_sym \
 	tests/unit/test_walk
 
+if WITH_BPF
+unit_tests += tests/unit/test_layout
+endif
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
