@@ -63,6 +63,7 @@ struct vmm_vcpu {
 	struct vmm_vm *vm;
 	unsigned int index;
 	int fd;
+	int stats_fd;
 	struct kvm_run *run;
 	uint64_t l1_rsp;
 	pthread_t thread;
@@ -77,6 +78,7 @@ struct vmm_vm {
 	struct vmm *vmm;
 	unsigned int index;
 	int fd;
+	int stats_fd;
 	int dup_fd[VMM_MAX_DUPS];
 	uint64_t seed;
 	uint64_t nr_mmu_pages; /* what KVM_SET_NR_MMU_PAGES was given; 0: not called */
@@ -145,8 +147,11 @@ void storm_stop(struct vmm *vmm);
  */
 unsigned long truth_write(struct vmm *vmm, uint64_t checkpoint);
 
-/* stats: calls emit for every statistic of a VM or vCPU descriptor. */
-void stats_each(int fd, void (*emit)(void *ctx, const char *name, uint64_t value), void *ctx);
+/*
+ * stats: the statistics descriptor of a VM or vCPU, to be opened before it runs; calls emit for each of them.
+ */
+int stats_open(int fd);
+void stats_each(int stats_fd, void (*emit)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 /* ctl: the control socket. ctl_loop returns when the process shall end, with its status. */
 int ctl_listen(const char *path);

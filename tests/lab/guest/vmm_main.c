@@ -120,6 +120,7 @@ static void vm_create(struct vmm *vmm, unsigned int index)
 	vm->index = index;
 	vm->seed = vmm->opts.seed + index;
 	vm->fd = vmm_ioctl(vmm->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
+	vm->stats_fd = stats_open(vm->fd);
 	for (uint64_t i = 0; i < vmm->opts.dups; i++) {
 		vm->dup_fd[i] = fcntl(vm->fd, F_DUPFD_CLOEXEC, 0);
 		if (vm->dup_fd[i] < 0)

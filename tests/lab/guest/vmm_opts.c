@@ -101,10 +101,11 @@ static void print_help(void)
 		printf("  %-34s %s\n", left, o->help);
 	}
 	printf("\n"
-	       "At a checkpoint the truth file is complete before `wait' answers. SIGUSR1 is `go', SIGTERM is `quit'.\n"
-	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or records\n"
-	       "that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, or a system call failed; 4 the guest\n"
-	       "did something unexpected; 5 timeout. `vmm ctl': 0 done, 1 refused or ended, 5 timeout.\n");
+	       "At a checkpoint the truth file is complete before `wait' answers. SIGUSR1 is `go', SIGTERM `quit'.\n"
+	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
+	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, or a system call failed;\n"
+	       "4 the guest did something unexpected; 5 timeout.\n"
+	       "`vmm ctl': 0 done, 1 refused or ended, 5 timeout.\n");
 }
 
 static void __attribute__((noreturn)) bad_value(const char *name, const char *text, const char *want)

@@ -387,10 +387,10 @@ static void write_vm(struct truth *t)
 		write_dirty(t);
 	snprintf(prefix, sizeof(prefix), "kvmstat vm=%u", vm->index);
 	t->stat_line = prefix;
-	stats_each(vm->fd, emit_stat, t);
+	stats_each(vm->stats_fd, emit_stat, t);
 	for (unsigned int i = 0; i < o->vcpus; i++) {
 		snprintf(prefix, sizeof(prefix), "vcpustat vm=%u id=%u", vm->index, i);
-		stats_each(vm->vcpu[i].fd, emit_stat, t);
+		stats_each(vm->vcpu[i].stats_fd, emit_stat, t);
 	}
 }
 

@@ -58,6 +58,7 @@ void vcpu_setup(struct vmm_vcpu *vcpu)
 	struct kvm_sregs sregs;
 
 	vcpu->fd = vmm_ioctl(vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->index, "KVM_CREATE_VCPU");
+	vcpu->stats_fd = stats_open(vcpu->fd);
 	vcpu->run = mmap(NULL, vm->vmm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		vmm_fail(VMM_ENVIRONMENT, "mmap of a vCPU: %s", strerror(errno));
