@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the units of the flat L1 share. There is no libc and no interrupt; every address is identity mapped,
+ * so a guest-physical address may be used as a pointer.
+ */
+#ifndef TESTS_LAB_GUEST_L1_H
+#define TESTS_LAB_GUEST_L1_H
+
+#include "proto.h"
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE 4096ul
+#define NO_WORK (~0u)
+
+/* Long-mode table entries, also those of NPT12. */
+#define PTE_P (1ul << 0)
+#define PTE_W (1ul << 1)
+#define PTE_U (1ul << 2)
+#define PTE_A (1ul << 5)
+#define PTE_D (1ul << 6)
+#define PTE_PS (1ul << 7)
+#define PTE_NX (1ul << 63)
+#define PTE_ADDR 0xffffffffff000ul
+
+#define MSR_EFER 0xc0000080u
+#define EFER_NXE (1ul << 11)
+#define EFER_SVME (1ul << 12)
+#define MSR_VM_HSAVE_PA 0xc0010117u
+
+/* The areas that the parameter block names. Set up by vCPU 0, read by all. */
+struct l1_areas {
+	struct gf_param *param;
+	struct gf_rec *rec;
+	struct gf_work *work;
+	struct gf_table *table;
+	struct gf_argpage *argpage;
+	struct gf_l1page *l1page;
+	gf_u32 *perm; /* data page k lies on L1 page perm[k] */
+	gf_u32 *order; /* item touched at place i */
+};
+
+extern struct l1_areas l1;
+
+static inline void port_write(gf_u32 port, gf_u8 value)
+{
+	asm volatile("outb %0, %w1" ::"a"(value), "Nd"(port) : "memory");
+}
+
+static inline gf_u64 msr_read(gf_u32 msr)
+{
+	gf_u32 lo, hi;
+
+	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+	return (gf_u64)hi << 32 | lo;
+}
+
+static inline void msr_write(gf_u32 msr, gf_u64 value)
+{
+	asm volatile("wrmsr" ::"c"(msr), "a"((gf_u32)value), "d"((gf_u32)(value >> 32)) : "memory");
+}
+
+/* Reads what another vCPU or the VMM may be changing. */
+static inline gf_u64 word_read(const gf_u64 *p)
+{
+	return *(const volatile gf_u64 *)p;
+}
+
+/* main: one line on the console port: a text and two numbers; and the end of this vCPU. */
+void l1_say(const char *text, gf_u64 a, gf_u64 b);
+void l1_exit(enum gf_exit status) __attribute__((noreturn));
+
+/* plan: fills records and work list for the first round; and brings them to round r > 1, rewriting NPT12. */
+void plan_init(void);
+void plan_next_round(gf_u64 round);
+
+/*
+ * npt: L2's tables and NPT12. npt_init wants the records of all items; it adds those of the pages L2 runs on.
+ */
+void npt_init(void);
+void npt_map(struct gf_rec *rec);
+void npt_unmap(struct gf_rec *rec);
+gf_u64 npt_root(void);
+gf_u64 l2_root(void);
+/* Handles a nested page fault; returns 0, or -1 when nothing was planned at that address. */
+int npt_fault(gf_u64 gpa);
+
+/* svm: prepares a vCPU and runs its L2 until it says that its round is done. */
+void svm_init(unsigned int vcpu);
+void svm_run_round(unsigned int vcpu);
+
+/* l2: the touching itself; run by L2, or by L1 when it is a plain guest. */
+void touch_round(struct gf_arg *arg, struct gf_argpage *page);
+void l2_entry(struct gf_arg *arg, struct gf_argpage *page) __attribute__((noreturn));
+extern gf_u8 l2_text_start[];
+
+#endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * L1's two sets of tables for L2: L2's own (L2 virtual = L2 physical, 2M leaves) and NPT12. Whatever is put
+ * into NPT12 goes through npt_map() and npt_unmap(), which keep the records; nothing else may write a leaf.
+ */
+#include "l1.h"
+
+/* Pages handed out in turn, zeroed by the VMM or by us never having used them. */
+struct table_pool {
+	gf_u64 gpa;
+	gf_u64 max;
+	gf_u64 used;
+	gf_u64 root;
+	gf_u64 link; /* bits of a non-leaf entry */
+	struct gf_table *log;
+};
+
+static struct table_pool npt_pool, l2_pool;
+
+static gf_u64 table_alloc(struct table_pool *pool, gf_u64 gfn, int level)
+{
+	gf_u64 gpa, span = 1ul << (9 * level);
+
+	if (pool->used == pool->max) {
+		l1_say("table pool exhausted: pages, level", pool->max, level);
+		l1_exit(GF_EXIT_POOL);
+	}
+	gpa = pool->gpa + pool->used * PAGE_SIZE;
+	if (pool->log) {
+		pool->log[pool->used].gfn = gpa >> PAGE_SHIFT;
+		pool->log[pool->used].l2_gfn = gfn & ~(span - 1);
+		pool->log[pool->used].level = level;
+	}
+	pool->used++;
+	return gpa;
+}
+
+/* The entry for gfn at the given level of a 4-level table; missing tables above it are made. */
+static gf_u64 *table_entry(struct table_pool *pool, gf_u64 gfn, int level)
+{
+	gf_u64 *table = (gf_u64 *)pool->root, *entry;
+	int l;
+
+	for (l = 4; l > level; l--) {
+		entry = &table[gfn >> (9 * (l - 1)) & 511];
+		if (!(*entry & PTE_P))
+			*entry = table_alloc(pool, gfn, l - 1) | pool->link;
+		table = (gf_u64 *)(*entry & PTE_ADDR);
+	}
+	return &table[gfn >> (9 * (level - 1)) & 511];
+}
+
+static void pool_init(struct table_pool *pool, gf_u64 gpa, gf_u64 max, gf_u64 link, struct gf_table *log)
+{
+	pool->gpa = gpa;
+	pool->max = max;
+	pool->used = 0;
+	pool->link = link;
+	pool->log = log;
+	pool->root = table_alloc(pool, 0, 4);
+}
+
+gf_u64 npt_root(void)
+{
+	return npt_pool.root;
+}
+
+gf_u64 l2_root(void)
+{
+	return l2_pool.root;
+}
+
+/*
+ * A and D are left clear on purpose: what the CPU sets shows which table pages a walk of L2 has really used.
+ */
+static void l2_map(gf_u64 gfn)
+{
+	gf_u64 *entry = table_entry(&l2_pool, gfn, 2);
+
+	if (!(*entry & PTE_P))
+		*entry = (gfn & ~511ul) << PAGE_SHIFT | PTE_P | PTE_W | PTE_PS;
+}
+
+void npt_map(struct gf_rec *rec)
+{
+	gf_u64 *entry = table_entry(&npt_pool, rec->l2_gfn, rec->level);
+	gf_u64 bits = PTE_P | PTE_U;
+
+	if (rec->access & GF_ACC_W)
+		bits |= PTE_W;
+	if (!(rec->access & GF_ACC_X))
+		bits |= PTE_NX;
+	if (l1.param->flags & GF_F_NPT_AD)
+		bits |= PTE_A | PTE_D;
+	if (rec->level == 2)
+		bits |= PTE_PS;
+	rec->pte_gpa = (gf_u64)entry;
+	rec->mapped = 1;
+	*(volatile gf_u64 *)entry = rec->l1_gfn << PAGE_SHIFT | bits;
+	l1.param->nr_table = npt_pool.used;
+}
+
+void npt_unmap(struct gf_rec *rec)
+{
+	if (!rec->mapped)
+		return;
+	*(volatile gf_u64 *)rec->pte_gpa = 0;
+	rec->mapped = 0;
+}
+
+/* A page L2 runs on: one to one, 4K, readable, writable and executable. */
+static void system_page(gf_u64 gpa, enum gf_kind kind)
+{
+	struct gf_param *p = l1.param;
+	struct gf_rec *rec;
+
+	if (p->nr_rec == p->max_rec) {
+		l1_say("record area full: entries", p->max_rec, kind);
+		l1_exit(GF_EXIT_POOL);
+	}
+	rec = &l1.rec[p->nr_rec++];
+	rec->l2_gfn = rec->l1_gfn = gpa >> PAGE_SHIFT;
+	rec->kind = kind;
+	rec->level = 1;
+	rec->access = GF_ACC_R | GF_ACC_W | GF_ACC_X;
+	rec->work = NO_WORK;
+	if (kind != GF_L2TABLE)
+		l2_map(rec->l2_gfn);
+}
+
+void npt_init(void)
+{
+	struct gf_param *p = l1.param;
+	gf_u64 i;
+
+	pool_init(&npt_pool, p->npt_pool_gpa, p->npt_pool_pages, PTE_P | PTE_W | PTE_U, l1.table);
+	pool_init(&l2_pool, p->l2_pool_gpa, p->l2_pool_pages, PTE_P | PTE_W, 0);
+	for (i = 0; i < p->nr_item; i++)
+		l2_map(l1.rec[i].l2_gfn);
+	system_page((gf_u64)l2_text_start, GF_CODE);
+	system_page(p->argpage_gpa, GF_ARG);
+	for (i = 0; i < p->nr_vcpus; i++)
+		system_page(p->l2_stack_gpa + i * PAGE_SIZE, GF_STACK);
+	for (i = 0; i * PAGE_SIZE < p->nr_item * sizeof(struct gf_work); i++)
+		system_page(p->work_gpa + i * PAGE_SIZE, GF_WORK);
+	/* Last: from here on L2's tables do not grow. */
+	for (i = 0; i < l2_pool.used; i++)
+		system_page(p->l2_pool_gpa + i * PAGE_SIZE, GF_L2TABLE);
+	p->nr_l2_table = l2_pool.used;
+	p->nr_table = npt_pool.used;
+	if (p->flags & GF_F_NPT_FAULT)
+		return;
+	for (i = 0; i < p->nr_rec; i++)
+		npt_map(&l1.rec[i]);
+}
+
+static struct gf_rec *rec_find(gf_u64 gfn)
+{
+	struct gf_param *p = l1.param;
+	gf_u64 first = 0, off, i;
+	int kind;
+
+	for (kind = 0; kind < GF_NR_ITEM_KINDS; first += p->range[kind++].nr) {
+		struct gf_range *r = &p->range[kind];
+
+		off = gfn - r->l2_gfn;
+		if (gfn < r->l2_gfn || off >= r->nr * r->l2_step)
+			continue;
+		i = first + off / r->l2_step;
+		if (off % r->l2_step < 1ul << (9 * (l1.rec[i].level - 1)))
+			return &l1.rec[i];
+	}
+	for (i = p->nr_item; i < p->nr_rec; i++)
+		if (l1.rec[i].l2_gfn == gfn)
+			return &l1.rec[i];
+	return 0;
+}
+
+int npt_fault(gf_u64 gpa)
+{
+	struct gf_rec *rec;
+	int err = -1;
+
+	while (__atomic_exchange_n(&l1.param->lock, 1, __ATOMIC_ACQUIRE))
+		asm volatile("pause");
+	rec = rec_find(gpa >> PAGE_SHIFT);
+	if (rec) {
+		err = 0;
+		/* Another vCPU may have filled it meanwhile. */
+		if (!rec->mapped)
+			npt_map(rec);
+	}
+	__atomic_store_n(&l1.param->lock, 0, __ATOMIC_RELEASE);
+	return err;
+}

@@ -1,0 +1,50 @@
+# Fixture guests of the lab: tests/lab/vmm (a VMM on raw KVM) and tests/lab/l1.bin (the flat guest it loads).
+# Included by the top Makefile.am. Nothing is installed; both are built by `make check` and by name.
+
+check_PROGRAMS += tests/lab/vmm
+tests_lab_vmm_SOURCES = \
+	tests/lab/guest/proto.h \
+	tests/lab/guest/vmm.h \
+	tests/lab/guest/vmm_ctl.c \
+	tests/lab/guest/vmm_main.c \
+	tests/lab/guest/vmm_mem.c \
+	tests/lab/guest/vmm_opts.c \
+	tests/lab/guest/vmm_stats.c \
+	tests/lab/guest/vmm_storm.c \
+	tests/lab/guest/vmm_truth.c \
+	tests/lab/guest/vmm_vcpu.c
+tests_lab_vmm_CFLAGS = -std=gnu11 -Wall -Wextra -pthread $(AM_CFLAGS)
+tests_lab_vmm_LDFLAGS = -pthread $(AM_LDFLAGS)
+
+# L1 is no program of the host: its flags are all its own, and user CFLAGS (sanitizers, -fPIE) stay out.
+l1_sources = \
+	tests/lab/guest/l1_main.c \
+	tests/lab/guest/l1_npt.c \
+	tests/lab/guest/l1_plan.c \
+	tests/lab/guest/l1_svm.c \
+	tests/lab/guest/l2.c
+l1_headers = tests/lab/guest/l1.h tests/lab/guest/proto.h
+l1_script = tests/lab/guest/l1.ld
+l1_flags = -std=gnu11 -O2 -g -Wall -Wextra -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
+	-fcf-protection=none -fno-stack-protector -fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -nostdlib
+L1_OBJCOPY = objcopy
+
+check_DATA += tests/lab/l1.bin
+CLEANFILES += tests/lab/l1.bin tests/lab/l1.elf
+
+tests/lab/l1.elf: $(l1_sources) $(l1_headers) $(l1_script)
+	@$(MKDIR_P) tests/lab
+	$(AM_V_CCLD)srcs=; for f in $(l1_sources); do srcs="$$srcs $(srcdir)/$$f"; done; \
+	$(CC) $(l1_flags) -Wl,-T,$(srcdir)/$(l1_script),--build-id=none -o $@ $$srcs
+
+tests/lab/l1.bin: tests/lab/l1.elf
+	$(AM_V_GEN)$(L1_OBJCOPY) -O binary tests/lab/l1.elf $@
+
+EXTRA_DIST += \
+	$(l1_sources) \
+	$(l1_headers) \
+	$(l1_script) \
+	tests/lab/guest/truth.md \
+	tests/lab/10-guest.sh \
+	tests/lab/lib.sh

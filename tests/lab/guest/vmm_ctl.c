@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The control socket, both ends, and main's loop. One request a line, one answer a line:
+ *
+ *	wait N	answers when checkpoint N or a later one has been reached and its truth is written
+ *	go	lets the held checkpoint go
+ *	status	phase, checkpoint, round
+ *	quit	ends the VMM
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm.h"
+
+#define MAX_CLIENTS 16
+
+struct client {
+	int fd; /* -1: free */
+	uint64_t waits_for; /* 0: for nothing */
+	size_t len;
+	char buf[128];
+};
+
+struct loop {
+	struct vmm *vmm;
+	struct client client[MAX_CLIENTS];
+	bool quit;
+	bool wrong; /* a truth contradicted itself */
+};
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void address_set(struct sockaddr_un *addr, const char *path)
+{
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(addr->sun_path))
+		vmm_fail(VMM_USAGE, "%s: a socket's path has at most %zu bytes", path,
+			 sizeof(addr->sun_path) - 1);
+	strcpy(addr->sun_path, path);
+}
+
+int ctl_listen(const char *path)
+{
+	struct sockaddr_un addr;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address_set(&addr, path);
+	unlink(path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, MAX_CLIENTS))
+		vmm_fail(VMM_ENVIRONMENT, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static void client_close(struct client *c)
+{
+	close(c->fd);
+	*c = (struct client){ .fd = -1 };
+}
+
+static void __attribute__((format(printf, 2, 3))) answer(struct client *c, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
+	va_end(ap);
+	text[n++] = '\n';
+	/* A client that is gone or does not read loses its answer; the VMM does not wait for it. */
+	if (send(c->fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
+		client_close(c);
+}
+
+/* Answers those who wait for a checkpoint up to the present one. */
+static void waiters_answer(struct loop *l)
+{
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		struct client *c = &l->client[i];
+
+		if (c->fd < 0 || !c->waits_for || c->waits_for > l->vmm->checkpoint)
+			continue;
+		c->waits_for = 0;
+		answer(c, "ok checkpoint=%" PRIu64, l->vmm->checkpoint);
+	}
+}
+
+static bool go(struct loop *l)
+{
+	struct vmm *vmm = l->vmm;
+	bool held;
+
+	pthread_mutex_lock(&vmm->lock);
+	held = vmm->phase == PHASE_HELD;
+	if (held)
+		vmm_release(vmm);
+	pthread_mutex_unlock(&vmm->lock);
+	if (held && vmm->opts.storms && !vmm->storm_started)
+		storm_start(vmm);
+	return held;
+}
+
+static void request(struct loop *l, struct client *c, const char *text)
+{
+	static const char *const phases[] = { "run", "held", "end" };
+	uint64_t round = l->vmm->vm[0].param->facts[0].round;
+	char *end;
+
+	if (!strncmp(text, "wait ", 5)) {
+		c->waits_for = strtoull(text + 5, &end, 10);
+		if (*end || end == text + 5 || !c->waits_for) {
+			c->waits_for = 0;
+			answer(c, "err wait wants a number from 1");
+		}
+		waiters_answer(l);
+	} else if (!strcmp(text, "go")) {
+		answer(c, go(l) ? "ok" : "err nothing is held");
+	} else if (!strcmp(text, "status")) {
+		answer(c, "ok phase=%s checkpoint=%" PRIu64 " round=%" PRIu64 " storms=%" PRIu64,
+		       phases[l->vmm->phase], l->vmm->checkpoint, round, l->vmm->nr_storm);
+	} else if (!strcmp(text, "quit")) {
+		answer(c, "ok");
+		l->quit = true;
+	} else {
+		answer(c, "err unknown request");
+	}
+}
+
+static void client_read(struct loop *l, struct client *c)
+{
+	ssize_t n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - 1 - c->len, MSG_DONTWAIT);
+	char *newline;
+
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			client_close(c);
+		return;
+	}
+	c->len += n;
+	c->buf[c->len] = 0;
+	while (c->fd >= 0 && (newline = strchr(c->buf, '\n'))) {
+		*newline = 0;
+		request(l, c, c->buf);
+		if (c->fd < 0)
+			return;
+		c->len -= newline + 1 - c->buf;
+		memmove(c->buf, newline + 1, c->len + 1);
+	}
+	if (c->len == sizeof(c->buf) - 1)
+		client_close(c);
+}
+
+static void client_accept(struct loop *l, int listen_fd)
+{
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		if (l->client[i].fd >= 0)
+			continue;
+		l->client[i] = (struct client){ .fd = fd };
+		return;
+	}
+	close(fd);
+}
+
+/* Threads have something new: a checkpoint that all have reached, or the end. */
+static void threads_look(struct loop *l)
+{
+	struct vmm *vmm = l->vmm;
+	uint64_t checkpoint;
+
+	pthread_mutex_lock(&vmm->lock);
+	if (vmm->phase == PHASE_RUN && vmm_all_ended(vmm))
+		vmm->phase = PHASE_END;
+	if (vmm->phase == PHASE_RUN && vmm_all_arrived(vmm, &checkpoint)) {
+		vmm->phase = PHASE_HELD;
+		l->wrong |= truth_write(vmm, checkpoint) != 0;
+		vmm->checkpoint = checkpoint;
+	}
+	pthread_mutex_unlock(&vmm->lock);
+	waiters_answer(l);
+	if (vmm->phase == PHASE_HELD && vmm->opts.hold == HOLD_NO)
+		go(l);
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		vmm_fail(VMM_ENVIRONMENT, "signalfd: %s", strerror(errno));
+	return fd;
+}
+
+static void signal_read(struct loop *l, int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		vmm_fail(VMM_ENVIRONMENT, "signalfd: %s", strerror(errno));
+	if (info.ssi_signo == SIGUSR1)
+		go(l);
+	else
+		l->quit = true;
+}
+
+enum vmm_status ctl_loop(struct vmm *vmm, int listen_fd)
+{
+	double end_s = vmm->opts.timeout_s ? now_s() + vmm->opts.timeout_s : 0;
+	struct pollfd fds[3 + MAX_CLIENTS];
+	struct loop l = { .vmm = vmm };
+	int signal_fd = signals_open();
+	eventfd_t count;
+
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		l.client[i].fd = -1;
+	while (!l.quit && vmm->phase != PHASE_END) {
+		fds[0] = (struct pollfd){ .fd = vmm->event_fd, .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
+		fds[2] = (struct pollfd){ .fd = listen_fd, .events = POLLIN };
+		for (int i = 0; i < MAX_CLIENTS; i++)
+			fds[3 + i] = (struct pollfd){ .fd = l.client[i].fd, .events = POLLIN };
+		if (poll(fds, 3 + MAX_CLIENTS, end_s ? 500 : -1) < 0 && errno != EINTR)
+			vmm_fail(VMM_ENVIRONMENT, "poll: %s", strerror(errno));
+		if (end_s && now_s() > end_s)
+			vmm_fail(VMM_TIMEOUT, "timeout after %" PRIu64 " s", vmm->opts.timeout_s);
+		if (fds[0].revents && !eventfd_read(vmm->event_fd, &count))
+			threads_look(&l);
+		if (fds[1].revents)
+			signal_read(&l, signal_fd);
+		if (fds[2].revents)
+			client_accept(&l, listen_fd);
+		for (int i = 0; i < MAX_CLIENTS; i++)
+			if (fds[3 + i].revents && l.client[i].fd == fds[3 + i].fd)
+				client_read(&l, &l.client[i]);
+	}
+	return l.wrong ? VMM_BAD_DATA : VMM_OK;
+}
+
+/* Connects, waiting for the socket to appear until end_s; returns -1 on timeout. */
+static int client_connect(const char *path, double end_s)
+{
+	struct sockaddr_un addr;
+	int fd;
+
+	address_set(&addr, path);
+	do {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			vmm_fail(VMM_ENVIRONMENT, "socket: %s", strerror(errno));
+		if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+			return fd;
+		close(fd);
+		usleep(20000);
+	} while (now_s() < end_s);
+	return -1;
+}
+
+int ctl_client(int argc, char **argv)
+{
+	double timeout_s = 30, end_s;
+	char text[256] = "", *out = text;
+	int fd, i = 1;
+
+	if (argc > 3 && !strcmp(argv[2], "-t")) {
+		timeout_s = atof(argv[3]);
+		i = 3;
+	}
+	if (argc < i + 2)
+		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | status | quit");
+	for (int j = i + 1; j < argc; j++)
+		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
+				out > text ? " " : "", argv[j]);
+	if (strlen(text) > 100)
+		vmm_fail(VMM_USAGE, "that is no request");
+	strcat(text, "\n");
+	end_s = now_s() + timeout_s;
+	fd = client_connect(argv[1], end_s);
+	if (fd < 0)
+		vmm_fail(VMM_TIMEOUT, "%s: nobody answers: %s", argv[1], strerror(errno));
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		vmm_fail(VMM_BAD_DATA, "%s: %s", argv[1], strerror(errno));
+	for (size_t n = 0; n < sizeof(text) - 1;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int left_ms = (end_s - now_s()) * 1000;
+		ssize_t got;
+
+		if (poll(&p, 1, left_ms > 0 ? left_ms : 0) <= 0)
+			vmm_fail(VMM_TIMEOUT, "no answer within %g s", timeout_s);
+		got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
+		if (got <= 0)
+			vmm_fail(VMM_BAD_DATA, "the VMM has ended");
+		n += got;
+		text[n] = 0;
+		if (text[n - 1] != '\n')
+			continue;
+		fputs(text, stdout);
+		return strncmp(text, "ok", 2) ? 1 : 0;
+	}
+	return 1;
+}

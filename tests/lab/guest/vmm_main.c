@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Start and end of the fixture's VMM: opens KVM, makes the VMs, runs the loop, takes everything down. Also
+ * the definition of when a checkpoint is reached and what letting go means.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "vmm.h"
+
+/* Removed again by vmm_fail(), which any thread may call; set once before threads start. */
+static const char *socket_path;
+
+void vmm_fail(enum vmm_status status, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "vmm: %s\n", text);
+	fflush(stdout);
+	if (socket_path)
+		unlink(socket_path);
+	/* Not exit(): other threads are running. The kernel takes the VMs down with the process. */
+	_exit(status);
+}
+
+int vmm_ioctl(int fd, unsigned long request, void *arg, const char *what)
+{
+	int ret = ioctl(fd, request, arg);
+
+	if (ret < 0)
+		vmm_fail(VMM_ENVIRONMENT, "%s: %s", what, strerror(errno));
+	return ret;
+}
+
+bool vmm_all_arrived(struct vmm *vmm, uint64_t *checkpoint_ret)
+{
+	for (unsigned int i = 0; i < vmm->opts.vms; i++)
+		for (unsigned int j = 0; j < vmm->opts.vcpus; j++)
+			if (vmm->vm[i].vcpu[j].arrived <= vmm->released)
+				return false;
+	*checkpoint_ret = vmm->released + 1;
+	return true;
+}
+
+bool vmm_all_ended(struct vmm *vmm)
+{
+	for (unsigned int i = 0; i < vmm->opts.vms; i++)
+		for (unsigned int j = 0; j < vmm->opts.vcpus; j++)
+			if (!vmm->vm[i].vcpu[j].ended)
+				return false;
+	return true;
+}
+
+void vmm_release(struct vmm *vmm)
+{
+	vmm->released = vmm->checkpoint;
+	vmm->phase = PHASE_RUN;
+	for (unsigned int i = 0; i < vmm->opts.vms; i++) {
+		struct gf_param *p = vmm->vm[i].param;
+		struct gf_argpage *argpage = mem_ptr(&vmm->vm[i], p->argpage_gpa, sizeof(*argpage));
+
+		/*
+		 * For guests that spin; the page is the VMM's own memory, and writing it moves nothing in the
+		 * MMU.
+		 */
+		__atomic_store_n(&argpage->release, vmm->released, __ATOMIC_RELEASE);
+	}
+	pthread_cond_broadcast(&vmm->cond);
+}
+
+/* MAXPHYADDR as KVM offers it to guests. */
+static unsigned int phys_bits_read(int kvm_fd)
+{
+	size_t size = sizeof(struct kvm_cpuid2) + 256 * sizeof(struct kvm_cpuid_entry2);
+	struct kvm_cpuid2 *cpuid = calloc(1, size);
+	unsigned int bits = 36;
+
+	if (!cpuid)
+		vmm_fail(VMM_ENVIRONMENT, "out of memory");
+	cpuid->nent = 256;
+	vmm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid, "KVM_GET_SUPPORTED_CPUID");
+	for (uint32_t i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == 0x80000008)
+			bits = cpuid->entries[i].eax & 0xff;
+	free(cpuid);
+	return bits;
+}
+
+static void kvm_open(struct vmm *vmm)
+{
+	vmm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vmm->kvm_fd < 0)
+		vmm_fail(VMM_ENVIRONMENT, "/dev/kvm: %s (is kvm_amd or kvm_intel loaded?)", strerror(errno));
+	if (vmm_ioctl(vmm->kvm_fd, KVM_GET_API_VERSION, NULL, "KVM_GET_API_VERSION") != KVM_API_VERSION)
+		vmm_fail(VMM_ENVIRONMENT, "/dev/kvm speaks another API version");
+	vmm->run_size = vmm_ioctl(vmm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
+	vmm->phys_bits = phys_bits_read(vmm->kvm_fd);
+}
+
+static void vm_create(struct vmm *vmm, unsigned int index)
+{
+	struct vmm_vm *vm = &vmm->vm[index];
+
+	vm->vmm = vmm;
+	vm->index = index;
+	vm->seed = vmm->opts.seed + index;
+	vm->fd = vmm_ioctl(vmm->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
+	vm->stats_fd = stats_open(vm->fd);
+	for (uint64_t i = 0; i < vmm->opts.dups; i++) {
+		vm->dup_fd[i] = fcntl(vm->fd, F_DUPFD_CLOEXEC, 0);
+		if (vm->dup_fd[i] < 0)
+			vmm_fail(VMM_ENVIRONMENT, "dup of a VM descriptor: %s", strerror(errno));
+	}
+	mem_setup(vm);
+	for (unsigned int i = 0; i < vmm->opts.vcpus; i++) {
+		vm->vcpu[i].vm = vm;
+		vm->vcpu[i].index = i;
+		vcpu_setup(&vm->vcpu[i]);
+	}
+}
+
+static void signals_block(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	/* Inherited by all threads; main reads them through a signalfd. */
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		vmm_fail(VMM_ENVIRONMENT, "sigprocmask: %s", strerror(errno));
+}
+
+static void vmm_teardown(struct vmm *vmm)
+{
+	storm_stop(vmm);
+	vcpu_stop_all(vmm);
+	if (socket_path)
+		unlink(socket_path);
+}
+
+int main(int argc, char **argv)
+{
+	/* Over 100 KiB: not on the stack. */
+	static struct vmm vmm = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	enum vmm_status status;
+	int listen_fd = -1;
+
+	if (argc > 1 && !strcmp(argv[1], "ctl"))
+		return ctl_client(argc - 1, argv + 1);
+	opts_parse(&vmm.opts, argc, argv);
+	signals_block();
+	if (vmm.opts.comm && prctl(PR_SET_NAME, vmm.opts.comm))
+		vmm_fail(VMM_ENVIRONMENT, "PR_SET_NAME: %s", strerror(errno));
+	vmm.event_fd = eventfd(0, EFD_CLOEXEC);
+	if (vmm.event_fd < 0)
+		vmm_fail(VMM_ENVIRONMENT, "eventfd: %s", strerror(errno));
+	kvm_open(&vmm);
+	for (unsigned int i = 0; i < vmm.opts.vms; i++)
+		vm_create(&vmm, i);
+	if (vmm.opts.ctl) {
+		listen_fd = ctl_listen(vmm.opts.ctl);
+		socket_path = vmm.opts.ctl;
+	}
+	printf("vmm: pid %d seed 0x%" PRIx64 "\n", getpid(), vmm.opts.seed);
+	fflush(stdout);
+	for (unsigned int i = 0; i < vmm.opts.vms; i++)
+		for (unsigned int j = 0; j < vmm.opts.vcpus; j++)
+			vcpu_start(&vmm.vm[i].vcpu[j]);
+	status = ctl_loop(&vmm, listen_fd);
+	vmm_teardown(&vmm);
+	return status;
+}
