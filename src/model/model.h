@@ -66,7 +66,6 @@ struct ms_model {
 	char profile_note[160]; /* how the profile was chosen, or what is wrong with it */
 	struct ms_vm *vms;	/* by pid, then kvm */
 	size_t nr_vms;
-	void *storage; /* private */
 };
 
 /* Read what `want' asks for. *ret is the caller's, ended by ms_model_destroy(). */
@@ -120,8 +119,9 @@ struct ms_visit {
 };
 
 /*
- * Visit every entry below a root page whose class is in class_mask (1 << enum spte_class), in address order. A page met
- * again on its own path is not entered (a torn table can name its ancestor). visit returns false to stop. Returns false when stopped.
+ * Visit every entry below a root page whose class is in class_mask (1 << enum spte_class), in address order. A child is entered only
+ * when its level is one below its parent's (a torn table can name anything, its ancestor too). visit returns false to stop. Returns false
+ * when stopped, by visit or because the tree has more paths than 2^18 pages.
  */
 bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *root, u32 class_mask,
 		 bool (*visit)(void *ctx, const struct ms_visit *v), void *ctx);

@@ -115,6 +115,7 @@ struct ms_redactor;
 struct ms_result {
 	const char *command;
 	struct ms_provenance prov;
+	struct ms_section prov_section; /* the same as an object, for renderers; nr_cols 0 without target */
 	struct ms_section *sections;
 	size_t nr_sections;
 	char **notes; /* one line each, no foreign text */
