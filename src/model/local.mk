@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+libmmuscope_a_SOURCES += \
+	src/model/decode.c \
+	src/model/model.c \
+	src/model/model.h \
+	src/model/private.h \
+	src/model/walk.c

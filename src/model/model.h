@@ -6,6 +6,8 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
+#include <stdbool.h>
+
 #include "abi/rec.h"
 #include "base/err.h"
 #include "base/map.h"
@@ -14,10 +16,14 @@
 #include "spte/spte.h"
 #include "target/target.h"
 
+/* How many classes and write states src/spte knows. */
+#define MS_NR_CLASSES (SPTE_CLASS_LEAF + 1)
+#define MS_NR_WSTATES (SPTE_W_ILLEGAL + 1)
+
 /* The counters of a table's entries, by enum spte_class and by enum spte_wstate for leaves. */
 struct ms_counts {
-	u16 by_class[SPTE_NR_CLASSES];
-	u16 by_wstate[SPTE_NR_WSTATES]; /* leaves only */
+	u16 by_class[MS_NR_CLASSES];
+	u16 by_wstate[MS_NR_WSTATES]; /* leaves only */
 	u16 huge;		       /* leaves above level 1 */
 };
 
@@ -54,11 +60,12 @@ struct ms_model {
 	char target[256]; /* spec it was read from */
 	u32 caps;	  /* of the target */
 	struct spte_profile profile;
-	struct role_layout roles;
+	struct role_layout roles;     /* page roles and the base word of CPU roles */
+	struct role_layout roles_ext; /* the extended word of CPU roles */
+	char roles_note[160]; /* what is wrong with the layout; "" when it is the kernel's own and whole */
 	char profile_note[160]; /* how the profile was chosen, or what is wrong with it */
 	struct ms_vm *vms;	/* by pid, then kvm */
 	size_t nr_vms;
-	void *storage; /* private */
 };
 
 /* Read what `want' asks for. *ret is the caller's, ended by ms_model_destroy(). */
@@ -112,8 +119,9 @@ struct ms_visit {
 };
 
 /*
- * Visit every entry below a root page whose class is in class_mask (1 << enum spte_class), in address order. A page met
- * again on its own path is not entered (a torn table can name its ancestor). visit returns false to stop. Returns false when stopped.
+ * Visit every entry below a root page whose class is in class_mask (1 << enum spte_class), in address order. A child is entered only
+ * when its level is one below its parent's (a torn table can name anything, its ancestor too). visit returns false to stop. Returns false
+ * when stopped, by visit or because the tree has more paths than 2^18 pages.
  */
 bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *root, u32 class_mask,
 		 bool (*visit)(void *ctx, const struct ms_visit *v), void *ctx);

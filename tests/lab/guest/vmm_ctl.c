@@ -7,7 +7,6 @@
  *	status	phase, checkpoint, round
  *	quit	ends the VMM
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

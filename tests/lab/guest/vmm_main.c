@@ -3,7 +3,6 @@
  * Start and end of the fixture's VMM: opens KVM, makes the VMs, runs the loop, takes everything down. Also
  * the definition of when a checkpoint is reached and what letting go means.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

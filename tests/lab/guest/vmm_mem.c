@@ -3,7 +3,6 @@
  * A VM's memory: geometry drawn from the seed, slots, L1's tables and image, the parameter block. After
  * mem_setup() nothing here writes guest memory any more.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
 /*
  * The command line: one table gives parsing, ranges and --help. It starts nothing; only main and ctl do.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>

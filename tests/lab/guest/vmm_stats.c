@@ -4,7 +4,6 @@
  * descriptor is opened before the guest runs: that takes the vCPU's mutex, which KVM_RUN holds; reading takes
  * no lock. Histograms are left out.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,6 @@
  *	madvise		drops the storm slot's memory: the MMU notifier zaps its leaves
  *	mprotect	write-protects the data slot's memory and undoes it: the notifier zaps
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -4,7 +4,6 @@
  * the format of truth.md. It reads; it changes neither guest nor MMU, but for --dirty get, which is asked
  * for.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

@@ -4,7 +4,6 @@
  * writes to the read-only slot) and stops at checkpoints; it neither writes the truth nor decides when to go
  * on.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>

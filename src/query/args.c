@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Words to struct ms_args. Everything is strict: a number is all of its word, an option that a command does not know, is given
+ * twice or contradicts another is an error. Options may stand anywhere; `--' ends them.
+ */
+#include "query/private.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX 64
+
+bool ms_parse_u64(const char *str, u64 max, u64 *ret)
+{
+	bool hex = !strncmp(str, "0x", 2) || !strncmp(str, "0X", 2);
+	const char *digits = hex ? str + 2 : str;
+	u64 base = hex ? 16 : 10, value = 0, digit;
+
+	if (!*digits)
+		return false;
+	for (; *digits; digits++) {
+		if (*digits >= '0' && *digits <= '9')
+			digit = (u64)(*digits - '0');
+		else if (hex && *digits >= 'a' && *digits <= 'f')
+			digit = (u64)(*digits - 'a' + 10);
+		else if (hex && *digits >= 'A' && *digits <= 'F')
+			digit = (u64)(*digits - 'A' + 10);
+		else
+			return false;
+		if (value > (~0ull - digit) / base)
+			return false;
+		value = value * base + digit;
+	}
+	if (value > max)
+		return false;
+	*ret = value;
+	return true;
+}
+
+static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char *hint)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: '%s' is not a value for it", ms_options[opt].name, word), "%s", hint);
+}
+
+/* A, A-B (B excluded), A+N. Frames have at most 40 bits (52 address bits). */
+static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
+{
+	const u64 max = 1ull << 40;
+	size_t at = strcspn(word, "-+");
+	char first[24];
+	u64 a, b;
+
+	if (at >= sizeof(first))
+		goto bad;
+	memcpy(first, word, at);
+	first[at] = '\0';
+	if (!ms_parse_u64(first, max - 1, &a))
+		goto bad;
+	b = a + 1;
+	if (word[at] && !ms_parse_u64(word + at + 1, max, &b))
+		goto bad;
+	if (word[at] == '+')
+		b += a;
+	if (b <= a || b > max)
+		goto bad;
+	f->has_gfn = true;
+	f->gfn_start = a;
+	f->gfn_end = b;
+	return NULL;
+bad:
+	return bad_value(MS_OPT_GFN, word, "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
+}
+
+static struct ms_err *parse_mmu(const char *word, struct ms_filter *f)
+{
+	u32 which;
+
+	for (which = 0; which <= MS_MMU_NESTED; which++)
+		if (!strcmp(word, ms_mmu_name(which))) {
+			f->has_mmu = true;
+			f->mmu = which;
+			return NULL;
+		}
+	return bad_value(MS_OPT_MMU, word, "root, guest or nested");
+}
+
+static struct ms_err *parse_color(const char *word, enum ms_color *ret)
+{
+	if (!strcmp(word, "auto"))
+		*ret = MS_COLOR_AUTO;
+	else if (!strcmp(word, "always"))
+		*ret = MS_COLOR_ALWAYS;
+	else if (!strcmp(word, "never"))
+		*ret = MS_COLOR_NEVER;
+	else
+		return bad_value(MS_OPT_COLOR, word, "auto, always or never");
+	return NULL;
+}
+
+/* word is args' own storage, or NULL for an option without argument. */
+static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, const char *word)
+{
+	u64 number;
+
+	if (args->given & 1ull << opt)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: given twice", ms_options[opt].name), "leave one of them out");
+	if (word && !*word)
+		return bad_value(opt, word, ms_options[opt].help);
+	args->given |= 1ull << opt;
+	switch (opt) {
+	case MS_OPT_TARGET:
+		args->target = word;
+		return NULL;
+	case MS_OPT_VM:
+		args->vm = word;
+		return NULL;
+	case MS_OPT_GFN:
+		return parse_gfn(word, &args->filter);
+	case MS_OPT_LEVEL:
+		if (!ms_parse_u64(word, SPTE_LEVEL_MAX, &number) || number < SPTE_LEVEL_MIN)
+			return bad_value(opt, word, "a level from 1 (4 KiB entries) to 5");
+		args->filter.level = (u32)number;
+		return NULL;
+	case MS_OPT_ROLE:
+		args->filter.role = word;
+		return NULL;
+	case MS_OPT_STATE:
+		return parse_states(word, &args->filter);
+	case MS_OPT_MMU:
+		return parse_mmu(word, &args->filter);
+	case MS_OPT_ROOT:
+		if (!ms_parse_u64(word, ~0ull, &number) || !number)
+			return bad_value(opt, word, "a page's address as `mmuscope sps' shows it, e.g. 0xffff888100000000");
+		args->filter.root = number;
+		return NULL;
+	case MS_OPT_TREE:
+		args->list = false;
+		return NULL;
+	case MS_OPT_LIST:
+		args->list = true;
+		return NULL;
+	case MS_OPT_FORMAT:
+		args->format = word;
+		return spte_profile_by_name(word) ? NULL : bad_value(opt, word, "see `mmuscope help formats'");
+	case MS_OPT_LAYOUT:
+		args->layout = word;
+		return !strcmp(word, "page") || !strcmp(word, "cpu") ? NULL : bad_value(opt, word, "page or cpu");
+	case MS_OPT_JSON:
+		args->json = true;
+		return NULL;
+	case MS_OPT_PRETTY:
+		args->json = args->pretty = true;
+		return NULL;
+	case MS_OPT_REDACT:
+		args->redact = true;
+		return NULL;
+	case MS_OPT_COLOR:
+		return parse_color(word, &args->color);
+	case MS_OPT_NO_HEADER:
+		args->no_header = true;
+		return NULL;
+	case MS_OPT_FORCE:
+		args->force = true;
+		return NULL;
+	case MS_OPT_BUFFER_PAGES:
+		if (!ms_parse_u64(word, 1u << 20, &number) || !number)
+			return bad_value(opt, word, "a number of pages from 1 to 1048576");
+		args->buffer_pages = (u32)number;
+		return NULL;
+	case MS_OPT_FRAME:
+	case MS_OPT_HELP:
+	case MS_OPT_VERSION:
+		return NULL;
+	case MS_NR_OPTS:
+		break;
+	}
+	return ms_err_new(MS_ERR_BUG, "option %d is not in the table", (int)opt);
+}
+
+static struct ms_err *check_pair(const struct ms_args *args, enum ms_opt_id a, enum ms_opt_id b)
+{
+	u64 both = 1ull << a | 1ull << b;
+
+	if ((args->given & both) != both)
+		return NULL;
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s and --%s contradict each other", ms_options[a].name, ms_options[b].name),
+			   "leave one of them out");
+}
+
+static struct ms_err *check(const struct ms_args *args)
+{
+	const struct ms_command *command = args->command;
+	struct ms_err *err;
+	unsigned int i;
+
+	err = check_pair(args, MS_OPT_TREE, MS_OPT_LIST);
+	if (!err)
+		err = check_pair(args, MS_OPT_MMU, MS_OPT_ROOT);
+	if (!err)
+		err = check_pair(args, MS_OPT_FRAME, MS_OPT_JSON);
+	if (!err)
+		err = check_pair(args, MS_OPT_FRAME, MS_OPT_PRETTY);
+	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION) || !command)
+		return err;
+	for (i = 0; i < MS_NR_OPTS; i++)
+		if (args->given & 1ull << i && !(command->opts & 1ull << i))
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: takes no --%s", command->name, ms_options[i].name),
+					   "see `mmuscope help %s'", command->name);
+	if (args->nr_args < command->min_args || args->nr_args > command->max_args)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: %s", command->name,
+					      args->nr_args > command->max_args ? "too many words behind it" : "something is missing behind it"),
+				   "usage: mmuscope %s%s%s [OPTION...]", command->name, *command->args ? " " : "", command->args);
+	return NULL;
+}
+
+static struct ms_err *unknown_command(const char *word)
+{
+	const char *nearest = ms_command_nearest(word);
+	struct ms_err *err = ms_err_new(MS_ERR_USAGE, "%s: no such command", word);
+
+	return nearest ? ms_err_hint(err, "did you mean `%s'?", nearest) : ms_err_hint(err, "see `mmuscope help'");
+}
+
+static struct ms_err *take_word(struct ms_args *args, const char *word)
+{
+	if (!args->command) {
+		args->command = ms_command_find(word);
+		return args->command ? NULL : unknown_command(word);
+	}
+	if (args->nr_args == MS_LEN(args->args))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: too many words behind it", args->command->name),
+				   "see `mmuscope help %s'", args->command->name);
+	args->args[args->nr_args++] = word;
+	return NULL;
+}
+
+/* getopt_long() wants arrays made from the table. An option's value is its id + 256, or its letter. */
+struct getopt_tables {
+	struct option longs[MS_NR_OPTS + 1];
+	char shorts[3 * MS_NR_OPTS + 3];
+};
+
+static void getopt_prepare(struct getopt_tables *t)
+{
+	char *at = t->shorts;
+	unsigned int i;
+
+	*t = (struct getopt_tables){ 0 };
+	*at++ = '-'; /* hand over other words in order */
+	*at++ = ':'; /* tell a missing argument from an unknown option */
+	for (i = 0; i < MS_NR_OPTS; i++) {
+		t->longs[i].name = ms_options[i].name;
+		t->longs[i].has_arg = ms_options[i].arg ? required_argument : no_argument;
+		t->longs[i].val = 256 + (int)i;
+		if (!ms_options[i].letter)
+			continue;
+		*at++ = ms_options[i].letter;
+		if (ms_options[i].arg)
+			*at++ = ':';
+	}
+}
+
+static enum ms_opt_id option_of(int val)
+{
+	unsigned int i;
+
+	if (val >= 256)
+		return (enum ms_opt_id)(val - 256);
+	for (i = 0; i < MS_NR_OPTS; i++)
+		if (val && ms_options[i].letter == val)
+			break;
+	return (enum ms_opt_id)i;
+}
+
+static struct ms_err *getopt_error(int c, const char *word)
+{
+	enum ms_opt_id opt = option_of(optopt);
+
+	if (c == ':' && opt < MS_NR_OPTS)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: its value is missing", ms_options[opt].name), "%s", ms_options[opt].help);
+	if (opt < MS_NR_OPTS && optopt >= 256)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: takes no value", ms_options[opt].name), "%s", ms_options[opt].help);
+	if (optopt)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "-%c: no such option", optopt), "see `mmuscope help options'");
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such option", word), "see `mmuscope help options'");
+}
+
+static struct ms_err *parse_words(struct ms_args *args, int argc, char **argv)
+{
+	struct ms_err *err = NULL;
+	struct getopt_tables t;
+	int c;
+
+	getopt_prepare(&t);
+	optind = 0; /* glibc: start over */
+	opterr = 0;
+	while (!err) {
+		c = getopt_long(argc, argv, t.shorts, t.longs, NULL);
+		if (c == -1)
+			break;
+		if (c == '?' || c == ':')
+			err = getopt_error(c, argv[optind > 0 ? optind - 1 : 0]);
+		else if (c == 1)
+			err = take_word(args, optarg);
+		else
+			err = take_option(args, option_of(c), optarg);
+	}
+	while (!err && optind < argc)
+		err = take_word(args, argv[optind++]);
+	return err ? err : check(args);
+}
+
+static void inherit(struct ms_args *args, const struct ms_args *base)
+{
+	if (!args->target)
+		args->target = base->target;
+	args->redact |= base->redact;
+	if (!(args->given & 1ull << MS_OPT_COLOR))
+		args->color = base->color;
+	if (!args->buffer_pages)
+		args->buffer_pages = base->buffer_pages;
+}
+
+struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base, struct ms_args *ret)
+{
+	/* [0] stands for the program's name, which getopt skips; the last is NULL. */
+	struct ms_args args = { .words = calloc(nr + 2, sizeof(*args.words)), .nr_words = nr + 1 };
+	struct ms_err *err = NULL;
+	char **argv;
+	size_t i;
+
+	argv = calloc(nr + 2, sizeof(*argv));
+	if (!args.words || !argv)
+		err = ms_err_nomem();
+	for (i = 0; i <= nr && !err; i++) {
+		args.words[i] = strdup(i ? words[i - 1] : "mmuscope");
+		if (!args.words[i])
+			err = ms_err_nomem();
+		else
+			argv[i] = args.words[i];
+	}
+	/* argv is a second list of the same strings: getopt may reorder it. */
+	if (!err)
+		err = parse_words(&args, (int)nr + 1, argv);
+	free(argv);
+	if (err) {
+		ms_args_deinit(&args);
+		return err;
+	}
+	if (base)
+		inherit(&args, base);
+	*ret = args;
+	return NULL;
+}
+
+static struct ms_err *split_word(const char **at, struct ms_buf *word)
+{
+	const char *s = *at;
+	char quote = 0;
+
+	for (; *s; s++) {
+		if (quote && *s == quote) {
+			quote = 0;
+		} else if (!quote && (*s == '\'' || *s == '"')) {
+			quote = *s;
+		} else if (*s == '\\' && quote != '\'') {
+			if (!s[1])
+				return ms_err_hint(ms_err_new(MS_ERR_USAGE, "the line ends behind a backslash"), "write \\\\ for one");
+			ms_buf_putc(word, *++s);
+		} else if (!quote && (*s == ' ' || *s == '\t')) {
+			break;
+		} else {
+			ms_buf_putc(word, *s);
+		}
+	}
+	if (quote)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "a quote %c is not closed", quote), "close it, or write \\%c", quote);
+	*at = s;
+	return NULL;
+}
+
+struct ms_err *ms_args_parse_line(const char *line, const struct ms_args *base, struct ms_args *ret)
+{
+	struct ms_buf bufs[WORDS_MAX] = { 0 };
+	const char *words[WORDS_MAX] = { NULL };
+	struct ms_err *err = NULL;
+	size_t nr = 0, i;
+
+	for (;;) {
+		line += strspn(line, " \t\r\n");
+		if (!*line || err)
+			break;
+		if (nr == WORDS_MAX)
+			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "the line has more than %d words", WORDS_MAX), "see `help'");
+		else
+			err = split_word(&line, &bufs[nr++]);
+	}
+	for (i = 0; i < nr && !err; i++) {
+		words[i] = ms_buf_str(&bufs[i]);
+		if (bufs[i].oom)
+			err = ms_err_nomem();
+	}
+	if (!err)
+		err = ms_args_parse(nr, words, base, ret);
+	for (i = 0; i < nr; i++)
+		ms_buf_deinit(&bufs[i]);
+	return err;
+}
+
+void ms_args_deinit(struct ms_args *args)
+{
+	size_t i;
+
+	for (i = 0; args->words && i < args->nr_words; i++)
+		free(args->words[i]);
+	free(args->words);
+	*args = (struct ms_args){ 0 };
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared within src/query only: how commands make results. */
+#ifndef QUERY_PRIVATE_H
+#define QUERY_PRIVATE_H
+
+#include "query/query.h"
+
+#define MS_LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What a command is given. */
+struct query {
+	struct ms_session *session;
+	const struct ms_args *args;
+	const struct ms_model *model; /* NULL unless the command reads a target */
+	const struct ms_vm *vm;	      /* NULL unless it is about one VM */
+	struct ms_result *result;
+};
+
+typedef struct ms_err *(*query_run_fn)(struct query *q);
+
+#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) struct ms_err *query_run_##id(struct query *q);
+#include "query/commands.def"
+#undef MS_COMMAND
+
+/* --- sections --- */
+
+/*
+ * Add a section; NULL when memory is out. key, title and cols are static. The section's model and vm are the query's; ctx and owned
+ * are NULL.
+ */
+struct ms_section *section_add(struct query *q, const char *key, const char *title, bool table, const struct ms_column *cols,
+			       size_t nr_cols, size_t nr_rows,
+			       void (*row)(const struct ms_section *section, size_t row, struct ms_cell *cells));
+struct ms_err *note_add(struct ms_result *result, const char *fmt, ...) MS_PRINTF(2, 3) MS_MUST_CHECK;
+
+/* --- cells: a row is written from left to right through a cursor --- */
+
+static inline struct ms_cell *cell_num(struct ms_cell **at, enum ms_value_kind kind, u64 value)
+{
+	struct ms_cell *cell = (*at)++;
+
+	cell->kind = kind;
+	cell->u = value;
+	return cell;
+}
+
+static inline struct ms_cell *cell_count(struct ms_cell **at, u64 value)
+{
+	return cell_num(at, MS_V_COUNT, value);
+}
+
+static inline struct ms_cell *cell_int(struct ms_cell **at, s64 value)
+{
+	return cell_num(at, MS_V_INT, (u64)value);
+}
+
+static inline struct ms_cell *cell_hex(struct ms_cell **at, u64 value)
+{
+	return cell_num(at, MS_V_HEX, value);
+}
+
+static inline struct ms_cell *cell_bool(struct ms_cell **at, bool value)
+{
+	return cell_num(at, MS_V_BOOL, value);
+}
+
+/* Leaves the cell absent. */
+static inline struct ms_cell *cell_none(struct ms_cell **at)
+{
+	return (*at)++;
+}
+
+/* The value if the target has it. */
+static inline struct ms_cell *cell_opt(struct ms_cell **at, bool have, enum ms_value_kind kind, u64 value)
+{
+	return have ? cell_num(at, kind, value) : cell_none(at);
+}
+
+/* NULL: absent. */
+struct ms_cell *cell_text(struct ms_cell **at, const char *text);
+struct ms_cell *cell_textn(struct ms_cell **at, const char *text, size_t len);
+/* Starts a cell of words; word_add() adds to it. */
+struct ms_cell *cell_words(struct ms_cell **at);
+void word_add(struct ms_cell *cell, const char *word);
+/* A role word as text by a layout. */
+struct ms_cell *cell_role(struct ms_cell **at, const struct ms_model *model, u32 role);
+struct ms_cell *cell_cpu_role(struct ms_cell **at, const struct ms_model *model, u64 role);
+struct ms_cell *cell_sp_state(struct ms_cell **at, u32 state);
+
+/* --- redact.c --- */
+
+struct ms_redactor *redactor_create(const struct ms_model *model);
+void redactor_destroy(struct ms_redactor *redactor); /* takes NULL */
+void redact_cell(struct ms_redactor *redactor, struct ms_cell *cell);
+
+/* --- filter.c --- */
+
+/* A filter made ready for one model. */
+struct sieve {
+	const struct ms_filter *f;
+	u32 role_mask, role_value;
+	u8 *reached; /* by page index: below a root that --mmu or --root name; NULL: all pages */
+};
+
+struct ms_err *sieve_init(struct sieve *sieve, const struct query *q) MS_MUST_CHECK;
+void sieve_deinit(struct sieve *sieve);
+/* Does a page pass, by all that was asked about pages? */
+bool sieve_page(const struct sieve *sieve, const struct query *q, const struct ms_sp *sp);
+/* Does an entry pass --gfn and --state? */
+bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const struct ms_sp *sp, u32 idx);
+/* --role, --level and page state alone. */
+bool sieve_header(const struct sieve *sieve, const struct ms_sp *sp);
+/* The frames a page stands for: [start, end). */
+void page_gfns(const struct ms_model *model, const struct ms_sp *sp, u64 *start_ret, u64 *end_ret);
+/* The words of --state; also for help and completion. */
+struct ms_err *parse_states(const char *words, struct ms_filter *filter) MS_MUST_CHECK;
+/* i-th name that --state knows, NULL behind the last. */
+const char *state_name_at(size_t i);
+
+/* --- entries, shared by sp and leaves: the columns from `class' to `raw' --- */
+
+#define ENTRY_COLUMNS                                                                                                  \
+	{ "class", "CLASS", MS_V_TEXT },                                                                               \
+		{ "state", "STATE", MS_V_TEXT },                                                                       \
+		{ "gfn", "L1 GFN", MS_V_HEX },                                                                         \
+		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 3 },                                                      \
+		{ "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN },                                                             \
+		{ "access", "ACCESS", MS_V_TEXT },                                                                     \
+		{ "host_writable", "H", MS_V_BOOL, .prio = 4 },                                                        \
+		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 },                                                         \
+		{ "accessed", "A", MS_V_BOOL, .prio = 4 },                                                             \
+		{ "dirty", "D", MS_V_BOOL, .prio = 4 },                                                                \
+		{ "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },                                                       \
+		{ "memtype", "MEMTYPE", MS_V_TEXT, .prio = 6 },                                                        \
+		{ "mmio_gen", "MMIO GEN", MS_V_COUNT, .prio = 5 },                                                     \
+		{ "rules", "BROKEN RULES", MS_V_WORDS, .prio = 1 },                                                    \
+		{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16 }
+
+void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, struct ms_cell **at);
+
+const char *hv_name(u32 hv);
+
+#endif

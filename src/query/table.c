@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command and option tables, the nearest name to a misspelt one, and completion. */
+#include "query/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct ms_option ms_options[MS_NR_OPTS] = {
+#define MS_OPTION(id, name, letter, arg, help) [MS_OPT_##id] = { name, letter, arg, help },
+#include "query/options.def"
+#undef MS_OPTION
+};
+
+#define T MS_CMD_TARGET
+#define V MS_CMD_VM
+#define C MS_CMD_CLI
+const struct ms_command ms_commands[MS_NR_CMDS] = {
+#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                                             \
+	[MS_CMD_ID_##id] = { #id,     args,                                                                            \
+			     min,     max,                                                                             \
+			     want,    flags,                                                                           \
+			     MS_OPTS_COMMON | (opts) | ((flags) & V ? 1ull << MS_OPT_VM : 0),                          \
+			     summary, detail },
+#include "query/commands.def"
+#undef MS_COMMAND
+};
+#undef T
+#undef V
+#undef C
+
+const struct ms_command *ms_command_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < MS_NR_CMDS; i++)
+		if (!strcmp(ms_commands[i].name, name))
+			return &ms_commands[i];
+	return NULL;
+}
+
+#define NAME_MAX_LEN 24
+
+/* Levenshtein's distance; names are short. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t la = strlen(a), lb = strlen(b), i, j, up, diag, best;
+	size_t line[NAME_MAX_LEN + 1];
+
+	if (la > NAME_MAX_LEN || lb > NAME_MAX_LEN)
+		return NAME_MAX_LEN;
+	for (j = 0; j <= lb; j++)
+		line[j] = j;
+	for (i = 1; i <= la; i++) {
+		diag = line[0];
+		line[0] = i;
+		for (j = 1; j <= lb; j++) {
+			up = line[j];
+			best = diag + (a[i - 1] != b[j - 1]);
+			if (up + 1 < best)
+				best = up + 1;
+			if (line[j - 1] + 1 < best)
+				best = line[j - 1] + 1;
+			line[j] = best;
+			diag = up;
+		}
+	}
+	return line[lb];
+}
+
+const char *ms_command_nearest(const char *name)
+{
+	size_t i, d, best = NAME_MAX_LEN;
+	const char *nearest = NULL;
+
+	for (i = 0; i < MS_NR_CMDS; i++) {
+		d = distance(name, ms_commands[i].name);
+		/* A beginning of a name means that name. */
+		if (*name && !strncmp(name, ms_commands[i].name, strlen(name)))
+			d = 1;
+		if (d < best) {
+			best = d;
+			nearest = ms_commands[i].name;
+		}
+	}
+	return best <= 1 + strlen(name) / 3 ? nearest : NULL;
+}
+
+struct candidates {
+	const char **ret;
+	size_t nr, max;
+	const char *prefix;
+};
+
+static void candidate(struct candidates *c, const char *word)
+{
+	if (c->nr < c->max && !strncmp(word, c->prefix, strlen(c->prefix)))
+		c->ret[c->nr++] = word;
+}
+
+static void candidates_of_option(struct candidates *c, enum ms_opt_id opt)
+{
+	static const char *const colors[] = { "auto", "always", "never", NULL };
+	static const char *const layouts[] = { "page", "cpu", NULL };
+	const char *const *words = NULL;
+	u32 which;
+	size_t i;
+
+	if (opt == MS_OPT_MMU)
+		for (which = 0; which <= MS_MMU_NESTED; which++)
+			candidate(c, ms_mmu_name(which));
+	if (opt == MS_OPT_FORMAT)
+		for (i = 0; i < SPTE_NR_PROFILES; i++)
+			candidate(c, spte_profile_at((unsigned int)i)->name);
+	if (opt == MS_OPT_STATE)
+		for (i = 0; state_name_at(i); i++)
+			candidate(c, state_name_at(i));
+	if (opt == MS_OPT_COLOR)
+		words = colors;
+	if (opt == MS_OPT_LAYOUT)
+		words = layouts;
+	for (i = 0; words && words[i]; i++)
+		candidate(c, words[i]);
+}
+
+/* The option that a word names, MS_NR_OPTS when it is none. */
+static enum ms_opt_id option_of_word(const char *word, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < MS_NR_OPTS; i++)
+		if ((len == strlen(ms_options[i].name) + 2 && !strncmp(word, "--", 2) &&
+		     !strncmp(word + 2, ms_options[i].name, len - 2)) ||
+		    (len == 2 && word[0] == '-' && word[1] == ms_options[i].letter && word[1]))
+			return (enum ms_opt_id)i;
+	return MS_NR_OPTS;
+}
+
+/* "--name" for each option, for completion wants whole words. */
+static const char *const option_words[MS_NR_OPTS] = {
+#define MS_OPTION(id, name, letter, arg, help) [MS_OPT_##id] = "--" name,
+#include "query/options.def"
+#undef MS_OPTION
+};
+
+size_t ms_query_complete(const char *line, const char **ret, size_t max, size_t *word_start_ret)
+{
+	static const char *const topics[] = { "options", "states", "role", "formats", "exit" };
+	struct candidates c = { .ret = ret, .max = max };
+	const struct ms_command *command = NULL;
+	enum ms_opt_id opt = MS_NR_OPTS;
+	size_t at = 0, start = 0, len, i;
+
+	/* Walk the words before the last: the first that is no option nor an option's argument is the command. */
+	for (;;) {
+		at += strspn(line + at, " \t");
+		start = at;
+		len = strcspn(line + at, " \t");
+		at += len;
+		if (!line[at])
+			break;
+		if (opt != MS_NR_OPTS && ms_options[opt].arg) {
+			opt = MS_NR_OPTS;
+			continue;
+		}
+		opt = line[start] == '-' ? option_of_word(line + start, len) : MS_NR_OPTS;
+		for (i = 0; line[start] != '-' && !command && i < MS_NR_CMDS; i++)
+			if (strlen(ms_commands[i].name) == len && !strncmp(ms_commands[i].name, line + start, len))
+				command = &ms_commands[i];
+	}
+	c.prefix = line + start;
+	*word_start_ret = start;
+	if (opt != MS_NR_OPTS && ms_options[opt].arg) {
+		candidates_of_option(&c, opt);
+		return c.nr;
+	}
+	if (line[start] == '-') {
+		for (i = 0; i < MS_NR_OPTS; i++)
+			if (!command || command->opts & 1ull << i)
+				candidate(&c, option_words[i]);
+		return c.nr;
+	}
+	if (command && strcmp(command->name, "help"))
+		return 0;
+	for (i = 0; i < MS_NR_CMDS; i++)
+		candidate(&c, ms_commands[i].name);
+	for (i = 0; command && i < MS_LEN(topics); i++)
+		candidate(&c, topics[i]);
+	return c.nr;
+}
