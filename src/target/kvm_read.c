@@ -642,7 +642,7 @@ struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host,
 		else
 			err = PUT(sink, MS_REC_VM, &vms[i]);
 	}
-	for (i = 0; !err && want->what && i < set.nr; i++)
+	for (i = 0; !err && i < set.nr; i++)
 		if (vms[i].kvm && (!want->kvm || want->kvm == vms[i].kvm))
 			err = read_vm_details(kmem, host, &vms[i], files, file_kvms, nr_files, want, sink);
 	free(set.kvm);
