@@ -18,7 +18,7 @@ export TMPDIR=$dir/tmp
 socket=$dir/tmux
 cleanup()
 {
-	tmux -S "$socket" kill-server 2>/dev/null
+	tmux -u -S "$socket" kill-server 2>/dev/null
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -52,6 +52,11 @@ within()
 		sleep 0.1
 	done
 }
+
+# Kernels are fetched now, so that no word of it comes among what is compared.
+for kernel in 6.1 6.12; do
+	"$lab" --kernel $kernel --prepare || echo "# no $kernel kernel"
+done
 
 # --- wrong use, and a lab that cannot be had
 "$lab" --kernel 2.4 -- true >"$dir/o" 2>"$dir/e"
@@ -135,17 +140,17 @@ rm -rf "$dir/tmp"
 mkdir "$dir/tmp"
 
 # --- a terminal
-tmux -S "$socket" -f /dev/null new-session -d -x 93 -y 27 \
-	"stty -g >'$dir/before'; '$lab' --no-kvm --tty -- bash -c 'stty size; tty; printf é; echo; until [ \"\$(stty size)\" = \"24 81\" ]; do
+tmux -u -S "$socket" -f /dev/null new-session -d -x 93 -y 27 \
+	"stty -g >'$dir/before'; '$lab' --no-kvm --tty -- bash -c 'stty size; printf é; echo; tty; until [ \"\$(stty size)\" = \"24 81\" ]; do
 		sleep 0.1; done; stty size; echo \$TERM; exit 9'; echo status \$?; stty -g >'$dir/after'; sleep 100"
 screen()
 {
-	tmux -S "$socket" capture-pane -p
+	tmux -u -S "$socket" capture-pane -p
 }
 within 30 eval 'screen | grep -q ^/dev/ttyS1'
 is "--tty: the window's size" "$(screen | grep -cx '27 93')" 1
 is "--tty: UTF-8" "$(screen | grep -cx é)" 1
-tmux -S "$socket" resize-window -x 81 -y 24
+tmux -u -S "$socket" resize-window -x 81 -y 24
 within 10 eval 'screen | grep -q ^status'
 is "--tty: a change of size" "$(screen | grep -cx '24 81')" 1
 is "--tty: exit status" "$(screen | grep ^status)" "status 9"
