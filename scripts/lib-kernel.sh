@@ -71,14 +71,16 @@ kernel_vmlinux()
 	[ "$(head -c 4 "$2" | tail -c 3)" = ELF ]
 }
 
-# kernel_fetch CACHE SERIES PACKAGE: downloads and unpacks one kernel; 1 when it cannot be had. Needs the lock.
+# kernel_fetch CACHE SERIES PACKAGE: downloads and unpacks one kernel; 1 when it cannot be had. Needs the
+# lock.
 kernel_fetch()
 {
 	local cache=$1 series=$2 package=$3 kver=${3#linux-image-} tmp deb d
 	local -a opts=(-qq -o Acquire::Retries=2) skip=()
 
 	# Drivers of devices that the lab does not have are most of the package's size.
-	for d in sound drivers/{gpu,media,net,infiniband,scsi,iio,usb,staging,hwmon,input,bluetooth,mtd,power,video}; do
+	for d in sound drivers/{bluetooth,gpu,hwmon,iio,infiniband,media,mtd,net,power,scsi,staging,usb,video}
+	do
 		skip+=("--exclude=./lib/modules/*/kernel/$d" "--exclude=./usr/lib/modules/*/kernel/$d")
 	done
 	# apt drops its rights for downloads and then cannot write below a private directory.
@@ -86,7 +88,8 @@ kernel_fetch()
 	mkdir -p "$cache/kernels/$series" || return 1
 	tmp=$(mktemp -d "$cache/kernels/.tmp.XXXXXX") || return 1
 	say "downloading $package into $cache (once)"
-	if ! (cd "$tmp" && timeout 600 apt-get "${opts[@]}" download "$package") </dev/null >/dev/null 2>&1; then
+	if ! (cd "$tmp" && timeout 600 apt-get "${opts[@]}" download "$package") \
+		</dev/null >/dev/null 2>&1; then
 		rm -rf "$tmp"
 		return 1
 	fi
@@ -129,7 +132,8 @@ kernel_renew()
 			[ -n "$package" ] && kernel_fetch "$cache" "$series" "$package" && return 0
 		fi
 	fi
-	[ -n "$have" ] || die "no $series kernel in $cache and $(kernel_meta "$series") cannot be downloaded:" \
+	[ -n "$have" ] ||
+		die "no $series kernel in $cache and $(kernel_meta "$series") cannot be downloaded:" \
 		"needs the network once"
 	say "the archive cannot be reached; using the cached ${have##*/}"
 }
@@ -154,7 +158,8 @@ kernel_initrd()
 				echo :
 				continue
 			fi
-			modprobe -d "$dir" -S "$kver" --show-depends "$m" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+			modprobe -d "$dir" -S "$kver" --show-depends "$m" |
+				sed -n 's/^insmod \([^ ]*\).*/\1/p'
 		done | awk '!seen[$0]++' >"$tmp/list"
 		grep -q 'kvm-amd' "$tmp/list" || { rm -rf "$tmp"; return 1; }
 		while read -r path; do
@@ -188,7 +193,8 @@ kernel_ensure()
 	exec {lock}>"$cache/lock"
 	flock "$lock"
 	_dir=$(kernel_cached "$cache" "$1")
-	if [ -z "$_dir" ] || [ -z "$(find "$cache/asked-$1" -mmin "-$MS_KERNEL_ASK_MINUTES" 2>/dev/null)" ]; then
+	if [ -z "$_dir" ] ||
+		[ -z "$(find "$cache/asked-$1" -mmin "-$MS_KERNEL_ASK_MINUTES" 2>/dev/null)" ]; then
 		kernel_renew "$cache" "$1"
 		_dir=$(kernel_cached "$cache" "$1")
 	fi

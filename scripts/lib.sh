@@ -12,15 +12,18 @@ MS_NAME=${MS_NAME:-${0##*/}}
 # The packages of each job, in one place.
 # shellcheck disable=SC2034 # read by the scripts that source this file
 {
-	# Autotools and the libraries mmuscope links; clang and bpftool make the BPF programs and their skeletons.
+	# Autotools and the libraries mmuscope links; clang and bpftool make the BPF programs and their
+	# skeletons.
 	MS_PKG_BUILD=(autoconf automake pkg-config gcc make libc6-dev libbpf-dev bpftool libdw-dev libelf-dev
 		libncurses-dev libreadline-dev zlib1g-dev clang-14 llvm-14)
-	# The emulator (qboot.rom is in qemu-system-data), the initramfs (busybox, cpio), and what unpacks a kernel
-	# image and its modules and works out their order (xz, zstd, kmod).
+	# The emulator (qboot.rom is in qemu-system-data), the initramfs (busybox, cpio), and what unpacks a
+	# kernel image and its modules and works out their order (xz, zstd, kmod).
 	MS_PKG_LAB=(qemu-system-x86 qemu-system-data busybox-static cpio xz-utils zstd kmod)
-	# cmocka runs the unit tests, tmux the screen tests, jq and jsonschema judge the JSON, mandoc the man pages,
-	# clang-format the layout of the code, and compiler-rt carries the fuzzer and the sanitizers for clang.
-	MS_PKG_TEST=(libcmocka-dev tmux jq python3 python3-jsonschema mandoc clang-format-14 libclang-rt-14-dev git)
+	# cmocka runs the unit tests, tmux the screen tests, jq and jsonschema judge the JSON, mandoc the man
+	# pages, clang-format the layout of the code, and compiler-rt carries the fuzzer and the sanitizers
+	# for clang.
+	MS_PKG_TEST=(libcmocka-dev tmux jq python3 python3-jsonschema mandoc clang-format-14
+		libclang-rt-14-dev git)
 }
 
 # say TEXT...: a progress line. On stderr, so that a command's stdout stays its own.
@@ -90,7 +93,8 @@ need_packages()
 {
 	local log missing
 
-	command -v dpkg-query >/dev/null || die "this is not Debian: install by hand what scripts/lib.sh lists"
+	command -v dpkg-query >/dev/null ||
+		die "this is not Debian: install by hand what scripts/lib.sh lists"
 	mapfile -t missing < <(packages_missing "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then

@@ -18,7 +18,7 @@ export TMPDIR=$dir/tmp
 socket=$dir/tmux
 cleanup()
 {
-	tmux -S "$socket" kill-server 2>/dev/null
+	tmux -u -S "$socket" kill-server 2>/dev/null
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -53,6 +53,11 @@ within()
 	done
 }
 
+# Kernels are fetched now, so that no word of it comes among what is compared.
+for kernel in 6.1 6.12; do
+	"$lab" --kernel $kernel --prepare || echo "# no $kernel kernel"
+done
+
 # --- wrong use, and a lab that cannot be had
 "$lab" --kernel 2.4 -- true >"$dir/o" 2>"$dir/e"
 is "unknown kernel: status" $? 125
@@ -84,8 +89,8 @@ exit 77'
 cd "$dir/a dir, with words" || exit 1
 export LANG=C.UTF-8
 unset LC_ALL
-"$lab" --out "$dir/out/new" --module-arg kvm_amd.npt=0 -- env OUT="$dir/out/new" HOST="$dir" bash -c "$inside" \
-	bash 'a b' "q'q" 'd"d' '$x' '' '*' $'nl\nx' 'back\slash' >"$dir/o" 2>"$dir/e"
+"$lab" --out "$dir/out/new" --module-arg kvm_amd.npt=0 -- env OUT="$dir/out/new" HOST="$dir" \
+	bash -c "$inside" bash 'a b' "q'q" 'd"d' '$x' '' '*' $'nl\nx' 'back\slash' >"$dir/o" 2>"$dir/e"
 is "6.1: exit status" $? 77
 want="$(pwd)
 <a b><q'q><d\"d><\$x><><*><nl
@@ -105,7 +110,8 @@ cd "$top" || exit 1
 
 # --- one boot of 6.12
 head -c 10000000 /dev/urandom >"$dir/bytes"
-"$lab" --kernel 6.12 --no-kvm -- bash -c 'uname -r >&2; ls /sys/module/kvm_amd >&2; cat "$0"; kill -SEGV $$' "$dir/bytes" \
+"$lab" --kernel 6.12 --no-kvm -- \
+	bash -c 'uname -r >&2; ls /sys/module/kvm_amd >&2; cat "$0"; kill -SEGV $$' "$dir/bytes" \
 	>"$dir/o" 2>"$dir/e"
 is "6.12: a signal's status" $? 126
 is "6.12: the kernel" "$(grep -c '^6\.12\.' "$dir/e")" 1
@@ -135,17 +141,18 @@ rm -rf "$dir/tmp"
 mkdir "$dir/tmp"
 
 # --- a terminal
-tmux -S "$socket" -f /dev/null new-session -d -x 93 -y 27 \
-	"stty -g >'$dir/before'; '$lab' --no-kvm --tty -- bash -c 'stty size; tty; printf é; echo; until [ \"\$(stty size)\" = \"24 81\" ]; do
-		sleep 0.1; done; stty size; echo \$TERM; exit 9'; echo status \$?; stty -g >'$dir/after'; sleep 100"
+tmux -u -S "$socket" -f /dev/null new-session -d -x 93 -y 27 \
+	"stty -g >'$dir/before'; '$lab' --no-kvm --tty -- bash -c 'stty size; printf é; echo; tty; until
+		[ \"\$(stty size)\" = \"24 81\" ]; do sleep 0.1; done; stty size; exit 9'
+	echo status \$?; stty -g >'$dir/after'; sleep 100"
 screen()
 {
-	tmux -S "$socket" capture-pane -p
+	tmux -u -S "$socket" capture-pane -p
 }
 within 30 eval 'screen | grep -q ^/dev/ttyS1'
 is "--tty: the window's size" "$(screen | grep -cx '27 93')" 1
 is "--tty: UTF-8" "$(screen | grep -cx é)" 1
-tmux -S "$socket" resize-window -x 81 -y 24
+tmux -u -S "$socket" resize-window -x 81 -y 24
 within 10 eval 'screen | grep -q ^status'
 is "--tty: a change of size" "$(screen | grep -cx '24 81')" 1
 is "--tty: exit status" "$(screen | grep ^status)" "status 9"
@@ -153,7 +160,8 @@ within 5 test -s "$dir/after"
 is "--tty: modes as before" "$(cat "$dir/after")" "$(cat "$dir/before")"
 
 # --- counted time: the same loop twice, in microseconds
-loop='f() { for ((i = 0; i < 5000; i++)); do :; done; }; f; a=$EPOCHREALTIME; f; b=$EPOCHREALTIME; echo $((${b/./} - ${a/./}))'
+loop='f() { for ((i = 0; i < 5000; i++)); do :; done; }
+f; a=$EPOCHREALTIME; f; b=$EPOCHREALTIME; echo $((${b/./} - ${a/./}))'
 first=$("$lab" --icount --no-kvm -- bash -c "$loop")
 second=$("$lab" --icount --no-kvm -- bash -c "$loop")
 echo "# counted: $first us, $second us"
