@@ -101,7 +101,7 @@ class Checker:
         self.tag = f"vm {index}"
         self.stats = {s["name"]: int(s["value"]) for s in self.truth.get("kvmstat", index)}
         where = ["--vm", f"kvm:{kvm}"]
-        self.is_(f"{self.tag}: owner's name", shown["name"].encode(), unescape(self.run["comm"]))
+        self.is_(f"{self.tag}: owner's name", shown["name"], clean(unescape(self.run["comm"])))
         slots = self.check_slots(index, self.ask("slots", *where)["slots"])
         self.check_vcpus(index, self.ask("vcpus", *where)["vcpus"])
         mmus = self.ask("mmus", *where)
@@ -322,6 +322,10 @@ class Pagemap:
 
 def unescape(text):
     return text.encode().decode("unicode_escape").encode("latin-1")
+
+
+def clean(name):
+    return "".join(chr(b) if 0x20 <= b < 0x7f else f"\\x{b:02x}" for b in name)
 
 
 def main():
