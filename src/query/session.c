@@ -49,7 +49,10 @@ struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args 
 
 static bool is_loaded(const struct ms_session *session, u32 what, u64 kvm)
 {
-	return session->model && (session->loaded.what & what) == what && (!session->loaded.kvm || session->loaded.kvm == kvm);
+	if (!session->model)
+		return false;
+	/* The list of VMs is always there. */
+	return !what || ((session->loaded.what & what) == what && (!session->loaded.kvm || session->loaded.kvm == kvm));
 }
 
 static struct ms_err *load(struct ms_session *session, u32 what, u64 kvm)

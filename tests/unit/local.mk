@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a file, test_*.c, speaking TAP through cmocka.
 unit_tests = \
-	tests/unit/test_base
+	tests/unit/test_base \
+	tests/unit/test_model \
+	tests/unit/test_query \
+	tests/unit/test_render
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -11,3 +14,16 @@ unit_ldadd = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
 
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_LDADD = $(unit_ldadd)
+
+small_sources = tests/unit/small.c tests/unit/small.h
+tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
+tests_unit_test_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_model_LDADD = $(unit_ldadd)
+
+tests_unit_test_query_SOURCES = tests/unit/test_query.c $(small_sources)
+tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_query_LDADD = $(unit_ldadd)
+
+tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
+tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_render_LDADD = $(unit_ldadd)
