@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One program a file, test_*.c, speaking TAP through cmocka.
 unit_tests = \
-	tests/unit/test_base
+	tests/unit/test_base \
+	tests/unit/test_fake
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -9,5 +10,15 @@ TESTS += $(unit_tests)
 endif
 unit_ldadd = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
 
+# The made-up host, for every test that needs one, and the program that saves it.
+fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
+check_PROGRAMS += tests/unit/mksnap
+tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_LDADD = $(unit_ldadd)
+
+tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+tests_unit_test_fake_LDADD = $(unit_ldadd)
+
