@@ -16,14 +16,10 @@
 #include "spte/spte.h"
 #include "target/target.h"
 
-/* How many classes and write states src/spte knows. */
-#define MS_NR_CLASSES (SPTE_CLASS_LEAF + 1)
-#define MS_NR_WSTATES (SPTE_W_ILLEGAL + 1)
-
 /* The counters of a table's entries, by enum spte_class and by enum spte_wstate for leaves. */
 struct ms_counts {
-	u16 by_class[MS_NR_CLASSES];
-	u16 by_wstate[MS_NR_WSTATES]; /* leaves only */
+	u16 by_class[SPTE_NR_CLASSES];
+	u16 by_wstate[SPTE_NR_WSTATES]; /* leaves only */
 	u16 huge;		       /* leaves above level 1 */
 };
 

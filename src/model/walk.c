@@ -314,7 +314,7 @@ static bool wanted(const struct visitor *w, const struct ms_sp *sp)
 {
 	u32 cls;
 
-	for (cls = 0; cls < MS_NR_CLASSES; cls++)
+	for (cls = 0; cls < SPTE_NR_CLASSES; cls++)
 		if (w->class_mask & 1u << cls && sp->counts.by_class[cls])
 			return true;
 	return sp->counts.by_class[SPTE_CLASS_TABLE] != 0;

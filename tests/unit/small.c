@@ -181,13 +181,8 @@ void small_end(struct small *fake)
 
 void small_host(struct ms_rec_host *ret)
 {
-	static const char *const symbols[] = {
-#define X(name, sym) [MS_SM_##name] = sym,
-		MS_SHADOW_MASKS(X)
-#undef X
-	};
 	const struct role_layout *layout;
-	unsigned int i, id, word;
+	unsigned int id, word;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->have = MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU | MS_HOST_HAVE_NP_VALUE | MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_NX_HUGE;
@@ -197,12 +192,10 @@ void small_host(struct ms_rec_host *ret)
 	ret->hv = MS_HV_SVM;
 	ret->tdp_enabled = ret->tdp_mmu_enabled = 1;
 	ret->nx_huge_pages = -1;
-	for (i = 0; i < MS_SM_NR; i++)
-		for (id = 0; id < SPTE_NR_MASKS; id++)
-			if (!strcmp(spte_mask_symbol(id), symbols[i])) {
-				ret->masks[i] = spte_mask_get(&npt()->m, id);
-				ret->have |= MS_HOST_HAVE_MASK(i);
-			}
+	for (id = 0; id < SPTE_NR_MASKS; id++) {
+		ret->masks[id] = spte_mask_get(&npt()->m, id);
+		ret->have |= MS_HOST_HAVE_MASK(id);
+	}
 	for (word = ROLE_BASE; word <= ROLE_EXT; word++) {
 		layout = role_layout_builtin(word);
 		for (id = 0; id < ROLE_NR_FIELDS; id++) {
