@@ -49,10 +49,7 @@ struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args 
 
 static bool is_loaded(const struct ms_session *session, u32 what, u64 kvm)
 {
-	if (!session->model)
-		return false;
-	/* The list of VMs is always there. */
-	return !what || ((session->loaded.what & what) == what && (!session->loaded.kvm || session->loaded.kvm == kvm));
+	return session->model && (session->loaded.what & what) == what && (!session->loaded.kvm || session->loaded.kvm == kvm);
 }
 
 static struct ms_err *load(struct ms_session *session, u32 what, u64 kvm)
@@ -81,8 +78,9 @@ struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char 
 
 	if (live && !session->hold)
 		ms_session_drop(session);
-	if (!session->model || !(vm_ret || is_loaded(session, what, 0))) {
-		err = load(session, live && vm_ret ? 0 : what, 0);
+	if (!session->model || !(vm_ret || session->hold || is_loaded(session, what, 0))) {
+		/* With vCPUs come the files, and with them every pid that a VM can be named by. */
+		err = load(session, live && vm_ret ? MS_WANT_VCPUS : what, 0);
 		if (err)
 			return err;
 	}

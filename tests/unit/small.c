@@ -120,7 +120,7 @@ static bool wanted(const struct small_item *item, const struct ms_want *want)
 	static const u32 bits[] = { [MS_REC_VCPU] = MS_WANT_VCPUS, [MS_REC_SLOT] = MS_WANT_SLOTS, [MS_REC_MMU] = MS_WANT_MMUS,
 				    [MS_REC_SP] = MS_WANT_SPS,	   [MS_REC_WALK] = MS_WANT_SPS };
 
-	if (item->type <= MS_REC_FD)
+	if (item->type < MS_REC_FD || (item->type == MS_REC_FD && want->what))
 		return true;
 	return want->what & bits[item->type] && (!want->kvm || want->kvm == rec_kvm(item));
 }
