@@ -19,9 +19,14 @@ struct tui_ctx {
 	const struct ms_args *base;
 };
 
-static struct ms_err *render_to(const struct ms_result *result, const struct ms_args *args, struct ms_buf *out)
+static struct ms_err *render_to(const struct ms_result *result, const struct ms_args *args, u32 width, struct ms_buf *out)
 {
-	struct ms_render_opts opts = { .json = args->json, .pretty = args->pretty, .no_header = args->no_header };
+	struct ms_render_opts opts = {
+		.json = args->json,
+		.pretty = args->pretty,
+		.no_header = args->no_header,
+		.width = width,
+	};
 	struct ms_err *err;
 	char *text = NULL;
 	int write_errno;
@@ -38,7 +43,7 @@ static struct ms_err *render_to(const struct ms_result *result, const struct ms_
 	return err;
 }
 
-static struct ms_err *command(void *ctx, struct ms_target *target, const char *line, struct ms_buf *out)
+static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out)
 {
 	const struct tui_ctx *tui = ctx;
 	/* Borrows the target: it is taken out again before the session ends. */
@@ -46,17 +51,22 @@ static struct ms_err *command(void *ctx, struct ms_target *target, const char *l
 	struct ms_result *result = NULL;
 	struct ms_args args;
 	struct ms_err *err;
+	char vm[32];
 
 	err = ms_args_parse_line(line, NULL, &args);
 	if (err)
 		return err;
 	args.redact |= tui->base->redact;
+	if (kvm && !args.vm && args.command && args.command->flags & MS_CMD_VM) {
+		snprintf(vm, sizeof(vm), "kvm:0x%llx", (unsigned long long)kvm);
+		args.vm = vm;
+	}
 	if (args.target)
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"), "start mmuscope anew on another target");
 	if (!err)
 		err = ms_query_run(&session, &args, &result);
 	if (!err)
-		err = render_to(result, &args, out);
+		err = render_to(result, &args, width, out);
 	ms_result_destroy(result);
 	session.target = NULL;
 	ms_session_deinit(&session);
