@@ -117,5 +117,6 @@ const struct ms_target_ops *const ms_target_list[] = {
 #ifdef WITH_BPF
 	&ms_target_live,
 #endif
+	&ms_target_snap,
 	NULL,
 };

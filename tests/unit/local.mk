@@ -2,7 +2,11 @@
 # One program a file, test_*.c, speaking TAP through cmocka. A test of one file needs one line here, no more.
 unit_tests = \
 	tests/unit/test_base \
+	tests/unit/test_fake \
+	tests/unit/test_model \
+	tests/unit/test_query \
 	tests/unit/test_read \
+	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
@@ -20,5 +24,20 @@ TESTS += $(unit_tests)
 endif
 LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
 
-tests_unit_test_read_SOURCES = tests/unit/test_read.c tests/unit/fakemem.c tests/unit/fakemem.h
-tests_unit_test_walk_SOURCES = tests/unit/test_walk.c tests/unit/fakemem.c tests/unit/fakemem.h
+# A kernel's memory made up, for the walkers.
+memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
+tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
+tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
+
+# A host made up, as records, and the program that saves it.
+fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
+check_PROGRAMS += tests/unit/mksnap
+tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+
+# The smallest host there is.
+small_sources = tests/unit/small.c tests/unit/small.h
+tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
+tests_unit_test_query_SOURCES = tests/unit/test_query.c $(small_sources)
+tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
