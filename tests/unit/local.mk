@@ -2,7 +2,8 @@
 # One program a file, test_*.c, speaking TAP through cmocka.
 unit_tests = \
 	tests/unit/test_base \
-	tests/unit/test_fake
+	tests/unit/test_fake \
+	tests/unit/test_snap
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -22,3 +23,5 @@ tests_unit_test_base_LDADD = $(unit_ldadd)
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_fake_LDADD = $(unit_ldadd)
 
+tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
+tests_unit_test_snap_LDADD = $(unit_ldadd)
