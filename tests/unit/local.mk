@@ -2,6 +2,7 @@
 # One program a file, test_*.c, speaking TAP through cmocka.
 unit_tests = \
 	tests/unit/test_base \
+	tests/unit/test_doctor \
 	tests/unit/test_fake \
 	tests/unit/test_snap
 
@@ -19,6 +20,9 @@ tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_LDADD = $(unit_ldadd)
+
+tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
+tests_unit_test_doctor_LDADD = $(unit_ldadd)
 
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_fake_LDADD = $(unit_ldadd)
