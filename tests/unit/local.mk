@@ -2,12 +2,14 @@
 # One program a file, test_*.c, speaking TAP through cmocka. A test of one file needs one line here, no more.
 unit_tests = \
 	tests/unit/test_base \
+	tests/unit/test_doctor \
 	tests/unit/test_fake \
 	tests/unit/test_model \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
+	tests/unit/test_snap \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
@@ -35,6 +37,7 @@ check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
 tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
 
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
