@@ -393,7 +393,8 @@ static void draw_header(struct ms_ui *ui, struct ms_grid *grid)
 {
 	const struct ms_model *model = ui->detail ? ui->detail : ui->list;
 	struct ms_buf right = { 0 };
-	u32 w = grid->width, cols, room;
+	const u32 stale_len = 6;
+	u32 w = grid->width, cols, room, x;
 
 	ms_grid_fill(grid, 0, 0, w, MS_LOOK_BAR, ' ');
 	provenance_put(ui, &right);
@@ -401,16 +402,16 @@ static void draw_header(struct ms_ui *ui, struct ms_grid *grid)
 	time_put(model, &right);
 	if (ui->interval_s)
 		ms_buf_printf(&right, " +%us", ui->interval_s);
-	if (ui->stale)
-		ms_buf_puts(&right, " STALE");
 	ms_buf_putc(&right, ' ');
-	cols = ms_text_width(ms_buf_str(&right));
+	cols = ms_text_width(ms_buf_str(&right)) + (ui->stale ? stale_len : 0);
 	room = cols + 12 < w ? w - cols - 2 : 12;
+	x = cols + 12 < w ? w - cols : 14;
 	ms_grid_printf(grid, 0, 1, room, MS_LOOK_BAR, "%s%s", w >= 60 ? "mmuscope  " : "", ui->target->spec);
-	if (cols + 12 < w)
-		ms_grid_put(grid, 0, w - cols, cols, MS_LOOK_BAR, ms_buf_str(&right));
-	else
-		ms_grid_put(grid, 0, 14, w > 14 ? w - 14 : 0, MS_LOOK_BAR, ms_buf_str(&right));
+	if (ui->stale) {
+		ms_grid_put(grid, 0, x, stale_len - 1, MS_LOOK_ERROR, "STALE");
+		x += stale_len;
+	}
+	ms_grid_put(grid, 0, x, w - x, MS_LOOK_BAR, ms_buf_str(&right));
 	ms_buf_deinit(&right);
 }
 

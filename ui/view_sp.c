@@ -158,6 +158,17 @@ static void idx_go(struct sp_view *v, u32 idx)
 	cursor_sync(v);
 }
 
+/* The first entry in use says more than an empty one. */
+static u32 first_used(struct ms_ui *ui, const struct ms_sp *sp)
+{
+	u32 i;
+
+	for (i = 0; sp && sp->tables && i < MS_SPTES; i++)
+		if (spte_class(&ui->detail->profile, sp->tables->sptes[i], sp->level) != SPTE_CLASS_NONPRESENT)
+			return i;
+	return 0;
+}
+
 static void sp_destroy(struct ms_view *view)
 {
 	free(view);
@@ -175,12 +186,13 @@ static void sp_title(struct ms_ui *ui, struct ms_view *view, struct ms_buf *buf)
 	const struct ms_sp *sp;
 	size_t i;
 
-	for (i = 0; i < v->nr_steps; i++)
-		ms_buf_printf(buf, "%u.", v->steps[i].idx);
 	sp = page_of(ui, v);
-	ms_buf_printf(buf, "%s0x%llx", v->nr_steps ? " " : "", (unsigned long long)v->sp);
 	if (sp)
-		ms_buf_printf(buf, " L%u", sp->level);
+		ms_buf_printf(buf, "L%u ", sp->level);
+	/* The way from the root: the entries followed. */
+	for (i = 0; i < v->nr_steps; i++)
+		ms_buf_printf(buf, "%s%u", i ? "." : "[", v->steps[i].idx);
+	ms_buf_printf(buf, "%s0x%llx", v->nr_steps ? "] " : "", (unsigned long long)v->sp);
 }
 
 /* ---- drawing ---- */
@@ -193,9 +205,9 @@ static void draw_page(struct ms_ui *ui, struct ms_grid *grid, u32 y, u32 w, cons
 
 	role_format(&ui->detail->roles, sp->rec.role, profile->format == SPTE_FMT_EPT, role, sizeof(role));
 	if (sp->rec.state != MS_SP_CONFIRMED)
-		x += ms_grid_printf(grid, y, x, w - x, MS_LOOK_TORN, "%s ", ms_sp_state_name(sp->rec.state));
+		x += ms_grid_printf(grid, y, x, w - x, MS_LOOK_TORN, "%s  ", ms_sp_state_name(sp->rec.state));
 	if (sp->rec.have & MS_SP_HAVE_UNSYNC && sp->rec.unsync)
-		x += ms_grid_put(grid, y, x, w - x, MS_LOOK_WARNING, "unsync ");
+		x += ms_grid_put(grid, y, x, w - x, MS_LOOK_WARNING, "unsync  ");
 	x += ms_grid_printf(grid, y, x, w > x ? w - x : 0, MS_LOOK_NORMAL, "gfn 0x%llx  role 0x%x %s  table 0x%llx000  %s",
 			    (unsigned long long)sp->rec.gfn, sp->rec.role, role, (unsigned long long)sp->rec.spt_pfn,
 			    profile->name ? profile->name : "");
@@ -405,16 +417,8 @@ static void child_open(struct ms_ui *ui, struct sp_view *v)
 	v->steps[v->nr_steps++] = (struct sp_step){ .sp = v->sp, .base = v->base, .idx = v->idx };
 	v->base += v->idx * span_of(sp->level);
 	v->sp = child->rec.sp;
-	v->idx = 0;
 	rows_make(ui, v);
-	/* The first entry in use says more than an empty one. */
-	for (v->idx = 0; v->idx + 1 < MS_SPTES && child->tables; v->idx++)
-		if (spte_class(&ui->detail->profile, child->tables->sptes[v->idx], child->level) != SPTE_CLASS_NONPRESENT)
-			break;
-	if (v->idx == MS_SPTES - 1 && child->tables &&
-	    spte_class(&ui->detail->profile, child->tables->sptes[v->idx], child->level) == SPTE_CLASS_NONPRESENT)
-		v->idx = 0;
-	idx_go(v, v->idx);
+	idx_go(v, first_used(ui, child));
 }
 
 static bool parent_open(struct ms_ui *ui, struct sp_view *v)
@@ -595,5 +599,6 @@ struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *s
 		v->base = page->rec.gfn << SPTE_PAGE_SHIFT;
 		v->rooted = true;
 	}
+	v->idx = first_used(ui, page);
 	return ms_ui_push(ui, &v->view);
 }

@@ -17,6 +17,7 @@ struct tree_view {
 	u32 path_len;
 	u64 sp; /* address of the selected page, 0 none */
 	bool opened; /* the first rows were chosen */
+	u32 indent;  /* columns a level */
 };
 
 static struct tree_view *tree_of(struct ms_view *view)
@@ -199,27 +200,37 @@ static void label_put(struct ms_ui *ui, struct tree_view *t, const struct ms_nod
 		role_put(ui, node->sp->rec.role, buf);
 }
 
-/* The letters are explained in view_help.c. */
-static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf *buf)
+/* What is to be said of a page beside its counts: letters (explained by view_help.c) for the column, words for searches. */
+static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, bool words, struct ms_buf *buf)
 {
-	static const char states[] = { 0, 'T', 'L', 'E' };
 	const struct ms_vm *vm = ms_ui_vm(ui);
 	const struct ms_rec_sp *rec = &sp->rec;
+	const struct {
+		bool holds;
+		char letter;
+		const char *word;
+	} marks[] = {
+		{ rec->state == MS_SP_TORN, 'T', "torn" },
+		{ rec->state == MS_SP_UNLINKED, 'L', "unlinked" },
+		{ rec->state == MS_SP_UNREADABLE, 'E', "unreadable" },
+		{ sp->tables && (sp->counts.by_class[SPTE_CLASS_UNKNOWN] || sp->counts.by_wstate[SPTE_W_ILLEGAL]), '!', "unknown" },
+		{ rec->have & MS_SP_HAVE_UNSYNC && rec->unsync, 'U', "unsync" },
+		{ rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children, 'u', "children" },
+		{ role_get(&ui->detail->roles, rec->role, ROLE_INVALID), 'I', "invalid" },
+		{ rec->have & MS_SP_HAVE_GEN && vm->rec.have & MS_VM_HAVE_VALID_GEN && rec->mmu_valid_gen != vm->rec.mmu_valid_gen,
+		  'O', "obsolete" },
+		{ rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed, 'N', "nx" },
+	};
+	size_t i;
 
-	if (rec->state && rec->state < sizeof(states))
-		ms_buf_putc(buf, states[rec->state]);
-	if (sp->tables && (sp->counts.by_class[SPTE_CLASS_UNKNOWN] || sp->counts.by_wstate[SPTE_W_ILLEGAL]))
-		ms_buf_putc(buf, '!');
-	if (rec->have & MS_SP_HAVE_UNSYNC && rec->unsync)
-		ms_buf_putc(buf, 'U');
-	if (rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children)
-		ms_buf_putc(buf, 'u');
-	if (role_get(&ui->detail->roles, rec->role, ROLE_INVALID))
-		ms_buf_putc(buf, 'I');
-	if (rec->have & MS_SP_HAVE_GEN && vm->rec.have & MS_VM_HAVE_VALID_GEN && rec->mmu_valid_gen != vm->rec.mmu_valid_gen)
-		ms_buf_putc(buf, 'O');
-	if (rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed)
-		ms_buf_putc(buf, 'N');
+	for (i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		if (!marks[i].holds)
+			continue;
+		if (words)
+			ms_buf_printf(buf, " %s", marks[i].word);
+		else
+			ms_buf_putc(buf, marks[i].letter);
+	}
 }
 
 enum {
@@ -244,9 +255,9 @@ static const struct {
 	u8 look;   /* enum ms_look of a count that is not 0 */
 } cols[NR_COLS] = {
 	[COL_GFN] = { "GFN", 11, 0, MS_LOOK_NORMAL },	 [COL_PRESENT] = { "PRES", 4, 0, MS_LOOK_NORMAL },
-	[COL_LEAF] = { "LEAF", 4, 50, MS_LOOK_NORMAL },	 [COL_RW] = { "RW", 4, 60, MS_LOOK_WRITABLE },
-	[COL_DL] = { "DL", 4, 70, MS_LOOK_DIRTY_LOG },	 [COL_WP] = { "WP", 4, 70, MS_LOOK_PROTECTED },
-	[COL_RO] = { "RO", 4, 70, MS_LOOK_READONLY },	 [COL_AT] = { "AT", 4, 104, MS_LOOK_TRACKED },
+	[COL_LEAF] = { "LEAF", 4, 50, MS_LOOK_NORMAL },	 [COL_RW] = { "RW", 3, 60, MS_LOOK_WRITABLE },
+	[COL_DL] = { "DL", 3, 70, MS_LOOK_DIRTY_LOG },	 [COL_WP] = { "WP", 3, 70, MS_LOOK_PROTECTED },
+	[COL_RO] = { "RO", 3, 70, MS_LOOK_READONLY },	 [COL_AT] = { "AT", 3, 104, MS_LOOK_TRACKED },
 	[COL_MMIO] = { "MMIO", 4, 70, MS_LOOK_MMIO },	 [COL_HUGE] = { "HUGE", 4, 104, MS_LOOK_NORMAL },
 	[COL_FROZEN] = { "FRZN", 4, 104, MS_LOOK_FROZEN },
 };
@@ -316,7 +327,7 @@ static void draw_counts(struct ms_ui *ui, struct ms_grid *grid, u32 y, u32 w, co
 		ms_grid_put_right(grid, y, x, cols[c].width, look, text);
 		x += cols[c].width + 1;
 	}
-	marks_put(ui, sp, &marks);
+	marks_put(ui, sp, false, &marks);
 	ms_grid_put(grid, y, x, MARKS_WIDTH, MS_LOOK_TORN, ms_buf_str(&marks));
 	ms_buf_deinit(&marks);
 }
@@ -325,7 +336,7 @@ static void draw_titles(struct ms_grid *grid, u32 y, u32 w)
 {
 	u32 x = w - cols_width(w), c;
 
-	ms_grid_put(grid, y, 3, x > 4 ? x - 4 : 0, MS_LOOK_HEADER, "ROOTS AND PAGES");
+	ms_grid_put(grid, y, 2, x > 3 ? x - 3 : 0, MS_LOOK_HEADER, "ROOTS AND PAGES");
 	for (c = 0; c < NR_COLS; c++) {
 		if (w < cols[c].since)
 			continue;
@@ -338,7 +349,7 @@ static void draw_titles(struct ms_grid *grid, u32 y, u32 w)
 static void draw_node(struct ms_ui *ui, struct tree_view *t, struct ms_grid *grid, u32 y, u32 w, const struct ms_node *node)
 {
 	bool page = node->kind == MS_NODE_SP || node->kind == MS_NODE_ROOT;
-	u32 x = 1 + node->depth * 2u, end = w - (page ? cols_width(w) : 0);
+	u32 x = node->depth * t->indent, end = w - (page ? cols_width(w) : 0);
 	struct ms_buf label = { 0 };
 
 	if (node->can_open && x < end)
@@ -417,6 +428,7 @@ static void tree_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *gr
 	struct ms_buf one = { 0 }, two = { 0 };
 	const struct ms_node *node;
 
+	t->indent = r.w >= 60 ? 2 : 1;
 	ms_list_fit(&t->list, t->tree.nr, r.h - 1 - (lines > 1 ? lines : 0));
 	draw_titles(grid, r.y, r.w);
 	if (!t->tree.nr)
@@ -536,9 +548,11 @@ static bool node_has(struct ms_ui *ui, struct tree_view *t, const struct ms_node
 {
 	ms_buf_reset(buf);
 	label_put(ui, t, node, buf);
-	if (node->sp)
-		ms_buf_printf(buf, " gfn 0x%llx sp 0x%llx 0x%x %s", (unsigned long long)node->sp->rec.gfn,
-			      (unsigned long long)node->sp->rec.sp, node->sp->rec.role, ms_sp_state_name(node->sp->rec.state));
+	if (node->sp) {
+		ms_buf_printf(buf, " gfn 0x%llx sp 0x%llx 0x%x", (unsigned long long)node->sp->rec.gfn,
+			      (unsigned long long)node->sp->rec.sp, node->sp->rec.role);
+		marks_put(ui, node->sp, true, buf);
+	}
 	return ms_text_has(ms_buf_str(buf), needle);
 }
 
@@ -593,7 +607,7 @@ static bool tree_click(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x)
 		return false;
 	tree_go(t, t->list.top + y - 1);
 	node = selected(t);
-	mark = 1 + node->depth * 2u;
+	mark = node->depth * t->indent;
 	if (node->can_open && x >= mark && x <= mark + 1) {
 		open_set(ui, t, node, !node->open);
 		return false;
