@@ -58,7 +58,8 @@ static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp 
 
 	switch (info->cls) {
 	case SPTE_CLASS_LEAF:
-		line_printf(l, ms_look_of_entry(info), "%s leaf %s", ms_entry_state(info), page_size(info->level));
+		line_printf(l, ms_look_of_entry(info), "%s leaf %s %s", ms_entry_state(info), page_size(info->level),
+			    ui->detail->profile.format == SPTE_FMT_EPT ? spte_memtype_name(info->memtype) : "");
 		line_printf(l, MS_LOOK_NORMAL, "pfn 0x%llx", (unsigned long long)info->pfn);
 		break;
 	case SPTE_CLASS_TABLE:

@@ -119,7 +119,7 @@ static const struct {
 	[COL_VCPU] = { "VCPU", 4, 0, false },	 [COL_L2] = { "IN L2", 5, 72, false },
 	[COL_SHADOW] = { "SHADOW", 7, 44, false }, [COL_TDP] = { "TDP", 7, 52, false },
 	[COL_ROOTS] = { "ROOTS", 5, 64, false }, [COL_4K] = { "4K", 8, 58, false },
-	[COL_2M] = { "2M", 6, 80, false },	 [COL_1G] = { "1G", 4, 100, false },
+	[COL_2M] = { "2M", 6, 90, false },	 [COL_1G] = { "1G", 4, 100, false },
 	[COL_FLAGS] = { "FLAGS", 0, 76, true },
 };
 
@@ -199,7 +199,7 @@ static void draw_row(struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *vm)
 				    ms_buf_str(&buf));
 		else
 			ms_grid_put_right(grid, y, x, room, vm ? MS_LOOK_NORMAL : MS_LOOK_HEADER, ms_buf_str(&buf));
-		x += room + 2;
+		x += room + 1 + (w >= 100);
 	}
 	ms_buf_deinit(&buf);
 }
