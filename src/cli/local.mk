@@ -3,4 +3,9 @@ bin_PROGRAMS += mmuscope
 mmuscope_CFLAGS = $(AM_CFLAGS)
 mmuscope_CPPFLAGS = $(AM_CPPFLAGS)
 mmuscope_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(NCURSES_LIBS) $(READLINE_LIBS) -lz
-mmuscope_SOURCES = src/cli/main.c
+mmuscope_SOURCES = \
+	src/cli/cli.h \
+	src/cli/completion.c \
+	src/cli/main.c \
+	src/cli/out.c \
+	src/cli/prompt.c

@@ -1,12 +1,70 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* main(): options, then one command. */
+/* main(): options, then one command, the terminal interface, or help. */
 #include "config.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* The words of `help', `help COMMAND' or `version', run as if they had been typed; the options of args hold. */
+static int run_words(struct ms_session *session, const struct ms_args *args, const char *word, const char *topic)
+{
+	const char *words[] = { word, topic };
+	struct ms_args help;
+	struct ms_err *err;
+	int status;
+
+	err = ms_args_parse(topic ? 2 : 1, words, args, &help);
+	if (err)
+		return cli_fail(err);
+	help.json = args->json;
+	help.pretty = args->pretty;
+	status = cli_run(session, &help, stdout);
+	ms_args_deinit(&help);
+	return status;
+}
+
+static int run_cli_command(struct ms_session *session, const struct ms_args *args)
+{
+	return args->command->name[0] == 'p' ? cli_prompt(session, args) : cli_completion(args->args[0]);
+}
+
+static int run(struct ms_session *session, const struct ms_args *args)
+{
+	int status;
+
+	if (args->given & 1ull << MS_OPT_HELP)
+		return run_words(session, args, "help", args->command ? args->command->name : NULL);
+	if (args->given & 1ull << MS_OPT_VERSION)
+		return run_words(session, args, "version", NULL);
+	if (args->command && args->command->flags & MS_CMD_CLI)
+		return run_cli_command(session, args);
+	if (args->command)
+		return cli_run(session, args, stdout);
+	status = run_words(session, args, "help", NULL);
+	if (status)
+		return status;
+	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "the list above has them"));
+}
 
 int main(int argc, char **argv)
 {
-	(void)argv;
-	puts(PACKAGE_STRING);
-	return argc > 1 ? 2 : 0;
+	struct ms_session session = { 0 };
+	struct ms_args args = { 0 };
+	struct ms_err *err;
+	int status;
+
+	/* A reader that goes away is an error of write(), not the end of this process: targets are closed in order. */
+	signal(SIGPIPE, SIG_IGN);
+	err = ms_args_parse(argc > 1 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, NULL, &args);
+	if (err)
+		return cli_fail(err);
+	status = run(&session, &args);
+	ms_session_deinit(&session);
+	ms_args_deinit(&args);
+	return status;
 }

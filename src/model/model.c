@@ -5,6 +5,7 @@
  */
 #include "model/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -350,7 +351,7 @@ struct ms_err *ms_model_load(struct ms_target *target, const struct ms_want *wan
 
 	if (!b.model)
 		return ms_err_nomem();
-	strncpy(b.model->target, target->spec, sizeof(b.model->target) - 1);
+	snprintf(b.model->target, sizeof(b.model->target), "%s", target->spec);
 	b.model->caps = target->caps;
 	err = ms_target_read(target, want, &sink);
 	if (!err && !b.host_seen)

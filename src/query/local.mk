@@ -1,1 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+libmmuscope_a_SOURCES += \
+	src/query/args.c \
+	src/query/cmd_help.c \
+	src/query/cmd_leaves.c \
+	src/query/cmd_mmus.c \
+	src/query/cmd_sp.c \
+	src/query/cmd_spte.c \
+	src/query/cmd_sps.c \
+	src/query/cmd_vms.c \
+	src/query/commands.def \
+	src/query/filter.c \
+	src/query/options.def \
+	src/query/private.h \
+	src/query/query.h \
+	src/query/redact.c \
+	src/query/result.c \
+	src/query/session.c \
+	src/query/table.c

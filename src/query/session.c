@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void ms_session_drop(struct ms_session *session)
 {
@@ -264,11 +265,16 @@ static struct ms_err *prov_fill(struct query *q)
 
 /* --- running --- */
 
+/* Those that only the command line can carry out are refused before they get here. */
+#define query_run_prompt NULL
+#define query_run_completion NULL
 static const query_run_fn runs[MS_NR_CMDS] = {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) [MS_CMD_ID_##id] = query_run_##id,
 #include "query/commands.def"
 #undef MS_COMMAND
 };
+#undef query_run_prompt
+#undef query_run_completion
 
 static struct ms_err *prepare(struct query *q)
 {

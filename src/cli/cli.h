@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared within src/cli: how results and errors leave the program. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdio.h>
+
+#include "query/query.h"
+
+/* Options, terminal and environment to what a renderer needs. fd is where the output goes. */
+struct ms_render_opts;
+void cli_render_opts(const struct ms_args *args, int fd, struct ms_render_opts *ret);
+
+/* Run one parsed command and write its result. Returns the exit status; errors go to stderr. */
+int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out);
+
+/* Print "mmuscope: what" and the hint on one line, free the error; returns its exit status. */
+int cli_fail(struct ms_err *err);
+
+/* Read commands from stdin until it ends. base holds the options that hold for all of them. */
+int cli_prompt(struct ms_session *session, const struct ms_args *base);
+
+/* The completion script for a shell. */
+int cli_completion(const char *shell);
+
+#endif

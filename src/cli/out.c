@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How results and errors leave the program. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "render/render.h"
+
+static bool color_wanted(enum ms_color when, int fd)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (when != MS_COLOR_AUTO)
+		return when == MS_COLOR_ALWAYS;
+	/* no-color.org: set and not empty, whatever its value. */
+	return isatty(fd) && !(no_color && *no_color) && term && strcmp(term, "dumb");
+}
+
+void cli_render_opts(const struct ms_args *args, int fd, struct ms_render_opts *ret)
+{
+	struct winsize size;
+
+	*ret = (struct ms_render_opts){
+		.json = args->json,
+		.pretty = args->pretty,
+		.color = color_wanted(args->color, fd),
+		.no_header = args->no_header,
+	};
+	if (isatty(fd) && !ioctl(fd, TIOCGWINSZ, &size))
+		ret->width = size.ws_col;
+}
+
+int cli_fail(struct ms_err *err)
+{
+	const char *hint = ms_err_hint_text(err);
+	int status = ms_err_exit_status(err);
+
+	fprintf(stderr, "mmuscope: %s%s%s\n", ms_err_text(err), hint ? ": " : "", hint ? hint : "");
+	ms_err_free(err);
+	return status;
+}
+
+int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out)
+{
+	struct ms_result *result = NULL;
+	struct ms_render_opts opts;
+	int write_errno = 0, status;
+	struct ms_err *err;
+
+	err = ms_query_run(session, args, &result);
+	if (err)
+		return cli_fail(err);
+	cli_render_opts(args, fileno(out), &opts);
+	status = result->status;
+	err = ms_render(result, &opts, out, &write_errno);
+	ms_result_destroy(result);
+	if (!err)
+		return status;
+	/* The reader of a pipe has seen enough: not a word, but no 0 either. */
+	if (write_errno == EPIPE) {
+		status = ms_err_exit_status(err);
+		ms_err_free(err);
+		return status;
+	}
+	return cli_fail(err);
+}

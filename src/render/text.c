@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Text: objects as name and value, tables in aligned columns. Two passes over a table, one for the widths. On a terminal that is
+ * too narrow the columns that matter least are left out, and a line says which; elsewhere nothing is ever left out.
+ */
+#include "render/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GAP 2u
+#define INDENT 2u
+#define WRAP_LEAST 24u /* a narrower last column is not wrapped */
+
+static const char *const sgr[] = {
+	[MS_STYLE_PLAIN] = "", [MS_STYLE_DIM] = "\033[2m", [MS_STYLE_GOOD] = "\033[32m",
+	[MS_STYLE_WARN] = "\033[33m", [MS_STYLE_BAD] = "\033[1;31m", [MS_STYLE_ACCENT] = "\033[36m",
+};
+#define SGR_BOLD "\033[1m"
+#define SGR_OFF "\033[0m"
+
+struct text {
+	const struct ms_result *result;
+	const struct ms_render_opts *opts;
+	struct sink *sink;
+	struct ms_buf cell; /* scratch: one formatted cell */
+};
+
+/* Code points; texts are clean by now, so each is at least one column and nearly always exactly one. */
+static u32 display_width(const char *s, size_t len)
+{
+	unsigned int cp;
+	u32 width = 0;
+	size_t n;
+
+	while (len) {
+		n = ms_utf8_next(s, len, &cp);
+		n = n ? n : 1;
+		s += n;
+		len -= n;
+		width++;
+	}
+	return width;
+}
+
+static void put_styled(struct text *t, enum ms_style style, const char *s, size_t len)
+{
+	bool color = t->opts->color && *sgr[style];
+
+	if (color)
+		ms_buf_puts(&t->sink->buf, sgr[style]);
+	ms_buf_put(&t->sink->buf, s, len);
+	if (color)
+		ms_buf_puts(&t->sink->buf, SGR_OFF);
+}
+
+static void put_heading(struct text *t, const char *title)
+{
+	if (t->opts->color)
+		ms_buf_puts(&t->sink->buf, SGR_BOLD);
+	ms_buf_puts(&t->sink->buf, title);
+	if (t->opts->color)
+		ms_buf_puts(&t->sink->buf, SGR_OFF);
+}
+
+/* Break text at blanks into lines of width, each after the first indented. Width 0: one line. */
+static void put_wrapped(struct text *t, enum ms_style style, const char *s, size_t len, u32 indent, u32 width)
+{
+	size_t take, last;
+
+	while (width && display_width(s, len) > width) {
+		/* Bytes count as columns here: a line of long characters is broken early, never late. */
+		for (take = 0, last = 0; take < len && take <= width; take++)
+			if (s[take] == ' ')
+				last = take;
+		if (!last)
+			break;
+		put_styled(t, style, s, last);
+		ms_buf_putc(&t->sink->buf, '\n');
+		ms_buf_pad(&t->sink->buf, ' ', indent);
+		s += last + 1;
+		len -= last + 1;
+	}
+	put_styled(t, style, s, len);
+	ms_buf_putc(&t->sink->buf, '\n');
+}
+
+static void format_cell(struct text *t, const struct ms_column *col, const struct ms_cell *cell, u64 depth)
+{
+	ms_buf_reset(&t->cell);
+	if (col->flags & MS_COL_INDENT)
+		ms_buf_pad(&t->cell, ' ', (depth < 16 ? depth : 16) * INDENT);
+	ms_cell_format(cell, col, &t->cell);
+}
+
+/* --- objects --- */
+
+static bool put_object(struct text *t, const struct ms_section *section)
+{
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	u32 widest = 0, width;
+	size_t i;
+
+	if (!cells)
+		return false;
+	ms_result_row(t->result, section, 0, cells);
+	for (i = 0; i < section->nr_cols; i++) {
+		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
+		if (cells[i].kind != MS_V_ABSENT && width > widest)
+			widest = width;
+	}
+	for (i = 0; i < section->nr_cols; i++) {
+		if (cells[i].kind == MS_V_ABSENT)
+			continue;
+		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
+		ms_buf_puts(&t->sink->buf, section->cols[i].title);
+		ms_buf_pad(&t->sink->buf, ' ', widest - width + GAP);
+		format_cell(t, &section->cols[i], &cells[i], 0);
+		width = t->opts->width > widest + GAP + WRAP_LEAST ? t->opts->width - widest - GAP : 0;
+		put_wrapped(t, cells[i].style, ms_buf_str(&t->cell), t->cell.len, widest + GAP, width);
+	}
+	ms_cells_destroy(cells, section->nr_cols);
+	return sink_flush(t->sink, false);
+}
+
+/* "# target: live; kernel: 6.1.0; ..." */
+static bool put_provenance(struct text *t, const struct ms_section *section)
+{
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	struct ms_buf line = { 0 };
+	size_t i;
+
+	if (!cells)
+		return false;
+	ms_result_row(t->result, section, 0, cells);
+	for (i = 0; i < section->nr_cols; i++) {
+		if (cells[i].kind == MS_V_ABSENT)
+			continue;
+		format_cell(t, &section->cols[i], &cells[i], 0);
+		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title, ms_buf_str(&t->cell));
+	}
+	if (!t->opts->no_header) {
+		ms_buf_puts(&t->sink->buf, "# ");
+		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&line), line.len, 2, t->opts->width > 40 ? t->opts->width - 2 : 0);
+	}
+	t->sink->buf.oom |= line.oom;
+	ms_buf_deinit(&line);
+	ms_cells_destroy(cells, section->nr_cols);
+	return sink_flush(t->sink, false);
+}
+
+/* --- tables --- */
+
+struct layout {
+	u32 *widths;
+	bool *shown;
+	size_t last; /* the last column shown */
+	size_t depth; /* the column called "depth", or nr_cols */
+};
+
+static bool right_aligned(const struct ms_column *col)
+{
+	return col->kind == MS_V_COUNT || col->kind == MS_V_INT || (col->kind == MS_V_HEX && !(col->flags & MS_COL_INDENT));
+}
+
+static bool measure(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_cell *cells)
+{
+	u32 width;
+	size_t r, i;
+
+	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
+		layout->widths[i] = display_width(section->cols[i].title, strlen(section->cols[i].title));
+	for (r = 0; r < section->nr_rows; r++) {
+		ms_result_row(t->result, section, r, cells);
+		for (i = 0; i < section->nr_cols; i++) {
+			if (!layout->shown[i])
+				continue;
+			format_cell(t, &section->cols[i], &cells[i], layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			width = display_width(ms_buf_str(&t->cell), t->cell.len);
+			if (width > layout->widths[i])
+				layout->widths[i] = width;
+		}
+		if (t->cell.oom)
+			return false;
+	}
+	return true;
+}
+
+static u32 total_width(const struct ms_section *section, const struct layout *layout)
+{
+	u32 total = 0;
+	size_t i;
+
+	for (i = 0; i < section->nr_cols; i++)
+		if (layout->shown[i])
+			total += layout->widths[i] + GAP;
+	return total ? total - GAP : 0;
+}
+
+/* Leave out columns until the table fits: highest prio first, rightmost first. */
+static void fit(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_buf *left_out)
+{
+	size_t i, worst;
+
+	while (t->opts->width && total_width(section, layout) > t->opts->width) {
+		worst = section->nr_cols;
+		for (i = 0; i < section->nr_cols; i++)
+			if (layout->shown[i] && section->cols[i].prio &&
+			    (worst == section->nr_cols || section->cols[i].prio >= section->cols[worst].prio))
+				worst = i;
+		if (worst == section->nr_cols)
+			break;
+		layout->shown[worst] = false;
+		ms_buf_printf(left_out, "%s%s", left_out->len ? ", " : "", section->cols[worst].name);
+	}
+	for (i = 0; i < section->nr_cols; i++)
+		if (layout->shown[i])
+			layout->last = i;
+}
+
+static void put_field(struct text *t, const struct ms_column *col, const struct layout *layout, size_t i, enum ms_style style,
+		      const char *s, size_t len, u32 *at)
+{
+	u32 width = display_width(s, len), pad = layout->widths[i] > width ? layout->widths[i] - width : 0;
+	u32 room;
+
+	if (right_aligned(col)) {
+		ms_buf_pad(&t->sink->buf, ' ', pad);
+		put_styled(t, style, s, len);
+		pad = 0;
+	} else if (i == layout->last) {
+		room = t->opts->width > *at + WRAP_LEAST ? t->opts->width - *at : 0;
+		put_wrapped(t, style, s, len, *at, room);
+		return;
+	} else {
+		put_styled(t, style, s, len);
+	}
+	if (i == layout->last) {
+		ms_buf_putc(&t->sink->buf, '\n');
+		return;
+	}
+	ms_buf_pad(&t->sink->buf, ' ', pad + GAP);
+	*at += layout->widths[i] + GAP;
+}
+
+static bool put_rows(struct text *t, const struct ms_section *section, const struct layout *layout, struct ms_cell *cells)
+{
+	size_t r, i;
+	u32 at;
+
+	for (r = 0; r < section->nr_rows; r++) {
+		ms_result_row(t->result, section, r, cells);
+		for (i = 0, at = 0; i < section->nr_cols; i++) {
+			if (!layout->shown[i])
+				continue;
+			format_cell(t, &section->cols[i], &cells[i], layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell), t->cell.len, &at);
+		}
+		if (!sink_flush(t->sink, false))
+			return false;
+	}
+	return true;
+}
+
+static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_cell *cells)
+{
+	struct ms_buf left_out = { 0 };
+	size_t i;
+	u32 at = 0;
+	bool ok;
+
+	for (i = 0; i < section->nr_cols; i++) {
+		layout->shown[i] = !(section->cols[i].flags & MS_COL_SKIP);
+		if (!strcmp(section->cols[i].name, "depth"))
+			layout->depth = i;
+	}
+	if (!measure(t, section, layout, cells))
+		return false;
+	fit(t, section, layout, &left_out);
+	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
+		if (layout->shown[i])
+			put_field(t, &section->cols[i], layout, i, t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
+				  strlen(section->cols[i].title), &at);
+	ok = put_rows(t, section, layout, cells);
+	if (left_out.len && !t->opts->no_header) {
+		ms_buf_puts(&t->sink->buf, "# ");
+		ms_buf_puts(&left_out, " left out: the terminal is too narrow (--json has all)");
+		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&left_out), left_out.len, 2, t->opts->width > 40 ? t->opts->width - 2 : 0);
+	}
+	ms_buf_deinit(&left_out);
+	return ok;
+}
+
+static bool put_table(struct text *t, const struct ms_section *section)
+{
+	struct layout layout = {
+		.widths = calloc(section->nr_cols, sizeof(*layout.widths)),
+		.shown = calloc(section->nr_cols, sizeof(*layout.shown)),
+		.depth = section->nr_cols,
+	};
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	bool ok = false;
+
+	if (layout.widths && layout.shown && cells) {
+		if (!section->nr_rows)
+			ms_buf_puts(&t->sink->buf, t->opts->no_header ? "" : "(none)\n");
+		else
+			ok = put_table_with(t, section, &layout, cells);
+		ok = ok || !section->nr_rows;
+	}
+	free(layout.widths);
+	free(layout.shown);
+	ms_cells_destroy(cells, section->nr_cols);
+	return ok;
+}
+
+bool render_text(const struct ms_result *result, const struct ms_render_opts *opts, struct sink *sink)
+{
+	struct text t = { .result = result, .opts = opts, .sink = sink };
+	const struct ms_section *section;
+	bool ok = true;
+	size_t i;
+
+	if (result->prov.present)
+		ok = put_provenance(&t, &result->prov_section);
+	for (i = 0; i < result->nr_sections && ok; i++) {
+		section = &result->sections[i];
+		if (!opts->no_header && (result->nr_sections > 1 || result->prov.present)) {
+			if (i || result->prov.present)
+				ms_buf_putc(&sink->buf, '\n');
+			put_heading(&t, section->title);
+			if (section->table)
+				ms_buf_printf(&sink->buf, " (%zu)", section->nr_rows);
+			ms_buf_putc(&sink->buf, '\n');
+		}
+		ok = section->table ? put_table(&t, section) : put_object(&t, section);
+	}
+	/* Notes say how far the rest can be trusted: no option takes them away. */
+	for (i = 0; i < result->nr_notes && ok; i++) {
+		if (!i && !opts->no_header)
+			ms_buf_putc(&sink->buf, '\n');
+		ms_buf_puts(&sink->buf, "note: ");
+		put_wrapped(&t, MS_STYLE_WARN, result->notes[i], strlen(result->notes[i]), 6, opts->width > 40 ? opts->width - 6 : 0);
+	}
+	sink->buf.oom |= t.cell.oom;
+	ms_buf_deinit(&t.cell);
+	return ok && sink_flush(sink, false);
+}
