@@ -223,14 +223,15 @@ static void put_host(struct put *p)
 		.time_ns = 1700000000ull * 1000000000ull, .hv = MS_HV_VMX, .phys_bits = 46, .tdp_enabled = 1, .tdp_mmu_enabled = 1,
 	};
 	const struct spte_masks *m = &profile()->m;
-	unsigned int i = 0;
+	unsigned int i;
 
 	snprintf(host.release, sizeof(host.release), "6.1.0");
 	snprintf(host.target, sizeof(host.target), "machine");
-#define X(name, sym) host.masks[MS_SM_##name] = spte_mask_get(m, i++);
-	MS_SHADOW_MASKS(X)
-#undef X
-	host.have |= (1ull << MS_SM_NR) - 1;
+	/* The record and src/spte have the same masks in the same order. */
+	for (i = 0; i < MS_SM_NR; i++) {
+		host.masks[i] = spte_mask_get(m, i);
+		host.have |= MS_HOST_HAVE_MASK(i);
+	}
 	put_rec(p, MS_REC_HOST, &host, NULL);
 }
 
