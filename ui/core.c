@@ -159,12 +159,13 @@ static void search(struct ms_ui *ui, int dir)
 
 static void command(struct ms_ui *ui)
 {
+	u32 width = ms_ui_top(ui)->rect.w > 2 ? ms_ui_top(ui)->rect.w - 2 : 0;
 	struct ms_buf out = { 0 };
 	struct ms_err *err;
 
 	if (!ui->line[0])
 		return;
-	err = ui->opts->command(ui->opts->command_ctx, ui->target, ui->line, &out);
+	err = ui->opts->command(ui->opts->command_ctx, ui->target, ui->kvm, ui->line, width, &out);
 	ms_ui_error(ui, err);
 	if (out.len)
 		ms_ui_error(ui, ms_view_pager_open(ui, ui->line, ms_buf_str(&out)));

@@ -32,10 +32,11 @@ struct ms_ui_opts {
 	u32 interval_s;	 /* read again by itself, 0 off; on a live target only */
 	u32 width, height; /* of ms_ui_frame(); 0: COLUMNS and LINES of the environment, else 80 and 24 */
 	/*
-	 * Run one command line of the query language on the target and append its text to out. NULL: there is no `:'. What it
+	 * Run one command line of the query language on the target and append its text to out. kvm: the VM on screen, which commands
+	 * about one VM mean when they name none; 0 when there is none. width: columns there are. NULL: there is no `:'. What it
 	 * returns is shown in the status line; out may hold text all the same.
 	 */
-	struct ms_err *(*command)(void *ctx, struct ms_target *target, const char *line, struct ms_buf *out);
+	struct ms_err *(*command)(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out);
 	void *command_ctx;
 };
 

@@ -22,11 +22,11 @@ struct rig {
 	char text[1 << 16];
 };
 
-static struct ms_err *command(void *ctx, struct ms_target *target, const char *line, struct ms_buf *out)
+static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out)
 {
 	if (strcmp(line, "vms"))
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such command", line), "try vms");
-	ms_buf_puts(out, "one\ntwo \033[2J\nthree\n");
+	ms_buf_printf(out, "one 0x%llx, %u\ntwo \033[2J\nthree\n", (unsigned long long)kvm, width);
 	return NULL;
 }
 
@@ -239,6 +239,7 @@ static void test_command(void **state)
 
 	type(rig, ":vms\r");
 	sees(rig, "two \\x1b[2J");
+	sees(rig, "one 0xffff888010000000, 78");
 	type(rig, "/three\r");
 	sees(rig, "lines 1-3 of 3");
 	type(rig, "q:nope\r");
