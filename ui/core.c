@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The interface's state machine: the stack of views, keys, the prompt, and the frame around a view. What is read and when is in load.c,
- * what is shown of it in view_*.c. Must not include curses.
+ * The interface's state machine: the stack of views, keys, the prompt, and the frame around a view. What is
+ * read and when is in load.c, what is shown of it in view_*.c. Must not include curses.
  */
 #include "ui/core.h"
 
@@ -98,8 +98,8 @@ static struct ms_err *open_first(struct ms_ui *ui)
 	return err ? err : ms_view_tree_open(ui);
 }
 
-struct ms_err *ms_ui_create(struct ms_target *target, const struct ms_ui_opts *opts, ms_ui_progress_fn *progress,
-			    void *progress_ctx, struct ms_ui **ret)
+struct ms_err *ms_ui_create(struct ms_target *target, const struct ms_ui_opts *opts,
+			    ms_ui_progress_fn *progress, void *progress_ctx, struct ms_ui **ret)
 {
 	struct ms_ui *ui = calloc(1, sizeof(*ui));
 	struct ms_err *err;
@@ -436,7 +436,8 @@ static void draw_crumbs(struct ms_ui *ui, struct ms_grid *grid)
 
 		ms_buf_reset(&title);
 		ui->views[i]->ops->title(ui, ui->views[i], &title);
-		x += ms_grid_put(grid, 1, x, grid->width - x, last ? MS_LOOK_TITLE : MS_LOOK_DIM, ms_buf_str(&title));
+		x += ms_grid_put(grid, 1, x, grid->width - x, last ? MS_LOOK_TITLE : MS_LOOK_DIM,
+				 ms_buf_str(&title));
 		if (!last) {
 			ms_grid_glyph(grid, 1, x + 1, MS_LOOK_DIM, MS_GLYPH_CRUMB);
 			x += 3;
@@ -510,8 +511,8 @@ void ms_ui_draw(struct ms_ui *ui, struct ms_grid *grid)
 	grid->utf8 = ui->utf8;
 	ms_grid_clear(grid);
 	if (grid->width < MS_UI_MIN_WIDTH || grid->height < MS_UI_MIN_HEIGHT) {
-		ms_grid_printf(grid, 0, 0, grid->width, MS_LOOK_WARNING, "%ux%u: needs %ux%u", grid->width, grid->height,
-			       MS_UI_MIN_WIDTH, MS_UI_MIN_HEIGHT);
+		ms_grid_printf(grid, 0, 0, grid->width, MS_LOOK_WARNING, "%ux%u: needs %ux%u", grid->width,
+			       grid->height, MS_UI_MIN_WIDTH, MS_UI_MIN_HEIGHT);
 		return;
 	}
 	draw_header(ui, grid);
@@ -549,7 +550,8 @@ struct ms_err *ms_ui_frame(struct ms_target *target, const struct ms_ui_opts *op
 	err = ms_ui_create(target, opts, NULL, NULL, &ui);
 	if (err)
 		return err;
-	err = ms_grid_resize(&grid, size_from_env(opts->width, "COLUMNS", 80), size_from_env(opts->height, "LINES", 24));
+	err = ms_grid_resize(&grid, size_from_env(opts->width, "COLUMNS", 80),
+			     size_from_env(opts->height, "LINES", 24));
 	if (!err) {
 		ms_ui_draw(ui, &grid);
 		ms_grid_text(&grid, &text);

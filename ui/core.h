@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The interface as a state machine: a key or a tick goes in, a grid comes out. No terminal, no threads, no clock of its own; so a test
- * can drive it with any keys at any size. Views (view_*.c) see one another only through the functions here.
+ * The interface as a state machine: a key or a tick goes in, a grid comes out. No terminal, no threads, no
+ * clock of its own; so a test can drive it with any keys at any size. Views (view_*.c) see one another only
+ * through the functions here.
  *
  *   key -> keymap -> request -> top view, else core     model -> views -> grid -> term.c or a test
  *
- * Selection is kept by identity (the address of a kvm or of a shadow page's header), for rows move between two reads.
+ * Selection is kept by identity (the address of a kvm or of a shadow page's header), for rows move between
+ * two reads.
  */
 #ifndef UI_CORE_H
 #define UI_CORE_H
@@ -25,8 +27,8 @@ struct ms_view_ops {
 	bool of_vm; /* shows the VM in ui->detail and is closed with it */
 	void (*destroy)(struct ms_view *view);
 	/*
-	 * The model it shows was replaced: take rows from the new one. Called once after creation, too. When it fails, the view
-	 * holds no rows.
+	 * The model it shows was replaced: take rows from the new one. Called once after creation, too. When
+	 * it fails, the view holds no rows.
 	 */
 	struct ms_err *(*reload)(struct ms_ui *ui, struct ms_view *view);
 	void (*title)(struct ms_ui *ui, struct ms_view *view, struct ms_buf *buf);
@@ -35,7 +37,10 @@ struct ms_view_ops {
 	bool (*request)(struct ms_ui *ui, struct ms_view *view, enum ms_request request);
 	/* Select the next (dir 1) or previous (-1) match, wrapping around. False: none. */
 	bool (*search)(struct ms_ui *ui, struct ms_view *view, const char *needle, int dir);
-	/* (y, x) in the view's rectangle; true when that selected something that OPEN would open. NULL: no mouse. */
+	/*
+	 * (y, x) in the view's rectangle; true when that selected something that OPEN would open. NULL: no
+	 * mouse.
+	 */
 	bool (*click)(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x);
 	enum ms_request hints[8]; /* named in the footer, MS_REQ_NONE ends */
 };
@@ -65,11 +70,11 @@ struct ms_ui_pages {
 struct ms_ui {
 	struct ms_target *target;
 	const struct ms_ui_opts *opts;
-	struct ms_model *list;	 /* all VMs, without their pages; NULL before the first read */
+	struct ms_model *list; /* all VMs, without their pages; NULL before the first read */
 	struct ms_model *detail; /* one VM with everything; NULL when none is open */
-	u64 kvm;		 /* the one in `detail' */
+	u64 kvm; /* the one in `detail' */
 	struct ms_ui_pages pages; /* of `detail' */
-	bool stale;		 /* the last attempt to read failed: what is shown is older */
+	bool stale; /* the last attempt to read failed: what is shown is older */
 	struct ms_view *views[MS_UI_MAX_VIEWS];
 	size_t nr_views;
 	char status[320];
@@ -88,11 +93,13 @@ struct ms_ui {
 /* core.c */
 typedef bool ms_ui_progress_fn(void *ctx, u64 nr_pages);
 /*
- * Reads the target for the first time and opens the first view. *ret is ended by ms_ui_destroy(). target and opts stay the caller's.
- * progress may be NULL; it is called now and then during a read with the pages so far, and gives up when it returns false.
+ * Reads the target for the first time and opens the first view. *ret is ended by ms_ui_destroy(). target and
+ * opts stay the caller's. progress may be NULL; it is called now and then during a read with the pages so
+ * far, and gives up when it returns false.
  */
-struct ms_err *ms_ui_create(struct ms_target *target, const struct ms_ui_opts *opts, ms_ui_progress_fn *progress,
-			    void *progress_ctx, struct ms_ui **ret) MS_MUST_CHECK;
+struct ms_err *ms_ui_create(struct ms_target *target, const struct ms_ui_opts *opts,
+			    ms_ui_progress_fn *progress, void *progress_ctx,
+			    struct ms_ui **ret) MS_MUST_CHECK;
 void ms_ui_destroy(struct ms_ui *ui);
 void ms_ui_key(struct ms_ui *ui, u32 key);
 enum ms_ui_mouse {
@@ -115,7 +122,9 @@ void ms_ui_error(struct ms_ui *ui, struct ms_err *err);
 struct ms_err *ms_ui_load_list(struct ms_ui *ui) MS_MUST_CHECK;
 /* Read this VM. An error leaves what was there before. */
 struct ms_err *ms_ui_load_vm(struct ms_ui *ui, u64 kvm) MS_MUST_CHECK;
-/* Read again what the top view shows and tell every view of it; failure marks the old data stale and says so. */
+/*
+ * Read again what the top view shows and tell every view of it; failure marks the old data stale and says so.
+ */
 void ms_ui_refresh(struct ms_ui *ui);
 /* The VM in ui->detail; NULL when there is none. */
 const struct ms_vm *ms_ui_vm(const struct ms_ui *ui);
@@ -131,8 +140,12 @@ struct ms_step {
 	u32 idx;
 };
 #define MS_MAX_STEPS 12
-/* The table of page sp. `steps' leads from a root page to it (nr 0: it is a root itself, or when !rooted, nobody knows). */
-struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *steps, size_t nr, bool rooted) MS_MUST_CHECK;
+/*
+ * The table of page sp. `steps' leads from a root page to it (nr 0: it is a root itself, or when !rooted,
+ * nobody knows).
+ */
+struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *steps, size_t nr,
+			       bool rooted) MS_MUST_CHECK;
 /* Text in lines, cleaned when drawn. The title and the text are copied. */
 struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text) MS_MUST_CHECK;
 struct ms_err *ms_view_help_open(struct ms_ui *ui) MS_MUST_CHECK;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A grid of character cells that views draw into and that a terminal or a test takes out again. It knows code points, their width
- * and what a cell means (look.def); it knows no terminal, no colour and no model. Everything is clipped: no call can
- * write outside the grid or outside the width it was given. Text is cleaned on the way in.
+ * A grid of character cells that views draw into and that a terminal or a test takes out again. It knows code
+ * points, their width and what a cell means (look.def); it knows no terminal, no colour and no model.
+ * Everything is clipped: no call can write outside the grid or outside the width it was given. Text is
+ * cleaned on the way in.
  */
 #ifndef UI_GRID_H
 #define UI_GRID_H
@@ -22,11 +23,11 @@ enum ms_look {
 
 /* On top of the look. */
 #define MS_CELL_SELECTED (1u << 0) /* under the cursor of the focused pane */
-#define MS_CELL_MARKED (1u << 1)   /* under the cursor of another pane */
+#define MS_CELL_MARKED (1u << 1) /* under the cursor of another pane */
 
 struct ms_grid_cell {
-	u32 cp;	  /* 0: the right half of a wide character */
-	u8 look;  /* enum ms_look */
+	u32 cp; /* 0: the right half of a wide character */
+	u8 look; /* enum ms_look */
 	u8 flags; /* MS_CELL_ */
 };
 
@@ -45,10 +46,10 @@ struct ms_rect {
 enum ms_glyph {
 	MS_GLYPH_HLINE,
 	MS_GLYPH_VLINE,
-	MS_GLYPH_OPEN,	 /* an expanded branch */
+	MS_GLYPH_OPEN, /* an expanded branch */
 	MS_GLYPH_CLOSED, /* one that can be expanded */
-	MS_GLYPH_CRUMB,	 /* between the parts of a path */
-	MS_GLYPH_CUT,	 /* text goes on */
+	MS_GLYPH_CRUMB, /* between the parts of a path */
+	MS_GLYPH_CUT, /* text goes on */
 	MS_GLYPH_ARROW,
 	MS_GLYPH_UP,
 	MS_GLYPH_DOWN,
@@ -67,9 +68,9 @@ void ms_grid_clear(struct ms_grid *grid);
 const struct ms_grid_cell *ms_grid_at(const struct ms_grid *grid, u32 y, u32 x);
 
 /*
- * Write text that others may have written from (y, x) on, in at most max_cols columns: control characters, foreign bytes
- * and invisible formatting become \xNN, zero-width marks are dropped, a wide character that does not fit leaves a blank. Text that
- * is cut ends in MS_GLYPH_CUT. Returns the columns used.
+ * Write text that others may have written from (y, x) on, in at most max_cols columns: control characters,
+ * foreign bytes and invisible formatting become \xNN, zero-width marks are dropped, a wide character that
+ * does not fit leaves a blank. Text that is cut ends in MS_GLYPH_CUT. Returns the columns used.
  */
 u32 ms_grid_put(struct ms_grid *grid, u32 y, u32 x, u32 max_cols, enum ms_look look, const char *text);
 u32 ms_grid_printf(struct ms_grid *grid, u32 y, u32 x, u32 max_cols, enum ms_look look, const char *fmt, ...)

@@ -70,10 +70,10 @@ const char *ms_key_name(u32 key, char *buf)
 		u32 key;
 		const char *name;
 	} names[] = {
-		{ MS_KEY_TAB, "Tab" },	       { MS_KEY_ENTER, "Enter" },	{ MS_KEY_ESC, "Esc" },
-		{ MS_KEY_BACKSPACE, "Bksp" },  { MS_KEY_UP, "Up" },		{ MS_KEY_DOWN, "Down" },
-		{ MS_KEY_LEFT, "Left" },       { MS_KEY_RIGHT, "Right" },	{ MS_KEY_PAGE_UP, "PgUp" },
-		{ MS_KEY_PAGE_DOWN, "PgDn" },  { MS_KEY_HOME, "Home" },		{ MS_KEY_END, "End" },
+		{ MS_KEY_TAB, "Tab" },	      { MS_KEY_ENTER, "Enter" }, { MS_KEY_ESC, "Esc" },
+		{ MS_KEY_BACKSPACE, "Bksp" }, { MS_KEY_UP, "Up" },	 { MS_KEY_DOWN, "Down" },
+		{ MS_KEY_LEFT, "Left" },      { MS_KEY_RIGHT, "Right" }, { MS_KEY_PAGE_UP, "PgUp" },
+		{ MS_KEY_PAGE_DOWN, "PgDn" }, { MS_KEY_HOME, "Home" },	 { MS_KEY_END, "End" },
 		{ MS_KEY_DELETE, "Del" },
 	};
 	size_t i;

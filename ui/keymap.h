@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Keys and requests as data (keymap.def, request.def), and the questions the interface has about them. No state, no drawing.
+ * Keys and requests as data (keymap.def, request.def), and the questions the interface has about them. No
+ * state, no drawing.
  */
 #ifndef UI_KEYMAP_H
 #define UI_KEYMAP_H
@@ -26,7 +27,7 @@ enum {
 	MS_KEY_F0,
 };
 #define MS_KEY_F(n) (MS_KEY_F0 + (n))
-#define MS_CTRL(c) ((c) & 0x1f)
+#define MS_CTRL(c) ((c)&0x1f)
 
 enum ms_request {
 	MS_REQ_NONE,
@@ -36,12 +37,7 @@ enum ms_request {
 	MS_NR_REQUESTS
 };
 
-enum ms_key_context {
-	MS_CTX_GLOBAL,
-	MS_CTX_TREE,
-	MS_CTX_SP,
-	MS_NR_CONTEXTS
-};
+enum ms_key_context { MS_CTX_GLOBAL, MS_CTX_TREE, MS_CTX_SP, MS_NR_CONTEXTS };
 
 struct ms_key_binding {
 	enum ms_key_context context;
@@ -62,7 +58,10 @@ const char *ms_request_label(enum ms_request request);
 const char *ms_request_help(enum ms_request request);
 
 #define MS_KEY_NAME_MAX 12
-/* The key as the user knows it ("PgUp", "F10", "^L", "q") into buf of MS_KEY_NAME_MAX bytes, which it returns. */
+/*
+ * The key as the user knows it ("PgUp", "F10", "^L", "q") into buf of MS_KEY_NAME_MAX bytes, which it
+ * returns.
+ */
 const char *ms_key_name(u32 key, char *buf);
 
 #endif

@@ -7,10 +7,10 @@
 #include "ui/keymap.h"
 
 struct ms_list {
-	size_t nr;     /* rows there are */
+	size_t nr; /* rows there are */
 	size_t cursor; /* < nr, 0 when there is none */
-	size_t top;    /* first row seen */
-	size_t rows;   /* rows that can be seen */
+	size_t top; /* first row seen */
+	size_t rows; /* rows that can be seen */
 };
 
 /* Rows or window changed: keep the cursor valid and in sight, and waste no window. */

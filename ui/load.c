@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reading the target for the interface: which records a view needs, what happens to what was read before, and what is said when
- * reading fails. Old data is never taken away for an error: it is marked stale.
+ * Reading the target for the interface: which records a view needs, what happens to what was read before, and
+ * what is said when reading fails. Old data is never taken away for an error: it is marked stale.
  */
 #include <stdio.h>
 #include <string.h>

@@ -12,7 +12,7 @@
 struct runner {
 	struct ms_term *term;
 	struct ms_grid grid;
-	u64 busy_ms;	/* when progress was shown last */
+	u64 busy_ms; /* when progress was shown last */
 	u64 refresh_ms; /* when to read again, with an interval */
 };
 

@@ -125,8 +125,9 @@ struct ms_err *ms_term_create(enum ms_ui_color color, struct ms_term **ret)
 	term->screen = newterm(NULL, stdout, stdin);
 	if (!term->screen) {
 		ms_term_destroy(term);
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "terminal type '%s' is not known here", name ? name : ""),
-				   "set TERM to one that is, as vt100 or xterm");
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "terminal type '%s' is not known here", name ? name : ""),
+			"set TERM to one that is, as vt100 or xterm");
 	}
 	set_term(term->screen);
 	cbreak();
@@ -177,7 +178,8 @@ void ms_term_size(struct ms_term *term, u32 *width_ret, u32 *height_ret)
 
 /* ---- out ---- */
 
-static void cell_show(struct ms_term *term, const struct ms_grid *grid, u32 y, u32 x, const struct ms_grid_cell *cell)
+static void cell_show(struct ms_term *term, const struct ms_grid *grid, u32 y, u32 x,
+		      const struct ms_grid_cell *cell)
 {
 	attr_t attrs = term->looks[cell->look];
 	wchar_t text[2] = { (wchar_t)cell->cp, 0 };
@@ -261,7 +263,8 @@ static void mouse_read(struct ms_term *term, struct ms_term_event *ret)
 	} else if (event.bstate & BUTTON1_PRESSED) {
 		now = now_ms();
 		ret->mouse = MS_MOUSE_CLICK;
-		if (now - term->click_ms < DOUBLE_CLICK_MS && ret->y == term->click_y && ret->x == term->click_x)
+		if (now - term->click_ms < DOUBLE_CLICK_MS && ret->y == term->click_y &&
+		    ret->x == term->click_x)
 			ret->mouse = MS_MOUSE_DOUBLE;
 		term->click_ms = ret->mouse == MS_MOUSE_DOUBLE ? 0 : now;
 		term->click_y = ret->y;
@@ -277,10 +280,12 @@ static u32 key_of(wint_t code)
 		int code;
 		u32 key;
 	} keys[] = {
-		{ KEY_UP, MS_KEY_UP },	   { KEY_DOWN, MS_KEY_DOWN },	    { KEY_LEFT, MS_KEY_LEFT },
-		{ KEY_RIGHT, MS_KEY_RIGHT }, { KEY_PPAGE, MS_KEY_PAGE_UP }, { KEY_NPAGE, MS_KEY_PAGE_DOWN },
-		{ KEY_HOME, MS_KEY_HOME }, { KEY_END, MS_KEY_END },	    { KEY_DC, MS_KEY_DELETE },
-		{ KEY_BACKSPACE, MS_KEY_BACKSPACE }, { KEY_ENTER, MS_KEY_ENTER }, { KEY_BTAB, MS_KEY_TAB },
+		{ KEY_UP, MS_KEY_UP },	       { KEY_DOWN, MS_KEY_DOWN },
+		{ KEY_LEFT, MS_KEY_LEFT },     { KEY_RIGHT, MS_KEY_RIGHT },
+		{ KEY_PPAGE, MS_KEY_PAGE_UP }, { KEY_NPAGE, MS_KEY_PAGE_DOWN },
+		{ KEY_HOME, MS_KEY_HOME },     { KEY_END, MS_KEY_END },
+		{ KEY_DC, MS_KEY_DELETE },     { KEY_BACKSPACE, MS_KEY_BACKSPACE },
+		{ KEY_ENTER, MS_KEY_ENTER },   { KEY_BTAB, MS_KEY_TAB },
 	};
 	size_t i;
 

@@ -8,10 +8,10 @@
 #include "base/buf.h"
 
 enum {
-	REACHED = 1 << 0,    /* from a root */
+	REACHED = 1 << 0, /* from a root */
 	HAS_PARENT = 1 << 1, /* not reached, and another page that is not reached points to it */
-	LISTED = 1 << 2,     /* in the group of pages not reached, or below one that is */
-	UNFOLDED = 1 << 3,   /* in this making of the rows */
+	LISTED = 1 << 2, /* in the group of pages not reached, or below one that is */
+	UNFOLDED = 1 << 3, /* in this making of the rows */
 };
 
 /* Levels are at most 5; a torn table can name anything, its own ancestors too. */
@@ -22,7 +22,7 @@ struct maker {
 	const struct ms_model *model;
 	const struct ms_vm *vm;
 	u64 below; /* unfold everything below this id; 0: nothing */
-	bool all;  /* unfold everything */
+	bool all; /* unfold everything */
 	bool record; /* and remember it as open */
 	struct ms_err *err;
 };
@@ -183,7 +183,8 @@ static bool on_path(const struct ms_tree *tree, u32 row, const struct ms_sp *sp)
 	return false;
 }
 
-static void emit_sp(struct maker *m, u32 parent, enum ms_node_kind kind, u64 what, u32 index, const struct ms_sp *sp, bool below)
+static void emit_sp(struct maker *m, u32 parent, enum ms_node_kind kind, u64 what, u32 index,
+		    const struct ms_sp *sp, bool below)
 {
 	const struct ms_node *up = &m->tree->nodes[parent];
 	struct ms_node node = {
@@ -219,7 +220,8 @@ static void emit_roots(struct maker *m, u32 parent, const struct ms_rec_mmu *mmu
 		const struct ms_root *root = &tree->roots[i];
 
 		if (root->mmu == mmu)
-			emit_sp(m, parent, MS_NODE_ROOT, root->hpa ^ (u64)(root->prev + 1) << 56, (u32)i, root->sp, below);
+			emit_sp(m, parent, MS_NODE_ROOT, root->hpa ^ (u64)(root->prev + 1) << 56, (u32)i,
+				root->sp, below);
 	}
 }
 
@@ -350,7 +352,8 @@ struct ms_err *ms_tree_rows_all(struct ms_tree *tree, const struct ms_model *mod
 	return make(&m);
 }
 
-struct ms_err *ms_tree_open_below(struct ms_tree *tree, const struct ms_model *model, const struct ms_vm *vm, u64 id)
+struct ms_err *ms_tree_open_below(struct ms_tree *tree, const struct ms_model *model, const struct ms_vm *vm,
+				  u64 id)
 {
 	struct maker m = { .tree = tree, .model = model, .vm = vm, .below = id, .record = true };
 
@@ -381,7 +384,8 @@ static u32 nr_children(const struct ms_sp *sp)
 	return sp && sp->tables ? sp->counts.by_class[SPTE_CLASS_TABLE] : 0;
 }
 
-struct ms_err *ms_tree_open_default(struct ms_tree *tree, const struct ms_model *model, const struct ms_vm *vm, size_t max_rows)
+struct ms_err *ms_tree_open_default(struct ms_tree *tree, const struct ms_model *model,
+				    const struct ms_vm *vm, size_t max_rows)
 {
 	struct ms_err *err = NULL;
 	size_t i;
@@ -394,7 +398,8 @@ struct ms_err *ms_tree_open_default(struct ms_tree *tree, const struct ms_model 
 		if (node->kind == MS_NODE_VCPU)
 			open &= !node->index || vm->nr_vcpus <= 2;
 		else if (node->kind == MS_NODE_ROOT)
-			open &= tree->roots[node->index].prev < 0 && tree->nr + nr_children(node->sp) <= max_rows;
+			open &= tree->roots[node->index].prev < 0 &&
+				tree->nr + nr_children(node->sp) <= max_rows;
 		else if (node->kind == MS_NODE_SP)
 			open &= nr_children(node->sp) <= 8 && tree->nr + nr_children(node->sp) <= max_rows;
 		else if (node->kind == MS_NODE_GROUP)

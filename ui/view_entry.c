@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One entry of a shadow page, taken apart: its state in words, where it leads, rules it breaks, every field of src/spte's table.
- * With room each field has a line and its meaning; without, one-bit fields are run together as +set and -clear.
+ * One entry of a shadow page, taken apart: its state in words, where it leads, rules it breaks, every field
+ * of src/spte's table. With room each field has a line and its meaning; without, one-bit fields are run
+ * together as +set and -clear.
  */
 #include "ui/view_sp.h"
 
@@ -51,15 +52,18 @@ static const char *page_size(u32 level)
 	return level == 1 ? "4K" : level == 2 ? "2M" : level == 3 ? "1G" : "";
 }
 
-static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp, u32 idx, const struct spte_info *info)
+static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp, u32 idx,
+			  const struct spte_info *info)
 {
 	const struct ms_sp *child;
 	u64 gfn;
 
 	switch (info->cls) {
 	case SPTE_CLASS_LEAF:
-		line_printf(l, ms_look_of_entry(info), "%s leaf %s %s", ms_entry_state(info), page_size(info->level),
-			    ui->detail->profile.format == SPTE_FMT_EPT ? spte_memtype_name(info->memtype) : "");
+		line_printf(l, ms_look_of_entry(info), "%s leaf %s %s", ms_entry_state(info),
+			    page_size(info->level),
+			    ui->detail->profile.format == SPTE_FMT_EPT ? spte_memtype_name(info->memtype)
+								       : "");
 		line_printf(l, MS_LOOK_NORMAL, "pfn 0x%llx", (unsigned long long)info->pfn);
 		break;
 	case SPTE_CLASS_TABLE:
@@ -87,7 +91,8 @@ static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp 
 			    (unsigned long long)(sp->tables->translations[idx] & 7));
 }
 
-static void lines_rules(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp, const struct spte_info *info)
+static void lines_rules(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp,
+			const struct spte_info *info)
 {
 	u32 broken = spte_check(&ui->detail->profile, info->raw, sp->level);
 	unsigned int rule;
@@ -117,16 +122,17 @@ static void lines_fields(struct ms_ui *ui, struct lines *l, const struct spte_in
 			continue;
 		line = line_new(l, MS_LOOK_NORMAL);
 		if (wide)
-			snprintf(line->text, LINE_LEN, "%-11s 0x%-9llx %s", field.name, (unsigned long long)field.value,
-				 field.meaning);
+			snprintf(line->text, LINE_LEN, "%-11s 0x%-9llx %s", field.name,
+				 (unsigned long long)field.value, field.meaning);
 		else
-			snprintf(line->text, LINE_LEN, "%s 0x%llx", field.name, (unsigned long long)field.value);
+			snprintf(line->text, LINE_LEN, "%s 0x%llx", field.name,
+				 (unsigned long long)field.value);
 		line->label = (u32)strlen(field.name);
 	}
 }
 
-u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char *address, u32 top, struct ms_grid *grid,
-		  struct ms_rect r)
+u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char *address, u32 top,
+		  struct ms_grid *grid, struct ms_rect r)
 {
 	struct lines l = { .width = r.w };
 	struct spte_info info;

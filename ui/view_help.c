@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The help screen: requests and keys from their tables, and the letters that views use. Nothing here is written a second time. */
+/*
+ * The help screen: requests and keys from their tables, and the letters that views use. Nothing here is
+ * written a second time.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,23 +54,25 @@ static void legend_put(struct ms_buf *buf)
 	entry_put(buf, SPTE_CLASS_TABLE, SPTE_W_NONE, "points to a child table");
 	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_RW, "leaf, writable (RW)");
 	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_DL, "leaf, write-protected for dirty logging (DL)");
-	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_WP, "leaf, write-protected: shadowed table, or the guest grants no write (WP)");
+	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_WP,
+		  "leaf, write-protected: shadowed table, or the guest grants no write (WP)");
 	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_RO, "leaf, read-only on the host (RO)");
 	entry_put(buf, SPTE_CLASS_LEAF, SPTE_W_AT, "leaf, rights put aside to see accesses (AT)");
 	entry_put(buf, SPTE_CLASS_MMIO, SPTE_W_NONE, "MMIO: each access exits");
 	entry_put(buf, SPTE_CLASS_FROZEN, SPTE_W_NONE, "frozen: being changed, or in a removed table");
 	entry_put(buf, SPTE_CLASS_NONPRESENT, SPTE_W_NONE, "empty");
 	entry_put(buf, SPTE_CLASS_UNKNOWN, SPTE_W_NONE, "not explained by this kernel's masks, or illegal");
-	ms_buf_puts(buf, "\nMarks of a page\n"
-			 "  T  torn: its header changed while it was copied, the entries may be of two pages\n"
-			 "  L  unlinked: no longer reached from the VM after the copy\n"
-			 "  E  unreadable in part\n"
-			 "  U  unsync: the guest's table may have changed since\n"
-			 "  u  has unsync children\n"
-			 "  I  invalid: zapped while still a root\n"
-			 "  O  obsolete: of an older generation than the VM's\n"
-			 "  N  a huge page was refused here for the sake of NX\n"
-			 "  !  holds entries that are not explained, or illegal\n");
+	ms_buf_puts(buf,
+		    "\nMarks of a page\n"
+		    "  T  torn: its header changed while it was copied, the entries may be of two pages\n"
+		    "  L  unlinked: no longer reached from the VM after the copy\n"
+		    "  E  unreadable in part\n"
+		    "  U  unsync: the guest's table may have changed since\n"
+		    "  u  has unsync children\n"
+		    "  I  invalid: zapped while still a root\n"
+		    "  O  obsolete: of an older generation than the VM's\n"
+		    "  N  a huge page was refused here for the sake of NX\n"
+		    "  !  holds entries that are not explained, or illegal\n");
 }
 
 struct ms_err *ms_view_help_open(struct ms_ui *ui)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Text to be read: what a command said, or the help. Scrolls both ways and is searched; shows text as data and never acts on it. */
+/*
+ * Text to be read: what a command said, or the help. Scrolls both ways and is searched; shows text as data
+ * and never acts on it.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +11,7 @@
 struct pager_view {
 	struct ms_view view;
 	char *title;
-	char *text;	    /* lines ended by NUL */
+	char *text; /* lines ended by NUL */
 	const char **lines; /* into text */
 	struct ms_list list; /* the cursor is the match or the top line */
 	size_t nr_lines;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One shadow page: its entries as a table, as a map of 512 letters, and the selected one decoded. One cursor for all three. What an
- * entry says is src/spte's answer; the decoded pane is in view_entry.c.
+ * One shadow page: its entries as a table, as a map of 512 letters, and the selected one decoded. One cursor
+ * for all three. What an entry says is src/spte's answer; the decoded pane is in view_entry.c.
  *
  *   page and role
  *   map, 64 letters a row        counts
@@ -15,19 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sp_pane {
-	PANE_TABLE,
-	PANE_MAP,
-	PANE_ENTRY,
-	NR_PANES
-};
+enum sp_pane { PANE_TABLE, PANE_MAP, PANE_ENTRY, NR_PANES };
 
-enum sp_filter {
-	SHOW_ALL,
-	SHOW_USED,
-	SHOW_LEAVES,
-	NR_FILTERS
-};
+enum sp_filter { SHOW_ALL, SHOW_USED, SHOW_LEAVES, NR_FILTERS };
 
 static const char *const filter_names[NR_FILTERS] = { "all entries", "entries not empty", "leaves" };
 
@@ -39,7 +29,7 @@ struct sp_step {
 
 struct sp_view {
 	struct ms_view view;
-	u64 sp;	  /* the page shown */
+	u64 sp; /* the page shown */
 	u64 base; /* address that its entry 0 translates; an offset when !rooted */
 	bool rooted; /* the steps begin at a root, so addresses are whole */
 	struct sp_step steps[MS_MAX_STEPS];
@@ -77,8 +67,9 @@ static const struct ms_sp *page_read(struct ms_ui *ui, const struct sp_view *v)
 enum ms_look ms_look_of_entry(const struct spte_info *info)
 {
 	static const enum ms_look leaves[] = {
-		[SPTE_W_NONE] = MS_LOOK_ERROR,	   [SPTE_W_RW] = MS_LOOK_WRITABLE, [SPTE_W_DL] = MS_LOOK_DIRTY_LOG,
-		[SPTE_W_WP] = MS_LOOK_PROTECTED,   [SPTE_W_RO] = MS_LOOK_READONLY, [SPTE_W_AT] = MS_LOOK_TRACKED,
+		[SPTE_W_NONE] = MS_LOOK_ERROR,	  [SPTE_W_RW] = MS_LOOK_WRITABLE,
+		[SPTE_W_DL] = MS_LOOK_DIRTY_LOG,  [SPTE_W_WP] = MS_LOOK_PROTECTED,
+		[SPTE_W_RO] = MS_LOOK_READONLY,	  [SPTE_W_AT] = MS_LOOK_TRACKED,
 		[SPTE_W_ILLEGAL] = MS_LOOK_ERROR,
 	};
 
@@ -164,7 +155,8 @@ static u32 first_used(struct ms_ui *ui, const struct ms_sp *sp)
 	u32 i;
 
 	for (i = 0; sp && sp->tables && i < MS_SPTES; i++)
-		if (spte_class(&ui->detail->profile, sp->tables->sptes[i], sp->level) != SPTE_CLASS_NONPRESENT)
+		if (spte_class(&ui->detail->profile, sp->tables->sptes[i], sp->level) !=
+		    SPTE_CLASS_NONPRESENT)
 			return i;
 	return 0;
 }
@@ -208,12 +200,14 @@ static void draw_page(struct ms_ui *ui, struct ms_grid *grid, u32 y, u32 w, cons
 		x += ms_grid_printf(grid, y, x, w - x, MS_LOOK_TORN, "%s  ", ms_sp_state_name(sp->rec.state));
 	if (sp->rec.have & MS_SP_HAVE_UNSYNC && sp->rec.unsync)
 		x += ms_grid_put(grid, y, x, w - x, MS_LOOK_WARNING, "unsync  ");
-	x += ms_grid_printf(grid, y, x, w > x ? w - x : 0, MS_LOOK_NORMAL, "gfn 0x%llx  role 0x%x %s  table 0x%llx000  %s",
-			    (unsigned long long)sp->rec.gfn, sp->rec.role, role, (unsigned long long)sp->rec.spt_pfn,
-			    profile->name ? profile->name : "");
+	x += ms_grid_printf(grid, y, x, w > x ? w - x : 0, MS_LOOK_NORMAL,
+			    "gfn 0x%llx  role 0x%x %s  table 0x%llx000  %s", (unsigned long long)sp->rec.gfn,
+			    sp->rec.role, role, (unsigned long long)sp->rec.spt_pfn,
+			    ui->detail->profile_note);
 }
 
-static void draw_map(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
+static void draw_map(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp,
+		     struct ms_rect r)
 {
 	u32 rows, row, c, at;
 
@@ -235,7 +229,8 @@ static void draw_map(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, 
 			struct spte_info info;
 
 			entry_decode(ui, sp, first + c, &info);
-			ms_grid_put(grid, r.y + row, r.x + 4 + c, 1, ms_look_of_entry(&info), spte_letter(&info));
+			ms_grid_put(grid, r.y + row, r.x + 4 + c, 1, ms_look_of_entry(&info),
+				    spte_letter(&info));
 			if (first + c == v->idx)
 				ms_grid_flag(grid, r.y + row, r.x + 4 + c, 1,
 					     v->pane == PANE_MAP ? MS_CELL_SELECTED : MS_CELL_MARKED);
@@ -250,16 +245,19 @@ static void draw_totals(struct ms_grid *grid, const struct ms_sp *sp, struct ms_
 		enum spte_class cls;
 		enum spte_wstate w;
 	} kinds[] = {
-		{ SPTE_CLASS_TABLE, SPTE_W_NONE }, { SPTE_CLASS_LEAF, SPTE_W_RW },    { SPTE_CLASS_LEAF, SPTE_W_DL },
-		{ SPTE_CLASS_LEAF, SPTE_W_WP },	   { SPTE_CLASS_LEAF, SPTE_W_RO },    { SPTE_CLASS_LEAF, SPTE_W_AT },
-		{ SPTE_CLASS_LEAF, SPTE_W_ILLEGAL }, { SPTE_CLASS_UNKNOWN, SPTE_W_NONE }, { SPTE_CLASS_MMIO, SPTE_W_NONE },
-		{ SPTE_CLASS_FROZEN, SPTE_W_NONE }, { SPTE_CLASS_NONPRESENT, SPTE_W_NONE },
+		{ SPTE_CLASS_TABLE, SPTE_W_NONE },	{ SPTE_CLASS_LEAF, SPTE_W_RW },
+		{ SPTE_CLASS_LEAF, SPTE_W_DL },		{ SPTE_CLASS_LEAF, SPTE_W_WP },
+		{ SPTE_CLASS_LEAF, SPTE_W_RO },		{ SPTE_CLASS_LEAF, SPTE_W_AT },
+		{ SPTE_CLASS_LEAF, SPTE_W_ILLEGAL },	{ SPTE_CLASS_UNKNOWN, SPTE_W_NONE },
+		{ SPTE_CLASS_MMIO, SPTE_W_NONE },	{ SPTE_CLASS_FROZEN, SPTE_W_NONE },
+		{ SPTE_CLASS_NONPRESENT, SPTE_W_NONE },
 	};
 	u32 y = r.y, i, x;
 
 	for (i = 0; i < sizeof(kinds) / sizeof(*kinds) && y < r.y + r.h; i++) {
 		struct spte_info info = { .cls = kinds[i].cls, .wstate = kinds[i].w };
-		u32 count = info.cls == SPTE_CLASS_LEAF ? sp->counts.by_wstate[info.wstate] : sp->counts.by_class[info.cls];
+		u32 count = info.cls == SPTE_CLASS_LEAF ? sp->counts.by_wstate[info.wstate]
+							: sp->counts.by_class[info.cls];
 
 		if (!count)
 			continue;
@@ -273,7 +271,8 @@ static void draw_totals(struct ms_grid *grid, const struct ms_sp *sp, struct ms_
 
 static void address_put(const struct sp_view *v, const struct ms_sp *sp, u32 idx, char *buf, size_t size)
 {
-	snprintf(buf, size, "%s0x%llx", v->rooted ? "" : "+", (unsigned long long)(v->base + idx * span_of(sp->level)));
+	snprintf(buf, size, "%s0x%llx", v->rooted ? "" : "+",
+		 (unsigned long long)(v->base + idx * span_of(sp->level)));
 }
 
 static void gfn_put(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, char *buf, size_t size)
@@ -286,7 +285,8 @@ static void gfn_put(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, char *buf
 		snprintf(buf, size, "0x%llx", (unsigned long long)gfn);
 }
 
-static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, u32 y, struct ms_rect r, const struct ms_sp *sp, u32 idx)
+static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, u32 y, struct ms_rect r,
+		     const struct ms_sp *sp, u32 idx)
 {
 	char address[24], gfn[24];
 	struct spte_info info;
@@ -302,7 +302,8 @@ static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, 
 		ms_grid_put_right(grid, y, r.x + 4, 14, plain, address);
 		ms_grid_put_right(grid, y, r.x + 19, 9, plain, gfn);
 		ms_grid_printf(grid, y, r.x + 29, 18, plain, "0x%016llx", (unsigned long long)info.raw);
-		ms_grid_printf(grid, y, r.x + 48, 7, look, "%s%s", ms_entry_state(&info), info.huge ? "+PS" : "");
+		ms_grid_printf(grid, y, r.x + 48, 7, look, "%s%s", ms_entry_state(&info),
+			       info.huge ? "+PS" : "");
 	} else {
 		ms_grid_put_right(grid, y, r.x + 4, 9, plain, gfn);
 		ms_grid_printf(grid, y, r.x + 14, 18, plain, "0x%016llx", (unsigned long long)info.raw);
@@ -310,7 +311,8 @@ static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, 
 	}
 }
 
-static void draw_table(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
+static void draw_table(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp,
+		       struct ms_rect r)
 {
 	u32 i;
 
@@ -318,7 +320,8 @@ static void draw_table(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid
 	ms_list_fit(&v->list, v->list.nr, r.h - 1);
 	ms_grid_put(grid, r.y, r.x, 3, MS_LOOK_HEADER, "IDX");
 	if (r.w >= 54) {
-		ms_grid_put_right(grid, r.y, r.x + 4, 14, MS_LOOK_HEADER, ms_root_address_kind(ui->detail, sp));
+		ms_grid_put_right(grid, r.y, r.x + 4, 14, MS_LOOK_HEADER,
+				  ms_root_address_kind(ui->detail, sp));
 		ms_grid_put_right(grid, r.y, r.x + 19, 9, MS_LOOK_HEADER, "L1 GFN");
 		ms_grid_put(grid, r.y, r.x + 29, 18, MS_LOOK_HEADER, "RAW");
 		ms_grid_put(grid, r.y, r.x + 48, r.w - 48, MS_LOOK_HEADER, "STATE");
@@ -334,11 +337,13 @@ static void draw_table(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid
 
 		draw_row(ui, v, grid, r.y + 1 + i, r, sp, idx);
 		if (idx == v->idx)
-			ms_grid_flag(grid, r.y + 1 + i, r.x, r.w, v->pane == PANE_TABLE ? MS_CELL_SELECTED : MS_CELL_MARKED);
+			ms_grid_flag(grid, r.y + 1 + i, r.x, r.w,
+				     v->pane == PANE_TABLE ? MS_CELL_SELECTED : MS_CELL_MARKED);
 	}
 }
 
-static void draw_entry(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
+static void draw_entry(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp,
+		       struct ms_rect r)
 {
 	char address[24];
 
@@ -351,14 +356,15 @@ static void draw_split(struct sp_view *v, struct ms_grid *grid, u32 y, u32 w, u3
 	u32 x = 2;
 
 	ms_grid_hline(grid, y, 0, w, MS_LOOK_DIM);
-	x += ms_grid_printf(grid, y, x, w - x, v->pane == PANE_TABLE ? MS_LOOK_TITLE : MS_LOOK_DIM, " %s, %zu of %u ",
-			    filter_names[v->filter], v->list.nr, MS_SPTES);
+	x += ms_grid_printf(grid, y, x, w - x, v->pane == PANE_TABLE ? MS_LOOK_TITLE : MS_LOOK_DIM,
+			    " %s, %zu of %u ", filter_names[v->filter], v->list.nr, MS_SPTES);
 	if (x_entry > x)
-		ms_grid_printf(grid, y, x_entry, w - x_entry, v->pane == PANE_ENTRY ? MS_LOOK_TITLE : MS_LOOK_DIM, " entry %u ",
-			       v->idx);
+		ms_grid_printf(grid, y, x_entry, w - x_entry,
+			       v->pane == PANE_ENTRY ? MS_LOOK_TITLE : MS_LOOK_DIM, " entry %u ", v->idx);
 }
 
-static void draw_all_panes(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
+static void draw_all_panes(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, const struct ms_sp *sp,
+			   struct ms_rect r)
 {
 	const u32 map_h = 8, x_entry = 57;
 	u32 y = r.y + map_h + 1, h = r.h - map_h - 1, i;
@@ -381,7 +387,8 @@ static void sp_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *grid
 	memset(&v->map, 0, sizeof(v->map));
 	memset(&v->table, 0, sizeof(v->table));
 	if (!sp) {
-		ms_grid_put(grid, r.y + 1, 1, r.w - 1, MS_LOOK_WARNING, "This page was not there at the last reading.");
+		ms_grid_put(grid, r.y + 1, 1, r.w - 1, MS_LOOK_WARNING,
+			    "This page was not there at the last reading.");
 		return;
 	}
 	draw_page(ui, grid, r.y, r.w, sp);
@@ -549,7 +556,8 @@ static bool sp_click(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x)
 	struct sp_view *v = sp_of(view);
 	u32 gy = y + view->rect.y, gx = x + view->rect.x, row;
 
-	if (v->map.h && gy >= v->map.y && gy < v->map.y + v->map.h && gx >= v->map.x + 4 && gx < v->map.x + 4 + v->map_cols) {
+	if (v->map.h && gy >= v->map.y && gy < v->map.y + v->map.h && gx >= v->map.x + 4 &&
+	    gx < v->map.x + 4 + v->map_cols) {
 		v->pane = PANE_MAP;
 		idx_go(v, (v->map_top + gy - v->map.y) * v->map_cols + gx - v->map.x - 4);
 		return true;
@@ -573,7 +581,8 @@ static const struct ms_view_ops sp_ops = {
 	.request = sp_request,
 	.search = sp_search,
 	.click = sp_click,
-	.hints = { MS_REQ_OPEN, MS_REQ_BACK, MS_REQ_NEXT_PANE, MS_REQ_FILTER, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_HELP },
+	.hints = { MS_REQ_OPEN, MS_REQ_BACK, MS_REQ_NEXT_PANE, MS_REQ_FILTER, MS_REQ_SEARCH, MS_REQ_REFRESH,
+		   MS_REQ_HELP },
 };
 
 struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *steps, size_t nr, bool rooted)

@@ -9,10 +9,10 @@
 const char *ms_entry_state(const struct spte_info *info);
 
 /*
- * Draw entry idx of a page whose table was read, taken apart, from line `top' on; `address' is what it translates. Returns the line it
- * started with, which is less than `top' when there are fewer lines.
+ * Draw entry idx of a page whose table was read, taken apart, from line `top' on; `address' is what it
+ * translates. Returns the line it started with, which is less than `top' when there are fewer lines.
  */
-u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char *address, u32 top, struct ms_grid *grid,
-		  struct ms_rect r);
+u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char *address, u32 top,
+		  struct ms_grid *grid, struct ms_rect r);
 
 #endif

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The tree of one VM, drawn: roots and shadow pages with what each holds. Rows are made in tree.c; selection is by node id. */
+/*
+ * The tree of one VM, drawn: roots and shadow pages with what each holds. Rows are made in tree.c; selection
+ * is by node id.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +20,7 @@ struct tree_view {
 	u32 path_len;
 	u64 sp; /* address of the selected page, 0 none */
 	bool opened; /* the first rows were chosen */
-	u32 indent;  /* columns a level */
+	u32 indent; /* columns a level */
 };
 
 static struct tree_view *tree_of(struct ms_view *view)
@@ -200,7 +203,10 @@ static void label_put(struct ms_ui *ui, struct tree_view *t, const struct ms_nod
 		role_put(ui, node->sp->rec.role, buf);
 }
 
-/* What is to be said of a page beside its counts: letters (explained by view_help.c) for the column, words for searches. */
+/*
+ * What is to be said of a page beside its counts: letters (explained by view_help.c) for the column, words
+ * for searches.
+ */
 static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, bool words, struct ms_buf *buf)
 {
 	const struct ms_vm *vm = ms_ui_vm(ui);
@@ -213,11 +219,14 @@ static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, bool words, stru
 		{ rec->state == MS_SP_TORN, 'T', "torn" },
 		{ rec->state == MS_SP_UNLINKED, 'L', "unlinked" },
 		{ rec->state == MS_SP_UNREADABLE, 'E', "unreadable" },
-		{ sp->tables && (sp->counts.by_class[SPTE_CLASS_UNKNOWN] || sp->counts.by_wstate[SPTE_W_ILLEGAL]), '!', "unknown" },
+		{ sp->tables &&
+			  (sp->counts.by_class[SPTE_CLASS_UNKNOWN] || sp->counts.by_wstate[SPTE_W_ILLEGAL]),
+		  '!', "unknown" },
 		{ rec->have & MS_SP_HAVE_UNSYNC && rec->unsync, 'U', "unsync" },
 		{ rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children, 'u', "children" },
 		{ role_get(&ui->detail->roles, rec->role, ROLE_INVALID), 'I', "invalid" },
-		{ rec->have & MS_SP_HAVE_GEN && vm->rec.have & MS_VM_HAVE_VALID_GEN && rec->mmu_valid_gen != vm->rec.mmu_valid_gen,
+		{ rec->have & MS_SP_HAVE_GEN && vm->rec.have & MS_VM_HAVE_VALID_GEN &&
+			  rec->mmu_valid_gen != vm->rec.mmu_valid_gen,
 		  'O', "obsolete" },
 		{ rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed, 'N', "nx" },
 	};
@@ -252,13 +261,13 @@ static const struct {
 	const char *title;
 	u32 width;
 	u32 since; /* shown from this width of the view on */
-	u8 look;   /* enum ms_look of a count that is not 0 */
+	u8 look; /* enum ms_look of a count that is not 0 */
 } cols[NR_COLS] = {
-	[COL_GFN] = { "GFN", 11, 0, MS_LOOK_NORMAL },	 [COL_PRESENT] = { "PRES", 4, 0, MS_LOOK_NORMAL },
-	[COL_LEAF] = { "LEAF", 4, 50, MS_LOOK_NORMAL },	 [COL_RW] = { "RW", 3, 60, MS_LOOK_WRITABLE },
-	[COL_DL] = { "DL", 3, 70, MS_LOOK_DIRTY_LOG },	 [COL_WP] = { "WP", 3, 70, MS_LOOK_PROTECTED },
-	[COL_RO] = { "RO", 3, 70, MS_LOOK_READONLY },	 [COL_AT] = { "AT", 3, 104, MS_LOOK_TRACKED },
-	[COL_MMIO] = { "MMIO", 4, 70, MS_LOOK_MMIO },	 [COL_HUGE] = { "HUGE", 4, 104, MS_LOOK_NORMAL },
+	[COL_GFN] = { "GFN", 11, 0, MS_LOOK_NORMAL },	   [COL_PRESENT] = { "PRES", 4, 0, MS_LOOK_NORMAL },
+	[COL_LEAF] = { "LEAF", 4, 50, MS_LOOK_NORMAL },	   [COL_RW] = { "RW", 3, 60, MS_LOOK_WRITABLE },
+	[COL_DL] = { "DL", 3, 70, MS_LOOK_DIRTY_LOG },	   [COL_WP] = { "WP", 3, 70, MS_LOOK_PROTECTED },
+	[COL_RO] = { "RO", 3, 70, MS_LOOK_READONLY },	   [COL_AT] = { "AT", 3, 104, MS_LOOK_TRACKED },
+	[COL_MMIO] = { "MMIO", 4, 70, MS_LOOK_MMIO },	   [COL_HUGE] = { "HUGE", 4, 104, MS_LOOK_NORMAL },
 	[COL_FROZEN] = { "FRZN", 4, 104, MS_LOOK_FROZEN },
 };
 
@@ -346,7 +355,8 @@ static void draw_titles(struct ms_grid *grid, u32 y, u32 w)
 	ms_grid_put(grid, y, x, MARKS_WIDTH, MS_LOOK_HEADER, "MARK");
 }
 
-static void draw_node(struct ms_ui *ui, struct tree_view *t, struct ms_grid *grid, u32 y, u32 w, const struct ms_node *node)
+static void draw_node(struct ms_ui *ui, struct tree_view *t, struct ms_grid *grid, u32 y, u32 w,
+		      const struct ms_node *node)
 {
 	bool page = node->kind == MS_NODE_SP || node->kind == MS_NODE_ROOT;
 	u32 x = node->depth * t->indent, end = w - (page ? cols_width(w) : 0);
@@ -356,7 +366,8 @@ static void draw_node(struct ms_ui *ui, struct tree_view *t, struct ms_grid *gri
 		ms_grid_glyph(grid, y, x, MS_LOOK_KEY, node->open ? MS_GLYPH_OPEN : MS_GLYPH_CLOSED);
 	label_put(ui, t, node, &label);
 	if (x + 2 < end)
-		ms_grid_put(grid, y, x + 2, end - x - 2, page ? MS_LOOK_NORMAL : MS_LOOK_LABEL, ms_buf_str(&label));
+		ms_grid_put(grid, y, x + 2, end - x - 2, page ? MS_LOOK_NORMAL : MS_LOOK_LABEL,
+			    ms_buf_str(&label));
 	if (node->sp)
 		draw_counts(ui, grid, y, w, node->sp);
 	ms_buf_deinit(&label);
@@ -371,7 +382,8 @@ static void detail_page(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf 
 	ms_buf_printf(one, "sp 0x%llx  table 0x%llx000  role 0x%x ", (unsigned long long)rec->sp,
 		      (unsigned long long)rec->spt_pfn, rec->role);
 	role_put(ui, rec->role, one);
-	ms_buf_printf(two, "%s, %s", rec->tdp_mmu_page ? "TDP MMU" : "legacy MMU", ms_sp_state_name(rec->state));
+	ms_buf_printf(two, "%s, %s", rec->tdp_mmu_page ? "TDP MMU" : "legacy MMU",
+		      ms_sp_state_name(rec->state));
 	if (rec->have & MS_SP_HAVE_UNSYNC && rec->unsync)
 		ms_buf_puts(two, ", unsync");
 	if (rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children)
@@ -384,7 +396,8 @@ static void detail_page(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf 
 		ms_buf_printf(two, ", generation %u", rec->mmu_valid_gen);
 }
 
-static void detail_put(struct ms_ui *ui, struct tree_view *t, const struct ms_node *node, struct ms_buf *one, struct ms_buf *two)
+static void detail_put(struct ms_ui *ui, struct tree_view *t, const struct ms_node *node, struct ms_buf *one,
+		       struct ms_buf *two)
 {
 	const struct ms_vm *vm = ms_ui_vm(ui);
 	const struct ms_rec_vcpu *vcpu;
@@ -396,9 +409,9 @@ static void detail_put(struct ms_ui *ui, struct tree_view *t, const struct ms_no
 		if (vcpu->have & MS_VCPU_HAVE_HFLAGS)
 			ms_buf_printf(one, "  hflags 0x%x", vcpu->hflags);
 		if (vcpu->have & MS_VCPU_HAVE_CR3)
-			ms_buf_printf(two, "cr0 0x%llx  cr3 0x%llx  cr4 0x%llx  efer 0x%llx", (unsigned long long)vcpu->cr0,
-				      (unsigned long long)vcpu->cr3, (unsigned long long)vcpu->cr4,
-				      (unsigned long long)vcpu->efer);
+			ms_buf_printf(two, "cr0 0x%llx  cr3 0x%llx  cr4 0x%llx  efer 0x%llx",
+				      (unsigned long long)vcpu->cr0, (unsigned long long)vcpu->cr3,
+				      (unsigned long long)vcpu->cr4, (unsigned long long)vcpu->efer);
 	} else if (node->kind == MS_NODE_MMU) {
 		mmu = &vm->mmus[node->index];
 		if (mmu->have & MS_MMU_HAVE_CPU_ROLE) {
@@ -412,13 +425,15 @@ static void detail_put(struct ms_ui *ui, struct tree_view *t, const struct ms_no
 			role_put(ui, mmu->root_role, two);
 		}
 	} else if (node->kind == MS_NODE_GROUP) {
-		ms_buf_puts(one, node->index == MS_GROUP_ROOTS ? "kept alive by a walk, a zap or a stale reference" :
-								 "zapped, obsolete, new, or below a root that is no shadow page");
+		ms_buf_puts(one, node->index == MS_GROUP_ROOTS
+					 ? "kept alive by a walk, a zap or a stale reference"
+					 : "zapped, obsolete, new, or below a root that is no shadow page");
 	} else if (node->sp) {
 		detail_page(ui, node->sp, one, two);
 	}
 	if (node->kind == MS_NODE_ROOT)
-		ms_buf_printf(two, "%spgd 0x%llx", two->len ? ", " : "", (unsigned long long)t->tree.roots[node->index].pgd);
+		ms_buf_printf(two, "%spgd 0x%llx", two->len ? ", " : "",
+			      (unsigned long long)t->tree.roots[node->index].pgd);
 }
 
 static void tree_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *grid, struct ms_rect r)
@@ -432,7 +447,8 @@ static void tree_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *gr
 	ms_list_fit(&t->list, t->tree.nr, r.h - 1 - (lines > 1 ? lines : 0));
 	draw_titles(grid, r.y, r.w);
 	if (!t->tree.nr)
-		ms_grid_put(grid, r.y + 1, 3, r.w - 3, MS_LOOK_DIM, "This VM has neither vCPUs nor shadow pages.");
+		ms_grid_put(grid, r.y + 1, 3, r.w - 3, MS_LOOK_DIM,
+			    "This VM has neither vCPUs nor shadow pages.");
 	for (i = 0; i < t->list.rows && t->list.top + i < t->tree.nr; i++) {
 		draw_node(ui, t, grid, r.y + 1 + i, r.w, &t->tree.nodes[t->list.top + i]);
 		if (t->list.top + i == t->list.cursor)
@@ -544,7 +560,8 @@ static bool tree_request(struct ms_ui *ui, struct ms_view *view, enum ms_request
 	}
 }
 
-static bool node_has(struct ms_ui *ui, struct tree_view *t, const struct ms_node *node, const char *needle, struct ms_buf *buf)
+static bool node_has(struct ms_ui *ui, struct tree_view *t, const struct ms_node *node, const char *needle,
+		     struct ms_buf *buf)
 {
 	ms_buf_reset(buf);
 	label_put(ui, t, node, buf);
@@ -625,7 +642,8 @@ static const struct ms_view_ops tree_ops = {
 	.request = tree_request,
 	.search = tree_search,
 	.click = tree_click,
-	.hints = { MS_REQ_OPEN, MS_REQ_EXPAND_ALL, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_COMMAND, MS_REQ_HELP, MS_REQ_BACK },
+	.hints = { MS_REQ_OPEN, MS_REQ_EXPAND_ALL, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_COMMAND, MS_REQ_HELP,
+		   MS_REQ_BACK },
 };
 
 struct ms_err *ms_view_tree_open(struct ms_ui *ui)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The list of VMs: who owns each, how much both MMUs hold by KVM's own counters, what is going on. Selection is by kvm. */
+/*
+ * The list of VMs: who owns each, how much both MMUs hold by KVM's own counters, what is going on. Selection
+ * is by kvm.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +69,8 @@ static void facts_of(const struct ms_vm *vm, struct vm_facts *facts)
 	memset(facts, 0, sizeof(*facts));
 	facts->vcpus = (u32)vm->nr_vcpus;
 	for (i = 0; i < vm->nr_vcpus; i++)
-		facts->in_l2 += vm->vcpus[i].rec.have & MS_VCPU_HAVE_GUEST_MODE && vm->vcpus[i].rec.guest_mode;
+		facts->in_l2 +=
+			vm->vcpus[i].rec.have & MS_VCPU_HAVE_GUEST_MODE && vm->vcpus[i].rec.guest_mode;
 	for (i = 0; i < vm->nr_slots; i++) {
 		facts->logging |= vm->slots[i].flags & MS_SLOT_LOG_DIRTY;
 		facts->deleting |= vm->slots[i].flags & MS_SLOT_INVALID;
@@ -115,11 +119,11 @@ static const struct {
 	u32 since; /* shown from this width of the view on */
 	bool left;
 } cols[NR_COLS] = {
-	[COL_PID] = { "PID", 7, 0, false },	 [COL_NAME] = { "NAME", 15, 0, true },
-	[COL_VCPU] = { "VCPU", 4, 0, false },	 [COL_L2] = { "IN L2", 5, 72, false },
+	[COL_PID] = { "PID", 7, 0, false },	   [COL_NAME] = { "NAME", 15, 0, true },
+	[COL_VCPU] = { "VCPU", 4, 0, false },	   [COL_L2] = { "IN L2", 5, 72, false },
 	[COL_SHADOW] = { "SHADOW", 7, 44, false }, [COL_TDP] = { "TDP", 7, 52, false },
-	[COL_ROOTS] = { "ROOTS", 5, 64, false }, [COL_4K] = { "4K", 8, 58, false },
-	[COL_2M] = { "2M", 6, 90, false },	 [COL_1G] = { "1G", 4, 100, false },
+	[COL_ROOTS] = { "ROOTS", 5, 64, false },   [COL_4K] = { "4K", 8, 58, false },
+	[COL_2M] = { "2M", 6, 90, false },	   [COL_1G] = { "1G", 4, 100, false },
 	[COL_FLAGS] = { "FLAGS", 0, 76, true },
 };
 
@@ -195,10 +199,14 @@ static void draw_row(struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *vm)
 		else
 			ms_buf_puts(&buf, cols[c].title);
 		if (cols[c].left)
-			ms_grid_put(grid, y, x, room, !vm ? MS_LOOK_HEADER : c == COL_FLAGS ? MS_LOOK_WARNING : MS_LOOK_NORMAL,
+			ms_grid_put(grid, y, x, room,
+				    !vm		     ? MS_LOOK_HEADER
+				    : c == COL_FLAGS ? MS_LOOK_WARNING
+						     : MS_LOOK_NORMAL,
 				    ms_buf_str(&buf));
 		else
-			ms_grid_put_right(grid, y, x, room, vm ? MS_LOOK_NORMAL : MS_LOOK_HEADER, ms_buf_str(&buf));
+			ms_grid_put_right(grid, y, x, room, vm ? MS_LOOK_NORMAL : MS_LOOK_HEADER,
+					  ms_buf_str(&buf));
 		x += room + 1 + (w >= 100);
 	}
 	ms_buf_deinit(&buf);
@@ -319,7 +327,8 @@ static const struct ms_view_ops vms_ops = {
 	.request = vms_request,
 	.search = vms_search,
 	.click = vms_click,
-	.hints = { MS_REQ_OPEN, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_INTERVAL, MS_REQ_COMMAND, MS_REQ_HELP, MS_REQ_QUIT },
+	.hints = { MS_REQ_OPEN, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_INTERVAL, MS_REQ_COMMAND, MS_REQ_HELP,
+		   MS_REQ_QUIT },
 };
 
 struct ms_err *ms_view_vms_open(struct ms_ui *ui)

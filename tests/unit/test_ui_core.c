@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the interface does: selection by identity, reading again, failing without going away, searches, commands, and noise. */
+/*
+ * What the interface does: selection by identity, reading again, failing without going away, searches,
+ * commands, and noise.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +25,8 @@ struct rig {
 	char text[1 << 16];
 };
 
-static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out)
+static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
+			      struct ms_buf *out)
 {
 	if (strcmp(line, "vms"))
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such command", line), "try vms");
@@ -350,16 +354,22 @@ static u64 ms_since(const struct timespec *start)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)(now.tv_sec - start->tv_sec) * 1000 + (u64)(now.tv_nsec / 1000000) - (u64)(start->tv_nsec / 1000000);
+	return (u64)(now.tv_sec - start->tv_sec) * 1000 + (u64)(now.tv_nsec / 1000000) -
+	       (u64)(start->tv_nsec / 1000000);
 }
 
 /* Keys, mouse, resizes and a machine that changes under it, from a seed that is printed. */
 static void test_monkey(void **state)
 {
 	static const u32 special[] = {
-		MS_KEY_UP, MS_KEY_DOWN, MS_KEY_LEFT, MS_KEY_RIGHT, MS_KEY_PAGE_UP, MS_KEY_PAGE_DOWN, MS_KEY_HOME, MS_KEY_END,
-		MS_KEY_DELETE, MS_KEY_F(1), MS_KEY_F(4), MS_KEY_F(7), MS_KEY_F(10), MS_KEY_ENTER, MS_KEY_ESC, MS_KEY_TAB,
-		MS_KEY_BACKSPACE, MS_KEY_ENTER, MS_KEY_ENTER, MS_KEY_RIGHT, 0, 0x6f22, 0x10ffff, UINT32_MAX,
+		MS_KEY_UP,    MS_KEY_DOWN,	MS_KEY_LEFT,
+		MS_KEY_RIGHT, MS_KEY_PAGE_UP,	MS_KEY_PAGE_DOWN,
+		MS_KEY_HOME,  MS_KEY_END,	MS_KEY_DELETE,
+		MS_KEY_F(1),  MS_KEY_F(4),	MS_KEY_F(7),
+		MS_KEY_F(10), MS_KEY_ENTER,	MS_KEY_ESC,
+		MS_KEY_TAB,   MS_KEY_BACKSPACE, MS_KEY_ENTER,
+		MS_KEY_ENTER, MS_KEY_RIGHT,	0,
+		0x6f22,	      0x10ffff,		UINT32_MAX,
 	};
 	const char *seed_text = getenv("MS_SEED"), *keys_text = getenv("MS_KEYS");
 	unsigned int seed = seed_text ? (unsigned int)strtoul(seed_text, NULL, 0) : (unsigned int)time(NULL);
@@ -385,7 +395,8 @@ static void test_monkey(void **state)
 			break;
 		case 2:
 		case 3:
-			ms_ui_mouse(rig->ui, (enum ms_ui_mouse)((r >> 8) % 4), (u32)(r >> 10) % 50, (u32)(r >> 16) % 140);
+			ms_ui_mouse(rig->ui, (enum ms_ui_mouse)((r >> 8) % 4), (u32)(r >> 10) % 50,
+				    (u32)(r >> 16) % 140);
 			break;
 		default:
 			if (r & 64)
@@ -398,7 +409,8 @@ static void test_monkey(void **state)
 		rig->ui->quit = false;
 		assert_non_null(ms_ui_top(rig->ui));
 	}
-	print_message("# %lu keys in %llu ms, %u reads\n", nr, (unsigned long long)ms_since(&start), rig->machine.nr_reads);
+	print_message("# %lu keys in %llu ms, %u reads\n", nr, (unsigned long long)ms_since(&start),
+		      rig->machine.nr_reads);
 	rig_end(rig);
 }
 
@@ -428,12 +440,18 @@ static void test_many_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_selection_by_identity), cmocka_unit_test(test_vm_dies),
-		cmocka_unit_test(test_read_fails),	      cmocka_unit_test(test_open_by_words),
-		cmocka_unit_test(test_search),		      cmocka_unit_test(test_prompt_utf8),
-		cmocka_unit_test(test_command),		      cmocka_unit_test(test_descend_and_filter),
-		cmocka_unit_test(test_interval),	      cmocka_unit_test(test_mouse),
-		cmocka_unit_test(test_resize),		      cmocka_unit_test(test_monkey),
+		cmocka_unit_test(test_selection_by_identity),
+		cmocka_unit_test(test_vm_dies),
+		cmocka_unit_test(test_read_fails),
+		cmocka_unit_test(test_open_by_words),
+		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_prompt_utf8),
+		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_descend_and_filter),
+		cmocka_unit_test(test_interval),
+		cmocka_unit_test(test_mouse),
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_monkey),
 		cmocka_unit_test(test_many_pages),
 	};
 

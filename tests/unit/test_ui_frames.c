@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is on screen after a sequence of keys, on the machine of ui_machine.h: text and looks against tests/golden/NAME.txt.
- * MS_UPDATE_GOLDEN=1 writes the files anew; what changed is then to be read in the diff.
+ * What is on screen after a sequence of keys, on the machine of ui_machine.h: text and looks against
+ * tests/golden/NAME.txt. MS_UPDATE_GOLDEN=1 writes the files anew; what changed is then to be read in the
+ * diff.
  */
 #include <setjmp.h>
 #include <stdarg.h>

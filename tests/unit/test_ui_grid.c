@@ -184,10 +184,14 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_clipping),	    cmocka_unit_test(test_wide),
-		cmocka_unit_test(test_wide_overwritten),    cmocka_unit_test(test_cleaning),
-		cmocka_unit_test(test_right_and_looks),	    cmocka_unit_test(test_looks_are_told_apart),
-		cmocka_unit_test(test_sizes),		    cmocka_unit_test(test_list),
+		cmocka_unit_test(test_clipping),
+		cmocka_unit_test(test_wide),
+		cmocka_unit_test(test_wide_overwritten),
+		cmocka_unit_test(test_cleaning),
+		cmocka_unit_test(test_right_and_looks),
+		cmocka_unit_test(test_looks_are_told_apart),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

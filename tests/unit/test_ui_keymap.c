@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The tables of keys and requests: no key asks for two things in one place, everything has help, labels fit the F-key bar. */
+/*
+ * The tables of keys and requests: no key asks for two things in one place, everything has help, labels fit
+ * the F-key bar.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +22,8 @@ static void test_key_once(void **state)
 		for (j = 0; j < i; j++)
 			if (ms_keymap[i].key == ms_keymap[j].key)
 				assert_true(ms_keymap[i].context != ms_keymap[j].context &&
-					    ms_keymap[i].context != MS_CTX_GLOBAL && ms_keymap[j].context != MS_CTX_GLOBAL);
+					    ms_keymap[i].context != MS_CTX_GLOBAL &&
+					    ms_keymap[j].context != MS_CTX_GLOBAL);
 }
 
 static void test_every_request(void **state)
@@ -76,8 +80,9 @@ static void test_conventions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_key_once), cmocka_unit_test(test_every_request), cmocka_unit_test(test_groups_together),
-		cmocka_unit_test(test_names),	 cmocka_unit_test(test_conventions),
+		cmocka_unit_test(test_key_once),	cmocka_unit_test(test_every_request),
+		cmocka_unit_test(test_groups_together), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_conventions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
