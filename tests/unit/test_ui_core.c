@@ -287,6 +287,29 @@ static void test_descend_and_filter(void **state)
 	rig_end(rig);
 }
 
+/* A torn table can name anything. Every page is there once, and nothing goes round for ever. */
+static void test_circles(void **state)
+{
+	struct rig *rig = rig_start(1, 16);
+	int i;
+
+	rig->machine.circles = true;
+	type(rig, "r");
+	type(rig, "/guest_mmu\r");
+	type(rig, "**"); /* close, and open all below */
+	type(rig, "G*");
+	type(rig, "j");
+	sees(rig, "sp 0xffff888011000900");
+	type(rig, "/2 L2 rwx\r\r");
+	for (i = 0; i < 40; i++) /* entry 20 + n leads to page n, and so up again */
+		type(rig, "/table\rn\r");
+	for (i = 0; i < 40; i++)
+		type(rig, "<");
+	type(rig, "/no such\r");
+	sees(rig, "nothing found");
+	rig_end(rig);
+}
+
 static void test_interval(void **state)
 {
 	struct rig *rig = rig_start(1, 0);
@@ -392,6 +415,7 @@ static void test_monkey(void **state)
 			rig->machine.nr_extra = (unsigned int)(r >> 12) % 12;
 			rig->machine.newest_first = r >> 20 & 1;
 			rig->machine.fail = !(r >> 21 & 7);
+			rig->machine.circles = r >> 24 & 1;
 			break;
 		case 2:
 		case 3:
@@ -448,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_prompt_utf8),
 		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_descend_and_filter),
+		cmocka_unit_test(test_circles),
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_mouse),
 		cmocka_unit_test(test_resize),

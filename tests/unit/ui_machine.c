@@ -150,6 +150,8 @@ static void put_one(struct put *p, unsigned int n, u64 order)
 	case UI_SP_SHADOW_L2:
 		t.sptes[3] = to_table(UI_SP_SHADOW_L1, 2);
 		t.sptes[4] = to_table(UI_SP_TORN, 2);
+		for (i = UI_SP_SHADOW_L4; p->machine->circles && i < UI_SP_UNLINKED; i++)
+			t.sptes[20 + i] = to_table(i, 2);
 		put_page(p, n, ROLE_SHADOW(2), 0x802, order, MS_SP_CONFIRMED, false, &t);
 		break;
 	case UI_SP_SHADOW_L1:
@@ -167,14 +169,17 @@ static void put_one(struct put *p, unsigned int n, u64 order)
 		put_page(p, n, ROLE_SHADOW(1), 0x804, order, MS_SP_TORN, false, &t);
 		break;
 	case UI_SP_UNLINKED:
-		put_page(p, n, ROLE_SHADOW(1), 0x805, order, MS_SP_UNLINKED, false, &t);
+		/* With circles it is reached by none but itself. */
+		t.sptes[0] = p->machine->circles ? to_table(n, 2) : 0;
+		put_page(p, n, ROLE_SHADOW(p->machine->circles ? 2 : 1), 0x805, order, MS_SP_UNLINKED, false,
+			 &t);
 		break;
 	default:
 		for (i = 0; i < MS_SPTES; i++)
 			t.sptes[i] = to_leaf(0x100000ull + (n - UI_SP_FIRST_EXTRA) * 512ull + i, 1, i % 3,
 					     i % 7, true);
-		put_page(p, n, ROLE_TDP(1), 1024 + (n - UI_SP_FIRST_EXTRA) * 512ull, order, MS_SP_CONFIRMED,
-			 false, &t);
+		put_page(p, n, ROLE_TDP(p->machine->circles ? n % 16 : 1),
+			 1024 + (n - UI_SP_FIRST_EXTRA) * 512ull, order, MS_SP_CONFIRMED, false, &t);
 	}
 }
 

@@ -39,6 +39,7 @@ struct ui_machine {
 	unsigned int nr_vms; /* 0..2; 2: A and B */
 	unsigned int nr_extra; /* further L1 pages below the TDP L2 table's siblings, for size */
 	bool newest_first; /* the order in which pages are found, turned round */
+	bool circles; /* tables that lead to themselves or upwards, levels that are none */
 	bool fail; /* reads fail */
 	unsigned int nr_reads;
 };
