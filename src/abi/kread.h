@@ -51,7 +51,6 @@ struct ms_chase_args {
 /* A file of some task whose operations are KVM's. */
 struct ms_kfile {
 	u64 private_data;
-	u64 mm;
 	s32 pid;
 	s32 fd;
 	u32 kind; /* enum ms_fd_kind of abi/rec.h */
@@ -61,6 +60,6 @@ struct ms_kfile {
 
 _Static_assert(sizeof(struct ms_kreq) == 24, "shared with BPF");
 _Static_assert(sizeof(struct ms_chase_args) == 48, "shared with BPF");
-_Static_assert(sizeof(struct ms_kfile) == 48, "shared with BPF");
+_Static_assert(sizeof(struct ms_kfile) == 40, "shared with BPF");
 
 #endif

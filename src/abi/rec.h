@@ -32,31 +32,12 @@ enum ms_rec_type {
 	MS_REC_END = 9,  /* struct ms_rec_end, last and once */
 };
 
-/* The masks of the running kernel that decide what an SPTE means, by the kernel's own variable names. */
-#define MS_SHADOW_MASKS(X)                                                                                             \
-	X(host_writable, "shadow_host_writable_mask")                                                                  \
-	X(mmu_writable, "shadow_mmu_writable_mask")                                                                    \
-	X(nx, "shadow_nx_mask")                                                                                        \
-	X(x, "shadow_x_mask")                                                                                          \
-	X(user, "shadow_user_mask")                                                                                    \
-	X(accessed, "shadow_accessed_mask")                                                                            \
-	X(dirty, "shadow_dirty_mask")                                                                                  \
-	X(mmio_value, "shadow_mmio_value")                                                                             \
-	X(mmio_mask, "shadow_mmio_mask")                                                                               \
-	X(mmio_access, "shadow_mmio_access_mask")                                                                      \
-	X(present, "shadow_present_mask")                                                                              \
-	X(memtype, "shadow_memtype_mask")                                                                              \
-	X(me_value, "shadow_me_value")                                                                                 \
-	X(me, "shadow_me_mask")                                                                                        \
-	X(acc_track, "shadow_acc_track_mask")                                                                          \
-	X(nonpresent_or_rsvd, "shadow_nonpresent_or_rsvd_mask")                                                        \
-	X(nonpresent_or_rsvd_lower_gfn, "shadow_nonpresent_or_rsvd_lower_gfn_mask")
-
+/* The masks of the running kernel that decide what an SPTE means: the index of each in ms_rec_host.masks. */
 enum ms_shadow_mask {
-#define X(name, sym) MS_SM_##name,
-	MS_SHADOW_MASKS(X)
-#undef X
-		MS_SM_NR
+#define SPTE_MASK(member, symbol) MS_SM_##member,
+#include "abi/masks.def"
+#undef SPTE_MASK
+	MS_SM_NR
 };
 
 /* Where the bits of a role word lie on this kernel: index is the position in src/spte's role.def. */

@@ -47,22 +47,15 @@ static void choose_roles(struct ms_model *model)
 			 "%u role fields of the host overlap or do not fit: they are left out", bad);
 }
 
+_Static_assert((int)MS_SM_NR == (int)SPTE_NR_MASKS, "one list of masks: abi/masks.def");
+
 static void collect_masks(const struct ms_rec_host *host, struct spte_mask_set *set)
 {
-	static const char *const symbols[] = {
-#define X(name, sym) [MS_SM_##name] = sym,
-		MS_SHADOW_MASKS(X)
-#undef X
-	};
-	unsigned int i, id;
+	unsigned int id;
 
-	for (i = 0; i < MS_SM_NR; i++) {
-		if (!(host->have & MS_HOST_HAVE_MASK(i)))
-			continue;
-		for (id = 0; id < SPTE_NR_MASKS; id++)
-			if (!strcmp(spte_mask_symbol(id), symbols[i]))
-				spte_mask_set_add(set, id, host->masks[i]);
-	}
+	for (id = 0; id < SPTE_NR_MASKS; id++)
+		if (host->have & MS_HOST_HAVE_MASK(id))
+			spte_mask_set_add(set, id, host->masks[id]);
 }
 
 static void add_page(struct spte_evidence *ev, const struct ms_sp *sp)

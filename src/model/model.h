@@ -16,14 +16,10 @@
 #include "spte/spte.h"
 #include "target/target.h"
 
-/* How many classes and write states src/spte knows. */
-#define MS_NR_CLASSES (SPTE_CLASS_LEAF + 1)
-#define MS_NR_WSTATES (SPTE_W_ILLEGAL + 1)
-
 /* The counters of a table's entries, by enum spte_class and by enum spte_wstate for leaves. */
 struct ms_counts {
-	u16 by_class[MS_NR_CLASSES];
-	u16 by_wstate[MS_NR_WSTATES]; /* leaves only */
+	u16 by_class[SPTE_NR_CLASSES];
+	u16 by_wstate[SPTE_NR_WSTATES]; /* leaves only */
 	u16 huge;		       /* leaves above level 1 */
 };
 
@@ -121,7 +117,7 @@ struct ms_visit {
 /*
  * Visit every entry below a root page whose class is in class_mask (1 << enum spte_class), in address order. A child is entered only
  * when its level is one below its parent's (a torn table can name anything, its ancestor too). visit returns false to stop. Returns false
- * when stopped, by visit or because the tree has more paths than 2^18 pages.
+ * when stopped, by visit or because its pages are met far more often than there are pages.
  */
 bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *root, u32 class_mask,
 		 bool (*visit)(void *ctx, const struct ms_visit *v), void *ctx);

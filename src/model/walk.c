@@ -7,8 +7,12 @@
 
 #include "base/buf.h"
 
-/* Distinct paths of a real tree are far fewer; a hostile file can make 512^4 of five pages. */
-#define VISIT_MAX_PAGES (1u << 18)
+/*
+ * How many pages one visit may enter. A page is met again where two addresses share a guest table, which is rare; a hostile
+ * file can make 512^4 paths of five pages.
+ */
+#define VISIT_PAGES_LEAST 4096u
+#define VISIT_PAGES_EACH 16u
 #define CANDIDATES_SHOWN 8u
 
 static void candidate_put(struct ms_buf *buf, const struct ms_vm *vm)
@@ -291,7 +295,7 @@ struct visitor {
 	const struct ms_model *model;
 	const struct ms_vm *vm;
 	u32 class_mask;
-	u32 pages; /* entered so far */
+	u64 pages_left; /* to enter */
 	bool canonical;
 	bool (*visit)(void *ctx, const struct ms_visit *v);
 	void *ctx;
@@ -310,7 +314,7 @@ static bool wanted(const struct visitor *w, const struct ms_sp *sp)
 {
 	u32 cls;
 
-	for (cls = 0; cls < MS_NR_CLASSES; cls++)
+	for (cls = 0; cls < SPTE_NR_CLASSES; cls++)
 		if (w->class_mask & 1u << cls && sp->counts.by_class[cls])
 			return true;
 	return sp->counts.by_class[SPTE_CLASS_TABLE] != 0;
@@ -327,7 +331,7 @@ static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level
 
 	if (!sp->tables || !wanted(w, sp))
 		return true;
-	if (w->pages++ >= VISIT_MAX_PAGES)
+	if (!w->pages_left--)
 		return false;
 	for (i = 0; i < MS_SPTES; i++) {
 		v.spte = sp->tables->sptes[i];
@@ -362,6 +366,7 @@ bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const str
 
 	if (root->level < SPTE_LEVEL_MIN || root->level > SPTE_LEVEL_MAX)
 		return true;
+	w.pages_left = VISIT_PAGES_LEAST + (u64)VISIT_PAGES_EACH * vm->nr_sps;
 	w.canonical = !strcmp(ms_root_address_kind(model, root), "GVA");
 	/* A PAE root's parts are pages of their own: a direct one knows its first frame, a 4-byte one its quadrant (SEMANTICS C5). */
 	if (role_get(roles, role, ROLE_DIRECT))

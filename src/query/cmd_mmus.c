@@ -92,7 +92,7 @@ static void mmu_row(const struct ms_section *section, size_t row, struct ms_cell
 static const struct ms_column root_cols[] = {
 	{ "vcpu_id", "VCPU", MS_V_INT },
 	{ "mmu", "MMU", MS_V_TEXT },
-	{ "root", "ROOT", MS_V_TEXT },
+	{ "which", "WHICH", MS_V_TEXT },
 	{ "pgd", "PGD", MS_V_HEX },
 	{ "hpa", "HPA", MS_V_HEX, MS_SECRET_HPA, .prio = 3 },
 	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP },

@@ -95,7 +95,7 @@ static const struct ms_column field_cols[] = {
 	{ "field", "FIELD", MS_V_TEXT },
 	{ "bits", "BITS", MS_V_TEXT },
 	{ "mask", "MASK", MS_V_HEX, .digits = 16, .prio = 3 },
-	{ "value", "VALUE", MS_V_HEX },
+	{ "value", "VALUE", MS_V_HEX, MS_SECRET_HIDE },
 	{ "meaning", "MEANING", MS_V_TEXT },
 	{ "source", "SOURCE", MS_V_TEXT, .prio = 2 },
 };
@@ -133,8 +133,8 @@ static void field_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_hex(&cells, f->mask);
 	cell = cell_hex(&cells, f->value);
 	/* Whatever reaches into the address bits of a mapping tells host frames. */
-	if (tells && f->mask & SPTE_BITS(51, 12))
-		cell->secret = MS_SECRET_HIDE;
+	if (!tells || !(f->mask & SPTE_BITS(51, 12)))
+		cell->secret = MS_PUBLIC;
 	cell_text(&cells, f->meaning);
 	cell_text(&cells, f->source);
 }

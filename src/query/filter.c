@@ -13,9 +13,9 @@ const char *state_name_at(size_t i)
 	if (i <= MS_SP_UNREADABLE)
 		return ms_sp_state_name((u32)i);
 	i -= MS_SP_UNREADABLE + 1;
-	if (i < MS_NR_CLASSES)
+	if (i < SPTE_NR_CLASSES)
 		return spte_class_name((enum spte_class)i);
-	i -= MS_NR_CLASSES;
+	i -= SPTE_NR_CLASSES;
 	return i < MS_LEN(wstates) ? spte_wstate_name(wstates[i]) : NULL;
 }
 
@@ -28,12 +28,12 @@ static bool take_state(const char *word, size_t len, struct ms_filter *f)
 			f->page_states |= 1u << i;
 			return true;
 		}
-	for (i = 0; i < MS_NR_CLASSES; i++)
+	for (i = 0; i < SPTE_NR_CLASSES; i++)
 		if (strlen(spte_class_name(i)) == len && !strncasecmp(word, spte_class_name(i), len)) {
 			f->classes |= 1u << i;
 			return true;
 		}
-	for (i = SPTE_W_RW; i < MS_NR_WSTATES; i++)
+	for (i = SPTE_W_RW; i < SPTE_NR_WSTATES; i++)
 		if (strlen(spte_wstate_name(i)) == len && !strncasecmp(word, spte_wstate_name(i), len)) {
 			f->wstates |= 1u << i;
 			return true;
@@ -202,10 +202,10 @@ static bool holds_entry(const struct ms_filter *f, const struct ms_sp *sp)
 {
 	u32 i;
 
-	for (i = 0; i < MS_NR_CLASSES; i++)
+	for (i = 0; i < SPTE_NR_CLASSES; i++)
 		if (f->classes & 1u << i && sp->counts.by_class[i])
 			return true;
-	for (i = 0; i < MS_NR_WSTATES; i++)
+	for (i = 0; i < SPTE_NR_WSTATES; i++)
 		if (f->wstates & 1u << i && sp->counts.by_wstate[i])
 			return true;
 	return false;

@@ -78,8 +78,9 @@ struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char 
 
 	if (live && !session->hold)
 		ms_session_drop(session);
-	if (!session->model || !(vm_ret || is_loaded(session, what, 0))) {
-		err = load(session, live && vm_ret ? 0 : what, 0);
+	if (!session->model || !(vm_ret || session->hold || is_loaded(session, what, 0))) {
+		/* With vCPUs come the files, and with them every pid that a VM can be named by. */
+		err = load(session, live && vm_ret ? MS_WANT_VCPUS : what, 0);
 		if (err)
 			return err;
 	}

@@ -4,7 +4,7 @@ libmmuscope_a_SOURCES += \
 	src/spte/bits.def \
 	src/spte/checks.def \
 	src/spte/explain.c \
-	src/spte/masks.def \
+	src/abi/masks.def \
 	src/spte/profile.c \
 	src/spte/profile.h \
 	src/spte/role.c \

@@ -150,7 +150,7 @@ const char *spte_mask_symbol(unsigned int id)
 {
 	static const char *const symbols[SPTE_NR_MASKS] = {
 #define SPTE_MASK(member, symbol) symbol,
-#include "spte/masks.def"
+#include "abi/masks.def"
 #undef SPTE_MASK
 	};
 
@@ -163,7 +163,7 @@ static u64 *mask_slot(struct spte_masks *m, unsigned int id)
 #define SPTE_MASK(member, symbol)  \
 	case SPTE_MASK_##member:   \
 		return &m->member;
-#include "spte/masks.def"
+#include "abi/masks.def"
 #undef SPTE_MASK
 	}
 	return NULL;

@@ -41,16 +41,16 @@ enum spte_format {
 	SPTE_FMT_PT,  /* x86 page tables: NPT and shadow paging, which KVM writes alike */
 };
 
-/* The masks that the kernel keeps in variables, one member each (masks.def). */
+/* The masks that the kernel keeps in variables, one member each (abi/masks.def). */
 struct spte_masks {
 #define SPTE_MASK(member, symbol) u64 member;
-#include "spte/masks.def"
+#include "abi/masks.def"
 #undef SPTE_MASK
 };
 
 enum spte_mask_id {
 #define SPTE_MASK(member, symbol) SPTE_MASK_##member,
-#include "spte/masks.def"
+#include "abi/masks.def"
 #undef SPTE_MASK
 	SPTE_NR_MASKS
 };

@@ -45,6 +45,9 @@ enum spte_wstate {
 	SPTE_W_ILLEGAL, /* 0 1 x or x 0 1 */
 };
 
+#define SPTE_NR_CLASSES (SPTE_CLASS_LEAF + 1)
+#define SPTE_NR_WSTATES (SPTE_W_ILLEGAL + 1)
+
 /* Bits of spte_check(), one a rule of checks.def. */
 enum spte_rule {
 #define SPTE_RULE(id, row, name, text) SPTE_RULE_##id,

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+libmmuscope_a_SOURCES += src/sym/kallsyms.c src/sym/sym.h

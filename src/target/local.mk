@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-libmmuscope_a_SOURCES += src/target/target.h src/target/target.c src/target/snapfile.h
+libmmuscope_a_SOURCES += \
+	src/target/kmem.c src/target/kmem.h \
+	src/target/ksyms.def \
+	src/target/kvm_read.c \
+	src/target/kvm_sps.c \
+	src/target/snap.c \
+	src/target/snapfile.c src/target/snapfile.h \
+	src/target/snapfile_read.c \
+	src/target/snapfmt.c src/target/snapfmt.h \
+	src/target/target.c src/target/target.h
+if WITH_BPF
+libmmuscope_a_SOURCES += src/target/live.c
+endif

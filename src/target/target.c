@@ -114,5 +114,9 @@ struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, 
 }
 
 const struct ms_target_ops *const ms_target_list[] = {
+#ifdef WITH_BPF
+	&ms_target_live,
+#endif
+	&ms_target_snap,
 	NULL,
 };

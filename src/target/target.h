@@ -83,6 +83,9 @@ void ms_target_close(struct ms_target *target); /* takes NULL */
 struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink) MS_MUST_CHECK;
 struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr) MS_MUST_CHECK;
 
+extern const struct ms_target_ops ms_target_live;
+extern const struct ms_target_ops ms_target_snap;
+
 /* Every backend this build has, NULL terminated. */
 extern const struct ms_target_ops *const ms_target_list[];
 

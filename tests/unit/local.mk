@@ -5,13 +5,23 @@ unit_tests = \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
-	tests/unit/test_ui_keymap
+	tests/unit/test_ui_keymap \
+	tests/unit/test_fake \
+	tests/unit/test_model \
+	tests/unit/test_query \
+	tests/unit/test_render
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 unit_ldadd = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
+
+# The made-up host, for every test that needs one, and the program that saves it.
+fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
+check_PROGRAMS += tests/unit/mksnap
+tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_LDADD = $(unit_ldadd)
@@ -45,3 +55,20 @@ EXTRA_DIST += \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
 	tests/golden/vms-none.txt
+
+small_sources = tests/unit/small.c tests/unit/small.h
+tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
+tests_unit_test_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_model_LDADD = $(unit_ldadd)
+
+tests_unit_test_query_SOURCES = tests/unit/test_query.c $(small_sources)
+tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_query_LDADD = $(unit_ldadd)
+
+tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
+tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_test_render_LDADD = $(unit_ldadd)
+
+tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+tests_unit_test_fake_LDADD = $(unit_ldadd)
+

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the kernel keeps things: every field of fields.def resolved for one kernel. Walkers, and later the module and the
+ * vmcore reader, use this table and nothing else.
+ */
+#ifndef LAYOUT_LAYOUT_H
+#define LAYOUT_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum ms_field_id {
+#define MS_FIELD(id, type, path) MS_F_##id,
+#include "layout/fields.def"
+	MS_F_NR
+};
+
+enum ms_type_id {
+#define MS_TYPE(id, type) MS_T_##id,
+#include "layout/fields.def"
+	MS_T_NR
+};
+
+enum ms_field_kind {
+	MS_FK_SCALAR, /* integer, enum, pointer, bitfield */
+	MS_FK_ARRAY,
+	MS_FK_STRUCT,
+};
+
+struct ms_field {
+	uint32_t off;  /* bytes from the start of the type in fields.def */
+	uint32_t size; /* bytes; of the whole array; of the storage for a bitfield */
+	uint32_t elem_size, nr_elems; /* arrays; else size and 1 */
+	uint8_t bit_off, bit_size;    /* bitfields: counted from the lowest bit at `off'; bit_size 0: not one */
+	uint8_t kind;		      /* enum ms_field_kind */
+	bool present;
+};
+
+#define MS_LAYOUT_ROLE_MAX 32
+
+/* One bit field of a role: bit 0..31 in the base word, 32..63 in the extended one. */
+struct ms_role_bit {
+	char name[20];
+	uint8_t bit, width;
+};
+
+struct ms_layout {
+	struct ms_field f[MS_F_NR];
+	uint32_t type_size[MS_T_NR]; /* 0: the type is not there */
+	struct ms_role_bit role[MS_LAYOUT_ROLE_MAX];
+	uint32_t nr_role;
+};
+
+/* "kvm_mmu_page.gfn": for messages. */
+const char *ms_field_name(enum ms_field_id id);
+
+/*
+ * Resolve from BTF. vmlinux and module are file paths (the running kernel's: /sys/kernel/btf/vmlinux and /sys/kernel/btf/kvm); module NULL
+ * when KVM is built in. A type without which nothing can be read (kvm, kvm_mmu_page ...) is an error that names it.
+ */
+struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, struct ms_layout *ret) MS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* save: all that a target says, into a snapshot file. Records go from target to file as they are; no model is made of them. */
+#include "query/private.h"
+
+#include <stdlib.h>
+
+#include "target/snapfile.h"
+
+struct saved {
+	const char *path;
+	u64 nr_records, nr_bytes;
+};
+
+static const struct ms_column save_cols[] = {
+	{ "file", "file", MS_V_TEXT },
+	{ "records", "records", MS_V_COUNT },
+	{ "bytes", "bytes", MS_V_COUNT },
+};
+
+static void save_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct saved *saved = section->ctx;
+
+	(void)row;
+	cell_text(&cells, saved->path);
+	cell_count(&cells, saved->nr_records);
+	cell_count(&cells, saved->nr_bytes);
+}
+
+static struct ms_err *write_file(struct query *q, u64 kvm, struct saved *saved)
+{
+	struct ms_want want = {
+		.what = MS_WANT_ALL,
+		.kvm = kvm,
+		.progress = q->session->progress,
+		.progress_ctx = q->session->progress_ctx,
+	};
+	struct ms_snap_writer *writer = NULL;
+	struct ms_sink sink;
+	struct ms_err *err;
+
+	err = ms_snap_create(saved->path, q->args->force, &writer);
+	if (err)
+		return err;
+	sink = ms_snap_sink(writer);
+	err = ms_target_read(q->session->target, &want, &sink);
+	if (err) {
+		ms_snap_abort(writer);
+		return err;
+	}
+	return ms_snap_commit(writer, &saved->nr_records, &saved->nr_bytes);
+}
+
+struct ms_err *query_run_save(struct query *q)
+{
+	struct ms_section *section;
+	struct ms_vm *vm = NULL;
+	struct saved *saved;
+	struct ms_err *err;
+
+	if (q->args->redact)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "save: a snapshot cannot be redacted"),
+				   "share the output of other commands with --redact instead");
+	if (q->args->vm) {
+		err = ms_model_find_vm(q->model, q->args->vm, &vm);
+		if (err)
+			return err;
+	}
+	saved = calloc(1, sizeof(*saved));
+	if (!saved)
+		return ms_err_nomem();
+	saved->path = q->args->args[0];
+	err = write_file(q, vm ? vm->rec.kvm : 0, saved);
+	section = err ? NULL : section_add(q, "saved", "Snapshot", false, save_cols, MS_LEN(save_cols), 1, save_row);
+	if (!section) {
+		free(saved);
+		return err ? err : ms_err_nomem();
+	}
+	section->ctx = section->owned = saved;
+	return note_add(q->result, "the file holds kernel addresses, process names and guest addresses: treat it as private");
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One pass over kallsyms for a handful of names: see sym.h. */
+#include "sym/sym.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+
+#define BUF_BYTES (256 * 1024)
+
+struct line {
+	uint64_t addr;
+	const char *name, *module;
+	size_t name_len, module_len;
+};
+
+/* "ffffffffc0a12340 d kvm_vm_fops\t[kvm]". False for anything else. */
+static bool line_parse(const char *s, const char *end, struct line *ret)
+{
+	const char *tab;
+	uint64_t addr = 0;
+
+	for (; s < end && *s != ' '; s++) {
+		unsigned int c = (unsigned char)*s;
+
+		if (c >= '0' && c <= '9')
+			addr = addr << 4 | (c - '0');
+		else if (c >= 'a' && c <= 'f')
+			addr = addr << 4 | (c - 'a' + 10);
+		else
+			return false;
+	}
+	if (end - s < 4 || s[2] != ' ')
+		return false;
+	s += 3;
+	tab = memchr(s, '\t', (size_t)(end - s));
+	*ret = (struct line){ .addr = addr, .name = s, .name_len = (size_t)((tab ? tab : end) - s) };
+	if (tab && end - tab > 3 && tab[1] == '[' && end[-1] == ']') {
+		ret->module = tab + 2;
+		ret->module_len = (size_t)(end - 1 - ret->module);
+	}
+	return true;
+}
+
+static bool word_is(const char *word, size_t len, const char *want)
+{
+	return strlen(want) == len && !memcmp(word, want, len);
+}
+
+static void line_match(const struct line *line, struct ms_sym *syms, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (syms[i].name[0] != line->name[0] || !word_is(line->name, line->name_len, syms[i].name))
+			continue;
+		/* The kernel's own symbols come first in the file: a module's, met later, wins where one is wanted. */
+		if (!line->module ? !syms[i].addr
+				  : syms[i].module && word_is(line->module, line->module_len, syms[i].module))
+			syms[i].addr = line->addr;
+	}
+}
+
+struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
+{
+	MS_CLOSE int fd = -1;
+	MS_FREE char *buf = malloc(BUF_BYTES);
+	size_t have = 0, i;
+	bool any = false;
+	ssize_t got;
+
+	if (!path)
+		path = "/proc/kallsyms";
+	if (!buf)
+		return ms_err_nomem();
+	for (i = 0; i < nr; i++)
+		syms[i].addr = 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return ms_err_errno(MS_ERR_TARGET, errno, "symbols %s", path);
+	while ((got = read(fd, buf + have, BUF_BYTES - have)) != 0) {
+		char *start = buf, *nl;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return ms_err_errno(MS_ERR_TARGET, errno, "symbols %s", path);
+		have += (size_t)got;
+		while ((nl = memchr(start, '\n', have - (size_t)(start - buf)))) {
+			struct line line;
+
+			if (line_parse(start, nl, &line)) {
+				any |= line.addr != 0;
+				line_match(&line, syms, nr);
+			}
+			start = nl + 1;
+		}
+		have -= (size_t)(start - buf);
+		memmove(buf, start, have);
+		if (have == BUF_BYTES)
+			return ms_err_new(MS_ERR_TARGET, "symbols %s: a line longer than %d bytes", path, BUF_BYTES);
+	}
+	if (!any)
+		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", path),
+				   "run as root with CAP_SYSLOG, or set kernel.kptr_restrict to 0 or 1");
+	return NULL;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which kernel addresses may be read, and batches of reads: see kmem.h. */
+#include "target/kmem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+/* x86-64: kernel image, then modules; the fixmap above them holds device pages. */
+#define IMAGE_START 0xffffffff80000000ull
+#define IMAGE_END 0xffffffffff000000ull
+
+static bool in_range(u64 addr, u64 len, u64 lo, u64 hi)
+{
+	return addr >= lo && addr < hi && len <= hi - addr;
+}
+
+bool ms_kmem_is_direct(const struct ms_kmem *kmem, u64 addr, u64 len)
+{
+	return in_range(addr, len, kmem->page_offset, kmem->page_offset + (kmem->max_pfn << 12));
+}
+
+bool ms_kmem_may_read(const struct ms_kmem *kmem, u64 addr, u32 len)
+{
+	u64 page_bytes = kmem->layout->type_size[MS_T_page];
+
+	return ms_kmem_is_direct(kmem, addr, len) || in_range(addr, len, kmem->vm_lo, kmem->vm_hi) ||
+	       in_range(addr, len, IMAGE_START, IMAGE_END) ||
+	       in_range(addr, len, kmem->vmemmap, kmem->vmemmap + kmem->max_pfn * page_bytes);
+}
+
+void ms_kbatch_deinit(struct ms_kbatch *batch)
+{
+	free(batch->reqs);
+	*batch = (struct ms_kbatch){ 0 };
+}
+
+size_t ms_kbatch_add(struct ms_kbatch *batch, u64 addr, u32 len, void *dst)
+{
+	struct ms_kread *reqs = ms_grow(batch->reqs, &batch->cap, batch->nr + 1, sizeof(*reqs));
+
+	if (!reqs) {
+		batch->oom = true;
+		return 0;
+	}
+	batch->reqs = reqs;
+	reqs[batch->nr] = (struct ms_kread){ .addr = addr, .len = len, .dst = dst };
+	return batch->nr++;
+}
+
+bool ms_kbatch_field(struct ms_kbatch *batch, const struct ms_kmem *kmem, u64 base, enum ms_field_id id, u64 *dst)
+{
+	const struct ms_field *f = &kmem->layout->f[id];
+
+	if (!f->present || f->size > sizeof(*dst) || f->bit_size)
+		return false;
+	*dst = 0;
+	ms_kbatch_add(batch, base + f->off, f->size, dst);
+	return true;
+}
+
+struct ms_err *ms_kbatch_run(struct ms_kbatch *batch, struct ms_kmem *kmem, size_t *failed_ret)
+{
+	struct ms_err *err;
+	size_t i, failed = 0;
+
+	if (batch->oom)
+		return ms_err_nomem();
+	err = batch->nr ? kmem->read(kmem, batch->reqs, batch->nr) : NULL;
+	for (i = 0; !err && i < batch->nr; i++)
+		failed += batch->reqs[i].status != 0;
+	batch->nr = 0;
+	if (!err && failed_ret)
+		*failed_ret = failed;
+	return err;
+}
+
+u64 ms_raw_field(const struct ms_layout *layout, const u8 *raw, size_t len, enum ms_field_id id)
+{
+	const struct ms_field *f = &layout->f[id];
+	u64 value = 0;
+
+	if (!f->present || f->size > sizeof(value) || f->off + f->size > len)
+		return 0;
+	memcpy(&value, raw + f->off, f->size);
+	return value;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a well-formed snapshot stream is (snapfmt.h): checks of records and of their order, the tables' encoding, the encoder. Opens no
+ * file and knows nothing of packing.
+ */
+#include "target/snapfmt.h"
+
+#include <string.h>
+
+#define HOST_HAVE_ALL                                                                                                  \
+	((MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |                         \
+	 MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE |           \
+	 MS_HOST_HAVE_ROLE_FIELDS)
+/* The others are handed out from bit 0 without a gap: all up to the last one. */
+#define HAVE_UP_TO(last) (((last) << 1) - 1)
+#define VM_HAVE_ALL HAVE_UP_TO(MS_VM_HAVE_MM)
+#define VCPU_HAVE_ALL HAVE_UP_TO(MS_VCPU_HAVE_SMM)
+#define SLOT_HAVE_ALL HAVE_UP_TO(MS_SLOT_HAVE_GENERATION)
+#define MMU_HAVE_ALL HAVE_UP_TO(MS_MMU_HAVE_PDPTRS)
+#define SP_HAVE_ALL HAVE_UP_TO(MS_SP_HAVE_TRANSLATIONS)
+#define WALK_FLAGS_ALL (MS_WALK_LEGACY | MS_WALK_TDP | MS_WALK_BROKEN | MS_WALK_VM_GONE | MS_WALK_CHANGED)
+
+static bool ends(const char *field, size_t len)
+{
+	return memchr(field, '\0', len) != NULL;
+}
+
+static bool zero(const void *bytes, size_t len)
+{
+	const u8 *p = bytes;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static const char *check_host(const struct ms_rec_host *host)
+{
+	u32 i;
+
+	if (host->have & ~HOST_HAVE_ALL)
+		return "host: unknown presence bits";
+	if (!ends(host->release, sizeof(host->release)) || !ends(host->target, sizeof(host->target)))
+		return "host: a string without an end";
+	if (host->hv > MS_HV_VMX)
+		return "host: unknown kind of hypervisor";
+	if (host->nr_role_fields > MS_ROLE_FIELDS_MAX)
+		return "host: more role fields than there is room for";
+	for (i = 0; i < host->nr_role_fields; i++) {
+		const struct ms_rec_role_field *field = &host->role_fields[i];
+
+		if (!field->name[0] || !ends(field->name, sizeof(field->name)))
+			return "host: a role field without a name";
+		if (!field->width || field->bit > 63 || field->bit % 32 + field->width > 32)
+			return "host: a role field outside its word";
+		if (!zero(field->pad, sizeof(field->pad)))
+			return "host: padding is not zero";
+	}
+	if (!zero(&host->role_fields[i], (MS_ROLE_FIELDS_MAX - i) * sizeof(host->role_fields[0])))
+		return "host: role fields past their number";
+	return NULL;
+}
+
+static const char *check_vm(const struct ms_rec_vm *vm)
+{
+	if (vm->have & ~VM_HAVE_ALL)
+		return "VM: unknown presence bits";
+	if (!vm->kvm)
+		return "VM: no address";
+	if (!ends(vm->comm, sizeof(vm->comm)))
+		return "VM: a string without an end";
+	return vm->pad ? "VM: padding is not zero" : NULL;
+}
+
+static const char *check_fd(const struct ms_rec_fd *fd)
+{
+	if (fd->kind != MS_FD_VM && fd->kind != MS_FD_VCPU)
+		return "file: unknown kind";
+	if (fd->kind == MS_FD_VM && fd->vcpu)
+		return "file: a VM's, but of a vCPU";
+	if (!ends(fd->comm, sizeof(fd->comm)))
+		return "file: a string without an end";
+	return fd->pad ? "file: padding is not zero" : NULL;
+}
+
+static const char *check_vcpu(const struct ms_rec_vcpu *vcpu)
+{
+	if (vcpu->have & ~VCPU_HAVE_ALL)
+		return "vCPU: unknown presence bits";
+	if (!vcpu->vcpu)
+		return "vCPU: no address";
+	if (vcpu->guest_mode > 1 || vcpu->smm > 1)
+		return "vCPU: neither yes nor no";
+	return zero(vcpu->pad, sizeof(vcpu->pad)) ? NULL : "vCPU: padding is not zero";
+}
+
+static const char *check_slot(const struct ms_rec_slot *slot)
+{
+	if (slot->have & ~SLOT_HAVE_ALL)
+		return "memslot: unknown presence bits";
+	/* Both in pages of a 64-bit address: no sum of them can overflow. */
+	if (slot->base_gfn >> 52 || slot->nr_pages >> 52)
+		return "memslot: outside every address space";
+	return NULL;
+}
+
+static const char *check_mmu(const struct ms_rec_mmu *mmu)
+{
+	if (mmu->have & ~MMU_HAVE_ALL)
+		return "MMU: unknown presence bits";
+	if (!mmu->mmu || !mmu->vcpu)
+		return "MMU: no address";
+	return mmu->which > MS_MMU_NESTED ? "MMU: unknown which" : NULL;
+}
+
+static const char *check_sp(const struct ms_rec_sp *sp)
+{
+	if (sp->have & ~SP_HAVE_ALL)
+		return "shadow page: unknown presence bits";
+	if ((sp->have & MS_SP_HAVE_TRANSLATIONS) && !(sp->have & MS_SP_HAVE_SPTES))
+		return "shadow page: translations without SPTEs";
+	if (!sp->sp)
+		return "shadow page: no address";
+	if (sp->state > MS_SP_UNREADABLE)
+		return "shadow page: unknown state";
+	if (sp->tdp_mmu_page > 1 || sp->unsync > 1 || sp->nx_disallowed > 1)
+		return "shadow page: neither yes nor no";
+	return zero(sp->pad, sizeof(sp->pad)) ? NULL : "shadow page: padding is not zero";
+}
+
+static const char *check_walk(const struct ms_rec_walk *walk)
+{
+	bool legacy = walk->flags & MS_WALK_LEGACY, tdp = walk->flags & MS_WALK_TDP;
+
+	if (walk->flags & ~WALK_FLAGS_ALL)
+		return "walk: unknown flags";
+	return legacy == tdp ? "walk: of no MMU or of both" : NULL;
+}
+
+const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
+{
+	switch (type) {
+	case MS_REC_HOST:
+		return check_host(rec);
+	case MS_REC_VM:
+		return check_vm(rec);
+	case MS_REC_FD:
+		return check_fd(rec);
+	case MS_REC_VCPU:
+		return check_vcpu(rec);
+	case MS_REC_SLOT:
+		return check_slot(rec);
+	case MS_REC_MMU:
+		return check_mmu(rec);
+	case MS_REC_SP:
+		return check_sp(rec);
+	case MS_REC_WALK:
+		return check_walk(rec);
+	case MS_REC_END:
+		return NULL;
+	}
+	return "a record of unknown type";
+}
+
+/* --- order --- */
+
+/* The VM that a record belongs to; 0 for those that belong to none. */
+static u64 rec_kvm(enum ms_rec_type type, const void *rec)
+{
+	switch (type) {
+	case MS_REC_FD:
+		return ((const struct ms_rec_fd *)rec)->kvm;
+	case MS_REC_VCPU:
+		return ((const struct ms_rec_vcpu *)rec)->kvm;
+	case MS_REC_SLOT:
+		return ((const struct ms_rec_slot *)rec)->kvm;
+	case MS_REC_MMU:
+		return ((const struct ms_rec_mmu *)rec)->kvm;
+	case MS_REC_SP:
+		return ((const struct ms_rec_sp *)rec)->kvm;
+	case MS_REC_WALK:
+		return ((const struct ms_rec_walk *)rec)->kvm;
+	default:
+		return 0;
+	}
+}
+
+/* vCPUs, their MMUs and slots may alternate; the files come before them and the pages after. */
+static u32 rec_stage(enum ms_rec_type type)
+{
+	return type == MS_REC_FD ? 1 : type == MS_REC_SP || type == MS_REC_WALK ? 3 : 2;
+}
+
+void ms_snap_order_deinit(struct ms_snap_order *order)
+{
+	ms_map_deinit(&order->vms);
+	ms_map_deinit(&order->seen);
+}
+
+/* An address that may come once: *what_ret stays NULL when it is new. */
+static struct ms_err *order_once(struct ms_map *map, u64 addr, const char *twice, const char **what_ret)
+{
+	if (ms_map_get(map, addr) != MS_MAP_NONE) {
+		*what_ret = twice;
+		return NULL;
+	}
+	return ms_map_put(map, addr, 1) ? NULL : ms_err_nomem();
+}
+
+static const char *order_walk(struct ms_snap_order *order, const struct ms_rec_walk *walk)
+{
+	u32 kind = walk->flags & (MS_WALK_LEGACY | MS_WALK_TDP);
+
+	if (order->walks & kind)
+		return "the same walk twice";
+	if (walk->nr_pages != order->nr_sps || walk->nr_torn != order->nr_by_state[MS_SP_TORN] ||
+	    walk->nr_unlinked != order->nr_by_state[MS_SP_UNLINKED] ||
+	    walk->nr_unreadable != order->nr_by_state[MS_SP_UNREADABLE])
+		return "a walk that counts other pages than were there";
+	order->walks |= kind;
+	order->nr_sps = 0;
+	memset(order->nr_by_state, 0, sizeof(order->nr_by_state));
+	/* The two walks come one after the other: a page may be freed by one MMU and be met in the other. */
+	ms_map_deinit(&order->seen);
+	return NULL;
+}
+
+/* The end of what was begun: of one VM's details, or of all. */
+static const char *order_close_vm(struct ms_snap_order *order)
+{
+	return order->nr_sps ? "shadow pages without their walk" : NULL;
+}
+
+static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type type, const void *rec, u64 kvm,
+				   const char **what_ret)
+{
+	u32 stage = rec_stage(type);
+
+	order->details = true;
+	if (kvm != order->kvm) {
+		u32 known = kvm ? ms_map_get(&order->vms, kvm) : MS_MAP_NONE;
+
+		*what_ret = order_close_vm(order);
+		if (*what_ret)
+			return NULL;
+		if (known == MS_MAP_NONE || known == 2) {
+			*what_ret = known == 2 ? "details of a VM in two places" : "details of a VM that was not listed";
+			return NULL;
+		}
+		if (!ms_map_put(&order->vms, kvm, 2))
+			return ms_err_nomem();
+		order->kvm = kvm;
+		order->stage = 0;
+		order->walks = 0;
+		ms_map_deinit(&order->seen);
+	}
+	if (stage < order->stage) {
+		*what_ret = "records of a VM out of order";
+		return NULL;
+	}
+	if (stage > order->stage)
+		ms_map_deinit(&order->seen);
+	order->stage = stage;
+	switch (type) {
+	case MS_REC_VCPU:
+		return order_once(&order->seen, ((const struct ms_rec_vcpu *)rec)->vcpu, "the same vCPU twice", what_ret);
+	case MS_REC_MMU:
+		return order_once(&order->seen, ((const struct ms_rec_mmu *)rec)->mmu, "the same MMU twice", what_ret);
+	case MS_REC_SP:
+		order->nr_sps++;
+		order->nr_by_state[((const struct ms_rec_sp *)rec)->state]++;
+		return order_once(&order->seen, ((const struct ms_rec_sp *)rec)->sp, "the same shadow page twice in a walk",
+				  what_ret);
+	case MS_REC_WALK:
+		*what_ret = order_walk(order, rec);
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
+struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type type, const void *rec,
+				  const char **what_ret)
+{
+	struct ms_err *err = NULL;
+
+	*what_ret = NULL;
+	if (!order->host && type != MS_REC_HOST) {
+		*what_ret = "it does not begin with the host";
+		return NULL;
+	}
+	switch (type) {
+	case MS_REC_HOST:
+		if (order->host)
+			*what_ret = "a second host";
+		order->host = true;
+		break;
+	case MS_REC_VM:
+		if (order->details)
+			*what_ret = "a VM after details of others";
+		else
+			err = order_once(&order->vms, ((const struct ms_rec_vm *)rec)->kvm, "the same VM twice", what_ret);
+		break;
+	case MS_REC_END:
+		*what_ret = order_close_vm(order);
+		if (!*what_ret && ((const struct ms_rec_end *)rec)->nr_records != order->nr_records)
+			*what_ret = "an end that counts other records than were there";
+		return NULL;
+	default:
+		err = order_detail(order, type, rec, rec_kvm(type, rec), what_ret);
+		break;
+	}
+	if (!err && !*what_ret)
+		order->nr_records++;
+	return err;
+}
+
+/* --- tables --- */
+
+/* A vote: each value stands against the leader. One that fills more than half of the table always wins. */
+static u64 table_filler(const u64 *values)
+{
+	u64 leader = values[0];
+	u32 votes = 0, i;
+
+	for (i = 0; i < MS_SPTES; i++) {
+		if (!votes)
+			leader = values[i];
+		if (values[i] == leader)
+			votes++;
+		else
+			votes--;
+	}
+	return leader;
+}
+
+size_t ms_snap_table_encode(const u64 *values, u8 *out)
+{
+	u64 bitmap[MS_SNAP_BITMAP_WORDS] = { 0 }, filler = table_filler(values);
+	size_t at = 8 + sizeof(bitmap);
+	u32 i;
+
+	memcpy(out, &filler, 8);
+	for (i = 0; i < MS_SPTES; i++) {
+		if (values[i] == filler)
+			continue;
+		bitmap[i / 64] |= 1ull << (i % 64);
+		memcpy(out + at, &values[i], 8);
+		at += 8;
+	}
+	memcpy(out + 8, bitmap, sizeof(bitmap));
+	return at;
+}
+
+size_t ms_snap_table_decode(const u8 *in, size_t len, u64 *values_ret)
+{
+	u64 bitmap[MS_SNAP_BITMAP_WORDS], filler;
+	size_t at = 8 + sizeof(bitmap);
+	u32 i;
+
+	if (len < at)
+		return 0;
+	memcpy(&filler, in, 8);
+	memcpy(bitmap, in + 8, sizeof(bitmap));
+	for (i = 0; i < MS_SPTES; i++) {
+		values_ret[i] = filler;
+		if (!(bitmap[i / 64] >> (i % 64) & 1))
+			continue;
+		if (len - at < 8)
+			return 0;
+		memcpy(&values_ret[i], in + at, 8);
+		at += 8;
+		if (values_ret[i] == filler)
+			return 0;
+	}
+	return table_filler(values_ret) == filler ? at : 0;
+}
+
+/* --- encoder --- */
+
+struct ms_err *ms_snap_encode_begin(struct ms_snap_encoder *encoder)
+{
+	struct ms_snap_head head = { .version = MS_SNAP_VERSION, .rec_version = MS_REC_VERSION };
+
+	memcpy(head.magic, MS_SNAP_MAGIC, sizeof(head.magic));
+	return encoder->drain.write(encoder->drain.ctx, &head, sizeof(head));
+}
+
+static struct ms_err *encode_record(struct ms_snap_encoder *encoder, enum ms_rec_type type, const void *rec,
+				    const struct ms_sp_tables *tables)
+{
+	struct ms_snap_rec *head = (struct ms_snap_rec *)encoder->buf;
+	size_t size = ms_rec_size(type), at = sizeof(*head) + size;
+	const char *what;
+	struct ms_err *err;
+
+	what = ms_snap_check_record(type, rec);
+	if (!what) {
+		err = ms_snap_order_next(&encoder->order, type, rec, &what);
+		if (err)
+			return err;
+	}
+	if (!what && encoder->order.nr_records > MS_SNAP_MAX_RECORDS)
+		what = "more records than a snapshot holds";
+	if (what)
+		return ms_err_new(MS_ERR_TARGET, "record %llu cannot be saved: %s",
+				  (unsigned long long)encoder->order.nr_records, what);
+	memcpy(encoder->buf + sizeof(*head), rec, size);
+	if (type == MS_REC_SP) {
+		u64 have = ((const struct ms_rec_sp *)rec)->have;
+
+		if (!(have & MS_SP_HAVE_SPTES) != !tables)
+			return ms_err_new(MS_ERR_BUG, "a shadow page says that it has SPTEs and has none, or the reverse");
+		if (have & MS_SP_HAVE_SPTES)
+			at += ms_snap_table_encode(tables->sptes, encoder->buf + at);
+		if (have & MS_SP_HAVE_TRANSLATIONS)
+			at += ms_snap_table_encode(tables->translations, encoder->buf + at);
+	}
+	*head = (struct ms_snap_rec){ .type = type, .len = (u32)(at - sizeof(*head)) };
+	return encoder->drain.write(encoder->drain.ctx, encoder->buf, at);
+}
+
+struct ms_err *ms_snap_encode_put(struct ms_snap_encoder *encoder, enum ms_rec_type type, const void *rec,
+				  const struct ms_sp_tables *tables)
+{
+	if (type == MS_REC_END)
+		return ms_err_new(MS_ERR_BUG, "the end of a snapshot is written by its writer");
+	return encode_record(encoder, type, rec, tables);
+}
+
+struct ms_err *ms_snap_encode_end(struct ms_snap_encoder *encoder)
+{
+	struct ms_rec_end end = { .nr_records = encoder->order.nr_records };
+
+	return encode_record(encoder, MS_REC_END, &end, NULL);
+}

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Bad input, unreadable targets and outputs: one clear line, the right status.
+. "$SRCDIR/tests/cli/lib.sh"
+snapshot "$T/a.snap" npt 6.1
+
+# bad STATUS PART WORDS...: this status, nothing on stdout, one line on stderr that has PART.
+bad() {
+	status=$1
+	part=$2
+	shift 2
+	run "$status" "$@" && [ ! -s "$T/out" ] && [ "$(wc -l <"$T/err")" -eq 1 ] && grep -q '^mmuscope: ' "$T/err" &&
+		grep -qF -- "$part" "$T/err" || { echo "# got: $(cat "$T/err")"; false; }
+	ok "$status: mmuscope $*"
+}
+
+bad 2 'did you mean `vms' vmss
+bad 2 'no such command' xyzzy
+bad 2 'no such option' vms --nope
+bad 2 'no such option' vms -Q
+bad 2 'twice' vms -j --json
+bad 2 'contradict' sps --tree --list
+bad 2 'takes no --gfn' vms --gfn 1
+bad 2 'usage: mmuscope sp SP' sp
+bad 2 'too many words' spte 1 2
+bad 2 'not a 64-bit value' spte 0x12g
+bad 2 'not a 64-bit value' spte 0x10000000000000000
+bad 2 'not a value' spte 1 --level 6
+bad 2 'not a value' spte 1 --format ept
+bad 2 'not a role word' role -- -1
+bad 2 'known: confirmed' -T "snap:$T/a.snap" sps --state foo
+bad 2 'name one with --vm' -T "snap:$T/a.snap" sps
+bad 2 'no such VM' -T "snap:$T/a.snap" sps --vm 1
+bad 2 'no shadow page at 0x123' -T "snap:$T/a.snap" sp 0x123 --vm 4242
+bad 2 'no shadow page at 0x123' -T "snap:$T/a.snap" leaves --root 0x123 --vm 4242
+bad 2 'cannot be redacted' -T "snap:$T/a.snap" save "$T/x" --redact
+bad 2 'no such target' -T nowhere vms
+bad 3 'none.snap' -T "snap:$T/none.snap" vms
+head -c 200 "$T/a.snap" >"$T/cut.snap"
+bad 3 'cut.snap' -T "snap:$T/cut.snap" vms
+echo nonsense >"$T/text.snap"
+bad 3 'text.snap' -T "snap:$T/text.snap" vms
+mkdir "$T/dir"
+bad 3 'dir' -T "snap:$T/dir" vms
+bad 3 '/nonexistent' -T "snap:$T/a.snap" save /nonexistent/x
+bad 2 'no shell it knows' completion tcsh
+
+run 0 -T "snap:$T/a.snap" save "$T/b.snap" && cmp -s "$T/a.snap" "$T/b.snap"
+ok 'a saved snapshot is the snapshot'
+[ "$(stat -c %a "$T/b.snap")" = 600 ]
+ok 'and its owner alone can read it'
+run 3 -T "snap:$T/a.snap" save "$T/b.snap" && run 0 -T "snap:$T/a.snap" save "$T/b.snap" --force
+ok 'it is replaced with --force only'
+
+run 2 && grep -q '^vms ' "$T/out" && grep -q 'no command' "$T/err"
+ok 'no command: the list, and status 2'
+
+# Words, terminal escapes in them: nothing of it reaches the terminal.
+"$M" "$(printf 'v\033[2Jms')" 2>"$T/err"
+! grep -q "$(printf '\033')" "$T/err"
+ok 'escape sequences in words are not echoed'
+"$M" -T "$(printf 'snap:/no\033[2J\nx')" vms 2>"$T/err"
+! grep -q "$(printf '\033')" "$T/err" && [ "$(wc -l <"$T/err")" -eq 1 ]
+ok 'nor in a target'
+
+for how in '' -j; do
+	"$M" -T "snap:$T/a.snap" sps --vm 4242 $how >/dev/full 2>"$T/err"
+	[ $? -eq 3 ] && grep -q 'No space left' "$T/err" && [ "$(wc -l <"$T/err")" -eq 1 ]
+	ok "a full disk is status 3 $how"
+done
+"$M" help >&- 2>"$T/err"
+[ $? -eq 3 ]
+ok 'a closed output is status 3'
+
+snapshot "$T/big.snap" npt 6.1 extra=40
+{ "$M" -T "snap:$T/big.snap" leaves --vm 4242 2>"$T/err"; echo $? >"$T/status"; } | head -n 1 >/dev/null
+[ ! -s "$T/err" ] && [ "$(cat "$T/status")" -eq 3 ]
+ok 'a reader that goes away: not a word, and no 0'
+finish

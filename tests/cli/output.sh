@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What comes out: JSON by the schema, text and JSON alike, colours, redaction, foreign names.
+. "$SRCDIR/tests/cli/lib.sh"
+if ! python3 -c 'import jsonschema' 2>/dev/null; then
+	echo '1..0 # SKIP python3-jsonschema is not there'
+	exit 0
+fi
+snapshot "$T/a.snap" npt 6.1 "owner=$(printf 'x\033]0;p\007\377"')"
+snapshot "$T/e.snap" ept 6.12
+snapshot "$T/p.snap" npt 6.12 passthrough
+A="-T snap:$T/a.snap"
+page=$("$M" $A sps --list --vm 4242 --level 1 --state mmio --no-header | sed -n '1s/ .*//p')
+
+python3 "$SRCDIR/tests/cli/schema.py" self "$SRCDIR/doc/schema.json"
+ok 'the schema is one'
+
+# One command a line; each in every form, validated.
+cat >"$T/commands" <<END
+vms
+vms --vm 4242
+vcpus --vm 4242
+slots --vm 4242
+mmus --vm 4242
+mmus --vm 4242 --mmu guest
+sps --vm 4242
+sps --vm 4242 --list --state torn
+sp $page --vm 4242
+sp $page --vm 4242 --state mmio
+leaves --vm 4242
+leaves --vm 4242 --mmu guest --state rw
+leaves --vm 4343
+save $T/saved.snap --force
+spte 0x8600000012345b77
+spte 0x0600000012345b77
+spte 0x12300000fee0022e --format ept-6.1
+spte 0 --level 2
+role 0x3784
+role --layout cpu 0x8100003784
+help
+help sps
+help role
+help states
+help formats
+help exit
+help options
+version
+targets
+END
+while read -r line; do
+	case $line in save*) forms='-j' ;; *) forms='-j -p -j/--redact' ;; esac
+	for form in $forms; do
+		run 0 $A $line $(echo "$form" | tr / ' ') && python3 "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out"
+		ok "schema: $line $form"
+	done
+done <"$T/commands"
+for snap in e p; do
+	for line in vms 'mmus --vm 4242' 'sps --vm 4242' 'leaves --vm 4242'; do
+		run 0 -T "snap:$T/$snap.snap" $line -j && python3 "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out"
+		ok "schema: $snap.snap $line"
+	done
+done
+
+for line in 'vms' 'slots --vm 4242' 'sps --vm 4242 --list' "sp $page --vm 4242" 'leaves --vm 4242' 'spte 0x8600000012345b77'; do
+	run 0 $A $line && mv "$T/out" "$T/text" && run 0 $A $line -j &&
+		python3 "$SRCDIR/tests/cli/schema.py" agree "$T/text" "$T/out"
+	ok "text and JSON say the same: $line"
+done
+
+run 0 $A vms && ! grep -q "$(printf '[\033\007]')" "$T/out" && grep -qF 'x\x1b]0;p\x07\xff"' "$T/out"
+ok 'a process name cannot reach the terminal'
+
+run 0 $A sps --vm 4242 --color always && grep -q "$(printf '\033')" "$T/out"
+ok '--color always colours a pipe'
+run 0 $A sps --vm 4242 && ! grep -q "$(printf '\033')" "$T/out"
+ok 'a pipe is not coloured by itself'
+# script(1) gives it a terminal.
+tty() { TERM=xterm script -qec "$M $A sps --vm 4242 --level 1 $*" /dev/null </dev/null; }
+if command -v script >/dev/null; then
+	tty | grep -q "$(printf '\033\[3')"
+	ok 'a terminal is coloured'
+	! NO_COLOR=1 tty | grep -q "$(printf '\033\[3')"
+	ok 'NO_COLOR is respected'
+	NO_COLOR='' tty | grep -q "$(printf '\033\[3')"
+	ok 'NO_COLOR without value means nothing'
+	NO_COLOR=1 tty --color always | grep -q "$(printf '\033\[3')"
+	ok 'but --color always goes before it'
+	! tty --color never | grep -q "$(printf '\033\[3')"
+	ok '--color never'
+else
+	for i in 1 2 3 4 5; do n=$((n + 1)); echo "ok $n # SKIP script(1) is not there"; done
+fi
+
+# What is secret is taken from the JSON of the same command; none of it may be in the redacted output.
+for line in 'vms' 'vcpus --vm 4242' 'slots --vm 4242' 'mmus --vm 4242' 'sps --vm 4242' "sp $page --vm 4242" 'leaves --vm 4242'; do
+	run 0 $A $line -j && mv "$T/out" "$T/plain"
+	for how in '' -j; do
+		run 0 $A $line --redact $how && python3 "$SRCDIR/tests/cli/schema.py" leaks "$T/plain" "$T/out" "$T"
+		ok "nothing leaks: $line --redact $how"
+	done
+	cp "$T/out" "$T/once" && run 0 $A $line --redact -j && cmp -s "$T/once" "$T/out"
+	ok "and it is the same each time: $line"
+done
+run 2 $A sps --redact && ! grep -q '4242\|4343\|0xffff' "$T/err"
+ok 'nor does an error message'
+
+# Every command and option is in --help and in the manual.
+run 0 help -j && cp "$T/out" "$T/help" && run 0 --help &&
+	python3 "$SRCDIR/tests/cli/schema.py" manual "$T/help" "$T/out" "$SRCDIR/doc/mmuscope.1"
+ok 'help and manual know every command and option'
+if command -v mandoc >/dev/null; then
+	[ -z "$(mandoc -Tlint -Wwarning "$SRCDIR/doc/mmuscope.1" 2>&1)" ]
+	ok 'mandoc finds nothing to say'
+else
+	n=$((n + 1)); echo "ok $n # SKIP mandoc is not there"
+fi
+
+"$M" completion bash >"$T/completion" && bash -n "$T/completion" && bash -c ". '$T/completion'"'
+	COMP_WORDS=(mmuscope sps --sta) COMP_CWORD=2; _mmuscope; [ "${COMPREPLY[*]}" = --state ] || exit 1
+	COMP_WORDS=(mmuscope -T live sps --mmu g) COMP_CWORD=5; _mmuscope; [ "${COMPREPLY[*]}" = guest ] || exit 1
+	COMP_WORDS=(mmuscope sl) COMP_CWORD=1; _mmuscope; [ "${COMPREPLY[*]}" = slots ]'
+ok 'bash completion'
+
+# The prompt, as a script.
+printf '%s\n' '# a comment' '' "sps --vm 4242 --list --no-header | wc -l" '!echo shell' 'nonsense' 'role 0x3784 --no-header' quit 'role 1' |
+	"$M" $A prompt >"$T/out" 2>"$T/err"
+[ $? -eq 0 ] && [ "$(sed -n 1p "$T/out")" -gt 10 ] && grep -qx shell "$T/out" && grep -q 'L4 direct' "$T/out" &&
+	! grep -q 'L1 ---' "$T/out" && grep -q 'nonsense: no such command' "$T/err"
+ok 'the prompt'
+echo nonsense | "$M" $A prompt 2>/dev/null
+[ $? -eq 2 ]
+ok "the prompt's status is its last command's"
+finish
