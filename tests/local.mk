@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Tests that are scripts are run by scripts/check; what `make check' runs is in tests/unit.
+EXTRA_DIST += tests/ui/tmux.sh
+
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
 cli_tests = tests/cli/errors.sh tests/cli/output.sh
 TESTS += $(cli_tests)

@@ -14,6 +14,10 @@ unit_tests = \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
 	tests/unit/test_sym \
+	tests/unit/test_ui_core \
+	tests/unit/test_ui_frames \
+	tests/unit/test_ui_grid \
+	tests/unit/test_ui_keymap \
 	tests/unit/test_walk
 
 if WITH_BPF
@@ -44,3 +48,28 @@ small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
+
+# The interface without a terminal, and the frames it has to show.
+ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
+tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
+tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
+EXTRA_DIST += \
+	tests/golden/help-80x24.txt \
+	tests/golden/prompt-80x24.txt \
+	tests/golden/sp-map-40x10.txt \
+	tests/golden/sp-mmio-80x24.txt \
+	tests/golden/sp-shadow-120x40.txt \
+	tests/golden/sp-tdp-80x24-ascii.txt \
+	tests/golden/sp-tdp-80x24.txt \
+	tests/golden/sp-torn-entry-44x12.txt \
+	tests/golden/sp-unknown-80x24.txt \
+	tests/golden/too-small-39x10.txt \
+	tests/golden/tree-120x40.txt \
+	tests/golden/tree-40x10.txt \
+	tests/golden/tree-80x24-ascii.txt \
+	tests/golden/tree-80x24.txt \
+	tests/golden/tree-unreached.txt \
+	tests/golden/vms-120x40-ascii.txt \
+	tests/golden/vms-40x10.txt \
+	tests/golden/vms-80x24.txt \
+	tests/golden/vms-none.txt

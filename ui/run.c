@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The loop between a terminal and the state machine: one poll over keys, signals and the interval. */
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "ui/core.h"
+#include "ui/term.h"
+
+#define BUSY_EVERY_MS 100
+
+struct runner {
+	struct ms_term *term;
+	struct ms_grid grid;
+	u64 busy_ms; /* when progress was shown last */
+	u64 refresh_ms; /* when to read again, with an interval */
+};
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
+}
+
+static bool progress(void *ctx, u64 nr_pages)
+{
+	struct runner *run = ctx;
+	u64 now = now_ms();
+	char text[80];
+
+	if (now - run->busy_ms < BUSY_EVERY_MS)
+		return true;
+	run->busy_ms = now;
+	snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ", (unsigned long long)nr_pages);
+	return !ms_term_busy(run->term, text);
+}
+
+/* The size is asked for each time: a change can also come to light during a read. */
+static struct ms_err *resize(struct runner *run)
+{
+	u32 width, height;
+
+	ms_term_size(run->term, &width, &height);
+	return ms_grid_resize(&run->grid, width, height);
+}
+
+static int timeout_of(struct ms_ui *ui, const struct runner *run)
+{
+	u64 now = now_ms();
+
+	if (!ui->interval_s)
+		return -1;
+	return run->refresh_ms > now ? (int)(run->refresh_ms - now) : 0;
+}
+
+static void interval_do(struct ms_ui *ui, struct runner *run)
+{
+	u64 now = now_ms(), due = now + ui->interval_s * 1000ull;
+
+	if (!ui->interval_s)
+		return;
+	if (run->refresh_ms > due) /* the interval became shorter */
+		run->refresh_ms = due;
+	/* Not while someone types: rows would move under the search. */
+	if (run->refresh_ms <= now && ui->prompt == MS_PROMPT_NONE) {
+		if (run->refresh_ms)
+			ms_ui_refresh(ui);
+		run->refresh_ms = now_ms() + ui->interval_s * 1000ull;
+	} else if (run->refresh_ms <= now) {
+		run->refresh_ms = due;
+	}
+}
+
+static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
+{
+	struct ms_term_event event;
+	struct ms_err *err;
+
+	while (!ui->quit) {
+		err = resize(run);
+		if (err)
+			return err;
+		ms_ui_draw(ui, &run->grid);
+		ms_term_show(run->term, &run->grid, ui->redraw);
+		ui->redraw = false;
+		interval_do(ui, run);
+		ms_term_wait(run->term, timeout_of(ui, run), &event);
+		if (event.kind == MS_EVENT_END)
+			break;
+		if (event.kind == MS_EVENT_KEY)
+			ms_ui_key(ui, event.key);
+		else if (event.kind == MS_EVENT_MOUSE)
+			ms_ui_mouse(ui, event.mouse, event.y, event.x);
+	}
+	return NULL;
+}
+
+struct ms_err *ms_ui_run(struct ms_target *target, const struct ms_ui_opts *opts)
+{
+	struct runner run = { 0 };
+	struct ms_ui *ui = NULL;
+	struct ms_err *err;
+	int signo;
+
+	err = ms_term_create(opts->color, &run.term);
+	if (err)
+		return err;
+	err = ms_ui_create(target, opts, progress, &run, &ui);
+	if (!err)
+		err = loop(ui, &run);
+	ms_ui_destroy(ui);
+	ms_grid_deinit(&run.grid);
+	signo = ms_term_destroy(run.term);
+	if (signo) {
+		/* As anyone else who is asked to end: by the signal, so that the parent sees it. */
+		signal(signo, SIG_DFL);
+		raise(signo);
+	}
+	return err;
+}

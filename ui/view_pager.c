@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Text to be read: what a command said, or the help. Scrolls both ways and is searched; shows text as data
+ * and never acts on it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ui/core.h"
+
+struct pager_view {
+	struct ms_view view;
+	char *title;
+	char *text; /* lines ended by NUL */
+	const char **lines; /* into text */
+	struct ms_list list; /* the cursor is the match or the top line */
+	size_t nr_lines;
+	u32 left; /* first column shown, in characters */
+	bool matched;
+};
+
+#define PAGER_STEP 8u
+#define PAGER_LEFT_MAX 400u
+
+static struct pager_view *pager_of(struct ms_view *view)
+{
+	return (struct pager_view *)view;
+}
+
+static void pager_destroy(struct ms_view *view)
+{
+	struct pager_view *p = pager_of(view);
+
+	free(p->title);
+	free(p->text);
+	free(p->lines);
+	free(p);
+}
+
+static struct ms_err *pager_reload(struct ms_ui *ui, struct ms_view *view)
+{
+	return NULL;
+}
+
+static void pager_title(struct ms_ui *ui, struct ms_view *view, struct ms_buf *buf)
+{
+	ms_buf_puts(buf, pager_of(view)->title);
+}
+
+static const char *skip_chars(const char *text, u32 nr)
+{
+	while (nr-- && *text)
+		for (text++; (*text & 0xc0) == 0x80; text++)
+			;
+	return text;
+}
+
+static void pager_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *grid, struct ms_rect r)
+{
+	struct pager_view *p = pager_of(view);
+	size_t last;
+	u32 i;
+
+	/* Without a match the window moves and the cursor is only its first line. */
+	ms_list_fit(&p->list, p->nr_lines, r.h - 1);
+	for (i = 0; i + 1 < r.h && p->list.top + i < p->nr_lines; i++) {
+		const char *line = skip_chars(p->lines[p->list.top + i], p->left);
+
+		ms_grid_put(grid, r.y + i, r.x + 1, r.w - 1, MS_LOOK_NORMAL, line);
+		if (p->matched && p->list.top + i == p->list.cursor)
+			ms_grid_flag(grid, r.y + i, r.x, r.w, MS_CELL_SELECTED);
+	}
+	last = p->list.top + (r.h - 1) < p->nr_lines ? p->list.top + (r.h - 1) : p->nr_lines;
+	ms_grid_printf(grid, r.y + r.h - 1, r.x + 1, r.w - 1, MS_LOOK_DIM, "lines %zu-%zu of %zu",
+		       p->nr_lines ? p->list.top + 1 : 0, last, p->nr_lines);
+}
+
+static void scroll(struct pager_view *p, enum ms_request request)
+{
+	size_t rows = p->list.rows, top = p->list.top, end = p->nr_lines > rows ? p->nr_lines - rows : 0;
+
+	if (request == MS_REQ_UP)
+		top -= top ? 1 : 0;
+	else if (request == MS_REQ_DOWN)
+		top++;
+	else if (request == MS_REQ_PAGE_UP)
+		top -= top > rows ? rows : top;
+	else if (request == MS_REQ_PAGE_DOWN)
+		top += rows;
+	else
+		top = request == MS_REQ_FIRST ? 0 : end;
+	p->list.top = top < end ? top : end;
+	p->list.cursor = p->list.top;
+	p->matched = false;
+}
+
+static bool pager_request(struct ms_ui *ui, struct ms_view *view, enum ms_request request)
+{
+	struct pager_view *p = pager_of(view);
+
+	switch (request) {
+	case MS_REQ_UP:
+	case MS_REQ_DOWN:
+	case MS_REQ_PAGE_UP:
+	case MS_REQ_PAGE_DOWN:
+	case MS_REQ_FIRST:
+	case MS_REQ_LAST:
+		scroll(p, request);
+		return true;
+	case MS_REQ_LEFT:
+		p->left -= p->left ? PAGER_STEP : 0;
+		return true;
+	case MS_REQ_RIGHT:
+		p->left += p->left < PAGER_LEFT_MAX ? PAGER_STEP : 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool pager_search(struct ms_ui *ui, struct ms_view *view, const char *needle, int dir)
+{
+	struct pager_view *p = pager_of(view);
+	size_t nr = p->nr_lines, i, row;
+
+	for (i = p->matched ? 1 : 0; i <= nr && nr; i++) {
+		row = (p->list.cursor + (dir > 0 ? i : nr - i)) % nr;
+		if (!ms_text_has(p->lines[row], needle))
+			continue;
+		p->matched = true;
+		ms_list_go(&p->list, row);
+		return true;
+	}
+	return false;
+}
+
+static const struct ms_view_ops pager_ops = {
+	.context = MS_CTX_GLOBAL,
+	.destroy = pager_destroy,
+	.reload = pager_reload,
+	.title = pager_title,
+	.draw = pager_draw,
+	.request = pager_request,
+	.search = pager_search,
+	.hints = { MS_REQ_BACK, MS_REQ_SEARCH, MS_REQ_SEARCH_NEXT, MS_REQ_PAGE_DOWN, MS_REQ_QUIT },
+};
+
+static struct ms_err *lines_split(struct pager_view *p)
+{
+	size_t cap = 0;
+	char *at = p->text, *end;
+
+	while (*at) {
+		const char **grown = ms_grow(p->lines, &cap, p->nr_lines + 1, sizeof(*p->lines));
+
+		if (!grown)
+			return ms_err_nomem();
+		p->lines = grown;
+		p->lines[p->nr_lines++] = at;
+		end = strchr(at, '\n');
+		if (!end)
+			break;
+		*end = '\0';
+		at = end + 1;
+	}
+	return NULL;
+}
+
+struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text)
+{
+	struct pager_view *p = calloc(1, sizeof(*p));
+	struct ms_err *err;
+
+	if (!p)
+		return ms_err_nomem();
+	p->view.ops = &pager_ops;
+	p->title = strdup(title);
+	p->text = strdup(text);
+	err = p->title && p->text ? lines_split(p) : ms_err_nomem();
+	if (err) {
+		pager_destroy(&p->view);
+		return err;
+	}
+	ms_list_fit(&p->list, p->nr_lines, 1);
+	return ms_ui_push(ui, &p->view);
+}
