@@ -6,3 +6,6 @@ EXTRA_DIST += tests/ui/tmux.sh
 cli_tests = tests/cli/errors.sh tests/cli/output.sh
 TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/lib.sh tests/cli/schema.py
+
+dist_noinst_SCRIPTS += tests/fuzz/run.sh
+EXTRA_DIST += tests/fuzz/fuzz_snap.c

@@ -5,6 +5,7 @@ libmmuscope_a_SOURCES += \
 	src/target/ksyms.def \
 	src/target/kvm_read.c \
 	src/target/kvm_sps.c \
+	src/target/rec.c \
 	src/target/snap.c \
 	src/target/snapfile.c src/target/snapfile.h \
 	src/target/snapfile_read.c \

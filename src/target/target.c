@@ -10,31 +10,6 @@
 
 #include "base/buf.h"
 
-size_t ms_rec_size(enum ms_rec_type type)
-{
-	switch (type) {
-	case MS_REC_HOST:
-		return sizeof(struct ms_rec_host);
-	case MS_REC_VM:
-		return sizeof(struct ms_rec_vm);
-	case MS_REC_FD:
-		return sizeof(struct ms_rec_fd);
-	case MS_REC_VCPU:
-		return sizeof(struct ms_rec_vcpu);
-	case MS_REC_SLOT:
-		return sizeof(struct ms_rec_slot);
-	case MS_REC_MMU:
-		return sizeof(struct ms_rec_mmu);
-	case MS_REC_SP:
-		return sizeof(struct ms_rec_sp);
-	case MS_REC_WALK:
-		return sizeof(struct ms_rec_walk);
-	case MS_REC_END:
-		return sizeof(struct ms_rec_end);
-	}
-	return 0;
-}
-
 static const struct ms_target_ops *target_find(const char *name, size_t len)
 {
 	size_t i;
