@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 
-#if defined(WITH_TUI) && __has_include("ui/ui.h")
+#ifdef WITH_TUI
 
 #include "render/render.h"
 #include "ui/ui.h"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
 	src/query/args.c \
+	src/query/cmd_doctor.c \
 	src/query/cmd_help.c \
 	src/query/cmd_leaves.c \
 	src/query/cmd_mmus.c \

@@ -418,7 +418,7 @@ static void test_kinds(void **state)
 {
 	static const char *const lines[] = {
 		"vms", "vcpus " VM, "slots " VM, "mmus " VM, "sps " VM, "sp 0xffff8881bbbb4000 " VM, "sp 0xffff8881bbbb8000 " VM, "leaves " VM,
-		"spte 0x8600000012345b77", "spte 8", "role 0x3784", "help", "help sps", "help states", "help exit", "version", "targets",
+		"spte 0x8600000012345b77", "spte 8", "role 0x3784", "help", "help sps", "help states", "help exit", "version", "targets", "doctor",
 	};
 	struct ms_cell *cells;
 	struct run run;
