@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Bad conditions on a real kernel, inside the lab: no VM, no root, no BTF, no KVM, guests that die under the walk, many pages, hostile
+# names. One clear line and the right status each time.
+
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+mmuscope=$BUILD/mmuscope
+seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
+diag "seed $seed, kernel $(uname -r)"
+
+# fails STATUS PATTERN COMMAND...: that status, nothing on stdout, one line on stderr (and a hint line at most) that matches.
+fails()
+{
+	local want=$1 pattern=$2 status
+	shift 2
+	"$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
+	status=$?
+	[ "$status" -eq "$want" ] && [ ! -s "$SCRATCH/out" ] && grep -qE "$pattern" "$SCRATCH/err" && [ "$(wc -l <"$SCRATCH/err")" -le 2 ]
+	result $? "status $want, /$pattern/: ${*##*/}" ||
+		diag "status $status; stdout: $(head -c 200 "$SCRATCH/out"); stderr:" "$(head -n 5 "$SCRATCH/err")"
+}
+
+# --- no VM ---
+status_is "no VM: vms is an answer" 0 "$mmuscope" vms
+is "no VM: and it is empty" "$("$mmuscope" vms -j | jq -c .vms)" "[]"
+fails 2 'no VM|no virtual machine' "$mmuscope" sps
+fails 2 '4242' "$mmuscope" sps --vm 4242
+
+# --- no rights, no BTF, no address ---
+fails 3 'CAP_SYSLOG|CAP_BPF|root' setpriv --reuid 65534 --clear-groups --inh-caps=-all "$mmuscope" vms
+fails 3 'CAP_BPF|root|not permitted' setpriv --bounding-set=-bpf,-sys_admin,-perfmon "$mmuscope" vms
+fails 3 'btf|BTF' unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$0" vms' "$mmuscope"
+status_is "a user without rights reads a snapshot" 0 sh -c '
+	"$0" save "$1/empty.snap" >/dev/null && chmod 755 "$1" && chmod 644 "$1/empty.snap" &&
+	setpriv --reuid 65534 --clear-groups --inh-caps=-all "$0" vms -T "snap:$1/empty.snap"' "$mmuscope" "$SCRATCH"
+is "doctor names the missing right" \
+	"$(setpriv --bounding-set=-bpf,-sys_admin "$mmuscope" doctor -j | jq -r '.checks[] | select(.check == "CAP_BPF") | .status')" missing
+is "doctor is content here" "$("$mmuscope" doctor -j | jq -r '.verdict.live')" ok
+
+# --- names that are traps ---
+start_vmm g --seed "$seed" --pages 20 --comm $'\e[2J\e]0;x\a\xff'
+wait_checkpoint g 1
+"$mmuscope" vms >"$SCRATCH/out" 2>&1
+"$mmuscope" vms -j >>"$SCRATCH/out" 2>&1
+"$mmuscope" --frame >>"$SCRATCH/out" 2>&1
+is "no control character in any output" "$(LC_ALL=C tr -d '\n -~\200-\377' <"$SCRATCH/out" | wc -c)" 0
+ok "and the name is shown" grep -qF '\x1b[2J' "$SCRATCH/out"
+fails 2 'no such|sp' "$mmuscope" sp 0xffff888000000000
+fails 2 'sp' "$mmuscope" sp 0x1234
+
+# --- two VMs ask for a choice; each answers for itself ---
+start_vmm h --seed "$seed" --mode nested --pages 30
+wait_checkpoint h 1
+fails 2 "${vmm_pid[g]}.*${vmm_pid[h]}|${vmm_pid[h]}.*${vmm_pid[g]}|--vm" "$mmuscope" sps
+is "by pid: the right one" "$("$mmuscope" vcpus --vm "${vmm_pid[h]}" -j | jq -r .provenance.vm_pid)" "${vmm_pid[h]}"
+g=$("$mmuscope" sps --list --vm "${vmm_pid[g]}" -j | jq -r '.sps[].sp' | sort)
+h=$("$mmuscope" sps --list --vm "${vmm_pid[h]}" -j | jq -r '.sps[].sp' | sort)
+is "no page belongs to both" "$(comm -12 <(echo "$g") <(echo "$h"))" ""
+end_vmm g
+end_vmm h
+
+# --- ten thousand pages, small buffer and large: the same answer ---
+start_vmm g --seed "$seed" --mode nested --pages 10000 --stride 512
+wait_checkpoint g 1
+pid=${vmm_pid[g]}
+"$mmuscope" sps --list --vm "$pid" -j >"$SCRATCH/a.json"
+cmp_ok "ten thousand: pages" "$(jq .provenance.pages "$SCRATCH/a.json")" -gt 10000
+is "ten thousand: all confirmed" "$(jq '.provenance.pages - .provenance.confirmed' "$SCRATCH/a.json")" 0
+"$mmuscope" sps --list --vm "$pid" -j --buffer-pages 64 >"$SCRATCH/b.json"
+# Counters that a running vCPU moves are no part of the question.
+is "ten thousand: the same through 64 pages" "$(jq -c '[.sps[] | [.sp, .gfn, .role, .leaves, .rw]]' "$SCRATCH/b.json" | md5sum)" \
+	"$(jq -c '[.sps[] | [.sp, .gfn, .role, .leaves, .rw]]' "$SCRATCH/a.json" | md5sum)"
+ok "ten thousand: saved" "$mmuscope" save "$SCRATCH/big.snap"
+is "ten thousand: the snapshot says the same" \
+	"$("$mmuscope" sps --list -T "snap:$SCRATCH/big.snap" -j | jq -c '[.sps[] | [.sp, .gfn, .role, .leaves, .rw]]' | md5sum)" \
+	"$(jq -c '[.sps[] | [.sp, .gfn, .role, .leaves, .rw]]' "$SCRATCH/a.json" | md5sum)"
+
+# --- the VM is killed while it is walked, at a different moment each time ---
+bad=0 seen=0
+for ms in 5 40 80 120 160 200 240 280 320 400; do
+	[ -n "${vmm_pid[g]:-}" ] || { start_vmm g --seed "$seed" --mode nested --pages 2000 --stride 512; wait_checkpoint g 1; }
+	pid=${vmm_pid[g]}
+	"$mmuscope" sps --list --vm "$pid" -j >"$SCRATCH/k.json" 2>"$SCRATCH/k.err" &
+	reader=$!
+	sleep "$(printf '0.%03d' "$ms")"
+	kill -KILL "$pid"
+	wait "$reader"
+	status=$?
+	wait "$pid" 2>/dev/null
+	unset "vmm_pid[g]"
+	case $status in
+	0 | 1) jq -e . "$SCRATCH/k.json" >/dev/null || bad=$((bad + 1)) ;;
+	2 | 3) [ "$(wc -l <"$SCRATCH/k.err")" -ge 1 ] || bad=$((bad + 1)); seen=$((seen + 1)) ;;
+	*) bad=$((bad + 1)); diag "status $status after $ms ms" "$(head -n 3 "$SCRATCH/k.err")" ;;
+	esac
+	grep -q '"vm-gone"\|gone' "$SCRATCH/k.json" && seen=$((seen + 1))
+done
+is "killed under the walk: an answer or one line, never a crash" "$bad" 0
+diag "the tool noticed the end of the VM $seen of 10 times"
+
+# --- no KVM at all ---
+if modprobe -r kvm_amd kvm 2>"$SCRATCH/err"; then
+	fails 3 'KVM is not loaded' "$mmuscope" vms
+	ok "modules back" modprobe kvm_amd
+	status_is "and KVM is found again" 0 "$mmuscope" vms
+else
+	result 1 "KVM can be unloaded after we looked at it: we hold nothing" || diag "$(cat "$SCRATCH/err")"
+fi
+done_testing
