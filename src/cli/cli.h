@@ -20,6 +20,9 @@ int cli_fail(struct ms_err *err);
 /* Read commands from stdin until it ends. base holds the options that hold for all of them. */
 int cli_prompt(struct ms_session *session, const struct ms_args *base);
 
+/* The terminal interface, or with --frame one screen of it as text. */
+int cli_ui(struct ms_session *session, const struct ms_args *args);
+
 /* The completion script for a shell. */
 int cli_completion(const char *shell);
 

@@ -8,4 +8,5 @@ mmuscope_SOURCES = \
 	src/cli/completion.c \
 	src/cli/main.c \
 	src/cli/out.c \
-	src/cli/prompt.c
+	src/cli/prompt.c \
+	src/cli/tui.c

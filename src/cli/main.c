@@ -33,6 +33,15 @@ static int run_cli_command(struct ms_session *session, const struct ms_args *arg
 	return args->command->name[0] == 'p' ? cli_prompt(session, args) : cli_completion(args->args[0]);
 }
 
+static bool ui_wanted(const struct ms_args *args)
+{
+#ifdef WITH_TUI
+	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !args->json)
+		return true;
+#endif
+	return args->given & 1ull << MS_OPT_FRAME;
+}
+
 static int run(struct ms_session *session, const struct ms_args *args)
 {
 	int status;
@@ -45,6 +54,8 @@ static int run(struct ms_session *session, const struct ms_args *args)
 		return run_cli_command(session, args);
 	if (args->command)
 		return cli_run(session, args, stdout);
+	if (ui_wanted(args))
+		return cli_ui(session, args);
 	status = run_words(session, args, "help", NULL);
 	if (status)
 		return status;

@@ -383,7 +383,7 @@ static struct ms_err *split_word(const char **at, struct ms_buf *word)
 struct ms_err *ms_args_parse_line(const char *line, const struct ms_args *base, struct ms_args *ret)
 {
 	struct ms_buf bufs[WORDS_MAX] = { 0 };
-	const char *words[WORDS_MAX];
+	const char *words[WORDS_MAX] = { 0 };
 	struct ms_err *err = NULL;
 	size_t nr = 0, i;
 

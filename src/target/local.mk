@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
+	src/target/doctor.c src/target/doctor.h \
 	src/target/kmem.c src/target/kmem.h \
 	src/target/ksyms.def \
 	src/target/kvm_read.c \

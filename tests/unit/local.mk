@@ -6,10 +6,12 @@ unit_tests = \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
+	tests/unit/test_doctor \
 	tests/unit/test_fake \
 	tests/unit/test_model \
 	tests/unit/test_query \
-	tests/unit/test_render
+	tests/unit/test_render \
+	tests/unit/test_snap
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -69,6 +71,11 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_test_render_LDADD = $(unit_ldadd)
 
+tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
+tests_unit_test_doctor_LDADD = $(unit_ldadd)
+
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_fake_LDADD = $(unit_ldadd)
 
+tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
+tests_unit_test_snap_LDADD = $(unit_ldadd)

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Starting the terminal interface, and answering the commands of its ':' line. */
+#include "config.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+#if defined(WITH_TUI) && __has_include("ui/ui.h")
+
+#include "render/render.h"
+#include "ui/ui.h"
+
+/* The interface reads and owns the screen; commands read for themselves, on the same target. */
+struct tui_ctx {
+	const struct ms_args *base;
+};
+
+static struct ms_err *render_to(const struct ms_result *result, const struct ms_args *args, u32 width, struct ms_buf *out)
+{
+	struct ms_render_opts opts = {
+		.json = args->json,
+		.pretty = args->pretty,
+		.no_header = args->no_header,
+		.width = width,
+	};
+	struct ms_err *err;
+	char *text = NULL;
+	int write_errno;
+	size_t len = 0;
+	FILE *mem = open_memstream(&text, &len);
+
+	if (!mem)
+		return ms_err_nomem();
+	err = ms_render(result, &opts, mem, &write_errno);
+	fclose(mem);
+	if (!err)
+		ms_buf_put(out, text, len);
+	free(text);
+	return err;
+}
+
+static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out)
+{
+	const struct tui_ctx *tui = ctx;
+	/* Borrows the target: it is taken out again before the session ends. */
+	struct ms_session session = { .target = target };
+	struct ms_result *result = NULL;
+	struct ms_args args;
+	struct ms_err *err;
+	char vm[32];
+
+	err = ms_args_parse_line(line, NULL, &args);
+	if (err)
+		return err;
+	args.redact |= tui->base->redact;
+	if (kvm && !args.vm && args.command && args.command->flags & MS_CMD_VM) {
+		snprintf(vm, sizeof(vm), "kvm:0x%llx", (unsigned long long)kvm);
+		args.vm = vm;
+	}
+	if (args.target)
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"), "start mmuscope anew on another target");
+	if (!err)
+		err = ms_query_run(&session, &args, &result);
+	if (!err)
+		err = render_to(result, &args, width, out);
+	ms_result_destroy(result);
+	session.target = NULL;
+	ms_session_deinit(&session);
+	ms_args_deinit(&args);
+	return err;
+}
+
+int cli_ui(struct ms_session *session, const struct ms_args *args)
+{
+	static const enum ms_ui_color colors[] = {
+		[MS_COLOR_AUTO] = MS_UI_COLOR_AUTO,
+		[MS_COLOR_ALWAYS] = MS_UI_COLOR_ALWAYS,
+		[MS_COLOR_NEVER] = MS_UI_COLOR_NEVER,
+	};
+	struct tui_ctx ctx = { .base = args };
+	struct ms_ui_opts opts = { .color = colors[args->color], .vm = args->vm, .command = command, .command_ctx = &ctx };
+	bool frame = args->given & 1ull << MS_OPT_FRAME;
+	struct ms_err *err;
+
+	if (args->redact)
+		return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "--redact: not with the terminal interface"),
+					    "use a command, see `mmuscope help'"));
+	/* For the character set alone; numbers are written the same everywhere. */
+	setlocale(LC_CTYPE, "");
+	err = ms_session_open(session, args);
+	if (err)
+		return cli_fail(err);
+	errno = 0;
+	err = frame ? ms_ui_frame(session->target, &opts, stdout) : ms_ui_run(session->target, &opts);
+	if (!err && fflush(stdout))
+		err = ms_err_errno(MS_ERR_TARGET, errno, "the output cannot be written");
+	return err ? cli_fail(err) : 0;
+}
+
+#else
+
+int cli_ui(struct ms_session *session, const struct ms_args *args)
+{
+	(void)session;
+	(void)args;
+	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "this build has no terminal interface"), "see `mmuscope help'"));
+}
+
+#endif
