@@ -5,7 +5,7 @@ EXTRA_DIST += tests/ui/tmux.sh
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
 cli_tests = tests/cli/errors.sh tests/cli/output.sh
 TESTS += $(cli_tests)
-EXTRA_DIST += $(cli_tests) tests/cli/lib.sh tests/cli/schema.py
+EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 
 dist_noinst_SCRIPTS += tests/fuzz/run.sh
 EXTRA_DIST += tests/fuzz/fuzz_snap.c

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Bad input, unreadable targets and outputs: one clear line, the right status.
-. "$SRCDIR/tests/cli/lib.sh"
+. "$SRCDIR/tests/cli/tap-lib"
 snapshot "$T/a.snap" npt 6.1
 
 # bad STATUS PART WORDS...: this status, nothing on stdout, one line on stderr that has PART.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What comes out: JSON by the schema, text and JSON alike, colours, redaction, foreign names.
-. "$SRCDIR/tests/cli/lib.sh"
+. "$SRCDIR/tests/cli/tap-lib"
 if ! python3 -c 'import jsonschema' 2>/dev/null; then
 	echo '1..0 # SKIP python3-jsonschema is not there'
 	exit 0

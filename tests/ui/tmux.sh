@@ -117,6 +117,10 @@ fi
 # --- a visit ---
 start 80 24 screen-256color C.UTF-8 ""
 sees "fake-vmm" "the list of VMs opens"
+if [ $failed -ne 0 ]; then
+	echo "Bail out! the interface does not start"
+	exit 1
+fi
 sees "1Help" "the bar of function keys is there"
 keys Enter
 sees "ROOTS AND PAGES" "Enter opens the tree of a VM"
@@ -162,8 +166,7 @@ ok $? "q ends with status 0"
 
 # --- by signal ---
 start 80 24 screen C.UTF-8 ""
-screen_has "fake-vmm"
-kill -TERM "$(cat "$dir/pid")"
+screen_has "fake-vmm" && kill -TERM "$(cat "$dir/pid")"
 restored
 ok $? "after SIGTERM the terminal is as it was"
 [ "$(cat "$dir/status")" = 143 ]
