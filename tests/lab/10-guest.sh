@@ -159,8 +159,8 @@ dirty_and_storms()
 	is "dirty log: the written pages" "$(truth_get g gfn dirty | sort)" "$(truth_get g gfn gmap touched=rw- | sort)"
 	ended g "dirty log"
 
-	start_vmm g --seed "$seed" --mode nested --pages 200 --vcpus 2 --rounds 0 --rewrite mix --storm slot \
-		--storm madvise --storm mprotect --storm-hz 500 --at l2
+	start_vmm g --seed "$seed" --mode nested --pages 200 --rounds 0 --rewrite mix --storm slot \
+		--storm madvise --storm mprotect --storm-hz 200 --at l2
 	ok "storm: checkpoint" wait_checkpoint g 1
 	all_well g "storm"
 	ok "storm: go" release_vmm g
@@ -200,6 +200,7 @@ wrong_data()
 	status_is "ctl without a guest" 5 "$VMM" ctl "$SCRATCH/none" -t 0.1 status
 }
 
+ok "a guest to keep KVM in use" hold_kvm
 plain
 nested
 rewriting

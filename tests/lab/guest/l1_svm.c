@@ -28,6 +28,7 @@ enum vmcb_offset {
 	VMCB_RFLAGS = 0x570,
 	VMCB_RIP = 0x578,
 	VMCB_RSP = 0x5d8,
+	VMCB_CR2 = 0x640,
 	VMCB_GPAT = 0x668,
 };
 
@@ -185,6 +186,8 @@ void svm_run_round(unsigned int vcpu)
 			l1_say("unexpected exit of L2: code, info1", vmcb_read(vcpu, VMCB_EXITCODE),
 			       vmcb_read(vcpu, VMCB_EXITINFO1));
 			l1_say("info2, rip", vmcb_read(vcpu, VMCB_EXITINFO2), vmcb_read(vcpu, VMCB_RIP));
+			l1_say("rsp, cr3", vmcb_read(vcpu, VMCB_RSP), vmcb_read(vcpu, VMCB_CR3));
+			l1_say("vCPU, cr2", vcpu, vmcb_read(vcpu, VMCB_CR2));
 			l1_exit(GF_EXIT_UNEXPECTED);
 		}
 	}

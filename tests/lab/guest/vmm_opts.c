@@ -100,7 +100,7 @@ static void print_help(void)
 		printf("  %-34s %s\n", left, o->help);
 	}
 	printf("\n"
-	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go'; SIGTERM: `quit'.\n"
+	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go', SIGTERM: quit.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
 	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"
