@@ -77,7 +77,7 @@ kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 unset "vmm_pid[g]"
 keys r
-sees "stale" "the VM is gone: said, and what was read stays"
+sees "STALE" "the VM is gone: said, and what was read stays"
 keys q q q q
 sees "status 0" "ends with status 0"
 sees "icanon" "and leaves the terminal as it was"
