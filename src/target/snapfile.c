@@ -87,6 +87,11 @@ static struct ms_err *drain_write(void *ctx, const void *buf, size_t len)
 	return pack(w, Z_NO_FLUSH);
 }
 
+static struct ms_err *err_exists(const struct ms_snap_writer *w)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "%s: exists", w->path), "--force replaces it");
+}
+
 /*
  * May a file of this name come to be? Only a regular file is ever replaced: with --force a device would be gone, and a symbolic link may lead
  * where its maker wants.
@@ -99,9 +104,7 @@ static struct ms_err *check_name(const struct ms_snap_writer *w)
 		return errno == ENOENT ? NULL : ms_err_errno(MS_ERR_TARGET, errno, "%s", w->path);
 	if (!S_ISREG(st.st_mode))
 		return ms_err_new(MS_ERR_TARGET, "%s: exists and is not a regular file", w->path);
-	if (!w->force)
-		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "%s: exists", w->path), "--force replaces it");
-	return NULL;
+	return w->force ? NULL : err_exists(w);
 }
 
 static struct ms_err *open_dir(struct ms_snap_writer *w)
@@ -203,12 +206,13 @@ struct ms_sink ms_snap_sink(struct ms_snap_writer *w)
  */
 static struct ms_err *take_name(struct ms_snap_writer *w)
 {
-	struct ms_err *err = check_name(w);
+	struct ms_err *err;
 	int rc;
 
-	if (err)
-		return err;
 	if (w->force) {
+		err = check_name(w);
+		if (err)
+			return err;
 		rc = renameat(w->dir_fd, w->temp, w->dir_fd, w->name);
 	} else {
 		rc = renameat2(w->dir_fd, w->temp, w->dir_fd, w->name, RENAME_NOREPLACE);
@@ -218,6 +222,8 @@ static struct ms_err *take_name(struct ms_snap_writer *w)
 				unlinkat(w->dir_fd, w->temp, 0);
 		}
 	}
+	if (rc && errno == EEXIST)
+		return err_exists(w);
 	if (rc)
 		return ms_err_errno(MS_ERR_TARGET, errno, "%s", w->path);
 	w->temp[0] = '\0';

@@ -549,6 +549,14 @@ static void test_tables(void **state)
 		assert_memory_equal(values, back, sizeof(values));
 		assert_int_equal(ms_snap_table_decode(code, len - 1, back), 0);
 	}
+	/* A value given though it is the filler: one bit of the bitmap and one value more than the one form has. */
+	for (i = 0; i < MS_SPTES; i++)
+		values[i] = 5;
+	len = ms_snap_table_encode(values, code);
+	assert_int_equal(len, 72);
+	code[8] = 1;
+	memcpy(code + 72, code, 8);
+	assert_int_equal(ms_snap_table_decode(code, 80, back), 0);
 	/* The same table against another filler: 511 values given, one left out. Read, it would be right; it is not the one form. */
 	for (i = 0; i < MS_SPTES; i++)
 		values[i] = i ? 5 : 6;
