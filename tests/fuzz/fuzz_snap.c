@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libFuzzer target: the reader of unpacked snapshot streams. The input is what would come out of gunzip, for no fuzzer gets past a checksum.
- * Besides not crashing, a stream that is taken must be the one form of what was read: encoded again it gives the same bytes.
+ * libFuzzer target: the reader of unpacked snapshot streams. The input is what would come out of gunzip, for
+ * no fuzzer gets past a checksum. Besides not crashing, a stream that is taken must be the one form of what
+ * was read: encoded again it gives the same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -48,8 +49,12 @@ static struct ms_err *check_write(void *ctx, const void *buf, size_t len)
 	return NULL;
 }
 
-/* A record that the reader lets through and the writer refuses would be a difference between two checks that are one. */
-static struct ms_err *check_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+/*
+ * A record that the reader lets through and the writer refuses would be a difference between two checks that
+ * are one.
+ */
+static struct ms_err *check_put(void *ctx, enum ms_rec_type type, const void *rec,
+				const struct ms_sp_tables *tables)
 {
 	struct check *check = ctx;
 
