@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What this host allows: see doctor.h. Each check is one function that reads its files and writes one finding, or a few that belong together. */
+/*
+ * What this host allows: see doctor.h. Each check is one function that reads its files and writes one
+ * finding, or a few that belong together.
+ */
 #include "config.h"
 
 #include "target/doctor.h"
@@ -76,7 +79,10 @@ static bool exists(const struct exam *x, const char *path)
 	return !access(full, F_OK);
 }
 
-/* The first size - 1 bytes of a file without the newline at the end. Positive errno on failure, then text is "". */
+/*
+ * The first size - 1 bytes of a file without the newline at the end. Positive errno on failure, then text is
+ * "".
+ */
 static int read_text(const struct exam *x, const char *path, char *text, size_t size)
 {
 	char full[PATH_MAX];
@@ -160,7 +166,8 @@ static void check_kernel(struct exam *x)
 	else if (major == 6 && (minor == 1 || minor == 12))
 		found(check, MS_CHECK_OK, NULL, "%s, tested", release);
 	else
-		found(check, MS_CHECK_LIMITED, "compare with 6.1 or 6.12 where an answer surprises", "%s, not tested", release);
+		found(check, MS_CHECK_LIMITED, "compare with 6.1 or 6.12 where an answer surprises",
+		      "%s, not tested", release);
 }
 
 static void check_bpf_syscall(struct exam *x)
@@ -171,7 +178,8 @@ static void check_bpf_syscall(struct exam *x)
 	if (exists(x, "/proc/sys/kernel/unprivileged_bpf_disabled"))
 		found(check, MS_CHECK_OK, NULL, "the kernel has bpf(2)");
 	else if (exists(x, "/proc/sys/kernel"))
-		found(check, MS_CHECK_MISSING, "use a kernel with CONFIG_BPF_SYSCALL", "the kernel has no bpf(2)");
+		found(check, MS_CHECK_MISSING, "use a kernel with CONFIG_BPF_SYSCALL",
+		      "the kernel has no bpf(2)");
 	else
 		found(check, MS_CHECK_UNKNOWN, "mount /proc", "/proc/sys/kernel is not there");
 }
@@ -180,7 +188,8 @@ static void check_bpf_syscall(struct exam *x)
 
 static void check_kvm(struct exam *x)
 {
-	struct ms_check *check = add(x, "kvm", FOR_LIVE, "the live target: there is no MMU to look at without it");
+	struct ms_check *check =
+		add(x, "kvm", FOR_LIVE, "the live target: there is no MMU to look at without it");
 
 	x->kvm_loaded = exists(x, "/sys/module/kvm");
 	/* A module that was loaded has a state; one that is built in has none. */
@@ -193,8 +202,9 @@ static void check_kvm(struct exam *x)
 		found(check, MS_CHECK_UNKNOWN, "mount /sys", "/sys/module is not there");
 }
 
-static void switch_state(struct exam *x, struct ms_check *check, const char *path, enum ms_check_status when_off,
-			 const char *on, const char *off, const char *what_to_do)
+static void switch_state(struct exam *x, struct ms_check *check, const char *path,
+			 enum ms_check_status when_off, const char *on, const char *off,
+			 const char *what_to_do)
 {
 	char text[16];
 	int err = read_text(x, path, text, sizeof(text));
@@ -215,16 +225,21 @@ static void check_vendor(struct exam *x)
 	bool amd = exists(x, "/sys/module/kvm_amd"), intel = exists(x, "/sys/module/kvm_intel");
 
 	if (!amd && !intel) {
-		found(check, MS_CHECK_LIMITED, "load kvm_intel or kvm_amd", "neither kvm_intel nor kvm_amd is loaded");
+		found(check, MS_CHECK_LIMITED, "load kvm_intel or kvm_amd",
+		      "neither kvm_intel nor kvm_amd is loaded");
 		return;
 	}
 	found(check, MS_CHECK_OK, NULL, amd ? "kvm_amd" : "kvm_intel");
 	switch_state(x, add(x, "nested", NOT_FOR_LIVE, "guests that are hypervisors themselves"),
-		     amd ? "/sys/module/kvm_amd/parameters/nested" : "/sys/module/kvm_intel/parameters/nested",
+		     amd ? "/sys/module/kvm_amd/parameters/nested"
+			 : "/sys/module/kvm_intel/parameters/nested",
 		     MS_CHECK_LIMITED, "on", "off", "reload the module with nested=1");
-	switch_state(x, add(x, amd ? "npt" : "ept", NOT_FOR_LIVE, "nested paging: without it every guest has shadow page tables"),
-		     amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept", MS_CHECK_LIMITED,
-		     "on", "off", amd ? "reload the module with npt=1" : "reload the module with ept=1");
+	switch_state(x,
+		     add(x, amd ? "npt" : "ept", NOT_FOR_LIVE,
+			 "nested paging: without it every guest has shadow page tables"),
+		     amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept",
+		     MS_CHECK_LIMITED, "on", "off",
+		     amd ? "reload the module with npt=1" : "reload the module with ept=1");
 }
 
 static void check_tdp_mmu(struct exam *x)
@@ -239,14 +254,16 @@ static void check_tdp_mmu(struct exam *x)
 
 static void check_dev_kvm(struct exam *x)
 {
-	struct ms_check *check = add(x, "dev-kvm", NOT_FOR_LIVE, "starting guests; mmuscope itself does not open it");
+	struct ms_check *check =
+		add(x, "dev-kvm", NOT_FOR_LIVE, "starting guests; mmuscope itself does not open it");
 	char full[PATH_MAX];
 	struct stat st;
 
 	path_of(x, "/dev/kvm", full);
 	if (stat(full, &st))
-		found(check, MS_CHECK_LIMITED, "load kvm_intel or kvm_amd, switch virtualisation on in the firmware",
-		      "/dev/kvm: %s", strerror(errno));
+		found(check, MS_CHECK_LIMITED,
+		      "load kvm_intel or kvm_amd, switch virtualisation on in the firmware", "/dev/kvm: %s",
+		      strerror(errno));
 	else
 		found(check, MS_CHECK_OK, NULL, "/dev/kvm");
 }
@@ -261,8 +278,8 @@ static void check_btf_file(struct exam *x, struct ms_check *check, const char *p
 
 	path_of(x, path, full);
 	if (err)
-		found(check, err == EACCES || err == EPERM ? MS_CHECK_UNKNOWN : MS_CHECK_MISSING, what_to_do, "%s: %s", path,
-		      strerror(err));
+		found(check, err == EACCES || err == EPERM ? MS_CHECK_UNKNOWN : MS_CHECK_MISSING, what_to_do,
+		      "%s: %s", path, strerror(err));
 	else if (stat(full, &st) || memcmp(magic, "\x9f\xeb", 2)) /* struct btf_header.magic, little-endian */
 		found(check, MS_CHECK_MISSING, what_to_do, "%s holds no BTF", path);
 	else
@@ -271,8 +288,8 @@ static void check_btf_file(struct exam *x, struct ms_check *check, const char *p
 
 static void check_btf(struct exam *x)
 {
-	check_btf_file(x, add(x, "btf", FOR_LIVE, "knowing where this kernel keeps its fields"), "/sys/kernel/btf/vmlinux",
-		       "use a kernel with CONFIG_DEBUG_INFO_BTF");
+	check_btf_file(x, add(x, "btf", FOR_LIVE, "knowing where this kernel keeps its fields"),
+		       "/sys/kernel/btf/vmlinux", "use a kernel with CONFIG_DEBUG_INFO_BTF");
 }
 
 static void check_module_btf(struct exam *x)
@@ -284,7 +301,8 @@ static void check_module_btf(struct exam *x)
 	else if (x->kvm_builtin)
 		found(check, MS_CHECK_OK, NULL, "kvm is built in: its types are among the kernel's");
 	else
-		check_btf_file(x, check, "/sys/kernel/btf/kvm", "use a kernel with CONFIG_DEBUG_INFO_BTF_MODULES");
+		check_btf_file(x, check, "/sys/kernel/btf/kvm",
+			       "use a kernel with CONFIG_DEBUG_INFO_BTF_MODULES");
 }
 
 /* --- rights --- */
@@ -297,7 +315,8 @@ static void check_lockdown(struct exam *x)
 
 	/* Not there: no such module in this kernel, or securityfs is not mounted. */
 	if (err) {
-		found(check, MS_CHECK_UNKNOWN, err == ENOENT ? "mount securityfs on /sys/kernel/security to know" : NULL,
+		found(check, MS_CHECK_UNKNOWN,
+		      err == ENOENT ? "mount securityfs on /sys/kernel/security to know" : NULL,
 		      "/sys/kernel/security/lockdown: %s", strerror(err));
 		return;
 	}
@@ -349,17 +368,20 @@ static void check_cap(struct exam *x, const char *name, int bit, bool admin_will
 
 static void check_cap_admin(struct exam *x)
 {
-	struct ms_check *check = add(x, "CAP_SYS_ADMIN", NOT_FOR_LIVE, "nothing but standing in for CAP_BPF and CAP_PERFMON");
+	struct ms_check *check =
+		add(x, "CAP_SYS_ADMIN", NOT_FOR_LIVE, "nothing but standing in for CAP_BPF and CAP_PERFMON");
 
 	if (!x->caps_known)
 		found(check, MS_CHECK_UNKNOWN, NULL, "/proc/self/status does not say");
 	else
-		found(check, MS_CHECK_OK, NULL, has_cap(x, CAP_SYS_ADMIN_BIT) ? "held" : "not held, not needed");
+		found(check, MS_CHECK_OK, NULL,
+		      has_cap(x, CAP_SYS_ADMIN_BIT) ? "held" : "not held, not needed");
 }
 
 static void check_syslog(struct exam *x)
 {
-	struct ms_check *check = add(x, "CAP_SYSLOG", NOT_FOR_LIVE, "addresses of kernel symbols: see kptr_restrict");
+	struct ms_check *check =
+		add(x, "CAP_SYSLOG", NOT_FOR_LIVE, "addresses of kernel symbols: see kptr_restrict");
 
 	if (!x->caps_known)
 		found(check, MS_CHECK_UNKNOWN, NULL, "/proc/self/status does not say");
@@ -369,7 +391,10 @@ static void check_syslog(struct exam *x)
 		found(check, MS_CHECK_LIMITED, "run as root, or give the program the capability", "not held");
 }
 
-/* Who sees addresses in /proc/kallsyms: kernel/kallsyms.c (6.1), kernel/ksyms_common.c (6.12), kallsyms_show_value(). */
+/*
+ * Who sees addresses in /proc/kallsyms: kernel/kallsyms.c (6.1), kernel/ksyms_common.c (6.12),
+ * kallsyms_show_value().
+ */
 static void check_kptr(struct exam *x)
 {
 	struct ms_check *check = add(x, "kptr_restrict", FOR_LIVE, "addresses of kernel symbols");
@@ -380,20 +405,23 @@ static void check_kptr(struct exam *x)
 		return;
 	}
 	if (restrict_level > 1) {
-		found(check, MS_CHECK_MISSING, "sysctl kernel.kptr_restrict=1", "%ld: addresses are hidden from everyone",
-		      restrict_level);
+		found(check, MS_CHECK_MISSING, "sysctl kernel.kptr_restrict=1",
+		      "%ld: addresses are hidden from everyone", restrict_level);
 		return;
 	}
 	if (!x->caps_known) {
-		found(check, MS_CHECK_UNKNOWN, NULL, "%ld, and it is not known whether CAP_SYSLOG is held", restrict_level);
+		found(check, MS_CHECK_UNKNOWN, NULL, "%ld, and it is not known whether CAP_SYSLOG is held",
+		      restrict_level);
 		return;
 	}
 	if (has_cap(x, CAP_SYSLOG_BIT)) {
 		found(check, MS_CHECK_OK, NULL, "%ld, and CAP_SYSLOG is held", restrict_level);
 		return;
 	}
-	if (restrict_level <= 0 && read_number(x, "/proc/sys/kernel/perf_event_paranoid", &paranoid) && paranoid <= 1) {
-		found(check, MS_CHECK_OK, NULL, "%ld, and perf_event_paranoid is %ld", restrict_level, paranoid);
+	if (restrict_level <= 0 && read_number(x, "/proc/sys/kernel/perf_event_paranoid", &paranoid) &&
+	    paranoid <= 1) {
+		found(check, MS_CHECK_OK, NULL, "%ld, and perf_event_paranoid is %ld", restrict_level,
+		      paranoid);
 		return;
 	}
 	found(check, MS_CHECK_MISSING, "run as root, or give the program CAP_SYSLOG",
@@ -471,7 +499,8 @@ void ms_doctor_run(const char *root, struct ms_doctor *ret)
 	check_module_btf(&x);
 	check_lockdown(&x);
 	check_cap(&x, "CAP_BPF", CAP_BPF_BIT, true, "loading BPF programs");
-	check_cap(&x, "CAP_PERFMON", CAP_PERFMON_BIT, true, "BPF programs that read kernel memory and list files");
+	check_cap(&x, "CAP_PERFMON", CAP_PERFMON_BIT, true,
+		  "BPF programs that read kernel memory and list files");
 	check_syslog(&x);
 	check_cap_admin(&x);
 	check_kptr(&x);

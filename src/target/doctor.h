@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The doctor: what this host allows, and what is missing for what. It only reads files of /proc, /sys and /dev; it loads nothing, opens no
- * VM and tries nothing out, so that asking is always safe.
+ * The doctor: what this host allows, and what is missing for what. It only reads files of /proc, /sys and
+ * /dev; it loads nothing, opens no VM and tries nothing out, so that asking is always safe.
  *
  * What the live target needs, from the kernel's sources (the same in 6.1 and 6.12):
  *
- *	CAP_BPF		any BPF program but a socket filter; BPF_PROG_TYPE_SYSCALL asks for no more (kernel/bpf/syscall.c)
- *	CAP_PERFMON	programs of type TRACING, thus the iterator over files; bpf_probe_read_kernel() anywhere
- *			(is_perfmon_prog_type(), bpf_base_func_proto())
- *	CAP_SYS_ADMIN	stands in for these two. Nothing of ours asks for a kernel object by its id, which would need it
- *	CAP_SYSLOG	addresses in /proc/kallsyms: with kptr_restrict 0 and 1; without it only with 0 and perf_event_paranoid
- *			below 2; with kptr_restrict 2 nobody sees them (kallsyms_show_value()). CAP_SYS_ADMIN does not stand in
+ *	CAP_BPF		any BPF program but a socket filter; BPF_PROG_TYPE_SYSCALL asks for no more
+ *			(kernel/bpf/syscall.c)
+ *	CAP_PERFMON	programs of type TRACING, thus the iterator over files; bpf_probe_read_kernel()
+ *			anywhere (is_perfmon_prog_type(), bpf_base_func_proto())
+ *	CAP_SYS_ADMIN	stands in for these two. Nothing of ours asks for a kernel object by its id,
+ *			which would need it
+ *	CAP_SYSLOG	addresses in /proc/kallsyms: with kptr_restrict 0 and 1; without it only with 0
+ *			and perf_event_paranoid below 2; with kptr_restrict 2 nobody sees them
+ *			(kallsyms_show_value()). CAP_SYS_ADMIN does not stand in
  *
- * All are asked of the initial user namespace. CAP_SYS_PTRACE is not needed: the iterator over files asks for no such right.
- * Files of /sys/kernel/btf may be read by everyone. Lockdown forbids bpf_probe_read_kernel() at "confidentiality" only
- * (LOCKDOWN_BPF_READ_KERNEL lies above LOCKDOWN_INTEGRITY_MAX). The iterator shows files of tasks of our own pid namespace.
+ * All are asked of the initial user namespace. CAP_SYS_PTRACE is not needed: the iterator over files asks for
+ * no such right. Files of /sys/kernel/btf may be read by everyone. Lockdown forbids bpf_probe_read_kernel()
+ * at "confidentiality" only (LOCKDOWN_BPF_READ_KERNEL lies above LOCKDOWN_INTEGRITY_MAX). The iterator shows
+ * files of tasks of our own pid namespace.
  */
 #ifndef TARGET_DOCTOR_H
 #define TARGET_DOCTOR_H
@@ -32,8 +36,8 @@ enum ms_check_status {
 struct ms_check {
 	const char *name; /* short and fixed: a key for scripts */
 	enum ms_check_status status;
-	bool for_live;	       /* counts for the live target: MISSING here, and it cannot be used */
-	char detail[160];      /* what was found; one clean line */
+	bool for_live; /* counts for the live target: MISSING here, and it cannot be used */
+	char detail[160]; /* what was found; one clean line */
 	const char *needed_for; /* what it is good for */
 	const char *what_to_do; /* NULL when there is nothing to do */
 };
@@ -43,14 +47,17 @@ struct ms_check {
 struct ms_doctor {
 	struct ms_check checks[MS_DOCTOR_MAX];
 	size_t nr;
-	/* Which targets can be used: OK, MISSING (no), LIMITED, or UNKNOWN when something that decides it could not be told. */
+	/*
+	 * Which targets can be used: OK, MISSING (no), LIMITED, or UNKNOWN when something that decides it
+	 * could not be told.
+	 */
 	enum ms_check_status live;
 	enum ms_check_status snap;
 };
 
 /*
- * Look at the host whose /proc, /sys and /dev lie below root ("" for this one; tests have their own). Never fails: what cannot be
- * read is a finding.
+ * Look at the host whose /proc, /sys and /dev lie below root ("" for this one; tests have their own). Never
+ * fails: what cannot be read is a finding.
  */
 void ms_doctor_run(const char *root, struct ms_doctor *ret);
 

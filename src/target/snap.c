@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The target "snap:FILE": a snapshot file as if it were the host it was taken of. The format is snapfile_read.c's. */
+/*
+ * The target "snap:FILE": a snapshot file as if it were the host it was taken of. The format is
+ * snapfile_read.c's.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +15,8 @@ static void snap_close(struct ms_target *target)
 	target->priv = NULL;
 }
 
-static struct ms_err *snap_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *snap_read(struct ms_target *target, const struct ms_want *want,
+				const struct ms_sink *sink)
 {
 	return ms_snap_read(target->priv, want, sink);
 }

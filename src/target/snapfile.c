@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writing snapshot files: packs the encoder's stream (snapfmt.c) and sees to it that FILE is either the whole snapshot or untouched. A snapshot
- * shows a kernel's addresses, so nobody but its owner may read it.
+ * Writing snapshot files: packs the encoder's stream (snapfmt.c) and sees to it that FILE is either the whole
+ * snapshot or untouched. A snapshot shows a kernel's addresses, so nobody but its owner may read it.
  */
 #include "target/snapfile.h"
 
@@ -26,7 +26,7 @@
 struct ms_snap_writer {
 	char *path;
 	const char *name; /* the last part of path */
-	char temp[40];	  /* name of the file being written, "" when there is none */
+	char temp[40]; /* name of the file being written, "" when there is none */
 	int dir_fd, fd;
 	bool force, packing;
 	u64 bytes; /* written to the file */
@@ -39,7 +39,8 @@ static struct ms_err *write_err(const struct ms_snap_writer *w, int err)
 {
 	struct ms_err *e = ms_err_errno(MS_ERR_TARGET, err, "%s: write", w->path);
 
-	return err == ENOSPC || err == EDQUOT ? ms_err_hint(e, "make room, or save to another file system") : e;
+	return err == ENOSPC || err == EDQUOT ? ms_err_hint(e, "make room, or save to another file system")
+					      : e;
 }
 
 static struct ms_err *write_all(struct ms_snap_writer *w, const u8 *buf, size_t len)
@@ -87,9 +88,14 @@ static struct ms_err *drain_write(void *ctx, const void *buf, size_t len)
 	return pack(w, Z_NO_FLUSH);
 }
 
+static struct ms_err *err_exists(const struct ms_snap_writer *w)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "%s: exists", w->path), "--force replaces it");
+}
+
 /*
- * May a file of this name come to be? Only a regular file is ever replaced: with --force a device would be gone, and a symbolic link may lead
- * where its maker wants.
+ * May a file of this name come to be? Only a regular file is ever replaced: with --force a device would be
+ * gone, and a symbolic link may lead where its maker wants.
  */
 static struct ms_err *check_name(const struct ms_snap_writer *w)
 {
@@ -99,9 +105,7 @@ static struct ms_err *check_name(const struct ms_snap_writer *w)
 		return errno == ENOENT ? NULL : ms_err_errno(MS_ERR_TARGET, errno, "%s", w->path);
 	if (!S_ISREG(st.st_mode))
 		return ms_err_new(MS_ERR_TARGET, "%s: exists and is not a regular file", w->path);
-	if (!w->force)
-		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "%s: exists", w->path), "--force replaces it");
-	return NULL;
+	return w->force ? NULL : err_exists(w);
 }
 
 static struct ms_err *open_dir(struct ms_snap_writer *w)
@@ -112,7 +116,9 @@ static struct ms_err *open_dir(struct ms_snap_writer *w)
 	w->name = slash ? slash + 1 : w->path;
 	if (!w->name[0] || !strcmp(w->name, ".") || !strcmp(w->name, ".."))
 		return ms_err_new(MS_ERR_USAGE, "'%s' is not the name of a file", w->path);
-	dir = !slash ? strdup(".") : slash == w->path ? strdup("/") : strndup(w->path, (size_t)(slash - w->path));
+	dir = !slash		 ? strdup(".")
+	      : slash == w->path ? strdup("/")
+				 : strndup(w->path, (size_t)(slash - w->path));
 	if (!dir)
 		return ms_err_nomem();
 	w->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -130,7 +136,8 @@ static struct ms_err *open_temp(struct ms_snap_writer *w)
 		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 			return ms_err_errno(MS_ERR_TARGET, errno, "%s", w->path);
 		snprintf(w->temp, sizeof(w->temp), ".mmuscope-%016llx", (unsigned long long)number);
-		w->fd = openat(w->dir_fd, w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		w->fd = openat(w->dir_fd, w->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			       0600);
 		if (w->fd >= 0)
 			return fchmod(w->fd, 0600) ? write_err(w, errno) : NULL; /* whatever the umask */
 		if (errno != EEXIST)
@@ -174,7 +181,8 @@ struct ms_err *ms_snap_create(const char *path, bool force, struct ms_snap_write
 	if (!err)
 		err = open_temp(w);
 	if (!err) {
-		w->packing = deflateInit2(&w->z, PACK_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+		w->packing = deflateInit2(&w->z, PACK_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8,
+					  Z_DEFAULT_STRATEGY) == Z_OK;
 		err = w->packing ? ms_snap_encode_begin(&w->encoder) : ms_err_nomem();
 	}
 	if (err) {
@@ -185,7 +193,8 @@ struct ms_err *ms_snap_create(const char *path, bool force, struct ms_snap_write
 	return NULL;
 }
 
-static struct ms_err *sink_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *sink_put(void *ctx, enum ms_rec_type type, const void *rec,
+			       const struct ms_sp_tables *tables)
 {
 	struct ms_snap_writer *w = ctx;
 
@@ -198,17 +207,18 @@ struct ms_sink ms_snap_sink(struct ms_snap_writer *w)
 }
 
 /*
- * Give the finished file its name. Without force the step itself refuses a name that came to be meanwhile; file systems without
- * RENAME_NOREPLACE have a hard link do the same.
+ * Give the finished file its name. Without force the step itself refuses a name that came to be meanwhile;
+ * file systems without RENAME_NOREPLACE have a hard link do the same.
  */
 static struct ms_err *take_name(struct ms_snap_writer *w)
 {
-	struct ms_err *err = check_name(w);
+	struct ms_err *err;
 	int rc;
 
-	if (err)
-		return err;
 	if (w->force) {
+		err = check_name(w);
+		if (err)
+			return err;
 		rc = renameat(w->dir_fd, w->temp, w->dir_fd, w->name);
 	} else {
 		rc = renameat2(w->dir_fd, w->temp, w->dir_fd, w->name, RENAME_NOREPLACE);
@@ -218,6 +228,8 @@ static struct ms_err *take_name(struct ms_snap_writer *w)
 				unlinkat(w->dir_fd, w->temp, 0);
 		}
 	}
+	if (rc && errno == EEXIST)
+		return err_exists(w);
 	if (rc)
 		return ms_err_errno(MS_ERR_TARGET, errno, "%s", w->path);
 	w->temp[0] = '\0';
@@ -244,7 +256,10 @@ struct ms_err *ms_snap_commit(struct ms_snap_writer *w, u64 *nr_records_ret, u64
 	if (!err) {
 		*nr_records_ret = w->encoder.order.nr_records;
 		*nr_bytes_ret = w->bytes;
-		/* The name's own way to the disk. The file is whole either way, so that a file system that cannot is no failure. */
+		/*
+		 * The name's own way to the disk. The file is whole either way, so that a file system that
+		 * cannot is no failure.
+		 */
 		(void)fsync(w->dir_fd);
 	}
 	ms_snap_abort(w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading snapshot files. Nothing in one is trusted: each record is checked (snapfmt.c) before the sink sees it, and nothing is
- * allocated by a number that the file claims.
+ * Reading snapshot files. Nothing in one is trusted: each record is checked (snapfmt.c) before the sink sees
+ * it, and nothing is allocated by a number that the file claims.
  */
 #include "target/snapfile.h"
 
@@ -28,9 +28,9 @@ struct stream {
 	const struct ms_want *want;
 	const struct ms_sink *sink;
 	u64 max_records;
-	u64 offset;    /* of the record in hand, in the unpacked stream */
-	u64 nr;	       /* its number, from 1 */
-	u64 at;	       /* bytes read so far */
+	u64 offset; /* of the record in hand, in the unpacked stream */
+	u64 nr; /* its number, from 1 */
+	u64 at; /* bytes read so far */
 	u64 delivered; /* pages handed to the sink */
 	struct ms_rec_walk open; /* the walk being delivered: what it would say if it ended here */
 	struct ms_snap_order order;
@@ -41,8 +41,8 @@ struct stream {
 
 static struct ms_err *bad_at(const struct stream *s, const char *what)
 {
-	return ms_err_new(MS_ERR_TARGET, "%s: record %llu at byte %llu: %s", s->name, (unsigned long long)s->nr,
-			  (unsigned long long)s->offset, what);
+	return ms_err_new(MS_ERR_TARGET, "%s: record %llu at byte %llu: %s", s->name,
+			  (unsigned long long)s->nr, (unsigned long long)s->offset, what);
 }
 
 static struct ms_err *stream_bytes(struct stream *s, void *buf, size_t len)
@@ -68,9 +68,10 @@ static struct ms_err *stream_head(struct stream *s)
 	if (got != sizeof(head) || memcmp(head.magic, MS_SNAP_MAGIC, sizeof(head.magic)))
 		return ms_err_new(MS_ERR_TARGET, "%s: not a snapshot of mmuscope", s->name);
 	if (head.version != MS_SNAP_VERSION || head.rec_version != MS_REC_VERSION)
-		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "%s: snapshot format %u.%u, this program reads %u.%u", s->name,
-					      head.version, head.rec_version, MS_SNAP_VERSION, MS_REC_VERSION),
-				   "read it with the release of mmuscope that wrote it");
+		return ms_err_hint(
+			ms_err_new(MS_ERR_TARGET, "%s: snapshot format %u.%u, this program reads %u.%u",
+				   s->name, head.version, head.rec_version, MS_SNAP_VERSION, MS_REC_VERSION),
+			"read it with the release of mmuscope that wrote it");
 	return NULL;
 }
 
@@ -133,7 +134,10 @@ static struct ms_err *stream_next(struct stream *s, enum ms_rec_type *type_ret)
 	return err;
 }
 
-/* Is this record, the one in hand, asked for? What is asked for of a live target comes out of a snapshot of it. */
+/*
+ * Is this record, the one in hand, asked for? What is asked for of a live target comes out of a snapshot of
+ * it.
+ */
 static bool stream_wanted(const struct stream *s, enum ms_rec_type type)
 {
 	u32 what = s->want->what;
@@ -290,8 +294,10 @@ static struct ms_err *packed_read(void *ctx, void *buf, size_t len, size_t *got_
 			if (err)
 				return err;
 			if (!p->z.avail_in)
-				return ms_err_new(MS_ERR_TARGET, "%s: the file ends early, at byte %llu of the unpacked stream",
-						  p->path, (unsigned long long)p->z.total_out);
+				return ms_err_new(
+					MS_ERR_TARGET,
+					"%s: the file ends early, at byte %llu of the unpacked stream",
+					p->path, (unsigned long long)p->z.total_out);
 		}
 		rc = inflate(&p->z, Z_NO_FLUSH);
 		if (rc == Z_STREAM_END) {
@@ -303,8 +309,9 @@ static struct ms_err *packed_read(void *ctx, void *buf, size_t len, size_t *got_
 		} else if (rc != Z_OK && !p->z.total_out) {
 			return ms_err_new(MS_ERR_TARGET, "%s: not a snapshot of mmuscope", p->path);
 		} else if (rc != Z_OK) {
-			return ms_err_new(MS_ERR_TARGET, "%s: damaged at byte %llu of the unpacked stream: %s", p->path,
-					  (unsigned long long)p->z.total_out, p->z.msg ? p->z.msg : "no gzip data");
+			return ms_err_new(
+				MS_ERR_TARGET, "%s: damaged at byte %llu of the unpacked stream: %s", p->path,
+				(unsigned long long)p->z.total_out, p->z.msg ? p->z.msg : "no gzip data");
 		}
 	}
 	*got_ret = len - p->z.avail_out;
@@ -328,7 +335,8 @@ static struct ms_err *packed_open(const char *path, int *fd_ret)
 	return NULL;
 }
 
-static struct ms_err *packed_run(const char *path, u64 max_records, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *packed_run(const char *path, u64 max_records, const struct ms_want *want,
+				 const struct ms_sink *sink)
 {
 	struct packed *p = calloc(1, sizeof(*p));
 	struct ms_snap_source source = { .read = packed_read, .ctx = p };
@@ -356,7 +364,8 @@ struct ms_err *ms_snap_read(const char *path, const struct ms_want *want, const 
 	return packed_run(path, MS_SNAP_MAX_RECORDS, want, sink);
 }
 
-static struct ms_err *probe_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *probe_put(void *ctx, enum ms_rec_type type, const void *rec,
+				const struct ms_sp_tables *tables)
 {
 	*(bool *)ctx = true;
 	return NULL;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a well-formed snapshot stream is (snapfmt.h): checks of records and of their order, the tables' encoding, the encoder. Opens no
- * file and knows nothing of packing.
+ * What a well-formed snapshot stream is (snapfmt.h): checks of records and of their order, the tables'
+ * encoding, the encoder. Opens no file and knows nothing of packing.
  */
 #include "target/snapfmt.h"
 
 #include <string.h>
 
-#define HOST_HAVE_ALL                                                                                                  \
-	((MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |                         \
-	 MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE |           \
+#define HOST_HAVE_ALL                                                                                        \
+	((MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |               \
+	 MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE | \
 	 MS_HOST_HAVE_ROLE_FIELDS)
 /* The others are handed out from bit 0 without a gap: all up to the last one. */
 #define HAVE_UP_TO(last) (((last) << 1) - 1)
@@ -233,8 +233,8 @@ static const char *order_close_vm(struct ms_snap_order *order)
 	return order->nr_sps ? "shadow pages without their walk" : NULL;
 }
 
-static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type type, const void *rec, u64 kvm,
-				   const char **what_ret)
+static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type type, const void *rec,
+				   u64 kvm, const char **what_ret)
 {
 	u32 stage = rec_stage(type);
 
@@ -246,7 +246,8 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 		if (*what_ret)
 			return NULL;
 		if (known == MS_MAP_NONE || known == 2) {
-			*what_ret = known == 2 ? "details of a VM in two places" : "details of a VM that was not listed";
+			*what_ret = known == 2 ? "details of a VM in two places"
+					       : "details of a VM that was not listed";
 			return NULL;
 		}
 		if (!ms_map_put(&order->vms, kvm, 2))
@@ -265,14 +266,16 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 	order->stage = stage;
 	switch (type) {
 	case MS_REC_VCPU:
-		return order_once(&order->seen, ((const struct ms_rec_vcpu *)rec)->vcpu, "the same vCPU twice", what_ret);
+		return order_once(&order->seen, ((const struct ms_rec_vcpu *)rec)->vcpu,
+				  "the same vCPU twice", what_ret);
 	case MS_REC_MMU:
-		return order_once(&order->seen, ((const struct ms_rec_mmu *)rec)->mmu, "the same MMU twice", what_ret);
+		return order_once(&order->seen, ((const struct ms_rec_mmu *)rec)->mmu, "the same MMU twice",
+				  what_ret);
 	case MS_REC_SP:
 		order->nr_sps++;
 		order->nr_by_state[((const struct ms_rec_sp *)rec)->state]++;
-		return order_once(&order->seen, ((const struct ms_rec_sp *)rec)->sp, "the same shadow page twice in a walk",
-				  what_ret);
+		return order_once(&order->seen, ((const struct ms_rec_sp *)rec)->sp,
+				  "the same shadow page twice in a walk", what_ret);
 	case MS_REC_WALK:
 		*what_ret = order_walk(order, rec);
 		return NULL;
@@ -301,7 +304,8 @@ struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type 
 		if (order->details)
 			*what_ret = "a VM after details of others";
 		else
-			err = order_once(&order->vms, ((const struct ms_rec_vm *)rec)->kvm, "the same VM twice", what_ret);
+			err = order_once(&order->vms, ((const struct ms_rec_vm *)rec)->kvm,
+					 "the same VM twice", what_ret);
 		break;
 	case MS_REC_END:
 		*what_ret = order_close_vm(order);
@@ -412,7 +416,9 @@ static struct ms_err *encode_record(struct ms_snap_encoder *encoder, enum ms_rec
 		u64 have = ((const struct ms_rec_sp *)rec)->have;
 
 		if (!(have & MS_SP_HAVE_SPTES) != !tables)
-			return ms_err_new(MS_ERR_BUG, "a shadow page says that it has SPTEs and has none, or the reverse");
+			return ms_err_new(
+				MS_ERR_BUG,
+				"a shadow page says that it has SPTEs and has none, or the reverse");
 		if (have & MS_SP_HAVE_SPTES)
 			at += ms_snap_table_encode(tables->sptes, encoder->buf + at);
 		if (have & MS_SP_HAVE_TRANSLATIONS)

@@ -21,7 +21,7 @@ if [ -z "$clang" ]; then
 	done
 fi
 out=$build/fuzz
-mkdir -p "$out/corpus" || exit 1
+mkdir -p "$out" || exit 1
 
 echo 1..2
 cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-recover=all -I$src/src -I$src -I$build"
@@ -47,6 +47,8 @@ echo "ok 1 - fuzz_snap builds"
 
 # Seeds: every variant of the made-up host, unpacked.
 mksnap=$build/tests/unit/mksnap
+rm -rf "$out/corpus"
+mkdir "$out/corpus" || exit 1
 if [ ! -x "$mksnap" ]; then
 	echo "# $mksnap is not there: make check builds it"
 	echo "not ok 2 - fuzz_snap"
@@ -55,7 +57,8 @@ fi
 for kernel in 6.1 6.12; do
 	"$mksnap" ept $kernel raw "$out/corpus/ept-$kernel" && "$mksnap" npt $kernel raw "$out/corpus/npt-$kernel" || exit 1
 done
-"$mksnap" npt 6.12 passthrough raw "$out/corpus/passthrough" || exit 1
+"$mksnap" npt 6.12 passthrough raw "$out/corpus/passthrough" &&
+	"$mksnap" ept 6.1 extra=4 raw "$out/corpus/extra" || exit 1
 
 began=$(date +%s)
 # New inputs go to a folder of this run: the seeds stay what they are, and a run depends on no earlier one.

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The made-up host of fake.h. Says what fake.h promises, as KVM would have it written (SEMANTICS B.3, C.2), and nothing else. */
+/*
+ * The made-up host of fake.h. Says what fake.h promises, as KVM would have it written (SEMANTICS B.3, C.2),
+ * and nothing else.
+ */
 #include "tests/unit/fake.h"
 
 #include <stdlib.h>
@@ -22,7 +25,8 @@ struct fake {
 
 /* What is fixed about one page. */
 struct page {
-	u32 parent, idx; /* of the page and the entry that leads here; parent NO_PARENT: a root, or reached by nothing */
+	u32 parent; /* the page that leads here; NO_PARENT: a root, or reached by nothing */
+	u32 idx; /* by this entry */
 	u32 role;
 	u64 gfn;
 	u32 state;
@@ -102,11 +106,11 @@ static struct page extra_page(const struct fake *f, u32 k)
 	u32 nr_l2 = FAKE_EXTRA_L2S(f->opts.extra_pages);
 
 	if (k < nr_l2)
-		return (struct page){ FAKE_TDP_L3, 16 + k, at_level(FAKE_ROLE_TDP, 2), FAKE_EXTRA_GFN + k * (1ull << 18),
-				      MS_SP_CONFIRMED };
+		return (struct page){ FAKE_TDP_L3, 16 + k, at_level(FAKE_ROLE_TDP, 2),
+				      FAKE_EXTRA_GFN + k * (1ull << 18), MS_SP_CONFIRMED };
 	k -= nr_l2;
-	return (struct page){ FAKE_NR_PAGES + k / 512, k % 512, at_level(FAKE_ROLE_TDP, 1), FAKE_EXTRA_GFN + k * 512ull,
-			      MS_SP_CONFIRMED };
+	return (struct page){ FAKE_NR_PAGES + k / 512, k % 512, at_level(FAKE_ROLE_TDP, 1),
+			      FAKE_EXTRA_GFN + k * 512ull, MS_SP_CONFIRMED };
 }
 
 static struct page page_of(const struct fake *f, u32 n)
@@ -119,7 +123,8 @@ static struct page page_of(const struct fake *f, u32 n)
 	case FAKE_TDP_ROOT5:
 		return (struct page){ NO_PARENT, 0, FAKE_ROLE_TDP5, 0, MS_SP_CONFIRMED };
 	case FAKE_TDP_ROOT:
-		return (struct page){ pt5 ? FAKE_TDP_ROOT5 : NO_PARENT, 0, FAKE_ROLE_TDP, 0, MS_SP_CONFIRMED };
+		return (struct page){ pt5 ? FAKE_TDP_ROOT5 : NO_PARENT, 0, FAKE_ROLE_TDP, 0,
+				      MS_SP_CONFIRMED };
 	case FAKE_TDP_L3:
 		return (struct page){ FAKE_TDP_ROOT, 0, at_level(FAKE_ROLE_TDP, 3), 0, MS_SP_CONFIRMED };
 	case FAKE_TDP_L2:
@@ -150,9 +155,11 @@ static struct page page_of(const struct fake *f, u32 n)
 	case FAKE_N_L3:
 		return (struct page){ FAKE_N_ROOT, 0, at_level(nr, 3), FAKE_N_L3_GFN, MS_SP_CONFIRMED };
 	case FAKE_N_ROOT:
-		return (struct page){ pt5 ? FAKE_N_ROOT5 : NO_PARENT, 0, nr, FAKE_N_ROOT_GFN, MS_SP_CONFIRMED };
+		return (struct page){ pt5 ? FAKE_N_ROOT5 : NO_PARENT, 0, nr, FAKE_N_ROOT_GFN,
+				      MS_SP_CONFIRMED };
 	case FAKE_N_ROOT5:
-		return (struct page){ NO_PARENT, 0, FAKE_ROLE_NPT02_PASSTHROUGH, FAKE_N_ROOT_GFN, MS_SP_CONFIRMED };
+		return (struct page){ NO_PARENT, 0, FAKE_ROLE_NPT02_PASSTHROUGH, FAKE_N_ROOT_GFN,
+				      MS_SP_CONFIRMED };
 	case FAKE_N_PREV:
 		return (struct page){ NO_PARENT, 0, pt5 ? FAKE_ROLE_NPT02_PASSTHROUGH : nr, FAKE_N_PREV_GFN,
 				      MS_SP_CONFIRMED };
@@ -161,7 +168,10 @@ static struct page page_of(const struct fake *f, u32 n)
 	}
 }
 
-/* An array of translations: 6.1 allocates one for every indirect page, 6.12 only up to level 3 (SEMANTICS C.3). */
+/*
+ * An array of translations: 6.1 allocates one for every indirect page, 6.12 only up to level 3 (SEMANTICS
+ * C.3).
+ */
 static bool page_translated(const struct fake *f, u32 n, u32 role)
 {
 	return !page_is_tdp(n) && !(role & 0x80) && (f->opts.v61 || role_level(role) <= 3);
@@ -222,7 +232,8 @@ static void fill_leaves(struct fake *f, u32 v, u32 n, u64 gfn, u32 level)
 		break;
 	case FAKE_TDP_L1_LOG:
 		for (i = 0; i <= FAKE_DL_LEAVES; i++)
-			sptes[i] = leaf(f, FAKE_PFN(v, FAKE_LOG_GFN + i), 1, i < FAKE_DL_LEAVES ? DL : RW, true, false);
+			sptes[i] = leaf(f, FAKE_PFN(v, FAKE_LOG_GFN + i), 1, i < FAKE_DL_LEAVES ? DL : RW,
+					true, false);
 		break;
 	case FAKE_TDP_L1_MMIO:
 		sptes[FAKE_APIC_GFN & 511] = mmio(f, FAKE_APIC_GFN);
@@ -283,7 +294,8 @@ static void fill_children(struct fake *f, u32 v, u32 n)
 		for (i = 0; i < nr_l2; i++)
 			fill_child(f, v, n, FAKE_NR_PAGES + i);
 	if (n >= FAKE_NR_PAGES && n < FAKE_NR_PAGES + nr_l2)
-		for (i = (n - FAKE_NR_PAGES) * 512; i < (n - FAKE_NR_PAGES + 1) * 512 && i < f->opts.extra_pages; i++)
+		for (i = (n - FAKE_NR_PAGES) * 512;
+		     i < (n - FAKE_NR_PAGES + 1) * 512 && i < f->opts.extra_pages; i++)
 			fill_child(f, v, n, FAKE_NR_PAGES + nr_l2 + i);
 }
 
@@ -317,7 +329,8 @@ static struct ms_rec_sp page_record(const struct fake *f, u32 v, u32 n)
 	if (n == root_page(f, true) || n == FAKE_N_PREV)
 		sp.root_count = 1;
 	if (!page_is_tdp(n)) {
-		sp.have |= MS_SP_HAVE_UNSYNC | MS_SP_HAVE_UNSYNC_CHILDREN | MS_SP_HAVE_GEN | MS_SP_HAVE_WRITE_FLOODING;
+		sp.have |= MS_SP_HAVE_UNSYNC | MS_SP_HAVE_UNSYNC_CHILDREN | MS_SP_HAVE_GEN |
+			   MS_SP_HAVE_WRITE_FLOODING;
 		sp.unsync = n == FAKE_N_UNSYNC;
 		sp.unsync_children = n >= FAKE_N_L2 && n <= FAKE_N_ROOT5;
 		sp.mmu_valid_gen = 1;
@@ -373,7 +386,9 @@ static struct ms_err *put_walks(struct fake *f, u32 v)
 	struct ms_err *err;
 	bool given_up;
 
-	f->walk = (struct ms_rec_walk){ .kvm = FAKE_KVM(v), .flags = MS_WALK_LEGACY, .start_ns = 1000, .end_ns = 2000 };
+	f->walk = (struct ms_rec_walk){
+		.kvm = FAKE_KVM(v), .flags = MS_WALK_LEGACY, .start_ns = 1000, .end_ns = 2000
+	};
 	if (!v)
 		f->walk.flags |= MS_WALK_CHANGED;
 	err = put_pages(f, v, FAKE_N_UNLINKED, FAKE_NR_PAGES);
@@ -382,7 +397,9 @@ static struct ms_err *put_walks(struct fake *f, u32 v)
 	given_up = f->walk.flags & MS_WALK_BROKEN;
 	if (err || given_up)
 		return err;
-	f->walk = (struct ms_rec_walk){ .kvm = FAKE_KVM(v), .flags = MS_WALK_TDP, .start_ns = 2000, .end_ns = 3000 };
+	f->walk = (struct ms_rec_walk){
+		.kvm = FAKE_KVM(v), .flags = MS_WALK_TDP, .start_ns = 2000, .end_ns = 3000
+	};
 	/* Breadth first: the extra level-2 pages come before the first tables. */
 	err = put_pages(f, v, FAKE_TDP_ROOT5, FAKE_TDP_L1);
 	if (!err)
@@ -421,19 +438,22 @@ static void host_masks(const struct fake *f, struct ms_rec_host *host)
 static struct ms_err *put_host(const struct fake *f)
 {
 	static const struct ms_rec_role_field fields[] = {
-		{ "level", 0, 4, { 0 } },	  { "has_4_byte_gpte", 4, 1, { 0 } }, { "quadrant", 5, 2, { 0 } },
-		{ "direct", 7, 1, { 0 } },	  { "access", 8, 3, { 0 } },	      { "invalid", 11, 1, { 0 } },
-		{ "efer_nx", 12, 1, { 0 } },	  { "cr0_wp", 13, 1, { 0 } },	      { "smep_andnot_wp", 14, 1, { 0 } },
-		{ "smap_andnot_wp", 15, 1, { 0 } }, { "ad_disabled", 16, 1, { 0 } },  { "guest_mode", 17, 1, { 0 } },
-		{ "passthrough", 18, 1, { 0 } },  { "smm", 24, 8, { 0 } },	      { "valid", 32, 1, { 0 } },
-		{ "execonly", 33, 1, { 0 } },	  { "cr4_pse", 34, 1, { 0 } },	      { "cr4_pke", 35, 1, { 0 } },
-		{ "cr4_smap", 36, 1, { 0 } },	  { "cr4_smep", 37, 1, { 0 } },	      { "cr4_la57", 38, 1, { 0 } },
-		{ "efer_lma", 39, 1, { 0 } },
+		{ "level", 0, 4, { 0 } },	    { "has_4_byte_gpte", 4, 1, { 0 } },
+		{ "quadrant", 5, 2, { 0 } },	    { "direct", 7, 1, { 0 } },
+		{ "access", 8, 3, { 0 } },	    { "invalid", 11, 1, { 0 } },
+		{ "efer_nx", 12, 1, { 0 } },	    { "cr0_wp", 13, 1, { 0 } },
+		{ "smep_andnot_wp", 14, 1, { 0 } }, { "smap_andnot_wp", 15, 1, { 0 } },
+		{ "ad_disabled", 16, 1, { 0 } },    { "guest_mode", 17, 1, { 0 } },
+		{ "passthrough", 18, 1, { 0 } },    { "smm", 24, 8, { 0 } },
+		{ "valid", 32, 1, { 0 } },	    { "execonly", 33, 1, { 0 } },
+		{ "cr4_pse", 34, 1, { 0 } },	    { "cr4_pke", 35, 1, { 0 } },
+		{ "cr4_smap", 36, 1, { 0 } },	    { "cr4_smep", 37, 1, { 0 } },
+		{ "cr4_la57", 38, 1, { 0 } },	    { "efer_lma", 39, 1, { 0 } },
 	};
 	struct ms_rec_host host = {
 		.have = (MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |
-			MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE |
-			MS_HOST_HAVE_ROLE_FIELDS,
+			MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS |
+			MS_HOST_HAVE_NP_VALUE | MS_HOST_HAVE_ROLE_FIELDS,
 		.time_ns = FAKE_TIME_NS,
 		.target = "fake",
 		.hv = f->opts.ept ? MS_HV_VMX : MS_HV_SVM,
@@ -455,10 +475,11 @@ static struct ms_err *put_host(const struct fake *f)
 static struct ms_err *put_vm(const struct fake *f, u32 v)
 {
 	struct ms_rec_vm vm = {
-		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USERSPACE_PID | MS_VM_HAVE_USED | MS_VM_HAVE_MAX | MS_VM_HAVE_INDIRECT |
-			MS_VM_HAVE_VALID_GEN | MS_VM_HAVE_ONLINE_VCPUS | MS_VM_HAVE_CREATED_VCPUS | MS_VM_HAVE_INVALIDATE |
-			MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY |
-			MS_VM_HAVE_TDP_MMU | MS_VM_HAVE_SHADOW_ROOT | MS_VM_HAVE_MM,
+		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USERSPACE_PID | MS_VM_HAVE_USED | MS_VM_HAVE_MAX |
+			MS_VM_HAVE_INDIRECT | MS_VM_HAVE_VALID_GEN | MS_VM_HAVE_ONLINE_VCPUS |
+			MS_VM_HAVE_CREATED_VCPUS | MS_VM_HAVE_INVALIDATE | MS_VM_HAVE_PAGES_4K |
+			MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY | MS_VM_HAVE_TDP_MMU |
+			MS_VM_HAVE_SHADOW_ROOT | MS_VM_HAVE_MM,
 		.kvm = FAKE_KVM(v),
 		.mm = FAKE_MM(v),
 		.pid = FAKE_PID(v),
@@ -495,7 +516,9 @@ static struct ms_err *put_fds(const struct fake *f, u32 v)
 
 	/* The VM's file is 10, its vCPUs' are 11 and up. */
 	for (i = -1; !err && i < (v ? 1 : FAKE_NR_VCPUS); i++) {
-		struct ms_rec_fd fd = { .kvm = FAKE_KVM(v), .pid = FAKE_PID(v), .fd = 11 + i,
+		struct ms_rec_fd fd = { .kvm = FAKE_KVM(v),
+					.pid = FAKE_PID(v),
+					.fd = 11 + i,
 					.kind = i < 0 ? MS_FD_VM : MS_FD_VCPU };
 
 		fd.vcpu = i < 0 ? 0 : FAKE_VCPU(v, (u32)i);
@@ -509,8 +532,8 @@ static struct ms_err *put_vcpu(const struct fake *f, u32 v, u32 i)
 {
 	bool in_l2 = !v && i == 0, ran = v || i != 2;
 	struct ms_rec_vcpu vcpu = {
-		.have = MS_VCPU_HAVE_CPU | MS_VCPU_HAVE_MODE | MS_VCPU_HAVE_HFLAGS | MS_VCPU_HAVE_CR0 | MS_VCPU_HAVE_CR3 |
-			MS_VCPU_HAVE_CR4 | MS_VCPU_HAVE_EFER | MS_VCPU_HAVE_MMU,
+		.have = MS_VCPU_HAVE_CPU | MS_VCPU_HAVE_MODE | MS_VCPU_HAVE_HFLAGS | MS_VCPU_HAVE_CR0 |
+			MS_VCPU_HAVE_CR3 | MS_VCPU_HAVE_CR4 | MS_VCPU_HAVE_EFER | MS_VCPU_HAVE_MMU,
 		.kvm = FAKE_KVM(v),
 		.vcpu = FAKE_VCPU(v, i),
 		.vcpu_id = (s32)i,
@@ -536,8 +559,9 @@ static struct ms_err *put_mmu(const struct fake *f, u32 v, u32 i, u32 which)
 	bool in_l2 = !v && i == 0, ran = v || i != 2;
 	u64 low = f->opts.ept ? FAKE_EPTP & 0xfff : 0;
 	struct ms_rec_mmu mmu = {
-		.have = MS_MMU_HAVE_CPU_ROLE | MS_MMU_HAVE_ROOT_ROLE | MS_MMU_HAVE_PREV | MS_MMU_HAVE_PAE_ROOT |
-			MS_MMU_HAVE_PML4_ROOT | MS_MMU_HAVE_PML5_ROOT | MS_MMU_HAVE_PDPTRS,
+		.have = MS_MMU_HAVE_CPU_ROLE | MS_MMU_HAVE_ROOT_ROLE | MS_MMU_HAVE_PREV |
+			MS_MMU_HAVE_PAE_ROOT | MS_MMU_HAVE_PML4_ROOT | MS_MMU_HAVE_PML5_ROOT |
+			MS_MMU_HAVE_PDPTRS,
 		.kvm = FAKE_KVM(v),
 		.vcpu = FAKE_VCPU(v, i),
 		.mmu = FAKE_MMU(v, i, which),
@@ -551,7 +575,8 @@ static struct ms_err *put_mmu(const struct fake *f, u32 v, u32 i, u32 which)
 	/* Long mode, four levels, NX, WP; extended: valid, PSE, LMA. */
 	mmu.cpu_role = ran ? 0x85ull << 32 | 0x3704 : 0;
 	if (which == MS_MMU_ROOT && ran) {
-		mmu.root = (struct ms_rec_root){ .pgd = 0x1000, .hpa = FAKE_SPT_PFN(v, root_page(f, false)) << 12 };
+		mmu.root = (struct ms_rec_root){ .pgd = 0x1000,
+						 .hpa = FAKE_SPT_PFN(v, root_page(f, false)) << 12 };
 		mmu.root_role = f->opts.passthrough ? FAKE_ROLE_TDP5 : FAKE_ROLE_TDP;
 	} else if (which == MS_MMU_GUEST && in_l2) {
 		mmu.root = (struct ms_rec_root){ .pgd = f->opts.ept ? FAKE_EPTP : FAKE_NCR3,
@@ -622,7 +647,8 @@ static struct ms_err *put_details(struct fake *f, u32 v)
 
 /* --- the target --- */
 
-static struct ms_err *fake_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *fake_read(struct ms_target *target, const struct ms_want *want,
+				const struct ms_sink *sink)
 {
 	struct fake *f = target->priv;
 	struct ms_err *err;

@@ -7,13 +7,15 @@
 
 #include "base/buf.h"
 
-static struct ms_err *log_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *log_put(void *ctx, enum ms_rec_type type, const void *rec,
+			      const struct ms_sp_tables *tables)
 {
 	struct fake_log *log = ctx;
 	/* Padded: what is handed out by pointer must be aligned. */
 	size_t size = (ms_rec_size(type) + 7) & ~(size_t)7, more = size + (tables ? sizeof(*tables) : 0);
 	struct fake_log_rec *recs = ms_grow(log->recs, &log->cap, log->nr + 1, sizeof(*recs));
-	bool translations = type == MS_REC_SP && ((const struct ms_rec_sp *)rec)->have & MS_SP_HAVE_TRANSLATIONS;
+	bool translations =
+		type == MS_REC_SP && ((const struct ms_rec_sp *)rec)->have & MS_SP_HAVE_TRANSLATIONS;
 	u8 *bytes;
 
 	if (!recs)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mksnap [ept|npt] [6.1|6.12] [passthrough] [owner=NAME] [extra=N] [raw] FILE: the made-up host of fake.h as a snapshot file, which is
- * replaced; `raw' leaves it unpacked, as fuzz_snap takes it.
+ * mksnap [ept|npt] [6.1|6.12] [passthrough] [owner=NAME] [extra=N] [raw] FILE: the made-up host of fake.h as
+ * a snapshot file, which is replaced; `raw' leaves it unpacked, as fuzz_snap takes it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ static struct ms_err *raw_write(void *ctx, const void *buf, size_t len)
 	return fwrite(buf, 1, len, ctx) == len ? NULL : ms_err_new(MS_ERR_TARGET, "write");
 }
 
-static struct ms_err *raw_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *raw_put(void *ctx, enum ms_rec_type type, const void *rec,
+			      const struct ms_sp_tables *tables)
 {
 	return ms_snap_encode_put(ctx, type, rec, tables);
 }
@@ -52,7 +53,8 @@ static struct ms_err *save(struct ms_target *target, const struct ms_want *want,
 	}
 	err = ms_snap_commit(writer, &nr_records, &nr_bytes);
 	if (!err)
-		printf("%llu records, %llu bytes\n", (unsigned long long)nr_records, (unsigned long long)nr_bytes);
+		printf("%llu records, %llu bytes\n", (unsigned long long)nr_records,
+		       (unsigned long long)nr_bytes);
 	return err;
 }
 
@@ -82,14 +84,17 @@ int main(int argc, char **argv)
 			argc = 0;
 	}
 	if (argc < 2) {
-		fprintf(stderr, "usage: mksnap [ept|npt] [6.1|6.12] [passthrough] [owner=NAME] [extra=N] [raw] FILE\n");
+		fprintf(stderr,
+			"usage: mksnap [ept|npt] [6.1|6.12] [passthrough] [owner=NAME] [extra=N] [raw] "
+			"FILE\n");
 		return 2;
 	}
 	err = fake_open(&opts, &target);
 	if (!err && raw) {
 		FILE *file = fopen(argv[argc - 1], "wb");
 
-		err = file ? save_raw(target, &want, file) : ms_err_new(MS_ERR_TARGET, "%s: cannot be written", argv[argc - 1]);
+		err = file ? save_raw(target, &want, file)
+			   : ms_err_new(MS_ERR_TARGET, "%s: cannot be written", argv[argc - 1]);
 		if (file && fclose(file) && !err)
 			err = ms_err_new(MS_ERR_TARGET, "%s: write", argv[argc - 1]);
 	} else if (!err) {

@@ -44,13 +44,15 @@ static struct ms_err *mem_read(void *ctx, void *buf, size_t len, size_t *got_ret
 	return NULL;
 }
 
-static struct ms_err *encode_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *encode_put(void *ctx, enum ms_rec_type type, const void *rec,
+				 const struct ms_sp_tables *tables)
 {
 	return ms_snap_encode_put(ctx, type, rec, tables);
 }
 
 /* Of VM 0, only a few pages: few enough to flip each bit of the stream. The walks must then count these. */
-static struct ms_err *thin_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *thin_put(void *ctx, enum ms_rec_type type, const void *rec,
+			       const struct ms_sp_tables *tables)
 {
 	static const u32 keep[] = { FAKE_TDP_L2, FAKE_TDP_L1_MMIO, FAKE_N_TORN, FAKE_N_UNSYNC, FAKE_N_L2 };
 	size_t i;
@@ -83,8 +85,8 @@ static void stream_make(const struct fake_opts *opts, const struct ms_want *want
 	if (!encoder)
 		abort();
 	encoder->drain = (struct ms_snap_drain){ .write = mem_write, .ctx = ret };
-	if (fake_open(opts, &target) || ms_snap_encode_begin(encoder) || ms_target_read(target, want, &sink) ||
-	    ms_snap_encode_end(encoder))
+	if (fake_open(opts, &target) || ms_snap_encode_begin(encoder) ||
+	    ms_target_read(target, want, &sink) || ms_snap_encode_end(encoder))
 		abort();
 	ms_target_close(target);
 	ms_snap_order_deinit(&encoder->order);
@@ -98,8 +100,8 @@ void stream_of(const struct fake_opts *opts, const struct ms_want *want, struct 
 
 void stream_short(struct mem *ret)
 {
-	stream_make(&(struct fake_opts){ .ept = true }, &(struct ms_want){ .what = MS_WANT_ALL, .kvm = FAKE_KVM(0) },
-		    thin_put, ret);
+	stream_make(&(struct fake_opts){ .ept = true },
+		    &(struct ms_want){ .what = MS_WANT_ALL, .kvm = FAKE_KVM(0) }, thin_put, ret);
 }
 
 struct ms_err *stream_read(const struct mem *stream, struct fake_log *log)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unpacked snapshot streams in memory, for tests that damage them: made from the made-up host, taken apart by this file's own knowledge of the
- * format (not by the reader under test), read back.
+ * Unpacked snapshot streams in memory, for tests that damage them: made from the made-up host, taken apart by
+ * this file's own knowledge of the format (not by the reader under test), read back.
  */
 #ifndef TESTS_UNIT_SNAPDAMAGE_H
 #define TESTS_UNIT_SNAPDAMAGE_H
@@ -33,8 +33,8 @@ struct ms_err *stream_again(const struct mem *stream, struct mem *ret) MS_MUST_C
 /* Where the nth record of a type begins (its header), SIZE_MAX when there is none. */
 size_t stream_find(const struct mem *stream, enum ms_rec_type type, size_t nth);
 /*
- * One byte a byte: 1 where a change must be noticed (headers, bitmaps, padding, counts), 0 where a value stands that may be anything as far
- * as the format knows. Freed by the caller.
+ * One byte a byte: 1 where a change must be noticed (headers, bitmaps, padding, counts), 0 where a value
+ * stands that may be anything as far as the format knows. Freed by the caller.
  */
 u8 *stream_structure(const struct mem *stream);
 

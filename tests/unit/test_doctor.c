@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The doctor against made-up /proc and /sys trees: a host where all is well, then each thing that can be wrong, one at a time. */
+/*
+ * The doctor against made-up /proc and /sys trees: a host where all is well, then each thing that can be
+ * wrong, one at a time.
+ */
 #include "config.h"
 
 #include <errno.h>
@@ -68,7 +71,8 @@ static void drop(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
-#define STATUS(caps) "Name:\tmmuscope\nCapPrm:\t0000000000000000\nCapEff:\t" caps "\nCapBnd:\t000001ffffffffff\n"
+#define STATUS(caps) \
+	"Name:\tmmuscope\nCapPrm:\t0000000000000000\nCapEff:\t" caps "\nCapBnd:\t000001ffffffffff\n"
 #define ALL_CAPS STATUS("000001ffffffffff")
 
 /* A Debian 12 host with kvm_amd, and we are root on it. */
@@ -104,8 +108,8 @@ static void want(const char *name, enum ms_check_status status, const char *deta
 	if (!check)
 		fail_msg("no check '%s'", name);
 	if (check->status != status || !strstr(check->detail, detail))
-		fail_msg("%s is %s: '%s', not %s: '%s'", name, ms_check_status_name(check->status), check->detail,
-			 ms_check_status_name(status), detail);
+		fail_msg("%s is %s: '%s', not %s: '%s'", name, ms_check_status_name(check->status),
+			 check->detail, ms_check_status_name(status), detail);
 	if (status == MS_CHECK_MISSING && strcmp(name, "build"))
 		assert_non_null(check->what_to_do);
 	if (status == MS_CHECK_OK)
@@ -206,7 +210,8 @@ static void test_btf(void **state)
 	good_host();
 	drop("/sys/kernel/btf/vmlinux");
 	want("btf", MS_CHECK_MISSING, "No such file", MS_CHECK_MISSING);
-	put("/sys/kernel/btf/vmlinux", "\x7f" "ELF");
+	put("/sys/kernel/btf/vmlinux", "\x7f"
+				       "ELF");
 	want("btf", MS_CHECK_MISSING, "holds no BTF", MS_CHECK_MISSING);
 	put("/sys/kernel/btf/vmlinux", "");
 	want("btf", MS_CHECK_MISSING, "holds no BTF", MS_CHECK_MISSING);
@@ -303,10 +308,11 @@ static void test_here(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	 cmocka_unit_test(test_nothing), cmocka_unit_test(test_kernel),
-		cmocka_unit_test(test_kvm),	 cmocka_unit_test(test_btf),	 cmocka_unit_test(test_lockdown),
-		cmocka_unit_test(test_caps),	 cmocka_unit_test(test_kptr),	 cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_here),
+		cmocka_unit_test(test_good),	   cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_kernel),	   cmocka_unit_test(test_kvm),
+		cmocka_unit_test(test_btf),	   cmocka_unit_test(test_lockdown),
+		cmocka_unit_test(test_caps),	   cmocka_unit_test(test_kptr),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_here),
 	};
 	int failed;
 

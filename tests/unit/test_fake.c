@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The made-up host keeps its word: numbers of fake.h, and entries that src/spte, which had no part in them, reads the same way. */
+/*
+ * The made-up host keeps its word: numbers of fake.h, and entries that src/spte, which had no part in them,
+ * reads the same way.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +32,8 @@ static size_t sp_index(const struct fake_log *log, u64 sp)
 	size_t i;
 
 	for (i = 0; i < log->nr; i++)
-		if (log->recs[i].type == MS_REC_SP && ((const struct ms_rec_sp *)(log->bytes + log->recs[i].at))->sp == sp)
+		if (log->recs[i].type == MS_REC_SP &&
+		    ((const struct ms_rec_sp *)(log->bytes + log->recs[i].at))->sp == sp)
 			return i;
 	return SIZE_MAX;
 }
@@ -64,8 +68,8 @@ static void test_known_values(void **state)
 static void test_counts(void **state)
 {
 	static const struct fake_opts variants[] = {
-		{ .ept = true }, { .ept = true, .v61 = true }, { .v61 = true }, { .passthrough = true },
-		{ .extra_pages = 700 },
+		{ .ept = true },	 { .ept = true, .v61 = true }, { .v61 = true },
+		{ .passthrough = true }, { .extra_pages = 700 },
 	};
 	size_t v;
 
@@ -88,7 +92,10 @@ static void test_counts(void **state)
 	}
 }
 
-/* Every entry of every page is one that the host's profile explains, and the leaves are as many as the VM says. */
+/*
+ * Every entry of every page is one that the host's profile explains, and the leaves are as many as the VM
+ * says.
+ */
 static void check_entries(const struct fake_opts *opts, const char *profile_name)
 {
 	const struct spte_profile *p = spte_profile_by_name(profile_name);
@@ -142,7 +149,8 @@ static void test_entries(void **state)
 /* Each page that has a parent is what the parent's entry leads to. */
 static void test_links(void **state)
 {
-	static const struct fake_opts variants[] = { { .ept = true, .extra_pages = 600 }, { .passthrough = true } };
+	static const struct fake_opts variants[] = { { .ept = true, .extra_pages = 600 },
+						     { .passthrough = true } };
 	size_t k, r, q;
 
 	for (k = 0; k < 2; k++) {
@@ -164,7 +172,8 @@ static void test_links(void **state)
 			}
 			assert_true(q < log.nr);
 			assert_int_equal((up->role & 0xf), (sp->role & 0xf) + 1);
-			assert_int_equal(fake_log_tables(&log, q)->sptes[sp->parents >> 3 & 511] >> 12 & 0xffffffff,
+			assert_int_equal(fake_log_tables(&log, q)->sptes[sp->parents >> 3 & 511] >> 12 &
+						 0xffffffff,
 					 sp->spt_pfn);
 			linked++;
 		}
@@ -202,8 +211,9 @@ static void test_give_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_values), cmocka_unit_test(test_counts),  cmocka_unit_test(test_entries),
-		cmocka_unit_test(test_links),	     cmocka_unit_test(test_give_up),
+		cmocka_unit_test(test_known_values), cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_entries),	     cmocka_unit_test(test_links),
+		cmocka_unit_test(test_give_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
