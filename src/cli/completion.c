@@ -46,7 +46,8 @@ int cli_completion(const char *shell)
 	unsigned int i;
 
 	if (strcmp(shell, "bash"))
-		return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "completion: '%s' is no shell it knows", shell), "bash"));
+		return cli_fail(ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "completion: '%s' is no shell it knows", shell), "bash"));
 	fputs("# bash completion for mmuscope; made by `mmuscope completion bash'\n"
 	      "_mmuscope()\n{\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= i\n"

@@ -10,8 +10,12 @@
 
 #include "cli/cli.h"
 
-/* The words of `help', `help COMMAND' or `version', run as if they had been typed; the options of args hold. */
-static int run_words(struct ms_session *session, const struct ms_args *args, const char *word, const char *topic)
+/*
+ * The words of `help', `help COMMAND' or `version', run as if they had been typed; the options of args
+ * hold.
+ */
+static int run_words(struct ms_session *session, const struct ms_args *args, const char *word,
+		     const char *topic)
 {
 	const char *words[] = { word, topic };
 	struct ms_args help;
@@ -69,7 +73,10 @@ int main(int argc, char **argv)
 	struct ms_err *err;
 	int status;
 
-	/* A reader that goes away is an error of write(), not the end of this process: targets are closed in order. */
+	/*
+	 * A reader that goes away is an error of write(), not the end of this process: targets are closed
+	 * in order.
+	 */
 	signal(SIGPIPE, SIG_IGN);
 	err = ms_args_parse(argc > 1 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, NULL, &args);
 	if (err)

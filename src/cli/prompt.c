@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The prompt: one command a line, with completion from the command table. `COMMAND | SHELL COMMAND' and `!SHELL COMMAND' hand to the
- * shell what the user typed and nothing else; what a target says is only ever written to a pipe. History stays in memory:
- * it would put addresses and names on disk.
+ * The prompt: one command a line, with completion from the command table. `COMMAND | SHELL COMMAND' and
+ * `!SHELL COMMAND' hand to the shell what the user typed and nothing else; what a target says is only ever
+ * written to a pipe. History stays in memory: it would put addresses and names on disk.
  */
 #include "config.h"
 
@@ -114,7 +114,9 @@ static int run_line(struct ms_session *session, const struct ms_args *base, char
 		return cli_fail(err);
 	if (!args.command) {
 		ms_args_deinit(&args);
-		return shell ? cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command before `|'"), "!COMMAND runs a shell command")) : 0;
+		return shell ? cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command before `|'"),
+						    "!COMMAND runs a shell command"))
+			     : 0;
 	}
 	if (shell) {
 		signal(SIGPIPE, SIG_DFL);

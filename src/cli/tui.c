@@ -19,7 +19,8 @@ struct tui_ctx {
 	const struct ms_args *base;
 };
 
-static struct ms_err *render_to(const struct ms_result *result, const struct ms_args *args, u32 width, struct ms_buf *out)
+static struct ms_err *render_to(const struct ms_result *result, const struct ms_args *args, u32 width,
+				struct ms_buf *out)
 {
 	struct ms_render_opts opts = {
 		.json = args->json,
@@ -43,7 +44,8 @@ static struct ms_err *render_to(const struct ms_result *result, const struct ms_
 	return err;
 }
 
-static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width, struct ms_buf *out)
+static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
+			      struct ms_buf *out)
 {
 	const struct tui_ctx *tui = ctx;
 	/* Borrows the target: it is taken out again before the session ends. */
@@ -62,7 +64,8 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 		args.vm = vm;
 	}
 	if (args.target)
-		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"), "start mmuscope anew on another target");
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"),
+				  "start mmuscope anew on another target");
 	if (!err)
 		err = ms_query_run(&session, &args, &result);
 	if (!err)
@@ -82,13 +85,16 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 		[MS_COLOR_NEVER] = MS_UI_COLOR_NEVER,
 	};
 	struct tui_ctx ctx = { .base = args };
-	struct ms_ui_opts opts = { .color = colors[args->color], .vm = args->vm, .command = command, .command_ctx = &ctx };
+	struct ms_ui_opts opts = {
+		.color = colors[args->color], .vm = args->vm, .command = command, .command_ctx = &ctx
+	};
 	bool frame = args->given & 1ull << MS_OPT_FRAME;
 	struct ms_err *err;
 
 	if (args->redact)
-		return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "--redact: not with the terminal interface"),
-					    "use a command, see `mmuscope help'"));
+		return cli_fail(
+			ms_err_hint(ms_err_new(MS_ERR_USAGE, "--redact: not with the terminal interface"),
+				    "use a command, see `mmuscope help'"));
 	/* For the character set alone; numbers are written the same everywhere. */
 	setlocale(LC_CTYPE, "");
 	err = ms_session_open(session, args);
@@ -107,7 +113,8 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 {
 	(void)session;
 	(void)args;
-	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "this build has no terminal interface"), "see `mmuscope help'"));
+	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "this build has no terminal interface"),
+				    "see `mmuscope help'"));
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the records of one host mean: which SPTE profile, which role layout, and from them each page's level and counts.
- * The host's own masks and bits decide; versions are never looked at (ARCHITECTURE decision 1).
+ * What the records of one host mean: which SPTE profile, which role layout, and from them each page's level
+ * and counts. The host's own masks and bits decide; versions are never looked at (ARCHITECTURE decision 1).
  */
 #include "model/private.h"
 
@@ -129,17 +129,18 @@ static void choose_profile(struct ms_model *model)
 	model->profile = *chosen;
 	if (err && guess == SPTE_NR_PROFILES)
 		snprintf(model->profile_note, sizeof(model->profile_note),
-			 "no known profile agrees with the host's masks: %s is assumed, decoding is in doubt", chosen->name);
+			 "no known profile agrees with the host's masks: %s is assumed, decoding is in doubt",
+			 chosen->name);
 	else if (err == -EBADMSG)
 		snprintf(model->profile_note, sizeof(model->profile_note),
-			 "%s fits best but leaves %u of %u sampled entries unexplained: decoding is in doubt", chosen->name,
-			 ev.misfit[guess], ev.nr_values);
+			 "%s fits best but leaves %u of %u sampled entries unexplained: decoding is in doubt",
+			 chosen->name, ev.misfit[guess], ev.nr_values);
 	else if (err)
 		snprintf(model->profile_note, sizeof(model->profile_note),
 			 "%s assumed: what was read fits other profiles as well", chosen->name);
 	else
-		snprintf(model->profile_note, sizeof(model->profile_note), "%s by %s, %u entries sampled", chosen->name,
-			 set.present ? "the host's masks" : "the entries alone", ev.nr_values);
+		snprintf(model->profile_note, sizeof(model->profile_note), "%s by %s, %u entries sampled",
+			 chosen->name, set.present ? "the host's masks" : "the entries alone", ev.nr_values);
 }
 
 static void count_page(const struct ms_model *model, struct ms_sp *sp)
@@ -173,7 +174,8 @@ void model_decode(struct ms_model *model)
 	choose_roles(model);
 	for (v = 0; v < model->nr_vms; v++)
 		for (s = 0; s < model->vms[v].nr_sps; s++)
-			model->vms[v].sps[s].level = role_get(&model->roles, model->vms[v].sps[s].rec.role, ROLE_LEVEL);
+			model->vms[v].sps[s].level =
+				role_get(&model->roles, model->vms[v].sps[s].rec.role, ROLE_LEVEL);
 	choose_profile(model);
 	for (v = 0; v < model->nr_vms; v++)
 		for (s = 0; s < model->vms[v].nr_sps; s++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Building a model from records. What a record claims is checked here, once: after this file the rest of the program may
- * rely on unique addresses, on known enum values and on sorted arrays. Meaning is decode.c's, questions are in walk.c.
+ * Building a model from records. What a record claims is checked here, once: after this file the rest of
+ * the program may rely on unique addresses, on known enum values and on sorted arrays. Meaning is
+ * decode.c's, questions are in walk.c.
  */
 #include "model/model.h"
 
@@ -27,18 +28,19 @@ struct builder {
 
 static struct ms_err *refuse(const char *what, u64 addr)
 {
-	struct ms_err *err = ms_err_new(MS_ERR_TARGET, "record of a %s at 0x%llx", what, (unsigned long long)addr);
+	struct ms_err *err =
+		ms_err_new(MS_ERR_TARGET, "record of a %s at 0x%llx", what, (unsigned long long)addr);
 
 	return ms_err_wrap(err, "target's records contradict each other");
 }
 
 /* One more element at the end of an array; NULL when memory is out. */
-#define APPEND(array, nr, cap)                                                                                         \
-	({                                                                                                             \
-		__typeof__(array) grown_ = ms_grow(array, &(cap), (nr) + 1, sizeof(*(array)));                         \
-		if (grown_)                                                                                            \
-			(array) = grown_;                                                                              \
-		grown_ ? &grown_[(nr)++] : NULL;                                                                       \
+#define APPEND(array, nr, cap)                                                                 \
+	({                                                                                     \
+		__typeof__(array) grown_ = ms_grow(array, &(cap), (nr) + 1, sizeof(*(array))); \
+		if (grown_)                                                                    \
+			(array) = grown_;                                                      \
+		grown_ ? &grown_[(nr)++] : NULL;                                               \
 	})
 
 static struct ms_err *put_vm(struct builder *b, const struct ms_rec_vm *rec)
@@ -184,7 +186,8 @@ static struct ms_err *put_detail(struct builder *b, enum ms_rec_type type, u64 k
 	return refuse("kind this program does not know, of the VM", kvm);
 }
 
-static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
+			  const struct ms_sp_tables *tables)
 {
 	struct builder *b = ctx;
 
@@ -317,7 +320,10 @@ static struct ms_err *vm_finish(struct ms_vm *vm)
 	for (i = 0; i < vm->nr_sps; i++) {
 		vm->sps[i].index = (u32)i;
 		key = vm->sps[i].rec.spt_pfn + 1;
-		/* Two pages cannot own one table: a torn header may say so, then the better record is found by it. */
+		/*
+		 * Two pages cannot own one table: a torn header may say so, then the better record is found
+		 * by it.
+		 */
 		if (!key || (ms_map_get(&vm->by_spt, key) != MS_MAP_NONE &&
 			     vm->sps[ms_map_get(&vm->by_spt, key)].rec.state <= vm->sps[i].rec.state))
 			continue;

@@ -5,7 +5,10 @@
 
 #include "model/model.h"
 
-/* Choose profile and role layouts, then fill level and counts of every page. Says in the notes what was in doubt. */
+/*
+ * Choose profile and role layouts, then fill level and counts of every page. Says in the notes what was in
+ * doubt.
+ */
 void model_decode(struct ms_model *model);
 
 #endif

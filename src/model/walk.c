@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Questions to a model: finding VMs and pages, what an entry maps, roots, and the walk below one. Reads, never changes. */
+/*
+ * Questions to a model: finding VMs and pages, what an entry maps, roots, and the walk below one. Reads,
+ * never changes.
+ */
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -8,8 +11,8 @@
 #include "base/buf.h"
 
 /*
- * How many pages one visit may enter. A page is met again where two addresses share a guest table, which is rare; a hostile
- * file can make 512^4 paths of five pages.
+ * How many pages one visit may enter. A page is met again where two addresses share a guest table, which is
+ * rare; a hostile file can make 512^4 paths of five pages.
  */
 #define VISIT_PAGES_LEAST 4096u
 #define VISIT_PAGES_EACH 16u
@@ -25,8 +28,9 @@ static void candidate_put(struct ms_buf *buf, const struct ms_vm *vm)
 	ms_buf_printf(buf, "kvm:0x%llx", (unsigned long long)vm->rec.kvm);
 }
 
-static struct ms_err *candidates(const struct ms_model *model, bool (*match)(const struct ms_vm *vm, const void *what),
-				 const void *what, struct ms_err *err)
+static struct ms_err *candidates(const struct ms_model *model,
+				 bool (*match)(const struct ms_vm *vm, const void *what), const void *what,
+				 struct ms_err *err)
 {
 	struct ms_buf buf = { 0 };
 	size_t i, nr = 0;
@@ -42,7 +46,8 @@ static struct ms_err *candidates(const struct ms_model *model, bool (*match)(con
 	}
 	if (nr > CANDIDATES_SHOWN)
 		ms_buf_printf(&buf, "; and %zu more", nr - CANDIDATES_SHOWN);
-	err = ms_err_hint(err, "%s: %s", nr ? "name one with --vm" : "this target has no VM", nr ? ms_buf_str(&buf) : "nothing to look at");
+	err = ms_err_hint(err, "%s: %s", nr ? "name one with --vm" : "this target has no VM",
+			  nr ? ms_buf_str(&buf) : "nothing to look at");
 	ms_buf_deinit(&buf);
 	return err;
 }
@@ -78,7 +83,8 @@ static bool parse_number(const char *words, int base, u64 *ret)
 	char *end;
 
 	/* strtoull() takes signs and blanks, which are no part of a name here. */
-	if (base == 10 ? strspn(words, "0123456789") != strlen(words) : strspn(words, "0123456789abcdefABCDEF") != strlen(words))
+	if (base == 10 ? strspn(words, "0123456789") != strlen(words)
+		       : strspn(words, "0123456789abcdefABCDEF") != strlen(words))
 		return false;
 	if (!*words || strlen(words) > (base == 10 ? 19 : 16))
 		return false;
@@ -118,8 +124,8 @@ struct ms_err *ms_model_find_vm(const struct ms_model *model, const char *words,
 	}
 	if (nr)
 		return candidates(model, match, what,
-				  words ? ms_err_new(MS_ERR_USAGE, "--vm %s: %zu VMs match", words, nr) :
-					  ms_err_new(MS_ERR_USAGE, "there are %zu VMs: which one?", nr));
+				  words ? ms_err_new(MS_ERR_USAGE, "--vm %s: %zu VMs match", words, nr)
+					: ms_err_new(MS_ERR_USAGE, "there are %zu VMs: which one?", nr));
 	if (words)
 		return candidates(model, NULL, NULL, ms_err_new(MS_ERR_USAGE, "--vm %s: no such VM", words));
 	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no VM is there", model->target),
@@ -140,7 +146,8 @@ struct ms_sp *ms_vm_sp_by_table(const struct ms_vm *vm, u64 spt_pfn)
 	return index == MS_MAP_NONE ? NULL : &vm->sps[index];
 }
 
-struct ms_sp *ms_sp_child(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp, u32 idx)
+struct ms_sp *ms_sp_child(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp,
+			  u32 idx)
 {
 	u64 raw;
 
@@ -184,7 +191,8 @@ u64 ms_level_pages(u32 level)
 	return 1ull << (SPTE_LEVEL_BITS * (level - 1));
 }
 
-enum ms_gfn_source ms_sp_entry_gfn(const struct ms_model *model, const struct ms_sp *sp, u32 idx, u64 *gfn_ret)
+enum ms_gfn_source ms_sp_entry_gfn(const struct ms_model *model, const struct ms_sp *sp, u32 idx,
+				   u64 *gfn_ret)
 {
 	const struct role_layout *roles = &model->roles;
 	u64 raw;
@@ -254,7 +262,8 @@ static bool sp_is_root(const struct ms_sp *sp)
 	return sp->rec.have & MS_SP_HAVE_ROOT_COUNT && sp->rec.root_count;
 }
 
-struct ms_err *ms_vm_roots(const struct ms_model *model, const struct ms_vm *vm, struct ms_root **ret, size_t *nr_ret)
+struct ms_err *ms_vm_roots(const struct ms_model *model, const struct ms_vm *vm, struct ms_root **ret,
+			   size_t *nr_ret)
 {
 	struct root_list list = { 0 };
 	const struct ms_rec_mmu *mmu;
@@ -266,7 +275,10 @@ struct ms_err *ms_vm_roots(const struct ms_model *model, const struct ms_vm *vm,
 	(void)model;
 	for (i = 0; i < vm->nr_mmus && ok; i++) {
 		mmu = &vm->mmus[i];
-		/* It owns no shadow pages (SEMANTICS A1): its root is what it walks, and that is the guest's. */
+		/*
+		 * It owns no shadow pages (SEMANTICS A1): its root is what it walks, and that is the
+		 * guest's.
+		 */
 		if (mmu->which == MS_MMU_NESTED)
 			continue;
 		ok = root_add_rec(&list, vm, mmu, &mmu->root, -1);
@@ -276,7 +288,9 @@ struct ms_err *ms_vm_roots(const struct ms_model *model, const struct ms_vm *vm,
 	for (i = 0; i < vm->nr_sps && ok; i++) {
 		if (!sp_is_root(&vm->sps[i]) || ms_map_get(&list.named, vm->sps[i].rec.sp) != MS_MAP_NONE)
 			continue;
-		root = (struct ms_root){ .sp = &vm->sps[i], .hpa = vm->sps[i].rec.spt_pfn << SPTE_PAGE_SHIFT, .prev = -1 };
+		root = (struct ms_root){ .sp = &vm->sps[i],
+					 .hpa = vm->sps[i].rec.spt_pfn << SPTE_PAGE_SHIFT,
+					 .prev = -1 };
 		ok = root_add(&list, &root);
 	}
 	ms_map_deinit(&list.named);
@@ -335,7 +349,8 @@ static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level
 		return false;
 	for (i = 0; i < MS_SPTES; i++) {
 		v.spte = sp->tables->sptes[i];
-		cls = v.spte == p->nonpresent_value ? SPTE_CLASS_NONPRESENT : spte_class(p, v.spte, sp->level);
+		cls = v.spte == p->nonpresent_value ? SPTE_CLASS_NONPRESENT
+						    : spte_class(p, v.spte, sp->level);
 		v.address = base + i * (ms_level_pages(sp->level) << SPTE_PAGE_SHIFT);
 		if (w->class_mask & 1u << cls) {
 			v.sp = sp;
@@ -350,14 +365,15 @@ static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level
 		if (cls != SPTE_CLASS_TABLE)
 			continue;
 		child = ms_vm_sp_by_table(w->vm, spte_pfn(p, v.spte));
-		if (child && child->level + 1 == sp->level && child->level && !visit_page(w, child, root_level, v.address))
+		if (child && child->level + 1 == sp->level && child->level &&
+		    !visit_page(w, child, root_level, v.address))
 			return false;
 	}
 	return true;
 }
 
-bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *root, u32 class_mask,
-		 bool (*visit)(void *ctx, const struct ms_visit *v), void *ctx)
+bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *root,
+		 u32 class_mask, bool (*visit)(void *ctx, const struct ms_visit *v), void *ctx)
 {
 	struct visitor w = { .model = model, .vm = vm, .class_mask = class_mask, .visit = visit, .ctx = ctx };
 	const struct role_layout *roles = &model->roles;
@@ -368,7 +384,10 @@ bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const str
 		return true;
 	w.pages_left = VISIT_PAGES_LEAST + (u64)VISIT_PAGES_EACH * vm->nr_sps;
 	w.canonical = !strcmp(ms_root_address_kind(model, root), "GVA");
-	/* A PAE root's parts are pages of their own: a direct one knows its first frame, a 4-byte one its quadrant (SEMANTICS C5). */
+	/*
+	 * A PAE root's parts are pages of their own: a direct one knows its first frame, a 4-byte one its
+	 * quadrant (SEMANTICS C5).
+	 */
 	if (role_get(roles, role, ROLE_DIRECT))
 		base = root->rec.gfn << SPTE_PAGE_SHIFT;
 	else if (role_get(roles, role, ROLE_HAS_4_BYTE_GPTE) && root->level == 2)
@@ -392,7 +411,9 @@ const char *ms_sp_state_name(u32 state)
 
 const char *ms_mmu_name(u32 which)
 {
-	static const char *const names[] = { [MS_MMU_ROOT] = "root", [MS_MMU_GUEST] = "guest", [MS_MMU_NESTED] = "nested" };
+	static const char *const names[] = {
+		[MS_MMU_ROOT] = "root", [MS_MMU_GUEST] = "guest", [MS_MMU_NESTED] = "nested"
+	};
 
 	return which <= MS_MMU_NESTED ? names[which] : "?";
 }
@@ -403,7 +424,10 @@ const char *ms_root_address_kind(const struct ms_model *model, const struct ms_s
 
 	if (role_get(roles, sp->rec.role, ROLE_DIRECT))
 		return "GPA";
-	/* Without two-dimensional paging KVM offers L1 no nested paging, so L2's pages are shadowed by its virtual addresses. */
+	/*
+	 * Without two-dimensional paging KVM offers L1 no nested paging, so L2's pages are shadowed by its
+	 * virtual addresses.
+	 */
 	if (model->host.have & MS_HOST_HAVE_TDP_ENABLED && !model->host.tdp_enabled)
 		return "GVA";
 	return role_get(roles, sp->rec.role, ROLE_GUEST_MODE) ? "nGPA" : "GVA";

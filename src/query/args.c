@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Words to struct ms_args. Everything is strict: a number is all of its word, an option that a command does not know, is given
- * twice or contradicts another is an error. Options may stand anywhere; `--' ends them.
+ * Words to struct ms_args. Everything is strict: a number is all of its word, an option that a command does
+ * not know, is given twice or contradicts another is an error. Options may stand anywhere; `--' ends them.
  */
 #include "query/private.h"
 
@@ -40,7 +40,9 @@ bool ms_parse_u64(const char *str, u64 max, u64 *ret)
 
 static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char *hint)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: '%s' is not a value for it", ms_options[opt].name, word), "%s", hint);
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "--%s: '%s' is not a value for it", ms_options[opt].name, word),
+		"%s", hint);
 }
 
 /* A, A-B (B excluded), A+N. Frames have at most 40 bits (52 address bits). */
@@ -69,7 +71,8 @@ static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
 	f->gfn_end = b;
 	return NULL;
 bad:
-	return bad_value(MS_OPT_GFN, word, "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
+	return bad_value(MS_OPT_GFN, word,
+			 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
 }
 
 static struct ms_err *parse_mmu(const char *word, struct ms_filter *f)
@@ -104,7 +107,8 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	u64 number;
 
 	if (args->given & 1ull << opt)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: given twice", ms_options[opt].name), "leave one of them out");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: given twice", ms_options[opt].name),
+				   "leave one of them out");
 	if (word && !*word)
 		return bad_value(opt, word, ms_options[opt].help);
 	args->given |= 1ull << opt;
@@ -131,7 +135,9 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return parse_mmu(word, &args->filter);
 	case MS_OPT_ROOT:
 		if (!ms_parse_u64(word, ~0ull, &number) || !number)
-			return bad_value(opt, word, "a page's address as `mmuscope sps' shows it, e.g. 0xffff888100000000");
+			return bad_value(
+				opt, word,
+				"a page's address as `mmuscope sps' shows it, e.g. 0xffff888100000000");
 		args->filter.root = number;
 		return NULL;
 	case MS_OPT_TREE:
@@ -142,10 +148,12 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return NULL;
 	case MS_OPT_FORMAT:
 		args->format = word;
-		return spte_profile_by_name(word) ? NULL : bad_value(opt, word, "see `mmuscope help formats'");
+		return spte_profile_by_name(word) ? NULL
+						  : bad_value(opt, word, "see `mmuscope help formats'");
 	case MS_OPT_LAYOUT:
 		args->layout = word;
-		return !strcmp(word, "page") || !strcmp(word, "cpu") ? NULL : bad_value(opt, word, "page or cpu");
+		return !strcmp(word, "page") || !strcmp(word, "cpu") ? NULL
+								     : bad_value(opt, word, "page or cpu");
 	case MS_OPT_JSON:
 		args->json = true;
 		return NULL;
@@ -184,7 +192,8 @@ static struct ms_err *check_pair(const struct ms_args *args, enum ms_opt_id a, e
 
 	if ((args->given & both) != both)
 		return NULL;
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s and --%s contradict each other", ms_options[a].name, ms_options[b].name),
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s and --%s contradict each other", ms_options[a].name,
+				      ms_options[b].name),
 			   "leave one of them out");
 }
 
@@ -205,12 +214,16 @@ static struct ms_err *check(const struct ms_args *args)
 		return err;
 	for (i = 0; i < MS_NR_OPTS; i++)
 		if (args->given & 1ull << i && !(command->opts & 1ull << i))
-			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: takes no --%s", command->name, ms_options[i].name),
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: takes no --%s", command->name,
+						      ms_options[i].name),
 					   "see `mmuscope help %s'", command->name);
 	if (args->nr_args < command->min_args || args->nr_args > command->max_args)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: %s", command->name,
-					      args->nr_args > command->max_args ? "too many words behind it" : "something is missing behind it"),
-				   "usage: mmuscope %s%s%s [OPTION...]", command->name, *command->args ? " " : "", command->args);
+					      args->nr_args > command->max_args
+						      ? "too many words behind it"
+						      : "something is missing behind it"),
+				   "usage: mmuscope %s%s%s [OPTION...]", command->name,
+				   *command->args ? " " : "", command->args);
 	return NULL;
 }
 
@@ -219,7 +232,8 @@ static struct ms_err *unknown_command(const char *word)
 	const char *nearest = ms_command_nearest(word);
 	struct ms_err *err = ms_err_new(MS_ERR_USAGE, "%s: no such command", word);
 
-	return nearest ? ms_err_hint(err, "did you mean `%s'?", nearest) : ms_err_hint(err, "see `mmuscope help'");
+	return nearest ? ms_err_hint(err, "did you mean `%s'?", nearest)
+		       : ms_err_hint(err, "see `mmuscope help'");
 }
 
 static struct ms_err *take_word(struct ms_args *args, const char *word)
@@ -229,8 +243,9 @@ static struct ms_err *take_word(struct ms_args *args, const char *word)
 		return args->command ? NULL : unknown_command(word);
 	}
 	if (args->nr_args == MS_LEN(args->args))
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: too many words behind it", args->command->name),
-				   "see `mmuscope help %s'", args->command->name);
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "%s: too many words behind it", args->command->name),
+			"see `mmuscope help %s'", args->command->name);
 	args->args[args->nr_args++] = word;
 	return NULL;
 }
@@ -278,12 +293,17 @@ static struct ms_err *getopt_error(int c, const char *word)
 	enum ms_opt_id opt = option_of(optopt);
 
 	if (c == ':' && opt < MS_NR_OPTS)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: its value is missing", ms_options[opt].name), "%s", ms_options[opt].help);
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "--%s: its value is missing", ms_options[opt].name), "%s",
+			ms_options[opt].help);
 	if (opt < MS_NR_OPTS && optopt >= 256)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: takes no value", ms_options[opt].name), "%s", ms_options[opt].help);
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: takes no value", ms_options[opt].name),
+				   "%s", ms_options[opt].help);
 	if (optopt)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "-%c: no such option", optopt), "see `mmuscope help options'");
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such option", word), "see `mmuscope help options'");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "-%c: no such option", optopt),
+				   "see `mmuscope help options'");
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such option", word),
+			   "see `mmuscope help options'");
 }
 
 static struct ms_err *parse_words(struct ms_args *args, int argc, char **argv)
@@ -322,7 +342,8 @@ static void inherit(struct ms_args *args, const struct ms_args *base)
 		args->buffer_pages = base->buffer_pages;
 }
 
-struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base, struct ms_args *ret)
+struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base,
+			     struct ms_args *ret)
 {
 	/* [0] stands for the program's name, which getopt skips; the last is NULL. */
 	struct ms_args args = { .words = calloc(nr + 2, sizeof(*args.words)), .nr_words = nr + 1 };
@@ -366,7 +387,9 @@ static struct ms_err *split_word(const char **at, struct ms_buf *word)
 			quote = *s;
 		} else if (*s == '\\' && quote != '\'') {
 			if (!s[1])
-				return ms_err_hint(ms_err_new(MS_ERR_USAGE, "the line ends behind a backslash"), "write \\\\ for one");
+				return ms_err_hint(
+					ms_err_new(MS_ERR_USAGE, "the line ends behind a backslash"),
+					"write \\\\ for one");
 			ms_buf_putc(word, *++s);
 		} else if (!quote && (*s == ' ' || *s == '\t')) {
 			break;
@@ -375,7 +398,8 @@ static struct ms_err *split_word(const char **at, struct ms_buf *word)
 		}
 	}
 	if (quote)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "a quote %c is not closed", quote), "close it, or write \\%c", quote);
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "a quote %c is not closed", quote),
+				   "close it, or write \\%c", quote);
 	*at = s;
 	return NULL;
 }
@@ -392,7 +416,9 @@ struct ms_err *ms_args_parse_line(const char *line, const struct ms_args *base, 
 		if (!*line || err)
 			break;
 		if (nr == WORDS_MAX)
-			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "the line has more than %d words", WORDS_MAX), "see `help'");
+			err = ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "the line has more than %d words", WORDS_MAX),
+				"see `help'");
 		else
 			err = split_word(&line, &bufs[nr++]);
 	}

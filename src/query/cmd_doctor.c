@@ -64,13 +64,15 @@ struct ms_err *query_run_doctor(struct query *q)
 	if (!doctor)
 		return ms_err_nomem();
 	ms_doctor_run("", doctor);
-	section = section_add(q, "checks", "Checks", true, check_cols, MS_LEN(check_cols), doctor->nr, check_row);
+	section = section_add(q, "checks", "Checks", true, check_cols, MS_LEN(check_cols), doctor->nr,
+			      check_row);
 	if (!section) {
 		free(doctor);
 		return ms_err_nomem();
 	}
 	section->ctx = section->owned = doctor;
-	section = section_add(q, "verdict", "Verdict", false, verdict_cols, MS_LEN(verdict_cols), 1, verdict_row);
+	section = section_add(q, "verdict", "Verdict", false, verdict_cols, MS_LEN(verdict_cols), 1,
+			      verdict_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = doctor;

@@ -60,7 +60,8 @@ static struct ms_err *options_add(struct query *q, u64 which)
 	for (i = 0; i < MS_NR_OPTS; i++)
 		if (which & 1ull << i)
 			ids[nr++] = (u8)i;
-	section = section_add(q, "options", "Options", true, option_cols, MS_LEN(option_cols), nr, option_row);
+	section =
+		section_add(q, "options", "Options", true, option_cols, MS_LEN(option_cols), nr, option_row);
 	if (!section) {
 		free(ids);
 		return ms_err_nomem();
@@ -81,14 +82,16 @@ static void one_row(const struct ms_section *section, size_t row, struct ms_cell
 	struct ms_cell *cell = cell_text(&cells, "mmuscope ");
 
 	(void)row;
-	ms_buf_printf(&cell->text, "%s%s%s [OPTION...]", command->name, *command->args ? " " : "", command->args);
+	ms_buf_printf(&cell->text, "%s%s%s [OPTION...]", command->name, *command->args ? " " : "",
+		      command->args);
 	cell_text(&cells, command->summary);
 	cell_text(&cells, *command->detail ? command->detail : NULL);
 }
 
 static struct ms_err *help_command(struct query *q, const struct ms_command *command)
 {
-	struct ms_section *section = section_add(q, "help", "Command", false, one_cols, MS_LEN(one_cols), 1, one_row);
+	struct ms_section *section =
+		section_add(q, "help", "Command", false, one_cols, MS_LEN(one_cols), 1, one_row);
 
 	if (!section)
 		return ms_err_nomem();
@@ -165,8 +168,9 @@ static void format_row(const struct ms_section *section, size_t row, struct ms_c
 	(void)section;
 	cell_text(&cells, p->name)->style = MS_STYLE_ACCENT;
 	cell_text(&cells, p->format == SPTE_FMT_EPT ? "ept" : "pt");
-	cell_text(&cells, p->format == SPTE_FMT_EPT ? "two-dimensional paging on VMX" :
-						      "nested paging on SVM and shadow paging, which KVM writes alike");
+	cell_text(&cells, p->format == SPTE_FMT_EPT
+				  ? "two-dimensional paging on VMX"
+				  : "nested paging on SVM and shadow paging, which KVM writes alike");
 }
 
 static void exit_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -215,7 +219,8 @@ static struct ms_err *help_topic(struct query *q, const char *topic)
 	if (!command && !row) {
 		nearest = ms_command_nearest(topic);
 		err = ms_err_new(MS_ERR_USAGE, "help: there is none on '%s'", topic);
-		return ms_err_hint(err, "%s%s%s", nearest ? "did you mean `help " : "see `help", nearest ? nearest : "", "'?");
+		return ms_err_hint(err, "%s%s%s", nearest ? "did you mean `help " : "see `help",
+				   nearest ? nearest : "", "'?");
 	}
 	err = command ? help_command(q, command) : NULL;
 	if (!err && row && !section_add(q, "topic", title, true, topic_cols, MS_LEN(topic_cols), nr, row))
@@ -227,7 +232,8 @@ struct ms_err *query_run_help(struct query *q)
 {
 	if (q->args->nr_args)
 		return help_topic(q, q->args->args[0]);
-	if (!section_add(q, "commands", "Commands", true, command_cols, MS_LEN(command_cols), MS_NR_CMDS, command_row))
+	if (!section_add(q, "commands", "Commands", true, command_cols, MS_LEN(command_cols), MS_NR_CMDS,
+			 command_row))
 		return ms_err_nomem();
 	return options_add(q, ~0ull);
 }
@@ -252,7 +258,9 @@ struct ms_err *query_run_targets(struct query *q)
 
 	while (ms_target_list[nr])
 		nr++;
-	return section_add(q, "targets", "Targets", true, target_cols, MS_LEN(target_cols), nr, target_row) ? NULL : ms_err_nomem();
+	return section_add(q, "targets", "Targets", true, target_cols, MS_LEN(target_cols), nr, target_row)
+		       ? NULL
+		       : ms_err_nomem();
 }
 
 /* --- version --- */
@@ -292,5 +300,7 @@ static void version_row(const struct ms_section *section, size_t row, struct ms_
 
 struct ms_err *query_run_version(struct query *q)
 {
-	return section_add(q, "version", "Version", false, version_cols, MS_LEN(version_cols), 1, version_row) ? NULL : ms_err_nomem();
+	return section_add(q, "version", "Version", false, version_cols, MS_LEN(version_cols), 1, version_row)
+		       ? NULL
+		       : ms_err_nomem();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * leaves: every leaf and MMIO entry below each root. A VM has millions of them, so none is stored: for each stretch of one page
- * there is a bitmap of the entries that passed, and a row is found by searching the stretches.
+ * leaves: every leaf and MMIO entry below each root. A VM has millions of them, so none is stored: for each
+ * stretch of one page there is a bitmap of the entries that passed, and a row is found by searching the
+ * stretches.
  */
 #include "query/private.h"
 
@@ -81,8 +82,9 @@ static void leaf_row(const struct ms_section *section, size_t row, struct ms_cel
 
 	cell_hex(&cells, s->root->rec.sp);
 	cell_text(&cells, ms_root_address_kind(section->model, s->root));
-	cell_hex(&cells, s->address + (u64)(idx - s->first) * (ms_level_pages(s->sp->level) << SPTE_PAGE_SHIFT))->style =
-		MS_STYLE_ACCENT;
+	cell_hex(&cells,
+		 s->address + (u64)(idx - s->first) * (ms_level_pages(s->sp->level) << SPTE_PAGE_SHIFT))
+		->style = MS_STYLE_ACCENT;
 	cell_count(&cells, s->sp->level);
 	entry_cells(section->model, s->sp, idx, &cells);
 	cell_hex(&cells, s->sp->rec.sp);
@@ -96,7 +98,8 @@ static bool leaf_visit(void *ctx, const struct ms_visit *v)
 	struct stretch *s = leaves->nr ? &leaves->stretches[leaves->nr - 1] : NULL, *grown;
 	u64 span = ms_level_pages(v->sp->level) << SPTE_PAGE_SHIFT;
 
-	if (!sieve_header(&leaves->sieve, v->sp) || !sieve_entry(&leaves->sieve, leaves->q->model, v->sp, v->idx))
+	if (!sieve_header(&leaves->sieve, v->sp) ||
+	    !sieve_entry(&leaves->sieve, leaves->q->model, v->sp, v->idx))
 		return true;
 	/* The same page may come again below the same root, at another address. */
 	if (!s || s->sp != v->sp || s->root != leaves->root || v->idx <= s->last ||
@@ -135,7 +138,8 @@ static struct ms_err *walk_root(struct query *q, struct leaves *leaves, const st
 		return NULL;
 	if (leaves->oom)
 		return ms_err_nomem();
-	return note_add(q->result, "a root's tree has more paths than pages can make sense of: its walk was given up");
+	return note_add(q->result,
+			"a root's tree has more paths than pages can make sense of: its walk was given up");
 }
 
 static struct ms_err *walk_all(struct query *q, struct leaves *leaves)
@@ -190,8 +194,9 @@ struct ms_err *query_run_leaves(struct query *q)
 		sieve_deinit(&leaves->sieve);
 	}
 	leaves->q = NULL;
-	section = err ? NULL :
-			section_add(q, "leaves", "Leaves", true, leaf_cols, MS_LEN(leaf_cols), leaves->nr_rows, leaf_row);
+	section = err ? NULL
+		      : section_add(q, "leaves", "Leaves", true, leaf_cols, MS_LEN(leaf_cols),
+				    leaves->nr_rows, leaf_row);
 	if (!section) {
 		leaves_free(leaves);
 		return err ? err : ms_err_nomem();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* save: all that a target says, into a snapshot file. Records go from target to file as they are; no model is made of them. */
+/*
+ * save: all that a target says, into a snapshot file. Records go from target to file as they are; no model
+ * is made of them.
+ */
 #include "query/private.h"
 
 #include <stdlib.h>
@@ -71,11 +74,14 @@ struct ms_err *query_run_save(struct query *q)
 		return ms_err_nomem();
 	saved->path = q->args->args[0];
 	err = write_file(q, vm ? vm->rec.kvm : 0, saved);
-	section = err ? NULL : section_add(q, "saved", "Snapshot", false, save_cols, MS_LEN(save_cols), 1, save_row);
+	section = err ? NULL
+		      : section_add(q, "saved", "Snapshot", false, save_cols, MS_LEN(save_cols), 1, save_row);
 	if (!section) {
 		free(saved);
 		return err ? err : ms_err_nomem();
 	}
 	section->ctx = section->owned = saved;
-	return note_add(q->result, "the file holds kernel addresses, process names and guest addresses: treat it as private");
+	return note_add(
+		q->result,
+		"the file holds kernel addresses, process names and guest addresses: treat it as private");
 }

@@ -49,7 +49,9 @@ static enum ms_style entry_style(const struct spte_info *info)
 	case SPTE_CLASS_LEAF:
 		break;
 	}
-	return info->wstate == SPTE_W_ILLEGAL ? MS_STYLE_BAD : info->wstate == SPTE_W_RW ? MS_STYLE_GOOD : MS_STYLE_WARN;
+	return info->wstate == SPTE_W_ILLEGAL ? MS_STYLE_BAD
+	       : info->wstate == SPTE_W_RW    ? MS_STYLE_GOOD
+					      : MS_STYLE_WARN;
 }
 
 void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, struct ms_cell **at)
@@ -82,7 +84,8 @@ void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, 
 	cell_text(at, mapped ? spte_ad_kind_name(info.ad_kind) : NULL);
 	cell_text(at, leaf ? spte_memtype_name(spte_memtype(p, raw)) : NULL);
 	cell_opt(at, info.cls == SPTE_CLASS_MMIO, MS_V_COUNT, info.mmio_gen);
-	broken = sp->level >= SPTE_LEVEL_MIN && sp->level <= SPTE_LEVEL_MAX ? spte_check(p, raw, sp->level) : 0;
+	broken = sp->level >= SPTE_LEVEL_MIN && sp->level <= SPTE_LEVEL_MAX ? spte_check(p, raw, sp->level)
+									    : 0;
 	words = cell_words(at);
 	words->style = broken ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	for (rule = 0; broken && rule < SPTE_NR_RULES; rule++)
@@ -121,7 +124,8 @@ static const char *gfn_meaning(const struct ms_model *model, const struct ms_sp 
 {
 	if (role_get(&model->roles, sp->rec.role, ROLE_PASSTHROUGH))
 		return "the guest's root table, one level down";
-	return role_get(&model->roles, sp->rec.role, ROLE_DIRECT) ? "the first frame mapped" : "the guest table shadowed";
+	return role_get(&model->roles, sp->rec.role, ROLE_DIRECT) ? "the first frame mapped"
+								  : "the guest table shadowed";
 }
 
 static void page_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -202,7 +206,8 @@ static struct ms_err *role_add(struct query *q, const struct ms_sp *sp)
 	for (id = 0; id < ROLE_NR_FIELDS; id++)
 		if (role_has(ctx->layout, id))
 			ctx->ids[ctx->nr++] = (u8)id;
-	section = section_add(q, "role_fields", "Role", true, role_cols, MS_LEN(role_cols), ctx->nr, role_row);
+	section =
+		section_add(q, "role_fields", "Role", true, role_cols, MS_LEN(role_cols), ctx->nr, role_row);
 	if (!section) {
 		free(ctx);
 		return ms_err_nomem();
@@ -257,8 +262,9 @@ static struct ms_err *entries_add(struct query *q, const struct ms_sp *sp)
 			entries->idx[entries->nr++] = (u16)i;
 	if (!err)
 		sieve_deinit(&sieve);
-	section = err ? NULL :
-			section_add(q, "entries", "Entries", true, entry_cols, MS_LEN(entry_cols), entries->nr, entry_row);
+	section = err ? NULL
+		      : section_add(q, "entries", "Entries", true, entry_cols, MS_LEN(entry_cols),
+				    entries->nr, entry_row);
 	if (!section) {
 		free(entries);
 		return err ? err : ms_err_nomem();
@@ -280,14 +286,16 @@ struct ms_err *query_run_sp(struct query *q)
 				   "`mmuscope sps' shows the addresses, e.g. 0xffff888100000000");
 	sp = ms_vm_sp(q->vm, address);
 	if (!sp)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "sp: this VM has no shadow page at 0x%llx", (unsigned long long)address),
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "sp: this VM has no shadow page at 0x%llx",
+					      (unsigned long long)address),
 				   "`mmuscope sps' shows the addresses; on a live VM they come and go");
 	section = section_add(q, "page", "Shadow page", false, page_cols, MS_LEN(page_cols), 1, page_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = sp;
 	if (sp->rec.state != MS_SP_CONFIRMED) {
-		err = note_add(q->result, "this page is %s: do not take its entries for one moment's", ms_sp_state_name(sp->rec.state));
+		err = note_add(q->result, "this page is %s: do not take its entries for one moment's",
+			       ms_sp_state_name(sp->rec.state));
 		if (err)
 			return err;
 	}
@@ -370,9 +378,10 @@ struct ms_err *query_run_role(struct query *q)
 	u64 word;
 
 	if (!ms_parse_u64(q->args->args[0], cpu ? ~0ull : 0xffffffffu, &word))
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "role: '%s' is not a role word", q->args->args[0]),
-				   cpu ? "a number of at most 64 bits, e.g. 0x8100003784" :
-					 "a number of at most 32 bits, e.g. 0x3784; --layout cpu takes 64");
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "role: '%s' is not a role word", q->args->args[0]),
+			cpu ? "a number of at most 64 bits, e.g. 0x8100003784"
+			    : "a number of at most 32 bits, e.g. 0x3784; --layout cpu takes 64");
 	ctx = calloc(1, sizeof(*ctx));
 	if (!ctx)
 		return ms_err_nomem();
@@ -387,8 +396,8 @@ struct ms_err *query_run_role(struct query *q)
 		return ms_err_nomem();
 	}
 	section->ctx = section->owned = ctx;
-	fields = section_add(q, "fields", "Fields", true, role_cols, MS_LEN(role_cols), ctx->parts[0].nr + ctx->parts[1].nr,
-			     word_field_row);
+	fields = section_add(q, "fields", "Fields", true, role_cols, MS_LEN(role_cols),
+			     ctx->parts[0].nr + ctx->parts[1].nr, word_field_row);
 	if (!fields)
 		return ms_err_nomem();
 	fields->ctx = ctx;

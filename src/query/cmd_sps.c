@@ -7,9 +7,9 @@
 /* How a page came into the output. */
 enum link {
 	LINK_LISTED, /* --list */
-	LINK_ROOT,   /* an MMU names it, or it is a root by its own record */
+	LINK_ROOT, /* an MMU names it, or it is a root by its own record */
 	LINK_CHILD,
-	LINK_AGAIN,  /* was shown before: its children are not repeated */
+	LINK_AGAIN, /* was shown before: its children are not repeated */
 	LINK_ORPHAN, /* no root reaches it */
 };
 
@@ -83,12 +83,13 @@ static void cell_root_of(struct ms_cell **at, const struct ms_section *section, 
 		root = &pages->roots[i];
 		if (root->sp != sp || !root->mmu)
 			continue;
-		for (v = 0; v < section->vm->nr_vcpus && section->vm->vcpus[v].rec.vcpu != root->mmu->vcpu; v++)
+		for (v = 0; v < section->vm->nr_vcpus && section->vm->vcpus[v].rec.vcpu != root->mmu->vcpu;
+		     v++)
 			;
 		if (v == section->vm->nr_vcpus)
 			continue;
-		snprintf(text, sizeof(text), root->prev < 0 ? "vcpu%d:%s" : "vcpu%d:%s:previous-%d", section->vm->vcpus[v].rec.vcpu_id,
-			 ms_mmu_name(root->mmu->which), root->prev);
+		snprintf(text, sizeof(text), root->prev < 0 ? "vcpu%d:%s" : "vcpu%d:%s:previous-%d",
+			 section->vm->vcpus[v].rec.vcpu_id, ms_mmu_name(root->mmu->which), root->prev);
 		word_add(words, text);
 	}
 }
@@ -124,7 +125,8 @@ static void sps_row(const struct ms_section *section, size_t row, struct ms_cell
 	if (role_get(&model->roles, rec->role, ROLE_INVALID))
 		word_add(words, "invalid");
 	/* The byte is the legacy MMU's alone (SEMANTICS F). */
-	if (rec->have & MS_SP_HAVE_GEN && vm->have & MS_VM_HAVE_VALID_GEN && !rec->tdp_mmu_page && rec->mmu_valid_gen != vm->mmu_valid_gen)
+	if (rec->have & MS_SP_HAVE_GEN && vm->have & MS_VM_HAVE_VALID_GEN && !rec->tdp_mmu_page &&
+	    rec->mmu_valid_gen != vm->mmu_valid_gen)
 		word_add(words, "obsolete");
 	if (rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed)
 		word_add(words, "nx-split");
@@ -136,10 +138,12 @@ static void sps_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_WP]);
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_RO]);
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_AT]);
-	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_ILLEGAL])->style = w[SPTE_W_ILLEGAL] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
+	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_ILLEGAL])->style =
+		w[SPTE_W_ILLEGAL] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_MMIO]);
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_FROZEN]);
-	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_UNKNOWN])->style = cls[SPTE_CLASS_UNKNOWN] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
+	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_UNKNOWN])->style =
+		cls[SPTE_CLASS_UNKNOWN] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_NONPRESENT]);
 	cell_opt(&cells, rec->have & MS_SP_HAVE_UNSYNC_CHILDREN, MS_V_COUNT, rec->unsync_children);
 	cell_opt(&cells, rec->have & MS_SP_HAVE_ROOT_COUNT, MS_V_COUNT, rec->root_count);
@@ -162,8 +166,8 @@ static void page_add(struct pages *pages, const struct ms_sp *sp, u32 depth, enu
 }
 
 /* Children are one level below, so this is at most five deep; each page is unfolded once, so it ends. */
-static void tree_add(struct query *q, const struct sieve *sieve, struct pages *pages, const struct ms_sp *sp, u32 depth,
-		     enum link link)
+static void tree_add(struct query *q, const struct sieve *sieve, struct pages *pages, const struct ms_sp *sp,
+		     u32 depth, enum link link)
 {
 	bool again = pages->seen[sp->index];
 	const struct ms_sp *child;
@@ -195,7 +199,8 @@ static struct ms_err *orphans_add(struct query *q, const struct sieve *sieve, st
 	if (!has_parent)
 		return ms_err_nomem();
 	for (s = 0; s < vm->nr_sps; s++)
-		for (i = 0; i < MS_SPTES && !pages->seen[s] && vm->sps[s].counts.by_class[SPTE_CLASS_TABLE]; i++) {
+		for (i = 0; i < MS_SPTES && !pages->seen[s] && vm->sps[s].counts.by_class[SPTE_CLASS_TABLE];
+		     i++) {
 			child = ms_sp_child(q->model, vm, &vm->sps[s], i);
 			if (child && child->level && child->level + 1 == vm->sps[s].level)
 				has_parent[child->index] = 1;
@@ -269,7 +274,9 @@ struct ms_err *query_run_sps(struct query *q)
 	if (!pages)
 		return ms_err_nomem();
 	err = collect(q, pages);
-	section = err ? NULL : section_add(q, "sps", "Shadow pages", true, sps_cols, MS_LEN(sps_cols), pages->nr, sps_row);
+	section = err ? NULL
+		      : section_add(q, "sps", "Shadow pages", true, sps_cols, MS_LEN(sps_cols), pages->nr,
+				    sps_row);
 	if (!section) {
 		pages_free(pages);
 		return err ? err : ms_err_nomem();

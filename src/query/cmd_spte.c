@@ -46,7 +46,8 @@ static const char *wstate_meaning(enum spte_wstate w)
 	case SPTE_W_DL:
 		return "write-protected for dirty logging; may be made writable without a lock";
 	case SPTE_W_WP:
-		return "write-protected: a shadowed table, or the guest grants no write, or its D bit is clear";
+		return "write-protected: a shadowed table, or the guest grants no write, or its D bit is "
+		       "clear";
 	case SPTE_W_RO:
 		return "the host has the page read-only";
 	case SPTE_W_AT:
@@ -125,7 +126,8 @@ static void field_row(const struct ms_section *section, size_t row, struct ms_ce
 {
 	const struct value *v = section->ctx;
 	const struct spte_field *f = &v->fields[row];
-	bool tells = v->info.cls != SPTE_CLASS_MMIO && v->info.cls != SPTE_CLASS_NONPRESENT && v->info.cls != SPTE_CLASS_FROZEN;
+	bool tells = v->info.cls != SPTE_CLASS_MMIO && v->info.cls != SPTE_CLASS_NONPRESENT &&
+		     v->info.cls != SPTE_CLASS_FROZEN;
 	struct ms_cell *cell;
 
 	cell_text(&cells, f->name)->style = MS_STYLE_ACCENT;
@@ -162,14 +164,16 @@ struct ms_err *query_run_spte(struct query *q)
 	u64 raw;
 
 	if (!ms_parse_u64(args->args[0], ~0ull, &raw))
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "spte: '%s' is not a 64-bit value", args->args[0]),
-				   "decimal, or 0x and hexadecimal digits, e.g. 0x8600000012345b77");
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "spte: '%s' is not a 64-bit value", args->args[0]),
+			"decimal, or 0x and hexadecimal digits, e.g. 0x8600000012345b77");
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return ms_err_nomem();
 	v->p = args->format ? spte_profile_by_name(args->format) : spte_profile_default();
 	spte_decode(v->p, raw, args->filter.level ? args->filter.level : 1, &v->info);
-	while (v->nr_fields < MS_LEN(v->fields) && spte_field_next(v->p, &v->info, &pos, &v->fields[v->nr_fields]))
+	while (v->nr_fields < MS_LEN(v->fields) &&
+	       spte_field_next(v->p, &v->info, &pos, &v->fields[v->nr_fields]))
 		v->nr_fields++;
 	broken = spte_check(v->p, raw, v->info.level);
 	for (rule = 0; rule < SPTE_NR_RULES; rule++)
@@ -181,10 +185,12 @@ struct ms_err *query_run_spte(struct query *q)
 		return ms_err_nomem();
 	}
 	section->ctx = section->owned = v;
-	section = section_add(q, "fields", "Fields", true, field_cols, MS_LEN(field_cols), v->nr_fields, field_row);
+	section = section_add(q, "fields", "Fields", true, field_cols, MS_LEN(field_cols), v->nr_fields,
+			      field_row);
 	if (section) {
 		section->ctx = v;
-		section = section_add(q, "broken_rules", "Rules that it breaks", true, rule_cols, MS_LEN(rule_cols), v->nr_rules, rule_row);
+		section = section_add(q, "broken_rules", "Rules that it breaks", true, rule_cols,
+				      MS_LEN(rule_cols), v->nr_rules, rule_row);
 	}
 	if (!section)
 		return ms_err_nomem();
@@ -192,6 +198,7 @@ struct ms_err *query_run_spte(struct query *q)
 	if (args->format && args->filter.level)
 		return NULL;
 	return note_add(q->result, "read as %s at level %u%s", v->p->name, v->info.level,
-			args->format ? "; --level says otherwise" :
-			args->filter.level ? "; --format says otherwise" : "; --format and --level say otherwise");
+			args->format	     ? "; --level says otherwise"
+			: args->filter.level ? "; --format says otherwise"
+					     : "; --format and --level say otherwise");
 }

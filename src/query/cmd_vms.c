@@ -99,7 +99,9 @@ static struct ms_err *fds_add(struct query *q, const struct ms_vm *vms, size_t n
 	for (v = 0; v < nr_vms; v++)
 		nr += vms[v].nr_fds;
 	fds = calloc(nr ? nr : 1, sizeof(*fds));
-	section = fds ? section_add(q, "files", "Files that refer to them", true, fd_cols, MS_LEN(fd_cols), nr, fd_row) : NULL;
+	section = fds ? section_add(q, "files", "Files that refer to them", true, fd_cols, MS_LEN(fd_cols),
+				    nr, fd_row)
+		      : NULL;
 	if (!section) {
 		free(fds);
 		return ms_err_nomem();
@@ -120,9 +122,14 @@ struct ms_err *query_run_vms(struct query *q)
 	if (q->args->vm) {
 		err = ms_model_find_vm(q->model, q->args->vm, &one);
 		if (err)
-			return q->args->redact ? ms_err_hint(err, "what there is to choose from is not shown with --redact") : err;
+			return q->args->redact
+				       ? ms_err_hint(
+						 err,
+						 "what there is to choose from is not shown with --redact")
+				       : err;
 	}
-	section = section_add(q, "vms", "Virtual machines", true, vm_cols, MS_LEN(vm_cols), one ? 1 : q->model->nr_vms, vm_row);
+	section = section_add(q, "vms", "Virtual machines", true, vm_cols, MS_LEN(vm_cols),
+			      one ? 1 : q->model->nr_vms, vm_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = one;
@@ -200,9 +207,10 @@ static void vcpu_row(const struct ms_section *section, size_t row, struct ms_cel
 
 struct ms_err *query_run_vcpus(struct query *q)
 {
-	return section_add(q, "vcpus", "Virtual CPUs", true, vcpu_cols, MS_LEN(vcpu_cols), q->vm->nr_vcpus, vcpu_row) ?
-		       NULL :
-		       ms_err_nomem();
+	return section_add(q, "vcpus", "Virtual CPUs", true, vcpu_cols, MS_LEN(vcpu_cols), q->vm->nr_vcpus,
+			   vcpu_row)
+		       ? NULL
+		       : ms_err_nomem();
 }
 
 /* --- slots --- */
@@ -250,7 +258,8 @@ static void slot_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_opt(&cells, slot->have & MS_SLOT_HAVE_DIRTY_BITMAP, MS_V_BOOL, slot->dirty_bitmap != 0);
 	cell_hex(&cells, slot->hva);
 	cell_opt(&cells, slot->have & MS_SLOT_HAVE_GENERATION, MS_V_HEX, slot->generation);
-	cell_opt(&cells, slot->have & MS_SLOT_HAVE_DIRTY_BITMAP && slot->dirty_bitmap, MS_V_HEX, slot->dirty_bitmap);
+	cell_opt(&cells, slot->have & MS_SLOT_HAVE_DIRTY_BITMAP && slot->dirty_bitmap, MS_V_HEX,
+		 slot->dirty_bitmap);
 }
 
 struct ms_err *query_run_slots(struct query *q)
@@ -265,8 +274,9 @@ struct ms_err *query_run_slots(struct query *q)
 		return ms_err_nomem();
 	for (i = 0; i < q->vm->nr_slots; i++) {
 		slot = &q->vm->slots[i];
-		if (f->has_gfn && (slot->base_gfn >= f->gfn_end || (slot->base_gfn < f->gfn_start &&
-								    f->gfn_start - slot->base_gfn >= slot->nr_pages)))
+		if (f->has_gfn &&
+		    (slot->base_gfn >= f->gfn_end ||
+		     (slot->base_gfn < f->gfn_start && f->gfn_start - slot->base_gfn >= slot->nr_pages)))
 			continue;
 		slots[nr++] = slot;
 	}

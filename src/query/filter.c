@@ -8,7 +8,8 @@
 /* The names of --state, page states first, then classes, then write states; each name once. */
 const char *state_name_at(size_t i)
 {
-	static const enum spte_wstate wstates[] = { SPTE_W_RW, SPTE_W_DL, SPTE_W_WP, SPTE_W_RO, SPTE_W_AT, SPTE_W_ILLEGAL };
+	static const enum spte_wstate wstates[] = { SPTE_W_RW, SPTE_W_DL, SPTE_W_WP,
+						    SPTE_W_RO, SPTE_W_AT, SPTE_W_ILLEGAL };
 
 	if (i <= MS_SP_UNREADABLE)
 		return ms_sp_state_name((u32)i);
@@ -57,8 +58,9 @@ struct ms_err *parse_states(const char *words, struct ms_filter *filter)
 	}
 	for (i = 0; state_name_at(i); i++)
 		ms_buf_printf(&names, "%s%s", i ? ", " : "", state_name_at(i));
-	err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--state: '%.*s' is no state", (int)(len < 40 ? len : 40), words), "known: %s",
-			  ms_buf_str(&names));
+	err = ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "--state: '%.*s' is no state", (int)(len < 40 ? len : 40), words),
+		"known: %s", ms_buf_str(&names));
 	ms_buf_deinit(&names);
 	return err;
 }
@@ -72,7 +74,8 @@ static struct ms_err *unknown_role_field(const struct role_layout *roles, const 
 	for (id = 0; id < ROLE_NR_FIELDS; id++)
 		if (role_has(roles, (enum role_field_id)id))
 			ms_buf_printf(&names, "%s%s", names.len ? ", " : "", role_field_name(id));
-	err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: '%s' is not field=value", word), "this kernel's fields: %s", ms_buf_str(&names));
+	err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: '%s' is not field=value", word),
+			  "this kernel's fields: %s", ms_buf_str(&names));
 	ms_buf_deinit(&names);
 	return err;
 }
@@ -88,7 +91,8 @@ static struct ms_err *parse_role(const struct role_layout *roles, const char *wo
 	for (;;) {
 		len = strcspn(words, ",");
 		if (len >= sizeof(word))
-			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: a word of it is too long"), "write field=value,...");
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: a word of it is too long"),
+					   "write field=value,...");
 		memcpy(word, words, len);
 		word[len] = '\0';
 		equals = strchr(word, '=');
@@ -100,9 +104,11 @@ static struct ms_err *parse_role(const struct role_layout *roles, const char *wo
 		if (!equals || id == ROLE_NR_FIELDS || !ms_parse_u64(equals + 1, ~0u, &value))
 			err = unknown_role_field(roles, word);
 		else if (sieve->role_mask & role_mask(roles, (enum role_field_id)id))
-			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: %s is given twice", word), "leave one of them out");
+			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: %s is given twice", word),
+					  "leave one of them out");
 		else if (role_set(roles, &sieve->role_value, (enum role_field_id)id, (u32)value))
-			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: %s has no room for %llu", word, (unsigned long long)value),
+			err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--role: %s has no room for %llu", word,
+						     (unsigned long long)value),
 					  "its bits are 0x%x", role_mask(roles, (enum role_field_id)id));
 		if (err)
 			return err;
@@ -145,9 +151,10 @@ static struct ms_err *mark_from_roots(struct sieve *sieve, const struct query *q
 	if (f->root) {
 		sp = ms_vm_sp(q->vm, f->root);
 		if (!sp)
-			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--root: this VM has no shadow page at 0x%llx",
-						      (unsigned long long)f->root),
-					   "`mmuscope sps' shows the addresses; on a live VM they come and go");
+			return ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "--root: this VM has no shadow page at 0x%llx",
+					   (unsigned long long)f->root),
+				"`mmuscope sps' shows the addresses; on a live VM they come and go");
 		mark(q, sp, sieve->reached);
 		return NULL;
 	}
@@ -194,7 +201,8 @@ bool sieve_header(const struct sieve *sieve, const struct ms_sp *sp)
 {
 	const struct ms_filter *f = sieve->f;
 
-	return (!f->level || sp->level == f->level) && (sp->rec.role & sieve->role_mask) == sieve->role_value &&
+	return (!f->level || sp->level == f->level) &&
+	       (sp->rec.role & sieve->role_mask) == sieve->role_value &&
 	       (!f->page_states || f->page_states & 1u << sp->rec.state);
 }
 
@@ -237,14 +245,16 @@ bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const 
 	if (f->classes || f->wstates) {
 		cls = spte_class(&model->profile, raw, sp->level);
 		if (!(f->classes & 1u << cls) &&
-		    !(cls == SPTE_CLASS_LEAF && f->wstates & 1u << spte_wstate(&model->profile, raw, sp->level)))
+		    !(cls == SPTE_CLASS_LEAF &&
+		      f->wstates & 1u << spte_wstate(&model->profile, raw, sp->level)))
 			return false;
 	}
 	if (!f->has_gfn)
 		return true;
 	if (ms_sp_entry_gfn(model, sp, idx, &gfn) == MS_GFN_NONE)
 		return false;
-	pages = spte_class(&model->profile, raw, sp->level) == SPTE_CLASS_LEAF ? ms_level_pages(sp->level) : 1;
+	pages = spte_class(&model->profile, raw, sp->level) == SPTE_CLASS_LEAF ? ms_level_pages(sp->level)
+									       : 1;
 	/* Written so that no gfn of a hostile record can overflow. */
 	return gfn < f->gfn_end && (gfn >= f->gfn_start || f->gfn_start - gfn < pages);
 }

@@ -12,25 +12,27 @@ struct query {
 	struct ms_session *session;
 	const struct ms_args *args;
 	const struct ms_model *model; /* NULL unless the command reads a target */
-	const struct ms_vm *vm;	      /* NULL unless it is about one VM */
+	const struct ms_vm *vm; /* NULL unless it is about one VM */
 	struct ms_result *result;
 };
 
 typedef struct ms_err *(*query_run_fn)(struct query *q);
 
-#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) struct ms_err *query_run_##id(struct query *q);
+#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) \
+	struct ms_err *query_run_##id(struct query *q);
 #include "query/commands.def"
 #undef MS_COMMAND
 
 /* --- sections --- */
 
 /*
- * Add a section; NULL when memory is out. key, title and cols are static. The section's model and vm are the query's; ctx and owned
- * are NULL.
+ * Add a section; NULL when memory is out. key, title and cols are static. The section's model and vm are
+ * the query's; ctx and owned are NULL.
  */
-struct ms_section *section_add(struct query *q, const char *key, const char *title, bool table, const struct ms_column *cols,
-			       size_t nr_cols, size_t nr_rows,
-			       void (*row)(const struct ms_section *section, size_t row, struct ms_cell *cells));
+struct ms_section *section_add(struct query *q, const char *key, const char *title, bool table,
+			       const struct ms_column *cols, size_t nr_cols, size_t nr_rows,
+			       void (*row)(const struct ms_section *section, size_t row,
+					   struct ms_cell *cells));
 struct ms_err *note_add(struct ms_result *result, const char *fmt, ...) MS_PRINTF(2, 3) MS_MUST_CHECK;
 
 /* --- cells: a row is written from left to right through a cursor --- */
@@ -119,22 +121,18 @@ const char *state_name_at(size_t i);
 
 /* --- entries, shared by sp and leaves: the columns from `class' to `raw' --- */
 
-#define ENTRY_COLUMNS                                                                                                  \
-	{ "class", "CLASS", MS_V_TEXT },                                                                               \
-		{ "state", "STATE", MS_V_TEXT },                                                                       \
-		{ "gfn", "L1 GFN", MS_V_HEX },                                                                         \
-		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 3 },                                                      \
-		{ "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN },                                                             \
-		{ "access", "ACCESS", MS_V_TEXT },                                                                     \
-		{ "host_writable", "H", MS_V_BOOL, .prio = 4 },                                                        \
-		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 },                                                         \
-		{ "accessed", "A", MS_V_BOOL, .prio = 4 },                                                             \
-		{ "dirty", "D", MS_V_BOOL, .prio = 4 },                                                                \
-		{ "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },                                                       \
-		{ "memtype", "MEMTYPE", MS_V_TEXT, .prio = 6 },                                                        \
-		{ "mmio_gen", "MMIO GEN", MS_V_COUNT, .prio = 5 },                                                     \
-		{ "rules", "BROKEN RULES", MS_V_WORDS, .prio = 1 },                                                    \
-		{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16 }
+#define ENTRY_COLUMNS                                                                                        \
+	{ "class", "CLASS", MS_V_TEXT }, { "state", "STATE", MS_V_TEXT }, { "gfn", "L1 GFN", MS_V_HEX },     \
+		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 3 }, { "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN }, \
+		{ "access", "ACCESS", MS_V_TEXT }, { "host_writable", "H", MS_V_BOOL, .prio = 4 },           \
+		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 }, { "accessed", "A", MS_V_BOOL, .prio = 4 },    \
+		{ "dirty", "D", MS_V_BOOL, .prio = 4 }, { "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },     \
+		{ "memtype", "MEMTYPE", MS_V_TEXT, .prio = 6 },                                              \
+		{ "mmio_gen", "MMIO GEN", MS_V_COUNT, .prio = 5 },                                           \
+		{ "rules", "BROKEN RULES", MS_V_WORDS, .prio = 1 },                                          \
+	{                                                                                                    \
+		"raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16                                         \
+	}
 
 void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, struct ms_cell **at);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queries: a line of words in, a typed columnar result out. Command line, prompt and the TUI's ':' all come through here, and
- * both renderers read nothing but results. Nothing here prints or exits.
+ * Queries: a line of words in, a typed columnar result out. Command line, prompt and the TUI's ':' all come
+ * through here, and both renderers read nothing but results. Nothing here prints or exits.
  *
- *   words --ms_args_parse--> ms_args --ms_query_run(session)--> ms_result --ms_result_row--> cells --render--> text, JSON
+ *   words --ms_args_parse--> ms_args --ms_query_run(session)--> ms_result --ms_result_row--> cells
+ *   cells --render--> text, JSON
  *
- * A result is made of sections; a section is a table or one object (a table with exactly one row, shown as name and value).
- * Rows are made when they are asked for, by number, in any order.
+ * A result is made of sections; a section is a table or one object (a table with exactly one row, shown as
+ * name and value). Rows are made when they are asked for, by number, in any order.
  */
 #ifndef QUERY_QUERY_H
 #define QUERY_QUERY_H
@@ -22,25 +23,25 @@
 
 enum ms_value_kind {
 	MS_V_ABSENT, /* this kernel or target has no such thing: "-" in text, null in JSON */
-	MS_V_COUNT,  /* u, decimal; a JSON number */
-	MS_V_INT,    /* (s64)u, decimal; a JSON number */
-	MS_V_HEX,    /* u, 0x...; a JSON string */
-	MS_V_BOOL,   /* u; yes or no; true or false */
-	MS_V_TEXT,   /* text */
-	MS_V_WORDS,  /* text, words with one space between; a JSON array of strings */
+	MS_V_COUNT, /* u, decimal; a JSON number */
+	MS_V_INT, /* (s64)u, decimal; a JSON number */
+	MS_V_HEX, /* u, 0x...; a JSON string */
+	MS_V_BOOL, /* u; yes or no; true or false */
+	MS_V_TEXT, /* text */
+	MS_V_WORDS, /* text, words with one space between; a JSON array of strings */
 };
 
 /* What a value gives away about the host; --redact replaces all but the first. */
 enum ms_secret {
 	MS_PUBLIC,
-	MS_SECRET_KVM,	/* addresses of kernel objects, each kind with its own numbering: kvm#0 ... */
+	MS_SECRET_KVM, /* addresses of kernel objects, each kind with its own numbering: kvm#0 ... */
 	MS_SECRET_VCPU,
 	MS_SECRET_MMU,
 	MS_SECRET_SP,
-	MS_SECRET_PTR,	/* any other kernel address */
-	MS_SECRET_HVA,	/* address in the VMM */
-	MS_SECRET_PFN,	/* host frame */
-	MS_SECRET_HPA,	/* host physical address: named by its frame */
+	MS_SECRET_PTR, /* any other kernel address */
+	MS_SECRET_HVA, /* address in the VMM */
+	MS_SECRET_PFN, /* host frame */
+	MS_SECRET_HPA, /* host physical address: named by its frame */
 	MS_SECRET_SPTE, /* SPTE: bits 51:12 shown as x unless it holds no host address */
 	MS_SECRET_NAME, /* process name */
 	MS_SECRET_PID,
@@ -66,47 +67,47 @@ struct ms_cell {
 };
 
 #define MS_COL_INDENT (1u << 0) /* text: indented by the row's depth, which is the column called "depth" */
-#define MS_COL_SKIP (1u << 1)	/* text tables leave it out (it is said in another way there) */
+#define MS_COL_SKIP (1u << 1) /* text tables leave it out (it is said in another way there) */
 
 struct ms_column {
-	const char *name;  /* JSON key */
+	const char *name; /* JSON key */
 	const char *title; /* text heading, with the unit where there is one */
 	enum ms_value_kind kind; /* of its cells when not absent */
 	enum ms_secret secret;
 	u8 digits; /* MS_V_HEX: least number of hex digits */
-	u8 prio;   /* 0: always shown; on a narrow terminal columns with the highest number go first */
-	u8 flags;  /* MS_COL_ */
+	u8 prio; /* 0: always shown; on a narrow terminal columns with the highest number go first */
+	u8 flags; /* MS_COL_ */
 };
 
 struct ms_result;
 
 struct ms_section {
-	const char *key;   /* JSON key */
+	const char *key; /* JSON key */
 	const char *title; /* text heading */
-	bool table;	   /* else one object, nr_rows is 1 */
+	bool table; /* else one object, nr_rows is 1 */
 	const struct ms_column *cols;
 	size_t nr_cols, nr_rows;
 	/* Fill all cells of a row; kinds arrive as absent. Raw values: ms_result_row() redacts. */
 	void (*row)(const struct ms_section *section, size_t row, struct ms_cell *cells);
 	const struct ms_model *model; /* NULL without target */
-	const struct ms_vm *vm;	      /* NULL when not about one */
-	const void *ctx;	      /* rows' source; owned by the result when in `owned' */
-	void *owned;		      /* freed with the result */
+	const struct ms_vm *vm; /* NULL when not about one */
+	const void *ctx; /* rows' source; owned by the result when in `owned' */
+	void *owned; /* freed with the result */
 	void (*owned_free)(void *owned); /* NULL: free() */
 };
 
 /* Where a result comes from and how far it can be trusted. */
 struct ms_provenance {
-	bool present;	   /* a target was read */
-	char target[300];  /* its spec; only the backend's name when redacted */
+	bool present; /* a target was read */
+	char target[300]; /* its spec; only the backend's name when redacted */
 	bool live;
-	u64 time_ns;	   /* wall clock of the reading, ns since the epoch */
+	u64 time_ns; /* wall clock of the reading, ns since the epoch */
 	const struct ms_rec_host *host;
 	const char *profile; /* SPTE profile */
 	const char *profile_note;
 	const struct ms_vm *vm; /* NULL when not about one */
-	bool walked;	   /* the numbers below and walk_flags are about a walk of its shadow pages */
-	u32 walk_flags;	   /* MS_WALK_ of both walks */
+	bool walked; /* the numbers below and walk_flags are about a walk of its shadow pages */
+	u32 walk_flags; /* MS_WALK_ of both walks */
 	u64 nr_pages, nr_confirmed, nr_torn, nr_unlinked, nr_unreadable; /* counted over the pages read */
 };
 
@@ -129,11 +130,16 @@ struct ms_cell *ms_cells_create(size_t nr);
 void ms_cells_destroy(struct ms_cell *cells, size_t nr); /* takes NULL */
 
 /*
- * Fill cells (section->nr_cols of them) with a row, row < nr_rows, redacted if the result is. Pseudonyms are numbered in the order
- * in which values are first seen: ask for rows in order where two outputs shall agree.
+ * Fill cells (section->nr_cols of them) with a row, row < nr_rows, redacted if the result is. Pseudonyms
+ * are numbered in the order in which values are first seen: ask for rows in order where two outputs shall
+ * agree.
  */
-void ms_result_row(const struct ms_result *result, const struct ms_section *section, size_t row, struct ms_cell *cells);
-/* The value as one clean word or text, as both renderers write it (JSON adds quotes): "0x1f", "12", "yes", "-". */
+void ms_result_row(const struct ms_result *result, const struct ms_section *section, size_t row,
+		   struct ms_cell *cells);
+/*
+ * The value as one clean word or text, as both renderers write it (JSON adds quotes): "0x1f", "12", "yes",
+ * "-".
+ */
 void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, struct ms_buf *out);
 void ms_result_destroy(struct ms_result *result); /* takes NULL */
 
@@ -148,20 +154,21 @@ enum ms_opt_id {
 
 struct ms_option {
 	const char *name;
-	char letter;	 /* 0: none */
+	char letter; /* 0: none */
 	const char *arg; /* NULL: takes none */
 	const char *help;
 };
 
 extern const struct ms_option ms_options[MS_NR_OPTS];
 /* Options that every command takes. */
-#define MS_OPTS_COMMON                                                                                                 \
-	(1ull << MS_OPT_TARGET | 1ull << MS_OPT_JSON | 1ull << MS_OPT_PRETTY | 1ull << MS_OPT_REDACT | 1ull << MS_OPT_COLOR | \
-	 1ull << MS_OPT_NO_HEADER | 1ull << MS_OPT_BUFFER_PAGES | 1ull << MS_OPT_HELP)
+#define MS_OPTS_COMMON                                                                                 \
+	(1ull << MS_OPT_TARGET | 1ull << MS_OPT_JSON | 1ull << MS_OPT_PRETTY | 1ull << MS_OPT_REDACT | \
+	 1ull << MS_OPT_COLOR | 1ull << MS_OPT_NO_HEADER | 1ull << MS_OPT_BUFFER_PAGES |               \
+	 1ull << MS_OPT_HELP)
 
 #define MS_CMD_TARGET (1u << 0) /* reads a target */
-#define MS_CMD_VM (1u << 1)	/* is about one VM */
-#define MS_CMD_CLI (1u << 2)	/* only the command line can carry it out */
+#define MS_CMD_VM (1u << 1) /* is about one VM */
+#define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
 
 enum ms_cmd_id {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) MS_CMD_ID_##id,
@@ -175,7 +182,7 @@ struct ms_command {
 	u8 min_args, max_args;
 	u32 want; /* MS_WANT_ */
 	u32 flags; /* MS_CMD_ */
-	u64 opts;  /* 1 << MS_OPT_, the common ones included */
+	u64 opts; /* 1 << MS_OPT_, the common ones included */
 	const char *summary, *detail;
 };
 
@@ -185,8 +192,9 @@ const struct ms_command *ms_command_find(const char *name);
 /* The closest name for a misspelt one, NULL when nothing is close. */
 const char *ms_command_nearest(const char *name);
 /*
- * Candidates to complete the last word of a line (which may be ""): commands, options, topics and state names. At most max of
- * them go to ret, static strings; returns how many. *word_start_ret is where the last word begins.
+ * Candidates to complete the last word of a line (which may be ""): commands, options, topics and state
+ * names. At most max of them go to ret, static strings; returns how many. *word_start_ret is where the last
+ * word begins.
  */
 size_t ms_query_complete(const char *line, const char **ret, size_t max, size_t *word_start_ret);
 
@@ -202,13 +210,17 @@ enum ms_color {
 struct ms_filter {
 	bool has_gfn;
 	u64 gfn_start, gfn_end; /* [start, end) */
-	u32 level;		/* 0: any */
+	u32 level; /* 0: any */
 	bool has_mmu;
 	u32 mmu; /* enum ms_mmu_which */
 	u64 root; /* address of a page, 0: none */
 	u32 page_states; /* 1 << enum ms_sp_state, 0: any */
-	u32 classes;	 /* 1 << enum spte_class */
-	u32 wstates;	 /* 1 << enum spte_wstate; a leaf passes by its write state or by class leaf. classes == wstates == 0: any */
+	u32 classes; /* 1 << enum spte_class */
+	/*
+	 * 1 << enum spte_wstate; a leaf passes by its write state or by class leaf. classes == wstates
+	 * == 0: any
+	 */
+	u32 wstates;
 	const char *role; /* "field=value,..." , checked against the target's own role layout; NULL: any */
 };
 
@@ -228,12 +240,18 @@ struct ms_args {
 };
 
 /*
- * Parse words (without program name) as options and one command. `base', if not NULL, gives target, redact, color and buffer_pages
- * where the words do not. Nothing in words need outlive the call. *ret is ended by ms_args_deinit(). Usage errors only.
+ * Parse words (without program name) as options and one command. `base', if not NULL, gives target, redact,
+ * color and buffer_pages where the words do not. Nothing in words need outlive the call. *ret is ended by
+ * ms_args_deinit(). Usage errors only.
  */
-struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base, struct ms_args *ret) MS_MUST_CHECK;
-/* The same for a line typed at a prompt: words split at blanks, quotes '...' and "..." group, a backslash quotes one character. */
-struct ms_err *ms_args_parse_line(const char *line, const struct ms_args *base, struct ms_args *ret) MS_MUST_CHECK;
+struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base,
+			     struct ms_args *ret) MS_MUST_CHECK;
+/*
+ * The same for a line typed at a prompt: words split at blanks, quotes '...' and "..." group, a backslash
+ * quotes one character.
+ */
+struct ms_err *ms_args_parse_line(const char *line, const struct ms_args *base,
+				  struct ms_args *ret) MS_MUST_CHECK;
 void ms_args_deinit(struct ms_args *args);
 
 /* "12", "0x1f": the whole string, no sign, no blanks. False when it is not a number or above max. */
@@ -248,8 +266,8 @@ struct ms_session {
 	struct ms_model *model;
 	struct ms_want loaded; /* what `model' holds */
 	/*
-	 * A live target is read anew for each command unless this is set: then what is there is used again until
-	 * ms_session_drop() (the TUI, whose ':' answers shall be about the moment on screen).
+	 * A live target is read anew for each command unless this is set: then what is there is used again
+	 * until ms_session_drop() (the TUI, whose ':' answers shall be about the moment on screen).
 	 */
 	bool hold;
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
@@ -262,16 +280,18 @@ void ms_session_drop(struct ms_session *session);
 /* Open the target that args name, unless it is open already. */
 struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args *args) MS_MUST_CHECK;
 /*
- * What `what' (MS_WANT_) asks for, of the VM that words name (ms_model_find_vm(); *vm_ret may be NULL to have no VM singled out: then every
- * VM's details are read). The model belongs to the session.
+ * What `what' (MS_WANT_) asks for, of the VM that words name (ms_model_find_vm(); *vm_ret may be NULL to
+ * have no VM singled out: then every VM's details are read). The model belongs to the session.
  */
-struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char *vm_words, const struct ms_model **model_ret,
-			       const struct ms_vm **vm_ret) MS_MUST_CHECK;
+struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char *vm_words,
+			       const struct ms_model **model_ret, const struct ms_vm **vm_ret) MS_MUST_CHECK;
 
 /*
- * Run a parsed command. The result points into the session's model and args: it must be destroyed before the next run, before
- * ms_session_drop() and before ms_args_deinit(). Errors: usage (status 2), target (status 3).
+ * Run a parsed command. The result points into the session's model and args: it must be destroyed before
+ * the next run, before ms_session_drop() and before ms_args_deinit(). Errors: usage (status 2), target
+ * (status 3).
  */
-struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *args, struct ms_result **ret) MS_MUST_CHECK;
+struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *args,
+			    struct ms_result **ret) MS_MUST_CHECK;
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pseudonyms for --redact: what could tell about the host is replaced by kind#N, N counted from 0 in the order in which values
- * are first seen. A hash would be shorter to write and could be undone by trying every frame number or pid.
+ * Pseudonyms for --redact: what could tell about the host is replaced by kind#N, N counted from 0 in the
+ * order in which values are first seen. A hash would be shorter to write and could be undone by trying
+ * every frame number or pid.
  */
 #include "query/private.h"
 
@@ -28,7 +29,7 @@ static const char *const family_names[NR_FAMILIES] = {
 
 struct ms_redactor {
 	struct ms_map seen[NR_FAMILIES]; /* value (never 0) -> number */
-	char (*names)[MS_COMM_LEN];	 /* by number */
+	char (*names)[MS_COMM_LEN]; /* by number */
 	size_t nr_names, names_cap;
 	const struct ms_model *model;
 };
@@ -117,7 +118,8 @@ static void redact_spte(struct ms_redactor *redactor, struct ms_cell *cell)
 		return;
 	cell->kind = MS_V_TEXT;
 	ms_buf_reset(&cell->text);
-	ms_buf_printf(&cell->text, "0x%03xxxxxxxxxxx%03x", (unsigned int)(cell->u >> 52), (unsigned int)(cell->u & 0xfff));
+	ms_buf_printf(&cell->text, "0x%03xxxxxxxxxxx%03x", (unsigned int)(cell->u >> 52),
+		      (unsigned int)(cell->u & 0xfff));
 }
 
 void redact_cell(struct ms_redactor *redactor, struct ms_cell *cell)

@@ -23,7 +23,8 @@ void ms_cells_destroy(struct ms_cell *cells, size_t nr)
 	free(cells);
 }
 
-void ms_result_row(const struct ms_result *result, const struct ms_section *section, size_t row, struct ms_cell *cells)
+void ms_result_row(const struct ms_result *result, const struct ms_section *section, size_t row,
+		   struct ms_cell *cells)
 {
 	size_t i;
 
@@ -57,7 +58,9 @@ void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, str
 		ms_buf_put(out, num, (size_t)snprintf(num, sizeof(num), "%" PRId64, (s64)cell->u));
 		return;
 	case MS_V_HEX:
-		ms_buf_put(out, num, (size_t)snprintf(num, sizeof(num), "0x%0*" PRIx64, col->digits ? col->digits : 1, cell->u));
+		ms_buf_put(out, num,
+			   (size_t)snprintf(num, sizeof(num), "0x%0*" PRIx64, col->digits ? col->digits : 1,
+					    cell->u));
 		return;
 	case MS_V_BOOL:
 		ms_buf_puts(out, cell->u ? "yes" : "no");
@@ -72,9 +75,10 @@ void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, str
 	}
 }
 
-struct ms_section *section_add(struct query *q, const char *key, const char *title, bool table, const struct ms_column *cols,
-			       size_t nr_cols, size_t nr_rows,
-			       void (*row)(const struct ms_section *section, size_t row, struct ms_cell *cells))
+struct ms_section *section_add(struct query *q, const char *key, const char *title, bool table,
+			       const struct ms_column *cols, size_t nr_cols, size_t nr_rows,
+			       void (*row)(const struct ms_section *section, size_t row,
+					   struct ms_cell *cells))
 {
 	struct ms_result *result = q->result;
 	struct ms_section *grown = realloc(result->sections, (result->nr_sections + 1) * sizeof(*grown));

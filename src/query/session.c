@@ -49,12 +49,15 @@ struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args 
 
 static bool is_loaded(const struct ms_session *session, u32 what, u64 kvm)
 {
-	return session->model && (session->loaded.what & what) == what && (!session->loaded.kvm || session->loaded.kvm == kvm);
+	return session->model && (session->loaded.what & what) == what &&
+	       (!session->loaded.kvm || session->loaded.kvm == kvm);
 }
 
 static struct ms_err *load(struct ms_session *session, u32 what, u64 kvm)
 {
-	struct ms_want want = { .what = what, .kvm = kvm, .progress = session->progress, .progress_ctx = session->progress_ctx };
+	struct ms_want want = {
+		.what = what, .kvm = kvm, .progress = session->progress, .progress_ctx = session->progress_ctx
+	};
 	struct ms_model *model;
 	struct ms_err *err;
 
@@ -68,8 +71,8 @@ static struct ms_err *load(struct ms_session *session, u32 what, u64 kvm)
 }
 
 /* What a live VM holds is read for that VM only; a file is read once and whole. */
-struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char *vm_words, const struct ms_model **model_ret,
-			       const struct ms_vm **vm_ret)
+struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char *vm_words,
+			       const struct ms_model **model_ret, const struct ms_vm **vm_ret)
 {
 	bool live = session->target->caps & MS_CAP_LIVE;
 	struct ms_vm *vm = NULL;
@@ -93,12 +96,14 @@ struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char 
 			err = load(session, what, live ? kvm : 0);
 			if (err)
 				return err;
-			for (vm = session->model->vms; vm < session->model->vms + session->model->nr_vms; vm++)
+			for (vm = session->model->vms; vm < session->model->vms + session->model->nr_vms;
+			     vm++)
 				if (vm->rec.kvm == kvm)
 					break;
 			if (vm == session->model->vms + session->model->nr_vms)
-				return ms_err_hint(ms_err_new(MS_ERR_TARGET, "the VM ended while it was read"),
-						   "`mmuscope vms' lists those that are there");
+				return ms_err_hint(
+					ms_err_new(MS_ERR_TARGET, "the VM ended while it was read"),
+					"`mmuscope vms' lists those that are there");
 		}
 		*vm_ret = vm;
 	}
@@ -222,13 +227,18 @@ static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model
 	if (!err && prov->walk_flags & MS_WALK_CHANGED)
 		err = note_add(result, "pages came or went while they were read: some may be missing");
 	if (!err && prov->nr_torn)
-		err = note_add(result, "torn: %llu pages changed while they were copied, their entries may be of two moments",
-			       (unsigned long long)prov->nr_torn);
+		err = note_add(
+			result,
+			"torn: %llu pages changed while they were copied, their entries may be of two "
+			"moments",
+			(unsigned long long)prov->nr_torn);
 	if (!err && prov->nr_unlinked)
-		err = note_add(result, "unlinked: %llu pages were no longer this VM's when they had been copied",
+		err = note_add(result,
+			       "unlinked: %llu pages were no longer this VM's when they had been copied",
 			       (unsigned long long)prov->nr_unlinked);
 	if (!err && prov->nr_unreadable)
-		err = note_add(result, "unreadable: %llu pages could not be read in full", (unsigned long long)prov->nr_unreadable);
+		err = note_add(result, "unreadable: %llu pages could not be read in full",
+			       (unsigned long long)prov->nr_unreadable);
 	return err;
 }
 
@@ -286,7 +296,8 @@ static struct ms_err *prepare(struct query *q)
 		return NULL;
 	err = ms_session_open(q->session, q->args);
 	if (!err)
-		err = ms_session_load(q->session, command->want, q->args->vm, &q->model, command->flags & MS_CMD_VM ? &q->vm : NULL);
+		err = ms_session_load(q->session, command->want, q->args->vm, &q->model,
+				      command->flags & MS_CMD_VM ? &q->vm : NULL);
 	/* The candidates that a hint lists are names and pids. */
 	if (err && q->args->redact && ms_err_kind(err) == MS_ERR_USAGE)
 		err = ms_err_hint(err, "what there is to choose from is not shown with --redact");
@@ -303,7 +314,8 @@ struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *ar
 	if (!args->command)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "see `help'");
 	if (args->command->flags & MS_CMD_CLI)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: not possible here", args->command->name), "start it from a shell");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: not possible here", args->command->name),
+				   "start it from a shell");
 	q.result = calloc(1, sizeof(*q.result));
 	if (!q.result)
 		return ms_err_nomem();

@@ -15,12 +15,16 @@ const struct ms_option ms_options[MS_NR_OPTS] = {
 #define V MS_CMD_VM
 #define C MS_CMD_CLI
 const struct ms_command ms_commands[MS_NR_CMDS] = {
-#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                                             \
-	[MS_CMD_ID_##id] = { #id,     args,                                                                            \
-			     min,     max,                                                                             \
-			     want,    flags,                                                                           \
-			     MS_OPTS_COMMON | (opts) | ((flags) & V ? 1ull << MS_OPT_VM : 0),                          \
-			     summary, detail },
+#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                  \
+	[MS_CMD_ID_##id] = { #id,                                                           \
+			     args,                                                          \
+			     min,                                                           \
+			     max,                                                           \
+			     want,                                                          \
+			     flags,                                                         \
+			     MS_OPTS_COMMON | (opts) | ((flags)&V ? 1ull << MS_OPT_VM : 0), \
+			     summary,                                                       \
+			     detail },
 #include "query/commands.def"
 #undef MS_COMMAND
 };
@@ -150,7 +154,10 @@ size_t ms_query_complete(const char *line, const char **ret, size_t max, size_t 
 	enum ms_opt_id opt = MS_NR_OPTS;
 	size_t at = 0, start = 0, len, i;
 
-	/* Walk the words before the last: the first that is no option nor an option's argument is the command. */
+	/*
+	 * Walk the words before the last: the first that is no option nor an option's argument is the
+	 * command.
+	 */
 	for (;;) {
 		at += strspn(line + at, " \t");
 		start = at;
@@ -164,7 +171,8 @@ size_t ms_query_complete(const char *line, const char **ret, size_t max, size_t 
 		}
 		opt = line[start] == '-' ? option_of_word(line + start, len) : MS_NR_OPTS;
 		for (i = 0; line[start] != '-' && !command && i < MS_NR_CMDS; i++)
-			if (strlen(ms_commands[i].name) == len && !strncmp(ms_commands[i].name, line + start, len))
+			if (strlen(ms_commands[i].name) == len &&
+			    !strncmp(ms_commands[i].name, line + start, len))
 				command = &ms_commands[i];
 	}
 	c.prefix = line + start;

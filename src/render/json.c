@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON: one object, written as it is made. Counts are numbers; addresses, raw words and other 64-bit values are strings "0x...";
- * what is absent is null, so that every row has every key. Strings are cleaned before they are quoted: always valid UTF-8 and
- * the same characters that text shows.
+ * JSON: one object, written as it is made. Counts are numbers; addresses, raw words and other 64-bit values
+ * are strings "0x..."; what is absent is null, so that every row has every key. Strings are cleaned before
+ * they are quoted: always valid UTF-8 and the same characters that text shows.
  */
 #include "render/private.h"
 

@@ -5,7 +5,10 @@
 
 #include "render/render.h"
 
-/* Collects output and passes it on in large pieces. After a failed write nothing more is written; `error' keeps the errno. */
+/*
+ * Collects output and passes it on in large pieces. After a failed write nothing more is written; `error'
+ * keeps the errno.
+ */
 struct sink {
 	FILE *out;
 	struct ms_buf buf;

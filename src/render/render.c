@@ -12,13 +12,15 @@ bool sink_flush(struct sink *sink, bool all)
 		return false;
 	if (!all && sink->buf.len < PIECE_BYTES)
 		return true;
-	if ((sink->buf.len && fwrite(sink->buf.data, 1, sink->buf.len, sink->out) != sink->buf.len) || (all && fflush(sink->out)))
+	if ((sink->buf.len && fwrite(sink->buf.data, 1, sink->buf.len, sink->out) != sink->buf.len) ||
+	    (all && fflush(sink->out)))
 		sink->error = errno ? errno : EIO;
 	ms_buf_reset(&sink->buf);
 	return !sink->error;
 }
 
-struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_opts *opts, FILE *out, int *write_errno_ret)
+struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_opts *opts, FILE *out,
+			 int *write_errno_ret)
 {
 	struct sink sink = { .out = out };
 	bool ok;
@@ -32,6 +34,7 @@ struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_
 	if (!sink.error)
 		return ms_err_nomem();
 	*write_errno_ret = sink.error;
-	return ms_err_hint(ms_err_errno(MS_ERR_TARGET, sink.error, "%s: the output cannot be written", result->command),
-			   "what was written so far is not complete");
+	return ms_err_hint(
+		ms_err_errno(MS_ERR_TARGET, sink.error, "%s: the output cannot be written", result->command),
+		"what was written so far is not complete");
 }

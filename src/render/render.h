@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Results to text and to JSON. All that is shown comes through a result's cells; nothing here knows a command by name. */
+/*
+ * Results to text and to JSON. All that is shown comes through a result's cells; nothing here knows a
+ * command by name.
+ */
 #ifndef RENDER_RENDER_H
 #define RENDER_RENDER_H
 
@@ -12,17 +15,18 @@
 
 struct ms_render_opts {
 	bool json;
-	bool pretty;	/* JSON: with line breaks */
-	bool color;	/* text: SGR sequences around cells */
+	bool pretty; /* JSON: with line breaks */
+	bool color; /* text: SGR sequences around cells */
 	bool no_header; /* text: no provenance, no headings */
-	u32 width;	/* text: columns of the terminal, 0: no limit */
+	u32 width; /* text: columns of the terminal, 0: no limit */
 };
 
 /*
- * Write a whole result. The output is written in pieces, so that a long one starts at once. When it cannot be written, the error
- * says so and *write_errno_ret is the errno value (EPIPE: the reader has gone); it is 0 for any other error.
+ * Write a whole result. The output is written in pieces, so that a long one starts at once. When it cannot
+ * be written, the error says so and *write_errno_ret is the errno value (EPIPE: the reader has gone); it is
+ * 0 for any other error.
  */
-struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_opts *opts, FILE *out, int *write_errno_ret)
-	MS_MUST_CHECK;
+struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_opts *opts, FILE *out,
+			 int *write_errno_ret) MS_MUST_CHECK;
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Text: objects as name and value, tables in aligned columns. Two passes over a table, one for the widths. On a terminal that is
- * too narrow the columns that matter least are left out, and a line says which; elsewhere nothing is ever left out.
+ * Text: objects as name and value, tables in aligned columns. Two passes over a table, one for the widths.
+ * On a terminal that is too narrow the columns that matter least are left out, and a line says which;
+ * elsewhere nothing is ever left out.
  */
 #include "render/private.h"
 
@@ -13,7 +14,7 @@
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
 static const char *const sgr[] = {
-	[MS_STYLE_PLAIN] = "", [MS_STYLE_DIM] = "\033[2m", [MS_STYLE_GOOD] = "\033[32m",
+	[MS_STYLE_PLAIN] = "",	      [MS_STYLE_DIM] = "\033[2m",    [MS_STYLE_GOOD] = "\033[32m",
 	[MS_STYLE_WARN] = "\033[33m", [MS_STYLE_BAD] = "\033[1;31m", [MS_STYLE_ACCENT] = "\033[36m",
 };
 #define SGR_BOLD "\033[1m"
@@ -137,11 +138,13 @@ static bool put_provenance(struct text *t, const struct ms_section *section)
 		if (cells[i].kind == MS_V_ABSENT)
 			continue;
 		format_cell(t, &section->cols[i], &cells[i], 0);
-		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title, ms_buf_str(&t->cell));
+		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title,
+			      ms_buf_str(&t->cell));
 	}
 	if (!t->opts->no_header) {
 		ms_buf_puts(&t->sink->buf, "# ");
-		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&line), line.len, 2, t->opts->width > 40 ? t->opts->width - 2 : 0);
+		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&line), line.len, 2,
+			    t->opts->width > 40 ? t->opts->width - 2 : 0);
 	}
 	t->sink->buf.oom |= line.oom;
 	ms_buf_deinit(&line);
@@ -160,10 +163,12 @@ struct layout {
 
 static bool right_aligned(const struct ms_column *col)
 {
-	return col->kind == MS_V_COUNT || col->kind == MS_V_INT || (col->kind == MS_V_HEX && !(col->flags & MS_COL_INDENT));
+	return col->kind == MS_V_COUNT || col->kind == MS_V_INT ||
+	       (col->kind == MS_V_HEX && !(col->flags & MS_COL_INDENT));
 }
 
-static bool measure(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_cell *cells)
+static bool measure(struct text *t, const struct ms_section *section, struct layout *layout,
+		    struct ms_cell *cells)
 {
 	u32 width;
 	size_t r, i;
@@ -175,7 +180,8 @@ static bool measure(struct text *t, const struct ms_section *section, struct lay
 		for (i = 0; i < section->nr_cols; i++) {
 			if (!layout->shown[i])
 				continue;
-			format_cell(t, &section->cols[i], &cells[i], layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			format_cell(t, &section->cols[i], &cells[i],
+				    layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
 			width = display_width(ms_buf_str(&t->cell), t->cell.len);
 			if (width > layout->widths[i])
 				layout->widths[i] = width;
@@ -198,7 +204,8 @@ static u32 total_width(const struct ms_section *section, const struct layout *la
 }
 
 /* Leave out columns until the table fits: highest prio first, rightmost first. */
-static void fit(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_buf *left_out)
+static void fit(struct text *t, const struct ms_section *section, struct layout *layout,
+		struct ms_buf *left_out)
 {
 	size_t i, worst;
 
@@ -218,8 +225,8 @@ static void fit(struct text *t, const struct ms_section *section, struct layout 
 			layout->last = i;
 }
 
-static void put_field(struct text *t, const struct ms_column *col, const struct layout *layout, size_t i, enum ms_style style,
-		      const char *s, size_t len, u32 *at)
+static void put_field(struct text *t, const struct ms_column *col, const struct layout *layout, size_t i,
+		      enum ms_style style, const char *s, size_t len, u32 *at)
 {
 	u32 width = display_width(s, len), pad = layout->widths[i] > width ? layout->widths[i] - width : 0;
 	u32 room;
@@ -243,7 +250,8 @@ static void put_field(struct text *t, const struct ms_column *col, const struct 
 	*at += layout->widths[i] + GAP;
 }
 
-static bool put_rows(struct text *t, const struct ms_section *section, const struct layout *layout, struct ms_cell *cells)
+static bool put_rows(struct text *t, const struct ms_section *section, const struct layout *layout,
+		     struct ms_cell *cells)
 {
 	size_t r, i;
 	u32 at;
@@ -253,8 +261,10 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 		for (i = 0, at = 0; i < section->nr_cols; i++) {
 			if (!layout->shown[i])
 				continue;
-			format_cell(t, &section->cols[i], &cells[i], layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
-			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell), t->cell.len, &at);
+			format_cell(t, &section->cols[i], &cells[i],
+				    layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell),
+				  t->cell.len, &at);
 		}
 		if (!sink_flush(t->sink, false))
 			return false;
@@ -262,7 +272,8 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 	return true;
 }
 
-static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout, struct ms_cell *cells)
+static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout,
+			   struct ms_cell *cells)
 {
 	struct ms_buf left_out = { 0 };
 	size_t i;
@@ -279,13 +290,15 @@ static bool put_table_with(struct text *t, const struct ms_section *section, str
 	fit(t, section, layout, &left_out);
 	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
 		if (layout->shown[i])
-			put_field(t, &section->cols[i], layout, i, t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
+			put_field(t, &section->cols[i], layout, i,
+				  t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
 				  strlen(section->cols[i].title), &at);
 	ok = put_rows(t, section, layout, cells);
 	if (left_out.len && !t->opts->no_header) {
 		ms_buf_puts(&t->sink->buf, "# ");
 		ms_buf_puts(&left_out, " left out: the terminal is too narrow (--json has all)");
-		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&left_out), left_out.len, 2, t->opts->width > 40 ? t->opts->width - 2 : 0);
+		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&left_out), left_out.len, 2,
+			    t->opts->width > 40 ? t->opts->width - 2 : 0);
 	}
 	ms_buf_deinit(&left_out);
 	return ok;
@@ -340,7 +353,8 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 		if (!i && !opts->no_header)
 			ms_buf_putc(&sink->buf, '\n');
 		ms_buf_puts(&sink->buf, "note: ");
-		put_wrapped(&t, MS_STYLE_WARN, result->notes[i], strlen(result->notes[i]), 6, opts->width > 40 ? opts->width - 6 : 0);
+		put_wrapped(&t, MS_STYLE_WARN, result->notes[i], strlen(result->notes[i]), 6,
+			    opts->width > 40 ? opts->width - 6 : 0);
 	}
 	sink->buf.oom |= t.cell.oom;
 	ms_buf_deinit(&t.cell);

@@ -9,7 +9,7 @@
 #include "spte/role.h"
 #include "spte/spte.h"
 
-#define ROLE_TDP(level) (0x3780u | (level))   /* direct, access 7, nx, wp */
+#define ROLE_TDP(level) (0x3780u | (level)) /* direct, access 7, nx, wp */
 #define ROLE_NESTED(level) (0x21700u | (level)) /* guest_mode, access 7, nx */
 
 static const struct spte_profile *npt(void)
@@ -60,7 +60,9 @@ u64 small_table(u64 pfn)
 
 u64 small_mmio(u64 gfn, u32 gen)
 {
-	struct spte_info info = { .level = 1, .cls = SPTE_CLASS_MMIO, .mmio_gfn = gfn, .mmio_gen = gen, .mmio_access = 6 };
+	struct spte_info info = {
+		.level = 1, .cls = SPTE_CLASS_MMIO, .mmio_gfn = gfn, .mmio_gen = gen, .mmio_access = 6
+	};
 	u64 raw = 0;
 
 	if (spte_encode(npt(), &info, &raw))
@@ -117,15 +119,19 @@ static u64 rec_kvm(const struct small_item *item)
 
 static bool wanted(const struct small_item *item, const struct ms_want *want)
 {
-	static const u32 bits[] = { [MS_REC_VCPU] = MS_WANT_VCPUS, [MS_REC_SLOT] = MS_WANT_SLOTS, [MS_REC_MMU] = MS_WANT_MMUS,
-				    [MS_REC_SP] = MS_WANT_SPS,	   [MS_REC_WALK] = MS_WANT_SPS };
+	static const u32 bits[] = { [MS_REC_VCPU] = MS_WANT_VCPUS,
+				    [MS_REC_SLOT] = MS_WANT_SLOTS,
+				    [MS_REC_MMU] = MS_WANT_MMUS,
+				    [MS_REC_SP] = MS_WANT_SPS,
+				    [MS_REC_WALK] = MS_WANT_SPS };
 
 	if (item->type < MS_REC_FD || (item->type == MS_REC_FD && want->what))
 		return true;
 	return want->what & bits[item->type] && (!want->kvm || want->kvm == rec_kvm(item));
 }
 
-static struct ms_err *small_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *small_read(struct ms_target *target, const struct ms_want *want,
+				 const struct ms_sink *sink)
 {
 	struct small *fake = target->priv;
 	struct ms_err *err = NULL;
@@ -185,7 +191,8 @@ void small_host(struct ms_rec_host *ret)
 	unsigned int id, word;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->have = MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU | MS_HOST_HAVE_NP_VALUE | MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_NX_HUGE;
+	ret->have = MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU | MS_HOST_HAVE_NP_VALUE |
+		    MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_NX_HUGE;
 	ret->time_ns = 1700000000ull * 1000000000ull;
 	strcpy(ret->release, SMALL_RELEASE);
 	strcpy(ret->target, "fake");
@@ -214,7 +221,8 @@ void small_host(struct ms_rec_host *ret)
 void small_sp(struct ms_rec_sp *ret, unsigned int n, unsigned int role, unsigned long long gfn)
 {
 	*ret = (struct ms_rec_sp){
-		.have = MS_SP_HAVE_SPTES | MS_SP_HAVE_PARENTS | MS_SP_HAVE_ROOT_COUNT | MS_SP_HAVE_UNSYNC | MS_SP_HAVE_GEN,
+		.have = MS_SP_HAVE_SPTES | MS_SP_HAVE_PARENTS | MS_SP_HAVE_ROOT_COUNT | MS_SP_HAVE_UNSYNC |
+			MS_SP_HAVE_GEN,
 		.kvm = SMALL_KVM,
 		.sp = SMALL_SP(n),
 		.gfn = gfn,
@@ -228,8 +236,8 @@ void small_sp(struct ms_rec_sp *ret, unsigned int n, unsigned int role, unsigned
 static void add_vms(struct small *fake)
 {
 	struct ms_rec_vm vm = {
-		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USED | MS_VM_HAVE_ONLINE_VCPUS | MS_VM_HAVE_VALID_GEN | MS_VM_HAVE_LEGACY |
-			MS_VM_HAVE_TDP_MMU | MS_VM_HAVE_MM,
+		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USED | MS_VM_HAVE_ONLINE_VCPUS | MS_VM_HAVE_VALID_GEN |
+			MS_VM_HAVE_LEGACY | MS_VM_HAVE_TDP_MMU | MS_VM_HAVE_MM,
 		.kvm = SMALL_KVM,
 		.mm = 0xffff8881cccc0000ull,
 		.pid = SMALL_PID,
@@ -237,7 +245,9 @@ static void add_vms(struct small *fake)
 		.n_used_mmu_pages = 9,
 		.online_vcpus = 1,
 	};
-	struct ms_rec_fd fd = { .kvm = SMALL_KVM, .pid = SMALL_PID, .fd = 11, .kind = MS_FD_VM, .comm = SMALL_NAME };
+	struct ms_rec_fd fd = {
+		.kvm = SMALL_KVM, .pid = SMALL_PID, .fd = 11, .kind = MS_FD_VM, .comm = SMALL_NAME
+	};
 
 	small_add(fake, MS_REC_VM, &vm, NULL);
 	vm.kvm = SMALL_KVM2;
@@ -256,7 +266,8 @@ static void add_vms(struct small *fake)
 static void add_vcpu(struct small *fake)
 {
 	struct ms_rec_vcpu vcpu = {
-		.have = MS_VCPU_HAVE_CPU | MS_VCPU_HAVE_MODE | MS_VCPU_HAVE_CR3 | MS_VCPU_HAVE_MMU | MS_VCPU_HAVE_GUEST_MODE,
+		.have = MS_VCPU_HAVE_CPU | MS_VCPU_HAVE_MODE | MS_VCPU_HAVE_CR3 | MS_VCPU_HAVE_MMU |
+			MS_VCPU_HAVE_GUEST_MODE,
 		.kvm = SMALL_KVM,
 		.vcpu = SMALL_VCPU,
 		.cpu = 1,
@@ -280,7 +291,9 @@ static void add_vcpu(struct small *fake)
 		mmu.mmu = SMALL_MMU + which * 0x100;
 		mmu.root_role = which == MS_MMU_ROOT ? ROLE_TDP(4) : ROLE_NESTED(4);
 		mmu.cpu_role = 0x8100000000ull | mmu.root_role;
-		mmu.root.hpa = which == MS_MMU_ROOT ? SMALL_SPT_PFN(1) << 12 : which == MS_MMU_GUEST ? SMALL_SPT_PFN(5) << 12 : MS_INVALID_PAGE;
+		mmu.root.hpa = which == MS_MMU_ROOT    ? SMALL_SPT_PFN(1) << 12
+			       : which == MS_MMU_GUEST ? SMALL_SPT_PFN(5) << 12
+						       : MS_INVALID_PAGE;
 		mmu.root.pgd = which * 0x5000;
 		small_add(fake, MS_REC_MMU, &mmu, NULL);
 	}
@@ -288,7 +301,9 @@ static void add_vcpu(struct small *fake)
 
 static void add_slots(struct small *fake)
 {
-	struct ms_rec_slot slot = { .have = MS_SLOT_HAVE_DIRTY_BITMAP, .kvm = SMALL_KVM, .nr_pages = 0x800, .hva = SMALL_HVA };
+	struct ms_rec_slot slot = {
+		.have = MS_SLOT_HAVE_DIRTY_BITMAP, .kvm = SMALL_KVM, .nr_pages = 0x800, .hva = SMALL_HVA
+	};
 
 	small_add(fake, MS_REC_SLOT, &slot, NULL);
 	slot.base_gfn = 0x1000;

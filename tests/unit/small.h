@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A target made of records in memory, for tests: a host with NPT and two VMs. The first VM runs a nested guest:
+ * A target made of records in memory, for tests: a host with NPT and two VMs. The first VM runs a nested
+ * guest:
  *
- *   TDP MMU      sp 0x..1000 L4 direct -> 0x..2000 L3 -> 0x..3000 L2 -> 0x..4000 L1: gfns 0..511, one of each kind of entry
+ *   TDP MMU      sp 0x..1000 L4 direct -> 0x..2000 L3 -> 0x..3000 L2 -> 0x..4000 L1:
+ *		  gfns 0..511, one of each kind of entry
  *                                                        L2 also maps 2 MiB at gfn 0x400
- *   legacy, L2   sp 0x..5000 L4 guest_mode -> 0x..6000 L3 -> 0x..7000 L2 -> 0x..8000 L1: stored gfns, two aliases of one frame
+ *   legacy, L2   sp 0x..5000 L4 guest_mode -> 0x..6000 L3 -> 0x..7000 L2 -> 0x..8000 L1:
+ *		  stored gfns, two aliases of one frame
  *   orphan       sp 0x..9000 L1, torn, below nothing
  *
  * The second VM has no vCPU, and a process name that would harm a terminal.
@@ -19,7 +22,7 @@
 #define SMALL_KVM2 0xffff888200000000ull
 #define SMALL_VCPU 0xffff8881aaaa0000ull
 #define SMALL_MMU 0xffff8881aaaa1000ull /* root; guest + 0x100, nested + 0x200 */
-#define SMALL_SP(n) (0xffff8881bbbb0000ull + (n) * 0x1000ull)
+#define SMALL_SP(n) (0xffff8881bbbb0000ull + (n)*0x1000ull)
 #define SMALL_SPT_PFN(n) (0x77700ull + (n))
 #define SMALL_PID 4242
 #define SMALL_PID2 4343

@@ -283,7 +283,8 @@ static void test_cycles(void **state)
 	for (n = 0; n < 4; n++) {
 		tables = small_find(&fake, MS_REC_SP, n)->tables;
 		for (i = 0; i < MS_SPTES; i++)
-			tables->sptes[i] = n < 3 ? small_table(SMALL_SPT_PFN(n + 2)) : small_leaf(SMALL_PFN(i), 1, 1, 1, 1);
+			tables->sptes[i] = n < 3 ? small_table(SMALL_SPT_PFN(n + 2))
+						 : small_leaf(SMALL_PFN(i), 1, 1, 1, 1);
 	}
 	small_find(&fake, MS_REC_SP, 2)->tables->sptes[0] = small_table(SMALL_SPT_PFN(1));
 	model = load(&fake);
@@ -293,6 +294,28 @@ static void test_cycles(void **state)
 	assert_true(nr > 1000000);
 	assert_true(nr < (1ull << 24));
 	free(roots);
+	ms_model_destroy(model);
+	small_end(&fake);
+}
+
+/* Of entries that name the page itself, a page of the same level, or one two levels down, none is entered. */
+static void test_wrong_levels(void **state)
+{
+	struct ms_sp_tables *tables;
+	struct ms_model *model;
+	struct ms_vm *vm;
+	struct small fake;
+	u64 nr = 0;
+
+	small_machine(&fake);
+	tables = small_find(&fake, MS_REC_SP, 2)->tables;
+	tables->sptes[10] = small_table(SMALL_SPT_PFN(3));
+	tables->sptes[11] = small_table(SMALL_SPT_PFN(7));
+	small_find(&fake, MS_REC_SP, 1)->tables->sptes[9] = small_table(SMALL_SPT_PFN(4));
+	model = load(&fake);
+	vm = vm_named(model, SMALL_NAME);
+	assert_true(ms_sp_visit(model, vm, ms_vm_sp(vm, SMALL_SP(1)), 1u << SPTE_CLASS_LEAF, count, &nr));
+	assert_int_equal(nr, 6);
 	ms_model_destroy(model);
 	small_end(&fake);
 }
@@ -338,9 +361,11 @@ static void test_profile_in_doubt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decoded),	       cmocka_unit_test(test_gfns_and_slots), cmocka_unit_test(test_roots_and_visit),
-		cmocka_unit_test(test_find_vm),	       cmocka_unit_test(test_pid_of_two),     cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_duplicate_pages), cmocka_unit_test(test_cycles),	      cmocka_unit_test(test_bad_roles),
+		cmocka_unit_test(test_decoded),		 cmocka_unit_test(test_gfns_and_slots),
+		cmocka_unit_test(test_roots_and_visit),	 cmocka_unit_test(test_find_vm),
+		cmocka_unit_test(test_pid_of_two),	 cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_duplicate_pages),	 cmocka_unit_test(test_cycles),
+		cmocka_unit_test(test_wrong_levels),	 cmocka_unit_test(test_bad_roles),
 		cmocka_unit_test(test_profile_in_doubt),
 	};
 

@@ -417,8 +417,24 @@ static void test_help(void **state)
 static void test_kinds(void **state)
 {
 	static const char *const lines[] = {
-		"vms", "vcpus " VM, "slots " VM, "mmus " VM, "sps " VM, "sp 0xffff8881bbbb4000 " VM, "sp 0xffff8881bbbb8000 " VM, "leaves " VM,
-		"spte 0x8600000012345b77", "spte 8", "role 0x3784", "help", "help sps", "help states", "help exit", "version", "targets", "doctor",
+		"vms",
+		"vcpus " VM,
+		"slots " VM,
+		"mmus " VM,
+		"sps " VM,
+		"sp 0xffff8881bbbb4000 " VM,
+		"sp 0xffff8881bbbb8000 " VM,
+		"leaves " VM,
+		"spte 0x8600000012345b77",
+		"spte 8",
+		"role 0x3784",
+		"help",
+		"help sps",
+		"help states",
+		"help exit",
+		"version",
+		"targets",
+		"doctor",
 	};
 	struct ms_cell *cells;
 	struct run run;
@@ -435,8 +451,10 @@ static void test_kinds(void **state)
 			for (r = 0; r < sec->nr_rows; r++) {
 				ms_result_row(run.result, sec, r, cells);
 				for (c = 0; c < sec->nr_cols; c++)
-					if (cells[c].kind != MS_V_ABSENT && cells[c].kind != sec->cols[c].kind)
-						fail_msg("%s: %s[%zu].%s has another kind", lines[l], sec->key, r, sec->cols[c].name);
+					if (cells[c].kind != MS_V_ABSENT &&
+					    cells[c].kind != sec->cols[c].kind)
+						fail_msg("%s: %s[%zu].%s has another kind", lines[l],
+							 sec->key, r, sec->cols[c].name);
 			}
 			ms_cells_destroy(cells, sec->nr_cols);
 		}
@@ -482,7 +500,10 @@ static void test_redaction(void **state)
 	teardown(&run);
 }
 
-/* A file is read once; a live target once for the VMs and once for the one that is meant, each time, unless it is held. */
+/*
+ * A file is read once; a live target once for the VMs and once for the one that is meant, each time, unless
+ * it is held.
+ */
 static void test_reads(void **state)
 {
 	struct run run;
@@ -538,10 +559,12 @@ static void test_completion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),	   cmocka_unit_test(test_numbers),   cmocka_unit_test(test_vm_choice),
-		cmocka_unit_test(test_mmus),	   cmocka_unit_test(test_sps),	     cmocka_unit_test(test_sp),
-		cmocka_unit_test(test_leaves),	   cmocka_unit_test(test_bare_words), cmocka_unit_test(test_help),
-		cmocka_unit_test(test_kinds),	   cmocka_unit_test(test_redaction), cmocka_unit_test(test_reads),
+		cmocka_unit_test(test_words),	   cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_vm_choice),  cmocka_unit_test(test_mmus),
+		cmocka_unit_test(test_sps),	   cmocka_unit_test(test_sp),
+		cmocka_unit_test(test_leaves),	   cmocka_unit_test(test_bare_words),
+		cmocka_unit_test(test_help),	   cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_redaction),  cmocka_unit_test(test_reads),
 		cmocka_unit_test(test_completion),
 	};
 

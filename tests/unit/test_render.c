@@ -77,10 +77,11 @@ static void test_table(void **state)
 	char *text = render("slots --vm 4242", &opts);
 
 	has(text, "# target: fake:/secret/path; live: no; time: 2023-11-14T22:13:20Z; kernel: 6.1.0-fake");
-	has(text, "\nMemory slots (2)\n"
-		  "AS  ID  FIRST GFN  END GFN  PAGES  FLAGS     RAW FLAGS  DIRTY LOG             HVA  GENERATION  BITMAP AT\n"
-		  " 0   0        0x0    0x800   2048  -               0x0  no         0x7f55aa000000           -          -\n"
-		  " 0   1     0x1000   0x1010     16  readonly        0x2  no         0x7f55ba000000           -          -\n");
+	has(text,
+	    "\nMemory slots (2)\n"
+	    "AS  ID  FIRST GFN  END GFN  PAGES  FLAGS     RAW FLAGS  DIRTY LOG             HVA  GENERATION  BITMAP AT\n"
+	    " 0   0        0x0    0x800   2048  -               0x0  no         0x7f55aa000000           -          -\n"
+	    " 0   1     0x1000   0x1010     16  readonly        0x2  no         0x7f55ba000000           -          -\n");
 	free(text);
 }
 
@@ -162,7 +163,8 @@ static void test_json(void **state)
 	struct ms_render_opts opts = { .json = true };
 	char *text = render("sp 0xffff8881bbbb4000 --state rw,mmio --vm 4242", &opts);
 
-	has(text, "{\"schema\":\"mmuscope/1\",\"command\":\"sp\",\"target\":\"fake:/secret/path\",\"provenance\":{");
+	has(text,
+	    "{\"schema\":\"mmuscope/1\",\"command\":\"sp\",\"target\":\"fake:/secret/path\",\"provenance\":{");
 	has(text, "\"pages\":9,\"confirmed\":8,\"torn\":1,");
 	has(text, "\"index\":0,\"class\":\"leaf\",\"state\":\"RW\",\"gfn\":\"0x0\"");
 	has(text, "\"class\":\"mmio\",\"state\":null,\"gfn\":\"0x4\"");
@@ -202,7 +204,10 @@ static void test_write_errors(void **state)
 
 #define MANY 10000u
 
-/* Ten thousand full pages: time grows with them, not with their square. The bound is wide, for sanitizers and busy machines. */
+/*
+ * Ten thousand full pages: time grows with them, not with their square. The bound is wide, for sanitizers
+ * and busy machines.
+ */
 static void test_many(void **state)
 {
 	struct ms_render_opts opts = { .no_header = true };
@@ -240,9 +245,11 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table), cmocka_unit_test(test_no_header),	   cmocka_unit_test(test_tree),
-		cmocka_unit_test(test_foreign_text), cmocka_unit_test(test_color), cmocka_unit_test(test_width),
-		cmocka_unit_test(test_json),  cmocka_unit_test(test_write_errors), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_table), cmocka_unit_test(test_no_header),
+		cmocka_unit_test(test_tree),  cmocka_unit_test(test_foreign_text),
+		cmocka_unit_test(test_color), cmocka_unit_test(test_width),
+		cmocka_unit_test(test_json),  cmocka_unit_test(test_write_errors),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
