@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the live target runs in the kernel: an iterator over open files, a batched reader of kernel memory and a chase along a list.
- * None of them writes to anything but its own maps, takes a lock, or knows what a shadow page is: all of that is in user space,
- * where it can be tested. Contract: abi/kread.h.
+ * What the live target runs in the kernel: an iterator over open files, a batched reader of kernel memory and
+ * a chase along a list. None of them writes to anything but its own maps, takes a lock, or knows what a
+ * shadow page is: all of that is in user space, where it can be tested. Contract: abi/kread.h.
  *
  * Works without CO-RE: the few offsets needed come as read-only data from the layout table.
  */
@@ -100,7 +100,9 @@ static long read_one(u32 i, struct read_ctx *ctx)
 	len = req->len;
 	off = req->off;
 	/* Read once: user space maps the requests and could change them under the checks. */
-	asm volatile("" : "+r"(len), "+r"(off)); /* 64 bits wide: the verifier loses bounds over a zero extension */
+	asm volatile(""
+		     : "+r"(len),
+		       "+r"(off)); /* 64 bits wide: the verifier loses bounds over a zero extension */
 	if (len == 0 || len > MS_KREAD_MAX_LEN || off > MS_KREAD_BUF_BYTES - MS_KREAD_MAX_LEN) {
 		req->status = -22; /* EINVAL */
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The contract between the live target and its BPF programs (bpf/live.bpf.c): batched reads of kernel memory, chases along
- * a linked list, and the files that refer to KVM objects. Reading is all there is.
+ * The contract between the live target and its BPF programs (bpf/live.bpf.c): batched reads of kernel memory,
+ * chases along a linked list, and the files that refer to KVM objects. Reading is all there is.
  */
 #ifndef ABI_KREAD_H
 #define ABI_KREAD_H
@@ -28,12 +28,12 @@ struct ms_kread_args {
 };
 
 /*
- * Follow pointers: from `cur', read the u64 at cur + next_off, write each address met to the buffer as u64, until `stop'
- * is met, an address lies outside [lo, hi), a read fails, or max nodes were written.
+ * Follow pointers: from `cur', read the u64 at cur + next_off, write each address met to the buffer as u64,
+ * until `stop' is met, an address lies outside [lo, hi), a read fails, or max nodes were written.
  */
 enum ms_chase_end {
-	MS_CHASE_STOP = 1,  /* met stop: the list is closed */
-	MS_CHASE_MAX = 2,   /* max nodes written; cur is where to go on */
+	MS_CHASE_STOP = 1, /* met stop: the list is closed */
+	MS_CHASE_MAX = 2, /* max nodes written; cur is where to go on */
 	MS_CHASE_RANGE = 3, /* cur is outside [lo, hi) */
 	MS_CHASE_FAULT = 4, /* cur could not be read */
 };
@@ -44,7 +44,7 @@ struct ms_chase_args {
 	u64 lo, hi;
 	u32 next_off;
 	u32 max; /* <= MS_KREAD_BUF_BYTES / 8 */
-	u32 nr;	 /* out: nodes written */
+	u32 nr; /* out: nodes written */
 	u32 end; /* out: enum ms_chase_end */
 };
 

@@ -2,12 +2,13 @@
 /*
  * Records: what every target says about a host, its VMs and their MMUs.
  *
- * A record is plain data of fixed width with no pointers that user space may follow. The live target fills records from
- * kernel memory, a snapshot file holds them byte for byte, the model is built from them. Kernel addresses in a record
- * are identities (two records that name the same `sp' speak of the same shadow page), never something to dereference.
+ * A record is plain data of fixed width with no pointers that user space may follow. The live target fills
+ * records from kernel memory, a snapshot file holds them byte for byte, the model is built from them. Kernel
+ * addresses in a record are identities (two records that name the same `sp' speak of the same shadow page),
+ * never something to dereference.
  *
- * A kernel may lack a member that a record has room for. Each record has a `have' word: a field whose MS_HAVE_ bit is
- * clear was not there and must not be shown as zero.
+ * A kernel may lack a member that a record has room for. Each record has a `have' word: a field whose
+ * MS_HAVE_ bit is clear was not there and must not be shown as zero.
  *
  * Addresses: gfn and gpa are L1's, hva belongs to the VMM, hpa and pfn to the host.
  */
@@ -22,14 +23,14 @@
 
 enum ms_rec_type {
 	MS_REC_HOST = 1, /* struct ms_rec_host, first and once */
-	MS_REC_VM = 2,   /* struct ms_rec_vm */
-	MS_REC_FD = 3,   /* struct ms_rec_fd: a file that refers to a VM or vCPU */
+	MS_REC_VM = 2, /* struct ms_rec_vm */
+	MS_REC_FD = 3, /* struct ms_rec_fd: a file that refers to a VM or vCPU */
 	MS_REC_VCPU = 4, /* struct ms_rec_vcpu */
 	MS_REC_SLOT = 5, /* struct ms_rec_slot */
-	MS_REC_MMU = 6,  /* struct ms_rec_mmu */
-	MS_REC_SP = 7,   /* struct ms_rec_sp, its SPTEs and translations beside it (struct ms_sp_tables) */
+	MS_REC_MMU = 6, /* struct ms_rec_mmu */
+	MS_REC_SP = 7, /* struct ms_rec_sp, its SPTEs and translations beside it (struct ms_sp_tables) */
 	MS_REC_WALK = 8, /* struct ms_rec_walk: how a walk of one VM's shadow pages ended */
-	MS_REC_END = 9,  /* struct ms_rec_end, last and once */
+	MS_REC_END = 9, /* struct ms_rec_end, last and once */
 };
 
 /* The masks of the running kernel that decide what an SPTE means: the index of each in ms_rec_host.masks. */
@@ -45,7 +46,7 @@ enum ms_shadow_mask {
 
 struct ms_rec_role_field {
 	char name[20]; /* as in the kernel, NUL padded */
-	u8 bit;        /* lowest bit; 0..31 in the base word, 32..63 in the extended word */
+	u8 bit; /* lowest bit; 0..31 in the base word, 32..63 in the extended word */
 	u8 width;
 	u8 pad[2];
 };
@@ -70,7 +71,7 @@ struct ms_rec_host {
 	u64 time_ns; /* wall clock when the first record was read, ns since the epoch */
 	char release[64];
 	char target[32]; /* the target that read it: "live", "sim", ... */
-	u32 hv;		 /* enum ms_hv */
+	u32 hv; /* enum ms_hv */
 	u32 phys_bits;
 	u64 masks[MS_SM_NR];
 	u64 np_value; /* the non-present SPTE value by the kernel's structure evidence */
@@ -80,32 +81,33 @@ struct ms_rec_host {
 	struct ms_rec_role_field role_fields[MS_ROLE_FIELDS_MAX];
 };
 
-#define MS_VM_HAVE_OWNER (1ull << 0)	      /* pid, comm: some process holds a file for it */
-#define MS_VM_HAVE_USERSPACE_PID (1ull << 1)  /* kvm->userspace_pid */
-#define MS_VM_HAVE_USED (1ull << 2)	      /* n_used_mmu_pages */
-#define MS_VM_HAVE_MAX (1ull << 3)	      /* n_max_mmu_pages */
-#define MS_VM_HAVE_INDIRECT (1ull << 4)	      /* indirect_shadow_pages */
-#define MS_VM_HAVE_VALID_GEN (1ull << 5)      /* mmu_valid_gen */
-#define MS_VM_HAVE_ONLINE_VCPUS (1ull << 6)   /* online_vcpus */
-#define MS_VM_HAVE_CREATED_VCPUS (1ull << 7)  /* created_vcpus */
-#define MS_VM_HAVE_TDP_PAGES (1ull << 8)      /* tdp_mmu_pages as a counter (absent where it is a list) */
-#define MS_VM_HAVE_MMIO_VALUE (1ull << 9)     /* arch.shadow_mmio_value */
-#define MS_VM_HAVE_INVALIDATE (1ull << 10)    /* mmu_invalidate_seq, mmu_invalidate_in_progress */
+#define MS_VM_HAVE_OWNER (1ull << 0) /* pid, comm: some process holds a file for it */
+#define MS_VM_HAVE_USERSPACE_PID (1ull << 1) /* kvm->userspace_pid */
+#define MS_VM_HAVE_USED (1ull << 2) /* n_used_mmu_pages */
+#define MS_VM_HAVE_MAX (1ull << 3) /* n_max_mmu_pages */
+#define MS_VM_HAVE_INDIRECT (1ull << 4) /* indirect_shadow_pages */
+#define MS_VM_HAVE_VALID_GEN (1ull << 5) /* mmu_valid_gen */
+#define MS_VM_HAVE_ONLINE_VCPUS (1ull << 6) /* online_vcpus */
+#define MS_VM_HAVE_CREATED_VCPUS (1ull << 7) /* created_vcpus */
+#define MS_VM_HAVE_TDP_PAGES (1ull << 8) /* tdp_mmu_pages as a counter (absent where it is a list) */
+#define MS_VM_HAVE_MMIO_VALUE (1ull << 9) /* arch.shadow_mmio_value */
+#define MS_VM_HAVE_INVALIDATE (1ull << 10) /* mmu_invalidate_seq, mmu_invalidate_in_progress */
 #define MS_VM_HAVE_ZAPPED_GEN (1ull << 11)
-#define MS_VM_HAVE_PAGES_4K (1ull << 12)      /* stat.pages_4k */
+#define MS_VM_HAVE_PAGES_4K (1ull << 12) /* stat.pages_4k */
 #define MS_VM_HAVE_PAGES_2M (1ull << 13)
 #define MS_VM_HAVE_PAGES_1G (1ull << 14)
-#define MS_VM_HAVE_LEGACY (1ull << 15)	      /* the legacy MMU's list exists */
-#define MS_VM_HAVE_TDP_MMU (1ull << 16)	      /* the TDP MMU's root list exists */
-#define MS_VM_HAVE_SHADOW_ROOT (1ull << 17)   /* shadow_root_allocated */
-#define MS_VM_HAVE_TDP_MMU_ON (1ull << 18)    /* tdp_mmu_on: per-VM switch, else the host's applies */
+#define MS_VM_HAVE_LEGACY (1ull << 15) /* the legacy MMU's list exists */
+#define MS_VM_HAVE_TDP_MMU (1ull << 16) /* the TDP MMU's root list exists */
+#define MS_VM_HAVE_SHADOW_ROOT (1ull << 17) /* shadow_root_allocated */
+#define MS_VM_HAVE_TDP_MMU_ON (1ull << 18) /* tdp_mmu_on: per-VM switch, else the host's applies */
 #define MS_VM_HAVE_MM (1ull << 19)
 
 struct ms_rec_vm {
 	u64 have;
 	u64 kvm; /* identity: address of struct kvm */
-	u64 mm;	 /* identity: address of the mm it belongs to */
-	s32 pid; /* thread group id of the owner, initial pid namespace; several owners: the first, see MS_REC_FD */
+	u64 mm; /* identity: address of the mm it belongs to */
+	s32 pid; /* thread group id of the owner, initial pid namespace; several owners: the first, see
+		    MS_REC_FD */
 	s32 userspace_pid;
 	char comm[MS_COMM_LEN]; /* not trusted */
 	u64 n_used_mmu_pages, n_max_mmu_pages;
@@ -153,9 +155,10 @@ struct ms_rec_vcpu {
 	u64 kvm, vcpu;
 	s32 vcpu_id, vcpu_idx;
 	s32 cpu; /* the host CPU it runs or last ran on, -1 none */
-	s32 mode; /* OUTSIDE_GUEST_MODE 0, IN_GUEST_MODE 1, EXITING_GUEST_MODE 2, READING_SHADOW_PAGE_TABLES 3 */
+	s32 mode; /* OUTSIDE_GUEST_MODE 0, IN_GUEST_MODE 1, EXITING_GUEST_MODE 2, READING_SHADOW_PAGE_TABLES 3
+		   */
 	u64 cr0, cr3, cr4, efer; /* as KVM caches them: may lag behind the running guest */
-	u64 mmu, walk_mmu;	 /* which struct kvm_mmu is in use: compare with ms_rec_mmu.mmu */
+	u64 mmu, walk_mmu; /* which struct kvm_mmu is in use: compare with ms_rec_mmu.mmu */
 	u32 hflags;
 	u8 guest_mode; /* runs L2 now (hflags HF_GUEST_MASK or its successor) */
 	u8 smm;
@@ -166,7 +169,7 @@ struct ms_rec_vcpu {
 #define MS_SLOT_HAVE_GENERATION (1ull << 1)
 
 #define MS_SLOT_LOG_DIRTY (1u << 0) /* KVM_MEM_LOG_DIRTY_PAGES */
-#define MS_SLOT_READONLY (1u << 1)  /* KVM_MEM_READONLY */
+#define MS_SLOT_READONLY (1u << 1) /* KVM_MEM_READONLY */
 #define MS_SLOT_GUEST_MEMFD (1u << 2)
 #define MS_SLOT_INVALID (1u << 16) /* KVM_MEMSLOT_INVALID: being deleted or moved */
 
@@ -176,15 +179,15 @@ struct ms_rec_slot {
 	u64 base_gfn, nr_pages;
 	u64 hva;
 	u64 dirty_bitmap; /* non-zero: there is one (its address) */
-	u64 generation;	  /* of the address space's memslots, bit 63 set during an update */
-	u32 flags;	  /* KVM's own, user flags and KVM_MEMSLOT_INVALID */
+	u64 generation; /* of the address space's memslots, bit 63 set during an update */
+	u32 flags; /* KVM's own, user flags and KVM_MEMSLOT_INVALID */
 	s16 id;
 	u16 as_id;
 };
 
 enum ms_mmu_which {
-	MS_MMU_ROOT = 0,   /* vcpu->arch.root_mmu: L1, and L2 when L1 gives it no nested paging */
-	MS_MMU_GUEST = 1,  /* vcpu->arch.guest_mmu: shadows EPT12/NPT12 */
+	MS_MMU_ROOT = 0, /* vcpu->arch.root_mmu: L1, and L2 when L1 gives it no nested paging */
+	MS_MMU_GUEST = 1, /* vcpu->arch.guest_mmu: shadows EPT12/NPT12 */
 	MS_MMU_NESTED = 2, /* vcpu->arch.nested_mmu: walks L2's own tables, owns no shadow pages */
 };
 
@@ -224,24 +227,26 @@ struct ms_rec_mmu {
 #define MS_SP_HAVE_GEN (1ull << 4) /* legacy pages only: the byte is shared with a flag in TDP roots */
 #define MS_SP_HAVE_NX_DISALLOWED (1ull << 5)
 #define MS_SP_HAVE_WRITE_FLOODING (1ull << 6)
-#define MS_SP_HAVE_SPTES (1ull << 7)	/* the table was asked for and read */
+#define MS_SP_HAVE_SPTES (1ull << 7) /* the table was asked for and read */
 #define MS_SP_HAVE_TRANSLATIONS (1ull << 8) /* so was shadowed_translation */
 
 /* How far a shadow page's record can be trusted. Only the first is an answer about one moment's page. */
 enum ms_sp_state {
-	MS_SP_CONFIRMED = 0, /* same header before and after the copy, and still linked into this VM afterwards */
-	MS_SP_TORN = 1,	     /* header changed while the table was copied */
-	MS_SP_UNLINKED = 2,  /* afterwards it was no longer reached from this VM */
+	MS_SP_CONFIRMED =
+		0, /* same header before and after the copy, and still linked into this VM afterwards */
+	MS_SP_TORN = 1, /* header changed while the table was copied */
+	MS_SP_UNLINKED = 2, /* afterwards it was no longer reached from this VM */
 	MS_SP_UNREADABLE = 3 /* some part could not be read */
 };
 
 struct ms_rec_sp {
 	u64 have;
 	u64 kvm;
-	u64 sp;	 /* identity: address of struct kvm_mmu_page */
+	u64 sp; /* identity: address of struct kvm_mmu_page */
 	u64 gfn; /* SEMANTICS A3 */
 	u64 spt_pfn; /* host pfn of the 512 entries */
-	u64 parents; /* legacy: parent_ptes word (SEMANTICS F); TDP: address of the one parent entry, 0 for a root */
+	u64 parents; /* legacy: parent_ptes word (SEMANTICS F); TDP: address of the one parent entry, 0 for a
+			root */
 	u64 translation; /* address of shadowed_translation, 0: this page has none */
 	u64 order; /* position in the walk that found it: legacy list newest first, TDP breadth first */
 	u32 role;
@@ -254,8 +259,8 @@ struct ms_rec_sp {
 };
 
 /*
- * The entries of one shadow page. A translation is what KVM stored about the guest entry behind an SPTE of an indirect page:
- * L1 gfn << 12 | access (UWX, as role.access).
+ * The entries of one shadow page. A translation is what KVM stored about the guest entry behind an SPTE of an
+ * indirect page: L1 gfn << 12 | access (UWX, as role.access).
  */
 struct ms_sp_tables {
 	u64 sptes[MS_SPTES];
@@ -265,8 +270,9 @@ struct ms_sp_tables {
 #define MS_WALK_LEGACY (1u << 0)
 #define MS_WALK_TDP (1u << 1)
 /* Why an answer may be incomplete; 0 is a walk that closed on its own head. */
-#define MS_WALK_BROKEN (1u << 8)   /* the list led to something that is no shadow page (freed or another list's head) */
-#define MS_WALK_VM_GONE (1u << 9)  /* the VM was gone when the walk ended */
+#define MS_WALK_BROKEN \
+	(1u << 8) /* the list led to something that is no shadow page (freed or another list's head) */
+#define MS_WALK_VM_GONE (1u << 9) /* the VM was gone when the walk ended */
 #define MS_WALK_CHANGED (1u << 10) /* pages came or went during the walk */
 
 struct ms_rec_walk {
@@ -283,7 +289,9 @@ struct ms_rec_end {
 };
 
 _Static_assert(sizeof(struct ms_rec_role_field) == 24, "record layout");
-_Static_assert(sizeof(struct ms_rec_host) == 8 + 8 + 64 + 32 + 8 + 8 * MS_SM_NR + 8 + 8 + 24 * MS_ROLE_FIELDS_MAX, "record layout");
+_Static_assert(sizeof(struct ms_rec_host) ==
+		       8 + 8 + 64 + 32 + 8 + 8 * MS_SM_NR + 8 + 8 + 24 * MS_ROLE_FIELDS_MAX,
+	       "record layout");
 _Static_assert(sizeof(struct ms_rec_vm) == 136, "record layout");
 _Static_assert(sizeof(struct ms_rec_fd) == 48, "record layout");
 _Static_assert(sizeof(struct ms_rec_vcpu) == 96, "record layout");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fixed-width integer names and errno values for code that is compiled for user space, for BPF and for the kernel alike.
- * Nothing else belongs here.
+ * Fixed-width integer names and errno values for code that is compiled for user space, for BPF and for the
+ * kernel alike. Nothing else belongs here.
  */
 #ifndef ABI_TYPES_H
 #define ABI_TYPES_H

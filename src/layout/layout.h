@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the kernel keeps things: every field of fields.def resolved for one kernel. Walkers, and later the module and the
- * vmcore reader, use this table and nothing else.
+ * Where the kernel keeps things: every field of fields.def resolved for one kernel. Walkers, and later the
+ * module and the vmcore reader, use this table and nothing else.
  */
 #ifndef LAYOUT_LAYOUT_H
 #define LAYOUT_LAYOUT_H
@@ -30,11 +30,11 @@ enum ms_field_kind {
 };
 
 struct ms_field {
-	uint32_t off;  /* bytes from the start of the type in fields.def */
+	uint32_t off; /* bytes from the start of the type in fields.def */
 	uint32_t size; /* bytes; of the whole array; of the storage for a bitfield */
 	uint32_t elem_size, nr_elems; /* arrays; else size and 1 */
-	uint8_t bit_off, bit_size;    /* bitfields: counted from the lowest bit at `off'; bit_size 0: not one */
-	uint8_t kind;		      /* enum ms_field_kind */
+	uint8_t bit_off, bit_size; /* bitfields: counted from the lowest bit at `off'; bit_size 0: not one */
+	uint8_t kind; /* enum ms_field_kind */
 	bool present;
 };
 
@@ -57,9 +57,11 @@ struct ms_layout {
 const char *ms_field_name(enum ms_field_id id);
 
 /*
- * Resolve from BTF. vmlinux and module are file paths (the running kernel's: /sys/kernel/btf/vmlinux and /sys/kernel/btf/kvm); module NULL
- * when KVM is built in. A type without which nothing can be read (kvm, kvm_mmu_page ...) is an error that names it.
+ * Resolve from BTF. vmlinux and module are file paths (the running kernel's: /sys/kernel/btf/vmlinux and
+ * /sys/kernel/btf/kvm); module NULL when KVM is built in. A type without which nothing can be read (kvm,
+ * kvm_mmu_page ...) is an error that names it.
  */
-struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, struct ms_layout *ret) MS_MUST_CHECK;
+struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module,
+				  struct ms_layout *ret) MS_MUST_CHECK;
 
 #endif

@@ -227,11 +227,10 @@ static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model
 	if (!err && prov->walk_flags & MS_WALK_CHANGED)
 		err = note_add(result, "pages came or went while they were read: some may be missing");
 	if (!err && prov->nr_torn)
-		err = note_add(
-			result,
-			"torn: %llu pages changed while they were copied, their entries may be of two "
-			"moments",
-			(unsigned long long)prov->nr_torn);
+		err = note_add(result,
+			       "torn: %llu pages changed while they were copied, their entries may be of two "
+			       "moments",
+			       (unsigned long long)prov->nr_torn);
 	if (!err && prov->nr_unlinked)
 		err = note_add(result,
 			       "unlinked: %llu pages were no longer this VM's when they had been copied",

@@ -76,7 +76,8 @@ void ms_target_close(struct ms_target *target)
 	free(target);
 }
 
-struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want,
+			      const struct ms_sink *sink)
 {
 	return target->ops->read(target, want, sink);
 }

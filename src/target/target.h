@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Targets: where records come from. One ops table, one file a backend; what a backend can do it declares (ARCHITECTURE
- * decision 5). A target hands out records (abi/rec.h) and keeps nothing of them; the model is built by whoever reads.
+ * Targets: where records come from. One ops table, one file a backend; what a backend can do it declares
+ * (ARCHITECTURE decision 5). A target hands out records (abi/rec.h) and keeps nothing of them; the model is
+ * built by whoever reads.
  */
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
@@ -9,35 +10,37 @@
 #include "abi/rec.h"
 #include "base/err.h"
 
-#define MS_CAP_LIVE (1u << 0)  /* two reads may differ: refresh makes sense */
+#define MS_CAP_LIVE (1u << 0) /* two reads may differ: refresh makes sense */
 #define MS_CAP_KREAD (1u << 1) /* kernel memory can be read by address */
 
 #define MS_WANT_VCPUS (1u << 0)
 #define MS_WANT_SLOTS (1u << 1)
 #define MS_WANT_MMUS (1u << 2)
-#define MS_WANT_SPS (1u << 3)	 /* headers of shadow pages */
-#define MS_WANT_SPTES (1u << 4)	 /* and their tables */
+#define MS_WANT_SPS (1u << 3) /* headers of shadow pages */
+#define MS_WANT_SPTES (1u << 4) /* and their tables */
 #define MS_WANT_ALL 0x1fu
 
 /* Host and VM records are always delivered. */
 struct ms_want {
 	u32 what; /* MS_WANT_ bits, for the VMs that `kvm' names */
-	u64 kvm;  /* only this VM's details; 0: every VM's */
+	u64 kvm; /* only this VM's details; 0: every VM's */
 	/*
-	 * Called now and then with pages read so far; returns false to give up, which ends the read with the pages so far and
-	 * MS_WALK_BROKEN set. May be NULL.
+	 * Called now and then with pages read so far; returns false to give up, which ends the read with the
+	 * pages so far and MS_WALK_BROKEN set. May be NULL.
 	 */
 	bool (*progress)(void *ctx, u64 nr_pages);
 	void *progress_ctx;
 };
 
 /*
- * Receives records in this order: HOST, every VM, then for each wanted VM its FD, VCPU, SLOT, MMU, SP and WALK records.
- * `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES (translations are valid with
- * MS_SP_HAVE_TRANSLATIONS only). Both are valid during the call. An error stops the read and comes back from it.
+ * Receives records in this order: HOST, every VM, then for each wanted VM its FD, VCPU, SLOT, MMU, SP and
+ * WALK records. `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES
+ * (translations are valid with MS_SP_HAVE_TRANSLATIONS only). Both are valid during the call. An error stops
+ * the read and comes back from it.
  */
 struct ms_sink {
-	struct ms_err *(*put)(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables);
+	struct ms_err *(*put)(void *ctx, enum ms_rec_type type, const void *rec,
+			      const struct ms_sp_tables *tables);
 	void *ctx;
 };
 
@@ -47,7 +50,7 @@ size_t ms_rec_size(enum ms_rec_type type);
 struct ms_kread {
 	u64 addr;
 	void *dst;
-	u32 len;    /* at most MS_KREAD_MAX_LEN */
+	u32 len; /* at most MS_KREAD_MAX_LEN */
 	s32 status; /* written: 0, -EFAULT (not readable), -ERANGE (not an address this target reads) */
 };
 
@@ -58,11 +61,12 @@ struct ms_target_opts {
 };
 
 struct ms_target_ops {
-	const char *name;	/* the word before ':' in a target's spec */
-	const char *summary;	/* one line for --help */
+	const char *name; /* the word before ':' in a target's spec */
+	const char *summary; /* one line for --help */
 	struct ms_err *(*open)(struct ms_target *target, const char *arg, const struct ms_target_opts *opts);
 	void (*close)(struct ms_target *target);
-	struct ms_err *(*read)(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink);
+	struct ms_err *(*read)(struct ms_target *target, const struct ms_want *want,
+			       const struct ms_sink *sink);
 	/* Reads in order; each has its status. NULL without MS_CAP_KREAD. */
 	struct ms_err *(*kread)(struct ms_target *target, struct ms_kread *reqs, size_t nr);
 };
@@ -78,9 +82,11 @@ struct ms_target {
  * spec: "live", "snap:FILE", or NULL for the default (live). The error says which targets this build has.
  * Ownership of *ret goes to the caller, who ends it with ms_target_close().
  */
-struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts, struct ms_target **ret) MS_MUST_CHECK;
+struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts,
+			      struct ms_target **ret) MS_MUST_CHECK;
 void ms_target_close(struct ms_target *target); /* takes NULL */
-struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink) MS_MUST_CHECK;
+struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want,
+			      const struct ms_sink *sink) MS_MUST_CHECK;
 struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr) MS_MUST_CHECK;
 
 extern const struct ms_target_ops ms_target_live;

@@ -24,7 +24,9 @@ enum {
 
 static void field(struct fakemem *fm, enum ms_field_id id, u32 off, u32 size)
 {
-	fm->layout.f[id] = (struct ms_field){ .off = off, .size = size, .elem_size = size, .nr_elems = 1, .present = true };
+	fm->layout.f[id] = (struct ms_field){
+		.off = off, .size = size, .elem_size = size, .nr_elems = 1, .present = true
+	};
 }
 
 u64 fm_kvm(u32 vm)
@@ -167,9 +169,15 @@ void fm_init(struct fakemem *fm)
 	fm->phys = calloc(FM_PAGES, 4096);
 	fm->vmemmap = calloc(FM_PAGES, 64);
 	assert(fm->phys && fm->vmemmap);
-	fm->kmem = (struct ms_kmem){ .layout = &fm->layout, .page_offset = FM_PAGE_OFFSET, .vmemmap = FM_VMEMMAP,
-				     .max_pfn = FM_PAGES, .buffer_pages = 16, .read = fm_read, .chase = fm_chase,
-				     .alive = fm_alive, .priv = fm };
+	fm->kmem = (struct ms_kmem){ .layout = &fm->layout,
+				     .page_offset = FM_PAGE_OFFSET,
+				     .vmemmap = FM_VMEMMAP,
+				     .max_pfn = FM_PAGES,
+				     .buffer_pages = 16,
+				     .read = fm_read,
+				     .chase = fm_chase,
+				     .alive = fm_alive,
+				     .priv = fm };
 	fm->layout.type_size[MS_T_page] = 64;
 	fm->layout.type_size[MS_T_kvm_mmu_page] = FM_SP_BYTES;
 	field(fm, MS_F_page_private, 40, 8);

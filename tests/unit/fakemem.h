@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A kernel's memory made up for tests of the walkers: a direct map, its struct page array and one VM structure a VM, with a
- * hook before every request that is carried out, so that a test can change things at any point of a walk.
+ * A kernel's memory made up for tests of the walkers: a direct map, its struct page array and one VM
+ * structure a VM, with a hook before every request that is carried out, so that a test can change things at
+ * any point of a walk.
  */
 #ifndef TESTS_FAKEMEM_H
 #define TESTS_FAKEMEM_H
@@ -25,7 +26,7 @@ struct fakemem {
 	u8 *phys; /* FM_PAGES * 4096 */
 	u8 *vmemmap; /* FM_PAGES * 64 */
 	u8 vm[FM_NR_VMS][4096];
-	u64 nr_ops;	/* requests and chase steps so far */
+	u64 nr_ops; /* requests and chase steps so far */
 	u64 nr_refused; /* requests outside what may be read */
 	void (*hook)(struct fakemem *fm, void *ctx);
 	void *hook_ctx;
@@ -38,7 +39,7 @@ void fm_deinit(struct fakemem *fm);
 u64 fm_kvm(u32 vm);
 u64 fm_legacy_head(u32 vm);
 u64 fm_tdp_head(u32 vm);
-u64 fm_sp(u32 n);    /* address of header n: headers live in the first pages of memory, FM_SP_BYTES apart */
+u64 fm_sp(u32 n); /* address of header n: headers live in the first pages of memory, FM_SP_BYTES apart */
 u64 fm_table(u32 n); /* address of table n: page 128 + n */
 u64 fm_trans(u32 n); /* and its translations: page 320 + n */
 

@@ -28,15 +28,19 @@ static void test_clean_controls(void **state)
 	clean_is("\033[2Jx", 5, "\\x1b[2Jx");
 	clean_is("a\nb\tc\x7f", 6, "a\\x0ab\\x09c\\x7f");
 	clean_is("a\0b", 3, "a\\x00b");
-	clean_is("\xc2\x9b" "1m", 4, "\\xc2\\x9b1m"); /* C1 CSI in UTF-8 */
-	clean_is("\x9b" "1m", 3, "\\x9b1m");	      /* and raw */
+	clean_is("\xc2\x9b"
+		 "1m",
+		 4, "\\xc2\\x9b1m"); /* C1 CSI in UTF-8 */
+	clean_is("\x9b"
+		 "1m",
+		 3, "\\x9b1m"); /* and raw */
 }
 
 static void test_clean_utf8(void **state)
 {
 	clean_is("\xc3\xa9", 2, "\xc3\xa9");
 	clean_is("\xe2\x80\xae", 3, "\\xe2\\x80\\xae"); /* right-to-left override */
-	clean_is("\xc0\xaf", 2, "\\xc0\\xaf");		/* overlong */
+	clean_is("\xc0\xaf", 2, "\\xc0\\xaf"); /* overlong */
 	clean_is("\xed\xa0\x80", 3, "\\xed\\xa0\\x80"); /* surrogate */
 	clean_is("\xf5\x80\x80\x80", 4, "\\xf5\\x80\\x80\\x80");
 	clean_is("\xe2\x82", 2, "\\xe2\\x82"); /* cut off */
@@ -100,8 +104,10 @@ static void test_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_clean_controls), cmocka_unit_test(test_clean_utf8),
-		cmocka_unit_test(test_clean_every_byte), cmocka_unit_test(test_err),
+		cmocka_unit_test(test_clean_controls),
+		cmocka_unit_test(test_clean_utf8),
+		cmocka_unit_test(test_clean_every_byte),
+		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_map),
 	};
 

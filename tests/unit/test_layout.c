@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* src/layout: members through anonymous unions, bit fields, arrays, split BTF; a member that is not there is absent. */
+/* src/layout: members through anonymous unions, bit fields, arrays, split BTF; a member that is not there is
+ * absent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMs, vCPUs, memslots and MMUs out of memory that a test makes up: what a kernel lacks is absent, what is stale is left out,
- * and memory full of nonsense ends in an answer, not in a crash or a read outside what may be read.
+ * VMs, vCPUs, memslots and MMUs out of memory that a test makes up: what a kernel lacks is absent, what is
+ * stale is left out, and memory full of nonsense ends in an answer, not in a crash or a read outside what may
+ * be read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,8 +43,9 @@ enum {
 
 static void field(struct fakemem *fm, enum ms_field_id id, u32 off, u32 size, u32 elems)
 {
-	fm->layout.f[id] = (struct ms_field){ .off = off, .size = size, .elem_size = size / elems, .nr_elems = elems,
-					      .present = true };
+	fm->layout.f[id] = (struct ms_field){
+		.off = off, .size = size, .elem_size = size / elems, .nr_elems = elems, .present = true
+	};
 }
 
 static void machine(struct fakemem *fm)
@@ -145,15 +147,16 @@ struct got {
 	u32 nr[MS_REC_END + 1];
 };
 
-static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
+			      const struct ms_sp_tables *tables)
 {
 	struct got *got = ctx;
 	u32 n = got->nr[type]++;
 
-#define KEEP(t, member)                                                                                                \
-	if (type == t) {                                                                                               \
-		assert_true(n < sizeof(got->member) / sizeof(got->member[0]));                                         \
-		memcpy(&got->member[n], rec, sizeof(got->member[0]));                                                  \
+#define KEEP(t, member)                                                        \
+	if (type == t) {                                                       \
+		assert_true(n < sizeof(got->member) / sizeof(got->member[0])); \
+		memcpy(&got->member[n], rec, sizeof(got->member[0]));          \
 	}
 	KEEP(MS_REC_VM, vm)
 	KEEP(MS_REC_VCPU, vcpu)
@@ -199,7 +202,8 @@ static void test_one_vm(void **state)
 	assert_string_equal(got.vm[0].comm, "qemu");
 	assert_int_equal(got.vm[0].n_used_mmu_pages, 40);
 	assert_true(got.vm[0].have & MS_VM_HAVE_USED);
-	assert_false(got.vm[0].have & (MS_VM_HAVE_INDIRECT | MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_TDP_PAGES)); /* absent, not zero */
+	assert_false(got.vm[0].have & (MS_VM_HAVE_INDIRECT | MS_VM_HAVE_PAGES_4K |
+				       MS_VM_HAVE_TDP_PAGES)); /* absent, not zero */
 	assert_int_equal(got.nr[MS_REC_FD], 3);
 	assert_int_equal(got.fd[2].vcpu, vcpu_addr(0));
 	assert_int_equal(got.nr[MS_REC_VCPU], 1);
@@ -226,7 +230,9 @@ static void test_many_vcpus_and_vms(void **state)
 {
 	struct ms_kfile files[] = {
 		{ .private_data = fm_kvm(1), .pid = 7, .kind = MS_FD_VM },
-		{ .private_data = vcpu_addr(70), .pid = 8, .kind = MS_FD_VCPU }, /* a vCPU of VM 0: its only file */
+		{ .private_data = vcpu_addr(70),
+		  .pid = 8,
+		  .kind = MS_FD_VCPU }, /* a vCPU of VM 0: its only file */
 	};
 	struct fakemem fm;
 	u32 i;
@@ -256,7 +262,8 @@ static void test_many_vcpus_and_vms(void **state)
 static void test_list_without_files(void **state)
 {
 	struct fakemem fm;
-	u64 head = 0xffffffff82000000ull; /* in the kernel's image, which the fake does not map: no list then */
+	u64 head =
+		0xffffffff82000000ull; /* in the kernel's image, which the fake does not map: no list then */
 
 	machine(&fm);
 	make_vm(&fm, 0);
@@ -331,7 +338,8 @@ static void test_slots_swapped(void **state)
 	assert_true(last > 20);
 }
 
-static struct ms_err *count(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *count(void *ctx, enum ms_rec_type type, const void *rec,
+			    const struct ms_sp_tables *tables)
 {
 	u64 *n = ctx;
 
@@ -360,11 +368,11 @@ static void test_nonsense(void **state)
 		machine(&fm);
 		for (i = 0; i < FM_PAGES * 512; i++) {
 			u64 r = (u64)random() << 31 | (u64)random(), kind = (u64)random() % 8;
-			u64 v = kind < 2 ? FM_PAGE_OFFSET + (r % (FM_PAGES * 4096ull) & ~7ull) :
-				kind < 4 ? FM_PAGE_OFFSET + (r % FM_PAGES) * 4096 :
-				kind < 6 ? (r % FM_PAGES) * 4096 | 0x801 :
-				kind < 7 ? fm_kvm(0) :
-					   r;
+			u64 v = kind < 2   ? FM_PAGE_OFFSET + (r % (FM_PAGES * 4096ull) & ~7ull)
+				: kind < 4 ? FM_PAGE_OFFSET + (r % FM_PAGES) * 4096
+				: kind < 6 ? (r % FM_PAGES) * 4096 | 0x801
+				: kind < 7 ? fm_kvm(0)
+					   : r;
 
 			fm_set(&fm, FM_PAGE_OFFSET + 8ull * i, v);
 			if (i < FM_PAGES * 8)
@@ -382,9 +390,12 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_vm),	   cmocka_unit_test(test_many_vcpus_and_vms),
-		cmocka_unit_test(test_list_without_files), cmocka_unit_test(test_slot_ring),
-		cmocka_unit_test(test_slots_swapped), cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_one_vm),
+		cmocka_unit_test(test_many_vcpus_and_vms),
+		cmocka_unit_test(test_list_without_files),
+		cmocka_unit_test(test_slot_ring),
+		cmocka_unit_test(test_slots_swapped),
+		cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,11 @@ static struct ms_err *lookup(const char *text, struct ms_sym *syms, size_t nr)
 
 static void test_lookup(void **state)
 {
-	struct ms_sym s[] = { { "max_pfn", NULL, 1 }, { "kvm_vm_fops", "kvm", 1 }, { "built_in", "kvm", 1 },
-			      { "nowhere", "kvm", 7 }, { "kvm_vm", "kvm", 7 } };
+	struct ms_sym s[] = { { "max_pfn", NULL, 1 },
+			      { "kvm_vm_fops", "kvm", 1 },
+			      { "built_in", "kvm", 1 },
+			      { "nowhere", "kvm", 7 },
+			      { "kvm_vm", "kvm", 7 } };
 
 	assert_null(lookup("ffffffff81000000 T _text\n"
 			   "ffffffff82a5f0c8 D max_pfn\n"
@@ -48,7 +51,8 @@ static void test_lookup(void **state)
 			   "ffffffffc0500200 d kvm_vm_fops\t[other]\n"
 			   "ffffffffc0600300 d kvm_vm_fops\t[kvm]\n"
 			   "ffffffffc0700300 d kvm_vm_fops\t[kvm_amd]\n"
-			   "ffffffffc0800000 b last\t[bpf]", s, 5));
+			   "ffffffffc0800000 b last\t[bpf]",
+			   s, 5));
 	assert_int_equal(s[0].addr, 0xffffffff82a5f0c8);
 	assert_int_equal(s[1].addr, 0xffffffffc0600300);
 	assert_int_equal(s[2].addr, 0xffffffff82a5f0d0);
@@ -71,7 +75,9 @@ static void test_odd_lines(void **state)
 {
 	struct ms_sym s[] = { { "x", NULL, 0 } };
 
-	assert_null(lookup("\n\n  \nzz T x\n12 x\nffff800000000001 T\nffff800000000001 T \nffff800000000002 T x\t\n", s, 1));
+	assert_null(lookup(
+		"\n\n  \nzz T x\n12 x\nffff800000000001 T\nffff800000000001 T \nffff800000000002 T x\t\n", s,
+		1));
 	assert_int_equal(s[0].addr, 0xffff800000000002);
 }
 
@@ -111,8 +117,8 @@ static void test_line_without_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),	  cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_odd_lines), cmocka_unit_test(test_long_file),
+		cmocka_unit_test(test_lookup),		 cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_odd_lines),	 cmocka_unit_test(test_long_file),
 		cmocka_unit_test(test_line_without_end),
 	};
 

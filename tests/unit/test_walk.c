@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The walkers over shadow pages, on memory that changes under them: nothing that is not this VM's is ever confirmed, what is
- * torn says so, a broken list is noticed and ends.
+ * The walkers over shadow pages, on memory that changes under them: nothing that is not this VM's is ever
+ * confirmed, what is torn says so, a broken list is noticed and ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,8 @@ struct got {
 	struct ms_rec_walk legacy, tdp;
 };
 
-static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
+			      const struct ms_sp_tables *tables)
 {
 	struct got *got = ctx;
 
@@ -41,7 +42,8 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 	if (tables) {
 		got->first_spte[got->nr] = tables->sptes[0];
 		got->last_spte[got->nr] = tables->sptes[MS_SPTES - 1];
-		got->translation[got->nr] = got->sp[got->nr].have & MS_SP_HAVE_TRANSLATIONS ? tables->translations[0] : 0;
+		got->translation[got->nr] =
+			got->sp[got->nr].have & MS_SP_HAVE_TRANSLATIONS ? tables->translations[0] : 0;
 	}
 	got->nr++;
 	return NULL;
@@ -50,7 +52,8 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 static void walk(struct fakemem *fm, u32 what, struct got *got)
 {
 	const struct ms_rec_host host = { 0 };
-	const struct ms_rec_vm vm = { .have = MS_VM_HAVE_LEGACY | MS_VM_HAVE_TDP_MMU | MS_VM_HAVE_USED, .kvm = fm_kvm(0) };
+	const struct ms_rec_vm vm = { .have = MS_VM_HAVE_LEGACY | MS_VM_HAVE_TDP_MMU | MS_VM_HAVE_USED,
+				      .kvm = fm_kvm(0) };
 	const struct ms_want want = { .what = what };
 	const struct ms_sink sink = { collect, got };
 
@@ -106,7 +109,8 @@ static void test_legacy_still(void **state)
 			assert_int_equal(got.last_spte[n], 0x800 | want);
 			assert_int_equal(got.translation[n], (0x1000ull + want) << 12 | 7);
 			assert_true(got.sp[n].have & MS_SP_HAVE_UNSYNC);
-			assert_false(got.sp[n].have & MS_SP_HAVE_WRITE_FLOODING); /* this kernel has no such member */
+			assert_false(got.sp[n].have &
+				     MS_SP_HAVE_WRITE_FLOODING); /* this kernel has no such member */
 		}
 		assert_int_equal(fm.nr_refused, 0);
 		fm_deinit(&fm);
@@ -164,7 +168,8 @@ static void remake_3(struct fakemem *fm)
 }
 
 /* One change, at each step a walk has: what is confirmed must be true. */
-static void each_step(void (*change)(struct fakemem *fm), u32 what, void (*check)(struct fakemem *fm, u64 step))
+static void each_step(void (*change)(struct fakemem *fm), u32 what,
+		      void (*check)(struct fakemem *fm, u64 step))
 {
 	struct at_step at = { .change = change };
 	struct fakemem fm;
@@ -269,8 +274,16 @@ static void test_other_head(void **state)
 
 static void test_garbage_next(void **state)
 {
-	static const u64 nexts[] = { 0, 8, FM_LIST_POISON1, ~0ull, ~7ull, FM_PAGE_OFFSET, FM_PAGE_OFFSET + FM_PAGES * 4096 - 8,
-				     FM_PAGE_OFFSET + FM_PAGES * 4096, FM_VMEMMAP, FM_VM_BASE + 0x1000000 };
+	static const u64 nexts[] = { 0,
+				     8,
+				     FM_LIST_POISON1,
+				     ~0ull,
+				     ~7ull,
+				     FM_PAGE_OFFSET,
+				     FM_PAGE_OFFSET + FM_PAGES * 4096 - 8,
+				     FM_PAGE_OFFSET + FM_PAGES * 4096,
+				     FM_VMEMMAP,
+				     FM_VM_BASE + 0x1000000 };
 	struct fakemem fm;
 	u32 n, i;
 
@@ -307,7 +320,9 @@ static void test_ring_without_head(void **state)
 
 static void test_bad_table_pointer(void **state)
 {
-	static const u64 spts[] = { 0, 1, FM_PAGE_OFFSET + 8, FM_VM_BASE, 0xffffffff81000000ull, FM_PAGE_OFFSET + FM_PAGES * 4096 };
+	static const u64 spts[] = {
+		0, 1, FM_PAGE_OFFSET + 8, FM_VM_BASE, 0xffffffff81000000ull, FM_PAGE_OFFSET + FM_PAGES * 4096
+	};
 	struct fakemem fm;
 	u32 i;
 
@@ -443,11 +458,12 @@ static void test_vm_gone(void **state)
 	fm_deinit(&fm);
 }
 
-/* Two VMs that trade pages at random while one is walked, judged by what was true at some moment of the walk. */
+/* Two VMs that trade pages at random while one is walked, judged by what was true at some moment of the walk.
+ */
 struct storm {
 	u32 rng, rate;
-	s8 owner[100];	       /* VM of page n, -1 free */
-	u64 was[100];	       /* bit k: page n was VM 0's with tag k */
+	s8 owner[100]; /* VM of page n, -1 free */
+	u64 was[100]; /* bit k: page n was VM 0's with tag k */
 	u8 tag[100];
 };
 
@@ -531,7 +547,9 @@ static void test_cancel(void **state)
 	const struct ms_rec_host host = { 0 };
 	const struct ms_rec_vm vm = { .have = MS_VM_HAVE_LEGACY, .kvm = fm_kvm(0) };
 	u32 calls = 0;
-	const struct ms_want want = { .what = MS_WANT_SPTES, .progress = stop_at_once, .progress_ctx = &calls };
+	const struct ms_want want = { .what = MS_WANT_SPTES,
+				      .progress = stop_at_once,
+				      .progress_ctx = &calls };
 	const struct ms_sink sink = { collect, &got };
 	struct fakemem fm;
 
@@ -549,13 +567,20 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_legacy_still),	 cmocka_unit_test(test_headers_only),
-		cmocka_unit_test(test_freed_any_time),	 cmocka_unit_test(test_stolen_any_time),
-		cmocka_unit_test(test_remade_any_time),	 cmocka_unit_test(test_inserted_any_time),
-		cmocka_unit_test(test_other_head),	 cmocka_unit_test(test_garbage_next),
-		cmocka_unit_test(test_ring_without_head), cmocka_unit_test(test_bad_table_pointer),
-		cmocka_unit_test(test_tdp_still),	 cmocka_unit_test(test_tdp_changes),
-		cmocka_unit_test(test_vm_gone),		 cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_legacy_still),
+		cmocka_unit_test(test_headers_only),
+		cmocka_unit_test(test_freed_any_time),
+		cmocka_unit_test(test_stolen_any_time),
+		cmocka_unit_test(test_remade_any_time),
+		cmocka_unit_test(test_inserted_any_time),
+		cmocka_unit_test(test_other_head),
+		cmocka_unit_test(test_garbage_next),
+		cmocka_unit_test(test_ring_without_head),
+		cmocka_unit_test(test_bad_table_pointer),
+		cmocka_unit_test(test_tdp_still),
+		cmocka_unit_test(test_tdp_changes),
+		cmocka_unit_test(test_vm_gone),
+		cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_cancel),
 	};
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Fixture guests of the lab: tests/lab/vmm (a VMM on raw KVM) and tests/lab/l1.bin (the flat guest it loads).
 # Included by the top Makefile.am. Nothing is installed; both are built by `make check` and by name.
 
