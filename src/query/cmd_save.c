@@ -30,13 +30,30 @@ static void save_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_count(&cells, saved->nr_bytes);
 }
 
+/* The session's progress callback, and whether it gave up: half a snapshot is none. */
+struct watch {
+	const struct ms_session *session;
+	bool stopped;
+};
+
+static bool watch_progress(void *ctx, u64 nr_pages)
+{
+	struct watch *watch = ctx;
+	const struct ms_session *session = watch->session;
+
+	if (session->progress && !session->progress(session->progress_ctx, nr_pages))
+		watch->stopped = true;
+	return !watch->stopped;
+}
+
 static struct ms_err *write_file(struct query *q, u64 kvm, struct saved *saved)
 {
+	struct watch watch = { .session = q->session };
 	struct ms_want want = {
 		.what = MS_WANT_ALL,
 		.kvm = kvm,
-		.progress = q->session->progress,
-		.progress_ctx = q->session->progress_ctx,
+		.progress = watch_progress,
+		.progress_ctx = &watch,
 	};
 	struct ms_snap_writer *writer = NULL;
 	struct ms_sink sink;
@@ -47,6 +64,8 @@ static struct ms_err *write_file(struct query *q, u64 kvm, struct saved *saved)
 		return err;
 	sink = ms_snap_sink(writer);
 	err = ms_target_read(q->session->target, &want, &sink);
+	if (!err && !watch_progress(&watch, 0))
+		err = ms_err_new(MS_ERR_TARGET, "save: interrupted: %s was not written", saved->path);
 	if (err) {
 		ms_snap_abort(writer);
 		return err;

@@ -169,6 +169,7 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_CMD_TARGET (1u << 0) /* reads a target */
 #define MS_CMD_VM (1u << 1) /* is about one VM */
 #define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
+#define MS_CMD_FILE (1u << 3) /* writes a file: interrupted, it has to tidy up */
 
 enum ms_cmd_id {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) MS_CMD_ID_##id,

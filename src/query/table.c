@@ -14,6 +14,7 @@ const struct ms_option ms_options[MS_NR_OPTS] = {
 #define T MS_CMD_TARGET
 #define V MS_CMD_VM
 #define C MS_CMD_CLI
+#define F MS_CMD_FILE
 const struct ms_command ms_commands[MS_NR_CMDS] = {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                  \
 	[MS_CMD_ID_##id] = { #id,                                                           \
@@ -31,6 +32,7 @@ const struct ms_command ms_commands[MS_NR_CMDS] = {
 #undef T
 #undef V
 #undef C
+#undef F
 
 const struct ms_command *ms_command_find(const char *name)
 {

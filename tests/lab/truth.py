@@ -132,6 +132,9 @@ class Checker:
             if t is None:
                 continue
             self.is_(f"{self.tag}: vcpu {v['id']} runs L2", v["guest_mode"], bool(guest_mode[v["id"]]))
+            # SEMANTICS A1: which MMU serves faults, and which one walks the guest's own tables.
+            want = ("guest", "nested") if v["guest_mode"] else ("root", "root")
+            self.is_(f"{self.tag}: vcpu {v['id']} MMUs in use", (v["mmu"], v["walk_mmu"]), want)
             if not v["guest_mode"]:
                 self.is_(f"{self.tag}: vcpu {v['id']} CR3", num(v["cr3"]), num(t["l1_cr3"]))
                 self.is_(f"{self.tag}: vcpu {v['id']} EFER", num(v["efer"]) & 0x900, num(t["l1_efer"]) & 0x900)
@@ -255,14 +258,14 @@ class Checker:
         direct = 4 | 1 << 7 | 7 << 8 | 1 << 12 | 1 << 13
         shadow = (4 | 7 << 8 | (efer >> 11 & 1) << 12 | (cr4 >> 20 & 1) << 14 | (cr4 >> 21 & 1) << 15 | 1 << 17)
         for r in mmus["roots"]:
-            if r["root"] != "current" or not r["sp"]:
+            if r["which"] != "current" or not r["sp"]:
                 continue
             want = shadow if r["mmu"] == "guest" else direct
             self.is_(f"{self.tag}: role of the {r['mmu']} root", r["role"], f"{want:#x}")
             if r["mmu"] == "guest":
                 self.is_(f"{self.tag}: nCR3", num(r["pgd"]), num(self.truth.get("nested", index)[0]["npt_cr3"]))
                 self.is_(f"{self.tag}: root gfn", num(r["gfn"]), num(r["pgd"]) >> 12)
-        self.is_(f"{self.tag}: MMUs with a current root", sorted({r["mmu"] for r in mmus["roots"] if r["root"] == "current"}),
+        self.is_(f"{self.tag}: MMUs with a current root", sorted({r["mmu"] for r in mmus["roots"] if r["which"] == "current"}),
                  ["guest", "root"] if vm["mode"] == "nested" else ["root"])
         for s in sps:
             want = (direct if s["mmu"] == "tdp" else shadow) & ~0xf | s["level"]
