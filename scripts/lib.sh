@@ -24,6 +24,8 @@ MS_NAME=${MS_NAME:-${0##*/}}
 	# for clang.
 	MS_PKG_TEST=(libcmocka-dev tmux jq python3 python3-jsonschema mandoc clang-format-14
 		libclang-rt-14-dev git)
+	# What scripts/bench compares with.
+	MS_PKG_BENCH=(bpftrace)
 }
 
 # say TEXT...: a progress line. On stderr, so that a command's stdout stays its own.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Nothing of this is installed; a release carries it so that it can be built and checked as a clone can.
 EXTRA_DIST += \
+	scripts/bench \
 	scripts/build \
 	scripts/check \
 	scripts/check-asan \
@@ -9,9 +10,11 @@ EXTRA_DIST += \
 	scripts/lib.sh \
 	scripts/run \
 	scripts/tap \
+	scripts/in-lab/bench \
 	scripts/in-lab/demo \
 	scripts/in-lab/in-ram \
 	scripts/in-lab/init \
 	scripts/in-lab/session \
+	tests/scripts/bench.sh \
 	tests/scripts/lab.sh \
 	tests/scripts/tap.sh

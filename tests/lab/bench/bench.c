@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The measuring half of scripts/bench, run inside a lab machine: calls the parts of mmuscope one by one, or runs a whole command,
+ * and prints what each round cost. It judges nothing and starts no guest.
+ *
+ *	bench steps		start-up, part by part
+ *	bench walk		shadow pages, headers only and with tables; as records alone, and as a model
+ *	bench snap FILE		the same from a snapshot
+ *	bench bpf		what the live target holds in the kernel
+ *	bench run COMMAND...	a whole command; its largest resident set and what it prints
+ *
+ * A line of output: name, unit, value (the median of the rounds), least, most; separated by blanks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "layout/layout.h"
+#include "model/model.h"
+#include "sym/sym.h"
+#include "target/kmem.h"
+#include "target/target.h"
+
+#define WARM_UP 1
+#define ROUNDS 5
+#define MAX_FIGURES 16
+
+struct figure {
+	const char *name, *unit;
+	u64 value[ROUNDS];
+	unsigned int nr;
+};
+
+static struct figure figures[MAX_FIGURES];
+static unsigned int nr_figures;
+static int round_nr; /* below 0: warming up */
+
+static void __attribute__((noreturn)) fail(const char *what, const char *why)
+{
+	fprintf(stderr, "bench: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void check(struct ms_err *err)
+{
+	if (err)
+		fail("mmuscope", ms_err_text(err));
+}
+
+static u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+static void note(const char *name, const char *unit, u64 value)
+{
+	unsigned int i;
+
+	if (round_nr < 0)
+		return;
+	for (i = 0; i < nr_figures && strcmp(figures[i].name, name); i++)
+		;
+	if (i == MAX_FIGURES)
+		fail(name, "too many figures");
+	if (i == nr_figures)
+		figures[nr_figures++] = (struct figure){ .name = name, .unit = unit };
+	figures[i].value[figures[i].nr++] = value;
+}
+
+static void note_since(const char *name, u64 start)
+{
+	note(name, "us", (now_ns() - start) / 1000);
+}
+
+static int value_cmp(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_figures(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_figures; i++) {
+		struct figure *f = &figures[i];
+
+		qsort(f->value, f->nr, sizeof(f->value[0]), value_cmp);
+		printf("%s %s %llu %llu %llu\n", f->name, f->unit, (unsigned long long)f->value[f->nr / 2],
+		       (unsigned long long)f->value[0], (unsigned long long)f->value[f->nr - 1]);
+	}
+}
+
+/* --- parts --- */
+
+struct tally {
+	u64 pages, tables;
+};
+
+static struct ms_err *tally_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+{
+	struct tally *tally = ctx;
+
+	(void)rec;
+	tally->pages += type == MS_REC_SP;
+	tally->tables += tables != NULL;
+	return NULL;
+}
+
+static void read_records(struct ms_target *target, u32 what, struct tally *ret)
+{
+	struct ms_want want = { .what = what };
+	struct ms_sink sink = { .put = tally_put, .ctx = ret };
+
+	*ret = (struct tally){ 0 };
+	check(ms_target_read(target, &want, &sink));
+}
+
+static struct ms_target *open_target(const char *spec)
+{
+	struct ms_target_opts opts = { 0 };
+	struct ms_target *target;
+
+	check(ms_target_open(spec, &opts, &target));
+	return target;
+}
+
+static void round_steps(char **args)
+{
+	struct ms_sym syms[] = {
+#define KSYM(id, sym_name, sym_module) { .name = sym_name, .module = sym_module },
+#include "target/ksyms.def"
+#undef KSYM
+	};
+	static struct ms_layout layout;
+	struct ms_target *target;
+	struct tally tally;
+	u64 start;
+
+	(void)args;
+	start = now_ns();
+	check(ms_sym_lookup(NULL, syms, sizeof(syms) / sizeof(syms[0])));
+	note_since("symbols", start);
+	start = now_ns();
+	check(ms_layout_from_btf("/sys/kernel/btf/vmlinux", "/sys/kernel/btf/kvm", &layout));
+	note_since("layout", start);
+	start = now_ns();
+	target = open_target("live");
+	note_since("open", start);
+	start = now_ns();
+	read_records(target, 0, &tally);
+	note_since("vms", start);
+	start = now_ns();
+	ms_target_close(target);
+	note_since("close", start);
+}
+
+static void walk(struct ms_target *target)
+{
+	static const struct {
+		const char *records, *model;
+		u32 what;
+	} ways[] = {
+		{ "headers", "headers+model", MS_WANT_SPS },
+		{ "tables", "tables+model", MS_WANT_SPS | MS_WANT_SPTES },
+	};
+	struct ms_model *model;
+	struct tally tally;
+	unsigned int i;
+	u64 start;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct ms_want want = { .what = ways[i].what };
+
+		start = now_ns();
+		read_records(target, ways[i].what, &tally);
+		note_since(ways[i].records, start);
+		start = now_ns();
+		check(ms_model_load(target, &want, &model));
+		note_since(ways[i].model, start);
+		ms_model_destroy(model);
+	}
+	note("pages", "pages", tally.pages);
+	note("sptes", "SPTEs", tally.tables * MS_SPTES);
+}
+
+static void round_walk(char **args)
+{
+	struct ms_target *target = open_target("live");
+
+	(void)args;
+	walk(target);
+	ms_target_close(target);
+}
+
+static void round_snap(char **args)
+{
+	char spec[256];
+	struct ms_target *target;
+	u64 start = now_ns();
+
+	snprintf(spec, sizeof(spec), "snap:%s", args[0]);
+	target = open_target(spec);
+	note_since("open", start);
+	walk(target);
+	ms_target_close(target);
+}
+
+static void round_run(char **args)
+{
+	int out = memfd_create("out", MFD_CLOEXEC), status;
+	struct rusage usage;
+	struct stat st;
+	u64 start;
+	pid_t pid;
+
+	if (out < 0)
+		fail("memfd", strerror(errno));
+	start = now_ns();
+	pid = fork();
+	if (pid < 0)
+		fail("fork", strerror(errno));
+	if (!pid) {
+		dup2(out, STDOUT_FILENO);
+		execvp(args[0], args);
+		_exit(127);
+	}
+	if (wait4(pid, &status, 0, &usage) != pid)
+		fail("wait4", strerror(errno));
+	note_since("time", start);
+	if (status)
+		fail(args[0], "failed");
+	fstat(out, &st);
+	close(out);
+	note("memory", "KiB", (u64)usage.ru_maxrss);
+	note("output", "bytes", (u64)st.st_size);
+}
+
+/* The programs and maps that our own descriptors hold, once. */
+static void show_bpf(void)
+{
+	struct ms_target *target = open_target("live");
+	u64 jited = 0, bytes = 0, nr_progs = 0, nr_maps = 0;
+	int fd;
+
+	for (fd = 3; fd < 256; fd++) {
+		union {
+			struct bpf_prog_info prog;
+			struct bpf_map_info map;
+		} info;
+		char path[64], line[128];
+		u32 len = sizeof(info.prog);
+		bool prog = false, map = false;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f)) {
+			prog |= !strncmp(line, "prog_jited:", 11);
+			map |= !strncmp(line, "map_type:", 9);
+		}
+		if (f)
+			fclose(f);
+		memset(&info, 0, sizeof(info));
+		if (prog && !bpf_obj_get_info_by_fd(fd, &info, &len)) {
+			nr_progs++;
+			jited += info.prog.jited_prog_len;
+			printf("program:%s bytes %u %u %u\n", info.prog.name, info.prog.jited_prog_len,
+			       info.prog.jited_prog_len, info.prog.jited_prog_len);
+		}
+		len = sizeof(info.map);
+		if (map && !bpf_obj_get_info_by_fd(fd, &info, &len)) {
+			u64 size = (u64)info.map.max_entries * ((info.map.value_size + 7) & ~7u);
+
+			nr_maps++;
+			bytes += size;
+			printf("map:%s bytes %llu %llu %llu\n", info.map.name, (unsigned long long)size,
+			       (unsigned long long)size, (unsigned long long)size);
+		}
+	}
+	ms_target_close(target);
+	note("programs", "count", nr_progs);
+	note("programs-size", "bytes", jited);
+	note("maps", "count", nr_maps);
+	note("maps-size", "bytes", bytes);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int args;
+		void (*round)(char **args);
+	} ways[] = {
+		{ "steps", 0, round_steps },
+		{ "walk", 0, round_walk },
+		{ "snap", 1, round_snap },
+		{ "run", 1, round_run },
+	};
+	unsigned int i;
+
+	for (i = 0; argc > 1 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(argv[1], ways[i].name) || argc < 2 + ways[i].args)
+			continue;
+		for (round_nr = -WARM_UP; round_nr < ROUNDS; round_nr++)
+			ways[i].round(argv + 2);
+		print_figures();
+		return 0;
+	}
+	if (argc != 2 || strcmp(argv[1], "bpf")) {
+		fprintf(stderr, "usage: bench steps | walk | snap FILE | bpf | run COMMAND...\n");
+		return 2;
+	}
+	show_bpf();
+	print_figures();
+	return 0;
+}
