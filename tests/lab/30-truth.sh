@@ -16,7 +16,7 @@ truth_py()
 	/usr/bin/python3 "$here/truth.py" "$@"
 }
 
-# held NAME OPTION...: a guest at its first checkpoint; all facts, live and from a snapshot taken of it.
+# held NAME OPTION...: a guest at its first checkpoint, and all facts of it.
 held()
 {
 	local name=$1
@@ -30,7 +30,7 @@ held()
 	grep 'facts' "$SCRATCH/ok.out" | sed 's/^/# /'
 }
 
-# corrupt NAME SED-EXPRESSION: a truth that is wrong in one point must be noticed.
+# corrupt NAME SED-EXPRESSION: a truth that is wrong in one point must be noticed. By the snapshot, which was just shown to agree.
 corrupt()
 {
 	sed "$2" "$SCRATCH/g.truth" >"$SCRATCH/wrong.truth"
@@ -38,7 +38,7 @@ corrupt()
 		result 1 "corrupted truth ($1): the corruption changed nothing"
 		return
 	fi
-	status_is "corrupted truth is noticed: $1" 1 truth_py check "$mmuscope" "$SCRATCH/wrong.truth"
+	status_is "corrupted truth is noticed: $1" 1 truth_py check "$mmuscope" "$SCRATCH/wrong.truth" --target "snap:$SCRATCH/s.snap"
 	grep -v facts "$SCRATCH/ok.out" | head -n 1 | sed 's/^/# /'
 }
 
