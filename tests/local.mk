@@ -9,3 +9,13 @@ EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 
 dist_noinst_SCRIPTS += tests/fuzz/run.sh
 EXTRA_DIST += tests/fuzz/fuzz_snap.c
+
+# What needs a checkout, a terminal or the lab.
+EXTRA_DIST += \
+	tests/lab/30-truth.sh \
+	tests/lab/40-robust.sh \
+	tests/lab/50-tui.sh \
+	tests/lab/truth.py \
+	tests/tree/configure.sh \
+	tests/tree/form.sh \
+	tests/tree/includes.sh
