@@ -9,26 +9,13 @@
 
 #include "cli/cli.h"
 
-/*
- * The words of `help', `help COMMAND' or `version', run as if they had been typed; the options of args
- * hold.
- */
-static int run_words(struct ms_session *session, const struct ms_args *args, const char *word,
-		     const char *topic)
+/* The list of commands, with the options of args. */
+static int run_help(struct ms_session *session, const struct ms_args *args)
 {
-	const char *words[] = { word, topic };
-	struct ms_args help;
-	struct ms_err *err;
-	int status;
+	struct ms_args help = *args;
 
-	err = ms_args_parse(topic ? 2 : 1, words, args, &help);
-	if (err)
-		return cli_fail(err);
-	help.json = args->json;
-	help.pretty = args->pretty;
-	status = cli_run(session, &help, stdout);
-	ms_args_deinit(&help);
-	return status;
+	help.given |= 1ull << MS_OPT_HELP;
+	return cli_run(session, &help, stdout);
 }
 
 static int run_cli_command(struct ms_session *session, const struct ms_args *args)
@@ -49,17 +36,15 @@ static int run(struct ms_session *session, const struct ms_args *args)
 {
 	int status;
 
-	if (args->given & 1ull << MS_OPT_HELP)
-		return run_words(session, args, "help", args->command ? args->command->name : NULL);
-	if (args->given & 1ull << MS_OPT_VERSION)
-		return run_words(session, args, "version", NULL);
+	if (args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
+		return cli_run(session, args, stdout);
 	if (args->command && args->command->flags & MS_CMD_CLI)
 		return run_cli_command(session, args);
 	if (args->command)
 		return cli_run(session, args, stdout);
 	if (ui_wanted(args))
 		return cli_ui(session, args);
-	status = run_words(session, args, "help", NULL);
+	status = run_help(session, args);
 	if (status)
 		return status;
 	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "the list above has them"));

@@ -305,31 +305,50 @@ static struct ms_err *prepare(struct query *q)
 	return err;
 }
 
+static struct ms_err *run_command(struct query *q, struct ms_result **ret)
+{
+	const struct ms_args *args = q->args;
+	struct ms_err *err;
+
+	q->result = calloc(1, sizeof(*q->result));
+	if (!q->result)
+		return ms_err_nomem();
+	q->result->command = args->command->name;
+	err = prepare(q);
+	if (!err && args->redact) {
+		q->result->redactor = redactor_create(q->model);
+		err = q->result->redactor ? NULL : ms_err_nomem();
+	}
+	if (!err)
+		err = runs[args->command - ms_commands](q);
+	if (err) {
+		ms_result_destroy(q->result);
+		return err;
+	}
+	*ret = q->result;
+	return NULL;
+}
+
 struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *args, struct ms_result **ret)
 {
 	struct query q = { .session = session, .args = args };
-	struct ms_err *err;
+	struct ms_args about;
 
+	/* With --help or --version the other words were not checked: they only say what help is about. */
+	if (args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION)) {
+		about = (struct ms_args){ .redact = args->redact, .json = args->json, .pretty = args->pretty };
+		about.command = ms_command_find(args->given & 1ull << MS_OPT_HELP ? "help" : "version");
+		if (args->given & 1ull << MS_OPT_HELP && args->command) {
+			about.args[0] = args->command->name;
+			about.nr_args = 1;
+		}
+		q.args = &about;
+		return run_command(&q, ret);
+	}
 	if (!args->command)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "see `help'");
 	if (args->command->flags & MS_CMD_CLI)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: not possible here", args->command->name),
 				   "start it from a shell");
-	q.result = calloc(1, sizeof(*q.result));
-	if (!q.result)
-		return ms_err_nomem();
-	q.result->command = args->command->name;
-	err = prepare(&q);
-	if (!err && args->redact) {
-		q.result->redactor = redactor_create(q.model);
-		err = q.result->redactor ? NULL : ms_err_nomem();
-	}
-	if (!err)
-		err = runs[args->command - ms_commands](&q);
-	if (err) {
-		ms_result_destroy(q.result);
-		return err;
-	}
-	*ret = q.result;
-	return NULL;
+	return run_command(&q, ret);
 }

@@ -107,6 +107,6 @@ struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
 	}
 	if (!any)
 		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", path),
-				   "run as root with CAP_SYSLOG, or set kernel.kptr_restrict to 0 or 1");
+				   "CAP_SYSLOG is needed, and kernel.kptr_restrict must not be 2: see 'mmuscope doctor'");
 	return NULL;
 }

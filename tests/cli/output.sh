@@ -139,4 +139,9 @@ ok 'the prompt'
 echo nonsense | "$M" $A prompt 2>/dev/null
 [ $? -eq 2 ]
 ok "the prompt's status is its last command's"
+# Words that ask for help leave the others unchecked: nothing may then run with arguments that are not there.
+for words in 'spte -h' 'role --help' 'save -h' 'sp -h' 'leaves -V' 'spte --version' '-h' '-V'; do
+	echo "$words" | "$M" $A prompt >"$T/out" 2>&1 && [ -s "$T/out" ]
+	ok "the prompt: $words"
+done
 finish
