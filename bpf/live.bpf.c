@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the live target runs in the kernel: an iterator over open files, a batched reader of kernel memory and
- * a chase along a list. None of them writes to anything but its own maps, takes a lock, or knows what a
+ * What the live target runs in the kernel: iterators over symbols and over open files, a batched reader of kernel
+ * memory and a chase along a list. None of them writes to anything but its own maps, takes a lock, or knows what a
  * shadow page is: all of that is in user space, where it can be tested. Contract: abi/kread.h.
  *
  * Works without CO-RE: the few offsets needed come as read-only data from the layout table.
@@ -18,12 +18,19 @@ char LICENSE[] SEC("license") = "GPL";
 #define FD_VCPU 2
 
 /* Filled before load; the verifier treats them as constants. */
+const volatile u32 off_ksym_value;
+const volatile u32 off_ksym_name;
+const volatile u32 off_ksym_module;
+const volatile u32 off_ksym_show_value;
+const volatile u64 ksyms_wanted[MS_KSYM_BITS / 64];
 const volatile u32 off_file_f_op;
 const volatile u32 off_file_private_data;
 const volatile u32 off_task_tgid;
 const volatile u32 off_task_comm;
-const volatile u64 addr_kvm_vm_fops;
-const volatile u64 addr_kvm_vcpu_fops;
+
+/* Known once the symbols have been read. */
+u64 addr_kvm_vm_fops;
+u64 addr_kvm_vcpu_fops;
 
 struct kbuf {
 	u8 data[MS_KREAD_BUF_BYTES];
@@ -56,6 +63,38 @@ struct iter_task_file {
 struct bpf_iter_meta {
 	void *seq;
 };
+
+struct iter_ksym {
+	struct bpf_iter_meta *meta;
+	void *ksym;
+};
+
+SEC("iter/ksym")
+int ksyms(struct iter_ksym *ctx)
+{
+	struct bpf_iter_meta *meta = ctx->meta;
+	void *ksym = ctx->ksym;
+	struct ms_ksym rec;
+	u32 show = 0, bit;
+	u64 key = 0;
+
+	if (!ksym)
+		return 0;
+	bpf_probe_read_kernel(&key, sizeof(key), ksym + off_ksym_name);
+	bit = ms_ksym_bit(key);
+	if (!(ksyms_wanted[bit / 64] >> bit % 64 & 1))
+		return 0;
+	/* Not before: nearly all of 200,000 symbols end above. */
+	__builtin_memset(&rec, 0, sizeof(rec));
+	/* The iterator leaves it to us to hide what kptr_restrict wants hidden. */
+	bpf_probe_read_kernel(&show, sizeof(show), ksym + off_ksym_show_value);
+	if (show)
+		bpf_probe_read_kernel(&rec.addr, sizeof(rec.addr), ksym + off_ksym_value);
+	bpf_probe_read_kernel(rec.module, sizeof(rec.module), ksym + off_ksym_module);
+	bpf_probe_read_kernel(rec.name, sizeof(rec.name), ksym + off_ksym_name);
+	bpf_seq_write(meta->seq, &rec, sizeof(rec));
+	return 0;
+}
 
 SEC("iter/task_file")
 int files(struct iter_task_file *ctx)

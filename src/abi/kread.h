@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The contract between the live target and its BPF programs (bpf/live.bpf.c): batched reads of kernel memory,
- * chases along a linked list, and the files that refer to KVM objects. Reading is all there is.
+ * chases along a linked list, the files that refer to KVM objects, and kernel symbols. Reading is all there is.
  */
 #ifndef ABI_KREAD_H
 #define ABI_KREAD_H
@@ -58,6 +58,26 @@ struct ms_kfile {
 	char comm[16];
 };
 
+/*
+ * A kernel symbol whose name may be wanted. Names are told apart in the kernel by their first 8 bytes, end included: bit
+ * ms_ksym_bit() of a bitmap says whether any wanted name begins so. The bitmap lets some through that are not wanted.
+ */
+#define MS_KSYM_BITS 4096u
+#define MS_KSYM_KEY_BYTES 8u
+
+struct ms_ksym {
+	u64 addr;
+	char module[24]; /* "" for the kernel itself; longer ones are cut */
+	char name[64];	 /* longer ones are cut */
+};
+
+static inline u32 ms_ksym_bit(u64 key)
+{
+	return (u32)((key * 0x9e3779b97f4a7c15ull) >> 52);
+}
+
+_Static_assert(MS_KSYM_BITS == 1u << (64 - 52), "as ms_ksym_bit() has it");
+_Static_assert(sizeof(struct ms_ksym) == 96, "shared with BPF");
 _Static_assert(sizeof(struct ms_kreq) == 24, "shared with BPF");
 _Static_assert(sizeof(struct ms_chase_args) == 48, "shared with BPF");
 _Static_assert(sizeof(struct ms_kfile) == 40, "shared with BPF");

@@ -144,6 +144,14 @@ void ms_buf_put_clean(struct ms_buf *buf, const char *str, size_t len)
 	unsigned int cp = 0;
 
 	while (i < len) {
+		/* Plain ASCII, which is nearly all there is, goes over in one piece. */
+		for (n = i; n < len && str[n] >= ' ' && str[n] <= '~';)
+			n++;
+		if (n > i) {
+			ms_buf_put(buf, str + i, n - i);
+			i = n;
+			continue;
+		}
 		n = ms_utf8_next(str + i, len - i, &cp);
 		if (n && ms_cp_is_printable(cp)) {
 			ms_buf_put(buf, str + i, n);

@@ -42,25 +42,39 @@ void ms_result_row(const struct ms_result *result, const struct ms_section *sect
 		redact_cell(result->redactor, &cells[i]);
 }
 
+/* A number in base 10 or 16, with zeros before it up to `digits'. snprintf() was a third of the time of a long table. */
+static void put_number(struct ms_buf *out, u64 value, unsigned int base, u32 digits)
+{
+	char num[32], *end = num + sizeof(num), *p = end;
+
+	if (digits > sizeof(num))
+		digits = sizeof(num);
+	do {
+		*--p = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	while ((u32)(end - p) < digits)
+		*--p = '0';
+	ms_buf_put(out, p, (size_t)(end - p));
+}
+
 void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, struct ms_buf *out)
 {
-	char num[32];
-
-	/* One line a cell, millions of them: snprintf() into a small array is what this costs. */
 	switch (cell->kind) {
 	case MS_V_ABSENT:
 		ms_buf_putc(out, '-');
 		return;
 	case MS_V_COUNT:
-		ms_buf_put(out, num, (size_t)snprintf(num, sizeof(num), "%" PRIu64, cell->u));
+		put_number(out, cell->u, 10, 1);
 		return;
 	case MS_V_INT:
-		ms_buf_put(out, num, (size_t)snprintf(num, sizeof(num), "%" PRId64, (s64)cell->u));
+		if ((s64)cell->u < 0)
+			ms_buf_putc(out, '-');
+		put_number(out, (s64)cell->u < 0 ? 0 - cell->u : cell->u, 10, 1);
 		return;
 	case MS_V_HEX:
-		ms_buf_put(out, num,
-			   (size_t)snprintf(num, sizeof(num), "0x%0*" PRIx64, col->digits ? col->digits : 1,
-					    cell->u));
+		ms_buf_put(out, "0x", 2);
+		put_number(out, cell->u, 16, col->digits);
 		return;
 	case MS_V_BOOL:
 		ms_buf_puts(out, cell->u ? "yes" : "no");

@@ -47,6 +47,28 @@ static bool line_parse(const char *s, const char *end, struct line *ret)
 	return true;
 }
 
+/* The kernel's own symbols come first: a module's, met later, wins where one is wanted. */
+static bool sym_takes(const struct ms_sym *sym, bool in_module, bool right_module)
+{
+	return in_module ? sym->module && right_module : !sym->addr;
+}
+
+void ms_sym_offer(struct ms_sym *syms, size_t nr, const char *name, const char *module, uint64_t addr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (!strcmp(syms[i].name, name) &&
+		    sym_takes(&syms[i], *module, syms[i].module && !strcmp(syms[i].module, module)))
+			syms[i].addr = addr;
+}
+
+struct ms_err *ms_sym_hidden_err(const char *source)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", source),
+			   "CAP_SYSLOG is needed, and kernel.kptr_restrict must not be 2: see 'mmuscope doctor'");
+}
+
 static bool word_is(const char *word, size_t len, const char *want)
 {
 	return strlen(want) == len && !memcmp(word, want, len);
@@ -59,9 +81,8 @@ static void line_match(const struct line *line, struct ms_sym *syms, size_t nr)
 	for (i = 0; i < nr; i++) {
 		if (syms[i].name[0] != line->name[0] || !word_is(line->name, line->name_len, syms[i].name))
 			continue;
-		/* The kernel's own symbols come first in the file: a module's, met later, wins where one is wanted. */
-		if (!line->module ? !syms[i].addr
-				  : syms[i].module && word_is(line->module, line->module_len, syms[i].module))
+		if (sym_takes(&syms[i], line->module,
+			      line->module && syms[i].module && word_is(line->module, line->module_len, syms[i].module)))
 			syms[i].addr = line->addr;
 	}
 }
@@ -106,7 +127,6 @@ struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
 			return ms_err_new(MS_ERR_TARGET, "symbols %s: a line longer than %d bytes", path, BUF_BYTES);
 	}
 	if (!any)
-		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", path),
-				   "CAP_SYSLOG is needed, and kernel.kptr_restrict must not be 2: see 'mmuscope doctor'");
+		return ms_sym_hidden_err(path);
 	return NULL;
 }

@@ -3,6 +3,7 @@ libmmuscope_a_SOURCES += \
 	src/target/doctor.c src/target/doctor.h \
 	src/target/kmem.c src/target/kmem.h \
 	src/target/ksyms.def \
+	src/target/live.h src/target/live_ksyms.c \
 	src/target/kvm_read.c \
 	src/target/kvm_sps.c \
 	src/target/rec.c \
@@ -10,6 +11,7 @@ libmmuscope_a_SOURCES += \
 	src/target/snapfile.c src/target/snapfile.h \
 	src/target/snapfile_read.c \
 	src/target/snapfmt.c src/target/snapfmt.h \
+	src/target/tables.c src/target/tables.h \
 	src/target/target.c src/target/target.h
 if WITH_BPF
 libmmuscope_a_SOURCES += src/target/live.c

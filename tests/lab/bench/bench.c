@@ -111,7 +111,8 @@ struct tally {
 	u64 pages, tables;
 };
 
-static struct ms_err *tally_put(void *ctx, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
+static struct ms_err *tally_put(void *ctx, enum ms_rec_type type, const void *rec,
+				const struct ms_sp_tables *tables)
 {
 	struct tally *tally = ctx;
 
