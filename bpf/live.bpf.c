@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the live target runs in the kernel: iterators over symbols and over open files, a batched reader of kernel
- * memory and a chase along a list. None of them writes to anything but its own maps, takes a lock, or knows what a
- * shadow page is: all of that is in user space, where it can be tested. Contract: abi/kread.h.
+ * What the live target runs in the kernel: iterators over symbols and over open files, a batched reader of
+ * kernel memory and a chase along a list. None of them writes to anything but its own maps, takes a lock, or
+ * knows what a shadow page is: all of that is in user space, where it can be tested. Contract: abi/kread.h.
  *
  * Works without CO-RE: the few offsets needed come as read-only data from the layout table.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The contract between the live target and its BPF programs (bpf/live.bpf.c): batched reads of kernel memory,
- * chases along a linked list, the files that refer to KVM objects, and kernel symbols. Reading is all there is.
+ * chases along a linked list, the files that refer to KVM objects, and kernel symbols. Reading is all there
+ * is.
  */
 #ifndef ABI_KREAD_H
 #define ABI_KREAD_H
@@ -59,8 +60,9 @@ struct ms_kfile {
 };
 
 /*
- * A kernel symbol whose name may be wanted. Names are told apart in the kernel by their first 8 bytes, end included: bit
- * ms_ksym_bit() of a bitmap says whether any wanted name begins so. The bitmap lets some through that are not wanted.
+ * A kernel symbol whose name may be wanted. Names are told apart in the kernel by their first 8 bytes, end
+ * included: bit ms_ksym_bit() of a bitmap says whether any wanted name begins so. The bitmap lets some
+ * through that are not wanted.
  */
 #define MS_KSYM_BITS 4096u
 #define MS_KSYM_KEY_BYTES 8u
@@ -68,7 +70,7 @@ struct ms_kfile {
 struct ms_ksym {
 	u64 addr;
 	char module[24]; /* "" for the kernel itself; longer ones are cut */
-	char name[64];	 /* longer ones are cut */
+	char name[64]; /* longer ones are cut */
 };
 
 static inline u32 ms_ksym_bit(u64 key)

@@ -112,7 +112,7 @@ static int run_line(struct ms_session *session, const struct ms_args *base, char
 	err = ms_args_parse_line(line, base, &args);
 	if (err)
 		return cli_fail(err);
-	if (!args.command) {
+	if (!args.command && !(args.given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))) {
 		ms_args_deinit(&args);
 		return shell ? cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command before `|'"),
 						    "!COMMAND runs a shell command"))

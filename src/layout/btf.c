@@ -20,7 +20,8 @@ static const char *const type_defs[MS_T_NR] = {
 #include "layout/fields.def"
 };
 
-/* The types that fields.def names, found in one pass: a search per field would walk 130,000 types each time. */
+/* The types that fields.def names, found in one pass: a search per field would walk 130,000 types each time.
+ */
 #define MAX_TYPES 24
 
 struct type_index {
@@ -55,7 +56,8 @@ static struct ms_err *index_build(struct type_index *index, const struct btf *bt
 	for (i = 0; i < MS_T_NR; i++)
 		if (index_slot(index, type_defs[i]) == MAX_TYPES)
 			return ms_err_new(MS_ERR_BUG, "fields.def names more than %d types", MAX_TYPES);
-	if (index_slot(index, "kvm_mmu_page_role") == MAX_TYPES || index_slot(index, "kvm_mmu_extended_role") == MAX_TYPES)
+	if (index_slot(index, "kvm_mmu_page_role") == MAX_TYPES ||
+	    index_slot(index, "kvm_mmu_extended_role") == MAX_TYPES)
 		return ms_err_new(MS_ERR_BUG, "fields.def names more than %d types", MAX_TYPES);
 
 	/* The module's own types first: vmlinux may hold a namesake. */
@@ -70,7 +72,8 @@ static struct ms_err *index_build(struct type_index *index, const struct btf *bt
 				continue;
 			name = btf__str_by_offset(btf, t->name_off);
 			for (i = 0; name && i < index->nr; i++)
-				if (!index->id[i] && index->name[i][0] == name[0] && !strcmp(index->name[i], name))
+				if (!index->id[i] && index->name[i][0] == name[0] &&
+				    !strcmp(index->name[i], name))
 					index->id[i] = id;
 		}
 	}
@@ -105,8 +108,8 @@ struct found {
 };
 
 /* A member by name (len characters), through anonymous structs and unions. */
-static bool member_find(const struct btf *btf, const struct btf_type *t, const char *name, size_t len, __u32 base_bits,
-			struct found *ret)
+static bool member_find(const struct btf *btf, const struct btf_type *t, const char *name, size_t len,
+			__u32 base_bits, struct found *ret)
 {
 	const struct btf_member *m = btf_members(t);
 	__u32 i;
@@ -155,7 +158,8 @@ static void field_fill(const struct btf *btf, const struct found *found, struct 
 	}
 }
 
-static void field_resolve(const struct btf *btf, const struct btf_type *t, const char *path, struct ms_field *f)
+static void field_resolve(const struct btf *btf, const struct btf_type *t, const char *path,
+			  struct ms_field *f)
 {
 	struct found found = { 0 };
 	__u32 base = 0;
@@ -175,7 +179,8 @@ static void field_resolve(const struct btf *btf, const struct btf_type *t, const
 }
 
 /* The named bit fields of a role union, base word first. */
-static void role_collect(const struct btf *btf, const struct btf_type *t, __u32 base, struct ms_layout *layout)
+static void role_collect(const struct btf *btf, const struct btf_type *t, __u32 base,
+			 struct ms_layout *layout)
 {
 	const struct btf_member *m = btf_members(t);
 	__u32 i;
@@ -191,7 +196,8 @@ static void role_collect(const struct btf *btf, const struct btf_type *t, __u32 
 			role_collect(btf, inner, off, layout);
 			continue;
 		}
-		/* `smm' is a full byte: DWARF producers may leave the bitfield size out of it, then its type says it. */
+		/* `smm' is a full byte: DWARF producers may leave the bitfield size out of it, then its type
+		 * says it. */
 		if (!bits && name && strcmp(name, "word"))
 			bits = 8 * (__u32)(inner ? inner->size : 0);
 		if (!name || !*name || !strcmp(name, "word") || !bits || bits > 32 || off + bits > 64 ||
@@ -206,15 +212,17 @@ static void role_collect(const struct btf *btf, const struct btf_type *t, __u32 
 
 static struct ms_err *layout_fill(struct type_index *index, struct ms_layout *ret)
 {
-	static const char *const needed[] = { "kvm", "kvm_vcpu", "kvm_mmu", "kvm_mmu_page", "kvm_memory_slot" };
+	static const char *const needed[] = { "kvm", "kvm_vcpu", "kvm_mmu", "kvm_mmu_page",
+					      "kvm_memory_slot" };
 	const struct btf *btf = index->btf;
 	const struct btf_type *t;
 	size_t i;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (!index_get(index, needed[i]))
-			return ms_err_hint(ms_err_new(MS_ERR_TARGET, "BTF of this kernel has no struct %s", needed[i]),
-					   "load kvm first; the kernel needs CONFIG_DEBUG_INFO_BTF_MODULES");
+			return ms_err_hint(
+				ms_err_new(MS_ERR_TARGET, "BTF of this kernel has no struct %s", needed[i]),
+				"load kvm first; the kernel needs CONFIG_DEBUG_INFO_BTF_MODULES");
 	memset(ret, 0, sizeof(*ret));
 	for (i = 0; i < MS_F_NR; i++) {
 		t = index_get(index, field_defs[i].type);

@@ -42,7 +42,7 @@ void ms_result_row(const struct ms_result *result, const struct ms_section *sect
 		redact_cell(result->redactor, &cells[i]);
 }
 
-/* A number in base 10 or 16, with zeros before it up to `digits'. snprintf() was a third of the time of a long table. */
+/* A number in base 10 or 16, with zeros before it up to `digits'. snprintf() cost a third of a long table. */
 static void put_number(struct ms_buf *out, u64 value, unsigned int base, u32 digits)
 {
 	char num[32], *end = num + sizeof(num), *p = end;

@@ -65,8 +65,9 @@ void ms_sym_offer(struct ms_sym *syms, size_t nr, const char *name, const char *
 
 struct ms_err *ms_sym_hidden_err(const char *source)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", source),
-			   "CAP_SYSLOG is needed, and kernel.kptr_restrict must not be 2: see 'mmuscope doctor'");
+	return ms_err_hint(
+		ms_err_new(MS_ERR_TARGET, "symbols %s: the kernel hides every address", source),
+		"CAP_SYSLOG is needed, and kernel.kptr_restrict must not be 2: see 'mmuscope doctor'");
 }
 
 static bool word_is(const char *word, size_t len, const char *want)
@@ -82,7 +83,8 @@ static void line_match(const struct line *line, struct ms_sym *syms, size_t nr)
 		if (syms[i].name[0] != line->name[0] || !word_is(line->name, line->name_len, syms[i].name))
 			continue;
 		if (sym_takes(&syms[i], line->module,
-			      line->module && syms[i].module && word_is(line->module, line->module_len, syms[i].module)))
+			      line->module && syms[i].module &&
+				      word_is(line->module, line->module_len, syms[i].module)))
 			syms[i].addr = line->addr;
 	}
 }
@@ -124,7 +126,8 @@ struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
 		have -= (size_t)(start - buf);
 		memmove(buf, start, have);
 		if (have == BUF_BYTES)
-			return ms_err_new(MS_ERR_TARGET, "symbols %s: a line longer than %d bytes", path, BUF_BYTES);
+			return ms_err_new(MS_ERR_TARGET, "symbols %s: a line longer than %d bytes", path,
+					  BUF_BYTES);
 	}
 	if (!any)
 		return ms_sym_hidden_err(path);

@@ -49,7 +49,8 @@ size_t ms_kbatch_add(struct ms_kbatch *batch, u64 addr, u32 len, void *dst)
 	return batch->nr++;
 }
 
-bool ms_kbatch_field(struct ms_kbatch *batch, const struct ms_kmem *kmem, u64 base, enum ms_field_id id, u64 *dst)
+bool ms_kbatch_field(struct ms_kbatch *batch, const struct ms_kmem *kmem, u64 base, enum ms_field_id id,
+		     u64 *dst)
 {
 	const struct ms_field *f = &kmem->layout->f[id];
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A kernel's memory as a reader sees it: batched reads, a chase along a list, the layout table and a few symbols. The walkers
- * (kvm_read.c, kvm_sps.c) stand on this alone, so they are the same for the running kernel, and testable on memory that a
- * test makes up.
+ * A kernel's memory as a reader sees it: batched reads, a chase along a list, the layout table and a few
+ * symbols. The walkers (kvm_read.c, kvm_sps.c) stand on this alone, so they are the same for the running
+ * kernel, and testable on memory that a test makes up.
  */
 #ifndef TARGET_KMEM_H
 #define TARGET_KMEM_H
@@ -23,12 +23,13 @@ enum ms_ksym_id {
 struct ms_kmem {
 	const struct ms_layout *layout;
 	u64 sym[MS_KSYM_NR]; /* address, 0: not there */
-	u64 page_offset;     /* start of the direct map */
-	u64 vmemmap;	     /* struct page of pfn 0 */
-	u64 max_pfn;	     /* end of the direct map, in pages */
+	u64 page_offset; /* start of the direct map */
+	u64 vmemmap; /* struct page of pfn 0 */
+	u64 max_pfn; /* end of the direct map, in pages */
 	/*
-	 * [vm_lo, vm_hi): one more range that may be read, the struct kvm being looked at, which lies in vmalloc space. Anything
-	 * else there may be a device's registers, where reading is not harmless: a stale pointer is refused, not followed.
+	 * [vm_lo, vm_hi): one more range that may be read, the struct kvm being looked at, which lies in
+	 * vmalloc space. Anything else there may be a device's registers, where reading is not harmless: a
+	 * stale pointer is refused, not followed.
 	 */
 	u64 vm_lo, vm_hi;
 	u32 buffer_pages; /* tables to ask for in one batch, at least 1 */
@@ -37,12 +38,14 @@ struct ms_kmem {
 	struct ms_err *(*read)(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr);
 	/* See abi/kread.h; nodes takes args->max addresses. */
 	struct ms_err *(*chase)(struct ms_kmem *kmem, struct ms_chase_args *args, u64 *nodes);
-	/* Is there still a VM at this address? NULL: cannot be asked (a dead machine's memory does not change). */
+	/* Is there still a VM at this address? NULL: cannot be asked (a dead machine's memory does not
+	 * change). */
 	struct ms_err *(*alive)(struct ms_kmem *kmem, u64 kvm, bool *ret);
 	void *priv;
 };
 
-/* May len bytes at addr be read? Direct map, struct page array, kernel image and modules, the VM's own structure. */
+/* May len bytes at addr be read? Direct map, struct page array, kernel image and modules, the VM's own
+ * structure. */
 bool ms_kmem_may_read(const struct ms_kmem *kmem, u64 addr, u32 len);
 /* Is the range plain memory of the direct map? */
 bool ms_kmem_is_direct(const struct ms_kmem *kmem, u64 addr, u64 len);
@@ -58,8 +61,8 @@ static inline u64 ms_kmem_pfn(const struct ms_kmem *kmem, u64 va)
 }
 
 /*
- * A batch being put together. Adding never fails visibly: when memory is out `oom' is set and ms_kbatch_run() says so. The destination of a
- * field is a u64, zero-extended.
+ * A batch being put together. Adding never fails visibly: when memory is out `oom' is set and ms_kbatch_run()
+ * says so. The destination of a field is a u64, zero-extended.
  */
 struct ms_kbatch {
 	struct ms_kread *reqs;
@@ -71,25 +74,31 @@ void ms_kbatch_deinit(struct ms_kbatch *batch);
 /* Returns the request's index. */
 size_t ms_kbatch_add(struct ms_kbatch *batch, u64 addr, u32 len, void *dst);
 /*
- * Ask for a field of the object at base. Returns false, asking nothing, when this kernel lacks the field. Only scalars of up to 8 bytes.
+ * Ask for a field of the object at base. Returns false, asking nothing, when this kernel lacks the field.
+ * Only scalars of up to 8 bytes.
  */
-bool ms_kbatch_field(struct ms_kbatch *batch, const struct ms_kmem *kmem, u64 base, enum ms_field_id id, u64 *dst);
-/* Carry out and empty the batch; *failed_ret (may be NULL) gets the number of requests that could not be read. */
+bool ms_kbatch_field(struct ms_kbatch *batch, const struct ms_kmem *kmem, u64 base, enum ms_field_id id,
+		     u64 *dst);
+/* Carry out and empty the batch; *failed_ret (may be NULL) gets the number of requests that could not be
+ * read. */
 struct ms_err *ms_kbatch_run(struct ms_kbatch *batch, struct ms_kmem *kmem, size_t *failed_ret) MS_MUST_CHECK;
 
-/* A scalar field out of a copy of its object (`raw' starts at the object's first byte, len bytes); 0 when absent. */
+/* A scalar field out of a copy of its object (`raw' starts at the object's first byte, len bytes); 0 when
+ * absent. */
 u64 ms_raw_field(const struct ms_layout *layout, const u8 *raw, size_t len, enum ms_field_id id);
 
 /* Host facts: masks, switches, role layout. */
 struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret) MS_MUST_CHECK;
 /* Everything `want' names, for the VMs that `files' refer to and those on KVM's own list. */
-struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_kfile *files, size_t nr_files,
-			   const struct ms_want *want, const struct ms_sink *sink) MS_MUST_CHECK;
+struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_kfile *files,
+			   size_t nr_files, const struct ms_want *want,
+			   const struct ms_sink *sink) MS_MUST_CHECK;
 /*
- * The shadow pages of one VM, both MMUs, each MMU's followed by its MS_REC_WALK. How a page is found, and when it counts as
- * confirmed: kvm_sps.c.
+ * The shadow pages of one VM, both MMUs, each MMU's followed by its MS_REC_WALK. How a page is found, and
+ * when it counts as confirmed: kvm_sps.c.
  */
-struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm,
-			       const struct ms_want *want, const struct ms_sink *sink) MS_MUST_CHECK;
+struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *host,
+			       const struct ms_rec_vm *vm, const struct ms_want *want,
+			       const struct ms_sink *sink) MS_MUST_CHECK;
 
 #endif

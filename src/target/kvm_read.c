@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Hosts, VMs, vCPUs, memslots and MMUs out of a kernel's memory. Shadow pages are kvm_sps.c's. Takes no lock: each record is a handful of
- * reads of words that may change between them; what a record names by address is checked before it is followed.
+ * Hosts, VMs, vCPUs, memslots and MMUs out of a kernel's memory. Shadow pages are kvm_sps.c's. Takes no lock:
+ * each record is a handful of reads of words that may change between them; what a record names by address is
+ * checked before it is followed.
  */
 #include "target/kmem.h"
 
@@ -28,7 +29,8 @@ struct want_field {
 };
 
 /* Read the listed fields of the object at base; *have gets the bits of those that exist and could be read. */
-static struct ms_err *read_fields(struct ms_kmem *kmem, u64 base, const struct want_field *wants, size_t nr, u64 *have)
+static struct ms_err *read_fields(struct ms_kmem *kmem, u64 base, const struct want_field *wants, size_t nr,
+				  u64 *have)
 {
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err;
@@ -69,7 +71,12 @@ static void host_roles(const struct ms_layout *layout, struct ms_rec_host *host)
 struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 {
 	struct ms_rec_host host = { 0 };
-	struct { enum ms_ksym_id sym; void *dst; u32 len; u64 have; } vars[MS_SM_NR + 5];
+	struct {
+		enum ms_ksym_id sym;
+		void *dst;
+		u32 len;
+		u64 have;
+	} vars[MS_SM_NR + 5];
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err;
 	size_t nr = 0, i, k;
@@ -80,12 +87,12 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 		vars[nr].len = 8;
 		vars[nr++].have = MS_HOST_HAVE_MASK(i);
 	}
-#define VAR(id, member, bit)                                                                                           \
-	do {                                                                                                           \
-		vars[nr].sym = MS_KSYM_##id;                                                                           \
-		vars[nr].dst = &host.member;                                                                           \
-		vars[nr].len = sizeof(host.member);                                                                    \
-		vars[nr++].have = bit;                                                                                 \
+#define VAR(id, member, bit)                        \
+	do {                                        \
+		vars[nr].sym = MS_KSYM_##id;        \
+		vars[nr].dst = &host.member;        \
+		vars[nr].len = sizeof(host.member); \
+		vars[nr++].have = bit;              \
 	} while (0)
 	VAR(tdp_enabled, tdp_enabled, MS_HOST_HAVE_TDP_ENABLED);
 	VAR(tdp_mmu_allowed, tdp_mmu_enabled, MS_HOST_HAVE_TDP_MMU);
@@ -112,9 +119,9 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 	ms_kbatch_deinit(&batch);
 	if (err)
 		return err;
-	host.hv = kmem->sym[MS_KSYM_npt_enabled]  ? MS_HV_SVM :
-		  kmem->sym[MS_KSYM_enable_ept] ? MS_HV_VMX :
-						  MS_HV_UNKNOWN;
+	host.hv = kmem->sym[MS_KSYM_npt_enabled]  ? MS_HV_SVM
+		  : kmem->sym[MS_KSYM_enable_ept] ? MS_HV_VMX
+						  : MS_HV_UNKNOWN;
 	host.np_value = kmem->layout->f[MS_F_kvm_shadow_mmio_value].present ? NP_SUPPRESS_VE : 0;
 	host.have |= MS_HOST_HAVE_NP_VALUE;
 	host_roles(kmem->layout, &host);
@@ -178,8 +185,11 @@ static struct ms_err *vm_list_add(struct ms_kmem *kmem, struct vm_set *set)
 	nodes = calloc(MAX_VMS, sizeof(*nodes));
 	if (!nodes)
 		return ms_err_nomem();
-	args = (struct ms_chase_args){ .cur = first, .stop = kmem->sym[MS_KSYM_vm_list], .lo = kmem->page_offset,
-				       .hi = ~0ull, .max = MAX_VMS };
+	args = (struct ms_chase_args){ .cur = first,
+				       .stop = kmem->sym[MS_KSYM_vm_list],
+				       .lo = kmem->page_offset,
+				       .hi = ~0ull,
+				       .max = MAX_VMS };
 	err = kmem->chase(kmem, &args, nodes);
 	/* A list that broke is not followed: the files alone then say which VMs there are. */
 	for (i = 0; !err && args.end == MS_CHASE_STOP && i < args.nr; i++)
@@ -262,14 +272,16 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, u64 kvm, struct ms_rec_vm *v
 
 static struct ms_err *read_mmus(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const struct ms_sink *sink)
 {
-	static const enum ms_field_id bases[] = { MS_F_vcpu_root_mmu, MS_F_vcpu_guest_mmu, MS_F_vcpu_nested_mmu };
+	static const enum ms_field_id bases[] = { MS_F_vcpu_root_mmu, MS_F_vcpu_guest_mmu,
+						  MS_F_vcpu_nested_mmu };
 	const struct ms_layout *layout = kmem->layout;
 	struct ms_err *err = NULL;
 	u32 which, i;
 
 	for (which = 0; !err && which < 3; which++) {
 		struct ms_rec_mmu rec = { .kvm = kvm, .vcpu = vcpu, .which = which };
-		const struct ms_field *prev = &layout->f[MS_F_mmu_prev_roots], *pdptrs = &layout->f[MS_F_mmu_pdptrs];
+		const struct ms_field *prev = &layout->f[MS_F_mmu_prev_roots],
+				      *pdptrs = &layout->f[MS_F_mmu_pdptrs];
 		u64 root_role = 0, have = 0, base;
 		struct ms_kbatch batch = { 0 };
 		size_t failed = 0;
@@ -360,8 +372,8 @@ static struct ms_err *read_vcpu(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const s
 }
 
 /*
- * kvm->vcpu_array is an xarray: the head is one entry for index 0, or a node tagged 10b with 64 slots. More than four levels would be more
- * vCPUs than there can be.
+ * kvm->vcpu_array is an xarray: the head is one entry for index 0, or a node tagged 10b with 64 slots. More
+ * than four levels would be more vCPUs than there can be.
  */
 static struct ms_err *read_xa(struct ms_kmem *kmem, u64 entry, u32 depth, u64 kvm, const struct ms_want *want,
 			      const struct ms_sink *sink)
@@ -393,7 +405,8 @@ static struct ms_err *read_xa(struct ms_kmem *kmem, u64 entry, u32 depth, u64 kv
 	return err;
 }
 
-static struct ms_err *read_vcpus(struct ms_kmem *kmem, u64 kvm, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *read_vcpus(struct ms_kmem *kmem, u64 kvm, const struct ms_want *want,
+				 const struct ms_sink *sink)
 {
 	const struct ms_field *array = &kmem->layout->f[MS_F_kvm_vcpu_array];
 	const struct want_field head_want = { MS_F_xarray_head, &(u64){ 0 }, 1 };
@@ -429,10 +442,11 @@ static void slot_ask(struct ms_kbatch *batch, struct ms_kmem *kmem, u64 node_off
 }
 
 /*
- * One address space's slots: all chains of the hash by id, a generation of nodes at a time. *gen_ret and the slots belong together only if the
- * generation is the same afterwards: the caller looks.
+ * One address space's slots: all chains of the hash by id, a generation of nodes at a time. *gen_ret and the
+ * slots belong together only if the generation is the same afterwards: the caller looks.
  */
-static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct slot_read **ret, size_t *nr_ret, u64 *gen_ret)
+static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct slot_read **ret,
+				    size_t *nr_ret, u64 *gen_ret)
 {
 	const struct ms_field *hash = &kmem->layout->f[MS_F_memslots_id_hash];
 	const struct ms_field *id_node = &kmem->layout->f[MS_F_memslot_id_node];
@@ -445,7 +459,8 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 	struct ms_err *err;
 
 	if (!hash->present || !id_node->present || !id_node->elem_size || hash->size > MS_KREAD_MAX_LEN)
-		return ms_err_new(MS_ERR_TARGET, "this kernel keeps memslots in a way that is not known here");
+		return ms_err_new(MS_ERR_TARGET,
+				  "this kernel keeps memslots in a way that is not known here");
 	buckets = calloc(1, hash->size);
 	if (!buckets)
 		return ms_err_nomem();
@@ -490,7 +505,8 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 		for (k = from; !err && k < end; k++) {
 			u64 next = slots[k].next;
 
-			if (!ms_kmem_is_direct(kmem, next, 16) || nr == MAX_SLOTS || ms_map_get(&met, next) != MS_MAP_NONE)
+			if (!ms_kmem_is_direct(kmem, next, 16) || nr == MAX_SLOTS ||
+			    ms_map_get(&met, next) != MS_MAP_NONE)
 				continue;
 			if (!ms_map_put(&met, next, 0))
 				err = ms_err_nomem();
@@ -551,10 +567,13 @@ static struct ms_err *read_slots(struct ms_kmem *kmem, u64 kvm, const struct ms_
 		size_t nr = 0;
 		u64 gen = 0;
 
-		/* A set that changed while it was read is read again; the last try stands, with its generation. */
+		/* A set that changed while it was read is read again; the last try stands, with its
+		 * generation. */
 		for (tries = 0; !err && tries < 8; tries++) {
 			u64 memslots = 0, again = 0;
-			struct ms_kread req = { .addr = kvm + f->off + 8ull * as_id, .len = 8, .dst = &memslots };
+			struct ms_kread req = { .addr = kvm + f->off + 8ull * as_id,
+						.len = 8,
+						.dst = &memslots };
 			struct ms_kread check = { .len = 8, .dst = &again };
 
 			free(slots);
@@ -582,16 +601,19 @@ static struct ms_err *read_slots(struct ms_kmem *kmem, u64 kvm, const struct ms_
 	return err;
 }
 
-static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm,
-				      const struct ms_kfile *files, const u64 *file_kvms, size_t nr_files,
-				      const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				      const struct ms_rec_vm *vm, const struct ms_kfile *files,
+				      const u64 *file_kvms, size_t nr_files, const struct ms_want *want,
+				      const struct ms_sink *sink)
 {
 	struct ms_err *err = NULL;
 	size_t i;
 
 	vm_enter(kmem, vm->kvm);
 	for (i = 0; !err && i < nr_files; i++) {
-		struct ms_rec_fd rec = { .kvm = vm->kvm, .pid = files[i].pid, .fd = files[i].fd, .kind = files[i].kind };
+		struct ms_rec_fd rec = {
+			.kvm = vm->kvm, .pid = files[i].pid, .fd = files[i].fd, .kind = files[i].kind
+		};
 
 		if (file_kvms[i] != vm->kvm)
 			continue;
@@ -609,8 +631,8 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 	return err;
 }
 
-struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_kfile *files, size_t nr_files,
-			   const struct ms_want *want, const struct ms_sink *sink)
+struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_kfile *files,
+			   size_t nr_files, const struct ms_want *want, const struct ms_sink *sink)
 {
 	MS_FREE u64 *file_kvms = calloc(nr_files + 1, sizeof(*file_kvms));
 	MS_FREE struct ms_rec_vm *vms = NULL;

@@ -2,19 +2,22 @@
 /*
  * The shadow pages of one VM, without a lock.
  *
- * Legacy MMU: the pages hang on kvm->arch.active_mmu_pages, newest first. TDP MMU: from the roots on kvm->arch.tdp_mmu_roots
- * downwards, a level at a time; a table's page says which kvm_mmu_page it belongs to (page->private).
+ * Legacy MMU: the pages hang on kvm->arch.active_mmu_pages, newest first. TDP MMU: from the roots on
+ * kvm->arch.tdp_mmu_roots downwards, a level at a time; a table's page says which kvm_mmu_page it belongs to
+ * (page->private).
  *
  * KVM changes all of this meanwhile. A page is `confirmed' only if
- *   1. its header says the same right before and right after its table was copied (gfn, role, table, translations, links), and
- *   2. it is still part of this VM by what is read after the copy: for the legacy MMU by walking the list again from the tail to
- *      the head over those later headers, for the TDP MMU by finding in its parent the entry that led to it, up to a
- *      root that is still on the VM's list.
- * A freed header is poisoned (list_del()) or handed to another VM; either way one of the two fails. A page that fails is
- * looked at again a few times, table and all, and then delivered with a label. What cannot be told: a page that left the VM and
- * came back as the same one, to the same place in the list, between two adjacent reads of one batch.
+ *   1. its header says the same right before and right after its table was copied (gfn, role, table,
+ * translations, links), and
+ *   2. it is still part of this VM by what is read after the copy: for the legacy MMU by walking the list
+ * again from the tail to the head over those later headers, for the TDP MMU by finding in its parent the
+ * entry that led to it, up to a root that is still on the VM's list. A freed header is poisoned (list_del())
+ * or handed to another VM; either way one of the two fails. A page that fails is looked at again a few times,
+ * table and all, and then delivered with a label. What cannot be told: a page that left the VM and came back
+ * as the same one, to the same place in the list, between two adjacent reads of one batch.
  *
- * Every address is checked before it is followed (ms_kmem_may_read()): a stale pointer leads to a refusal, not to a read.
+ * Every address is checked before it is followed (ms_kmem_may_read()): a stale pointer leads to a refusal,
+ * not to a read.
  */
 #include "target/kmem.h"
 
@@ -35,6 +38,8 @@
 #define NO_PARENT UINT32_MAX
 /* A list in motion is chased again before its answer counts as broken. */
 #define CHASE_TRIES 3
+/* A VM has a few roots for each of its vCPUs' roles. */
+#define MAX_TDP_ROOTS 4096
 /* Pages whose place could not be confirmed are looked at again this often. */
 #define CONFIRM_ROUNDS 4
 
@@ -50,8 +55,8 @@ struct sp {
 	u64 addr;
 	struct sp_head head;
 	u32 parent; /* index of the TDP page whose entry led here */
-	u32 idx;    /* and which entry it was */
-	u8 state;   /* enum ms_sp_state */
+	u32 idx; /* and which entry it was */
+	u8 state; /* enum ms_sp_state */
 	bool linked;
 	u64 *sptes;
 	u64 *translations;
@@ -112,15 +117,15 @@ static void head_decode(const struct walk *w, const u8 *raw, struct sp_head *h)
 /* Could this be a shadow page's header? Its table must be a page of plain memory. */
 static bool head_plausible(const struct walk *w, const struct sp_head *h, bool tdp)
 {
-	return h->tdp == tdp && !(h->spt & (PAGE_BYTES - 1)) && ms_kmem_is_direct(w->kmem, h->spt, PAGE_BYTES) &&
-	       !(h->gfn >> 52);
+	return h->tdp == tdp && !(h->spt & (PAGE_BYTES - 1)) &&
+	       ms_kmem_is_direct(w->kmem, h->spt, PAGE_BYTES) && !(h->gfn >> 52);
 }
 
 /* What a page is; counters, links and flags may change without making it another page. */
 static bool head_same(const struct sp_head *a, const struct sp_head *b)
 {
-	return a->gfn == b->gfn && a->role == b->role && a->spt == b->spt && a->translation == b->translation &&
-	       a->tdp == b->tdp;
+	return a->gfn == b->gfn && a->role == b->role && a->spt == b->spt &&
+	       a->translation == b->translation && a->tdp == b->tdp;
 }
 
 static struct sp *walk_add(struct walk *w, u64 addr)
@@ -175,7 +180,8 @@ static struct ms_err *read_heads(struct walk *w, size_t from, size_t end, bool t
 
 		for (i = 0; i < n; i++)
 			if (!w->sps[from + i].linked)
-				ms_kbatch_add(&batch, w->sps[from + i].addr, w->raw_len, w->raw + i * w->raw_len);
+				ms_kbatch_add(&batch, w->sps[from + i].addr, w->raw_len,
+					      w->raw + i * w->raw_len);
 		if (batch.oom) {
 			err = ms_err_nomem();
 			break;
@@ -237,7 +243,8 @@ static void judge_copy(struct walk *w, struct sp *sp, const u8 *raw, bool unread
 	sp->head = after;
 }
 
-/* Copy the tables of pages [from, end) between two looks at their headers. Pages already in place are left alone. */
+/* Copy the tables of pages [from, end) between two looks at their headers. Pages already in place are left
+ * alone. */
 static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 {
 	size_t step = w->kmem->buffer_pages / 2 ? w->kmem->buffer_pages / 2 : 1, i, k;
@@ -305,16 +312,20 @@ static struct ms_err *read_list_head(struct walk *w, u64 head, u64 ends[2], bool
 }
 
 /*
- * Chase one direction of a list and add the pages met. *closed: it came back to its own head. Addresses met twice (a list that
- * runs in a ring without its head) end the chase.
+ * Chase one direction of a list and add the pages met. *closed: it came back to its own head. Addresses met
+ * twice (a list that runs in a ring without its head) end the chase.
  */
 static struct ms_err *chase_pages(struct walk *w, u64 head, u64 first, u32 next_off, u64 limit, bool *closed)
 {
 	u32 link_off = w->kmem->layout->f[MS_F_sp_link].off;
-	u32 chunk = w->kmem->buffer_pages * 64 < MS_KREAD_BUF_BYTES / 8 ? w->kmem->buffer_pages * 64 :
-									  MS_KREAD_BUF_BYTES / 8;
-	struct ms_chase_args args = { .cur = first, .stop = head, .lo = w->kmem->page_offset,
-				      .hi = ms_kmem_va(w->kmem, w->kmem->max_pfn), .next_off = next_off, .max = chunk };
+	u32 chunk = w->kmem->buffer_pages * 64 < MS_KREAD_BUF_BYTES / 8 ? w->kmem->buffer_pages * 64
+									: MS_KREAD_BUF_BYTES / 8;
+	struct ms_chase_args args = { .cur = first,
+				      .stop = head,
+				      .lo = w->kmem->page_offset,
+				      .hi = ms_kmem_va(w->kmem, w->kmem->max_pfn),
+				      .next_off = next_off,
+				      .max = chunk };
 	MS_FREE u64 *nodes = calloc(chunk, sizeof(*nodes));
 	u64 met = 0;
 	struct ms_err *err;
@@ -352,8 +363,9 @@ static struct ms_err *chase_pages(struct walk *w, u64 head, u64 first, u32 next_
 }
 
 /*
- * Walk the list backwards (oldest first) over the headers as last read. KVM adds at the head and never elsewhere, so a page
- * met on the way from the tail is this VM's. Returns false when the way ended before the head or a page that is new.
+ * Walk the list backwards (oldest first) over the headers as last read. KVM adds at the head and never
+ * elsewhere, so a page met on the way from the tail is this VM's. Returns false when the way ended before the
+ * head or a page that is new.
  */
 static bool confirm_ring(struct walk *w, u64 head, u64 tail)
 {
@@ -368,7 +380,8 @@ static bool confirm_ring(struct walk *w, u64 head, u64 tail)
 		if (i == MS_MAP_NONE)
 			return true; /* not there when the walk began: all that follow are newer still */
 		sp = &w->sps[i];
-		/* A page that no longer points back to where we come from was unlinked between the two reads. */
+		/* A page that no longer points back to where we come from was unlinked between the two reads.
+		 */
 		if (sp->state == MS_SP_UNREADABLE || sp->state == MS_SP_UNLINKED || sp->head.next != from)
 			return false;
 		sp->linked |= sp->state == MS_SP_CONFIRMED;
@@ -418,33 +431,42 @@ static struct ms_err *confirm_legacy(struct walk *w, u64 head)
 	return NULL;
 }
 
+/*
+ * The pages on a list, from its head on, and once more when it was in motion. A list that would not close, or
+ * whose head cannot be read, is flagged. ends: the head's two pointers.
+ */
+static struct ms_err *chase_list(struct walk *w, u64 head, u64 limit, u64 ends[2])
+{
+	bool closed = false, ok = true;
+	struct ms_err *err = NULL;
+	u32 tries;
+
+	for (tries = 0; !err && ok && tries < CHASE_TRIES && !closed; tries++) {
+		walk_reset(w);
+		w->rec.retries += tries > 0;
+		err = read_list_head(w, head, ends, &ok);
+		if (!err && ok)
+			err = chase_pages(w, head, ends[0], 0, limit, &closed);
+	}
+	if (!closed)
+		w->rec.flags |= MS_WALK_BROKEN;
+	return err;
+}
+
 static struct ms_err *walk_legacy(struct walk *w)
 {
 	u64 head = field_addr(w, w->vm->kvm, MS_F_kvm_active_mmu_pages), ends[2] = { 0 };
 	/* More nodes than this cannot be one VM's pages: KVM's own count, doubled for growth meanwhile. */
 	u64 limit = w->vm->n_used_mmu_pages * 2 + 65536;
-	bool closed = false, ok;
+	bool closed;
 	struct ms_err *err;
-	u32 tries;
 
-	for (tries = 0; tries < CHASE_TRIES && !closed; tries++) {
-		walk_reset(w);
-		w->rec.retries += tries > 0;
-		err = read_list_head(w, head, ends, &ok);
-		if (err || !ok)
-			return err;
-		err = chase_pages(w, head, ends[0], 0, limit, &closed);
-		if (err)
-			return err;
-	}
-	if (!closed) {
-		w->rec.flags |= MS_WALK_BROKEN;
-		/* The other end of the list leads to what lies behind the break. */
+	err = chase_list(w, head, limit, ends);
+	/* The other end of a broken list leads to what lies behind the break. */
+	if (!err && w->rec.flags & MS_WALK_BROKEN)
 		err = chase_pages(w, head, ends[1], 8, limit, &closed);
-		if (err)
-			return err;
-	}
-	err = read_heads(w, 0, w->nr, false);
+	if (!err)
+		err = read_heads(w, 0, w->nr, false);
 	if (!err && (w->want->what & MS_WANT_SPTES))
 		err = read_tables(w, 0, w->nr);
 	return err ? err : confirm_legacy(w, head);
@@ -481,7 +503,8 @@ static struct ms_err *add_children(struct walk *w, size_t from, size_t end)
 		for (i = 0; !err && i < n; i++) {
 			struct sp *child;
 
-			/* A page that was reached before is shared by no one in the TDP MMU: the table changed under us. */
+			/* A page that was reached before is shared by no one in the TDP MMU: the table
+			 * changed under us. */
 			if (!ms_kmem_is_direct(kmem, children[i], w->raw_len) ||
 			    ms_map_get(&w->by_addr, children[i]) != MS_MAP_NONE) {
 				w->rec.flags |= MS_WALK_CHANGED;
@@ -518,7 +541,8 @@ static void check_children(struct walk *w, size_t from, size_t end)
 			continue;
 		spte = w->sps[sp->parent].sptes[sp->idx];
 		if (ms_kmem_va(w->kmem, (spte & w->table_mask) >> 12) != sp->head.spt ||
-		    sp_level(w, sp) + 1 != sp_level(w, &w->sps[sp->parent]) || sp->head.parents != parent_entry_va(w, sp))
+		    sp_level(w, sp) + 1 != sp_level(w, &w->sps[sp->parent]) ||
+		    sp->head.parents != parent_entry_va(w, sp))
 			sp->state = MS_SP_UNLINKED;
 	}
 }
@@ -543,7 +567,7 @@ static struct ms_err *confirm_tdp(struct walk *w, u64 head, size_t nr_roots)
 	if (!err)
 		err = read_list_head(w, head, ends, &ok);
 	if (!err && ok)
-		err = chase_pages(&roots, head, ends[0], 0, 4096, &closed);
+		err = chase_pages(&roots, head, ends[0], 0, MAX_TDP_ROOTS, &closed);
 	for (i = 0; !err && i < w->nr; i++) {
 		struct sp *sp = &w->sps[i];
 
@@ -567,23 +591,12 @@ static struct ms_err *confirm_tdp(struct walk *w, u64 head, size_t nr_roots)
 static struct ms_err *walk_tdp(struct walk *w)
 {
 	u64 head = field_addr(w, w->vm->kvm, MS_F_kvm_tdp_mmu_roots), ends[2] = { 0 };
-	bool closed = false, ok;
 	size_t from, nr_roots;
 	struct ms_err *err;
-	u32 tries;
 
-	for (tries = 0; tries < CHASE_TRIES && !closed; tries++) {
-		walk_reset(w);
-		w->rec.retries += tries > 0;
-		err = read_list_head(w, head, ends, &ok);
-		if (err || !ok)
-			return err;
-		err = chase_pages(w, head, ends[0], 0, 4096, &closed);
-		if (err)
-			return err;
-	}
-	if (!closed)
-		w->rec.flags |= MS_WALK_BROKEN;
+	err = chase_list(w, head, MAX_TDP_ROOTS, ends);
+	if (err)
+		return err;
 	nr_roots = w->nr;
 	err = read_heads(w, 0, nr_roots, true);
 	/* Without page->private and the size of struct page there is no way down. */
@@ -608,7 +621,11 @@ static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 {
 	const struct ms_layout *l = w->kmem->layout;
 	const struct sp *sp = &w->sps[i];
-	const struct { enum ms_field_id id; u64 have; bool legacy_only; } fields[] = {
+	const struct {
+		enum ms_field_id id;
+		u64 have;
+		bool legacy_only;
+	} fields[] = {
 		{ MS_F_sp_unsync, MS_SP_HAVE_UNSYNC, true },
 		{ MS_F_sp_unsync_children, MS_SP_HAVE_UNSYNC_CHILDREN, true },
 		{ MS_F_sp_root_count, MS_SP_HAVE_ROOT_COUNT, false },
@@ -622,7 +639,9 @@ static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 		.kvm = w->vm->kvm,
 		.sp = sp->addr,
 		.gfn = sp->head.gfn,
-		.spt_pfn = ms_kmem_is_direct(w->kmem, sp->head.spt, PAGE_BYTES) ? ms_kmem_pfn(w->kmem, sp->head.spt) : 0,
+		.spt_pfn = ms_kmem_is_direct(w->kmem, sp->head.spt, PAGE_BYTES)
+				   ? ms_kmem_pfn(w->kmem, sp->head.spt)
+				   : 0,
 		.parents = sp->head.parents,
 		.translation = sp->head.translation,
 		.order = i,
@@ -684,8 +703,9 @@ static struct ms_err *deliver(struct walk *w, const struct ms_sink *sink)
 	return err;
 }
 
-static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm, u32 which,
-			       const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *host,
+			       const struct ms_rec_vm *vm, u32 which, const struct ms_want *want,
+			       const struct ms_sink *sink)
 {
 	struct walk w = { .kmem = kmem, .vm = vm, .want = want };
 	struct ms_err *err;
@@ -702,7 +722,8 @@ static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *h
 	if (host->have & MS_HOST_HAVE_MASK(MS_SM_me_mask))
 		w.table_mask &= ~host->masks[MS_SM_me_mask];
 	if (!w.raw_len || w.raw_len > MS_KREAD_MAX_LEN)
-		return ms_err_new(MS_ERR_TARGET, "this kernel's struct kvm_mmu_page has %u bytes: not read", w.raw_len);
+		return ms_err_new(MS_ERR_TARGET, "this kernel's struct kvm_mmu_page has %u bytes: not read",
+				  w.raw_len);
 	w.raw = calloc(kmem->buffer_pages + 1, w.raw_len);
 	if (!w.raw)
 		return ms_err_nomem();
@@ -715,8 +736,9 @@ static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *h
 	return err;
 }
 
-struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm,
-			       const struct ms_want *want, const struct ms_sink *sink)
+struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *host,
+			       const struct ms_rec_vm *vm, const struct ms_want *want,
+			       const struct ms_sink *sink)
 {
 	struct ms_err *err = NULL;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The live target: the running kernel, read through four BPF programs (bpf/live.bpf.c). This file loads them and moves bytes; what the bytes
- * mean is kvm_read.c's and kvm_sps.c's. Nothing is written anywhere in the kernel but in these programs' own maps.
+ * The live target: the running kernel, read through four BPF programs (bpf/live.bpf.c). This file loads them
+ * and moves bytes; what the bytes mean is kvm_read.c's and kvm_sps.c's. Nothing is written anywhere in the
+ * kernel but in these programs' own maps.
  */
 #include "config.h"
 
@@ -41,16 +42,16 @@ struct live {
 	struct live_bpf *skel;
 	struct bpf_link *files_link;
 	struct ms_kreq *reqs; /* mapped */
-	const u8 *buf;	      /* mapped, read-only */
+	const u8 *buf; /* mapped, read-only */
 	size_t reqs_bytes, buf_bytes;
 	struct ms_kfile *files; /* of the last enumeration */
 	size_t nr_files, cap_files;
-	u32 max_reqs;		/* per call */
+	u32 max_reqs; /* per call */
 };
 
 /*
- * libbpf tells what went wrong in words, to a callback without a context: the first warning of a failing call is kept here for
- * the error. The one mutable static of the program.
+ * libbpf tells what went wrong in words, to a callback without a context: the first warning of a failing call
+ * is kept here for the error. The one mutable static of the program.
  */
 static _Thread_local char bpf_says[256];
 
@@ -73,8 +74,9 @@ static struct ms_err *bpf_err(int err, const char *what)
 	struct ms_err *e = ms_err_errno(MS_ERR_TARGET, err < 0 ? -err : err, "live: %s", what);
 
 	if (err == -EPERM || err == EPERM)
-		return ms_err_hint(e, "reading the live kernel needs root, or CAP_BPF, CAP_PERFMON and CAP_SYSLOG: see "
-				      "'mmuscope doctor'");
+		return ms_err_hint(
+			e, "reading the live kernel needs root, or CAP_BPF, CAP_PERFMON and CAP_SYSLOG: see "
+			   "'mmuscope doctor'");
 	if (bpf_says[0])
 		return ms_err_hint(e, "%s (see 'mmuscope doctor')", bpf_says);
 	return ms_err_hint(e, "see 'mmuscope doctor'");
@@ -110,7 +112,8 @@ static struct ms_err *live_read(struct ms_kmem *kmem, struct ms_kread *reqs, siz
 
 		if (!len || len > MS_KREAD_MAX_LEN)
 			return ms_err_new(MS_ERR_BUG, "a read of %u bytes", len);
-		/* Refused here: the request stays in the batch, as one that fails at once, so that the order is kept. */
+		/* Refused here: the request stays in the batch, as one that fails at once, so that the order
+		 * is kept. */
 		live->reqs[n].addr = ms_kmem_may_read(kmem, reqs[i].addr, len) ? reqs[i].addr : 0;
 		live->reqs[n].len = len;
 		live->reqs[n].off = off;
@@ -187,8 +190,8 @@ static struct ms_err *live_files(struct live *live)
 }
 
 /*
- * A VM ends with its last file. One that had none when we began (see vm_list in kvm_read.c) cannot be judged by files: its walk's own
- * confirmation has to do.
+ * A VM ends with its last file. One that had none when we began (see vm_list in kvm_read.c) cannot be judged
+ * by files: its walk's own confirmation has to do.
  */
 static struct ms_err *live_alive(struct ms_kmem *kmem, u64 kvm, bool *ret)
 {
@@ -233,11 +236,12 @@ static const struct ms_sym ksyms_wanted[MS_KSYM_NR] = {
 /* Can the kernel's iterator over its symbols be used? */
 static bool has_ksym_iter(const struct ms_layout *l)
 {
-	return l->f[MS_F_ksym_value].present && l->f[MS_F_ksym_name].present && l->f[MS_F_ksym_module].present &&
-	       l->f[MS_F_ksym_show_value].present;
+	return l->f[MS_F_ksym_value].present && l->f[MS_F_ksym_name].present &&
+	       l->f[MS_F_ksym_module].present && l->f[MS_F_ksym_show_value].present;
 }
 
-/* Without the iterator /proc/kallsyms says the same, as 200,000 lines of text that take five times as long. */
+/* Without the iterator /proc/kallsyms says the same, as 200,000 lines of text that take five times as long.
+ */
 static struct ms_err *live_symbols(struct live *live)
 {
 	struct ms_sym syms[MS_KSYM_NR];
@@ -253,7 +257,8 @@ static struct ms_err *live_symbols(struct live *live)
 		if (!link)
 			return bpf_err(-errno, "attaching the iterator over symbols");
 		fd = bpf_iter_create(bpf_link__fd(link));
-		err = fd < 0 ? bpf_err(fd, "listing the kernel's symbols") : ms_ksyms_read(fd, syms, MS_KSYM_NR);
+		err = fd < 0 ? bpf_err(fd, "listing the kernel's symbols")
+			     : ms_ksyms_read(fd, syms, MS_KSYM_NR);
 		bpf_link__destroy(link);
 	} else {
 		err = ms_sym_lookup(NULL, syms, MS_KSYM_NR);
@@ -308,7 +313,8 @@ static struct ms_err *live_load(struct live *live)
 	live->files_link = bpf_program__attach_iter(skel->progs.files, NULL);
 	if (!live->files_link)
 		return bpf_err(-errno, "attaching the iterator over files");
-	live->reqs_bytes = (MS_KREAD_MAX_REQS * sizeof(struct ms_kreq) + (size_t)page - 1) & ~((size_t)page - 1);
+	live->reqs_bytes =
+		(MS_KREAD_MAX_REQS * sizeof(struct ms_kreq) + (size_t)page - 1) & ~((size_t)page - 1);
 	live->buf_bytes = MS_KREAD_BUF_BYTES;
 	live->reqs = map_mmap(skel->maps.reqs, live->reqs_bytes, PROT_READ | PROT_WRITE);
 	live->buf = map_mmap(skel->maps.buf, live->buf_bytes, PROT_READ);
@@ -317,7 +323,8 @@ static struct ms_err *live_load(struct live *live)
 	return NULL;
 }
 
-/* Where the direct map begins and ends: the kernel's own variables. They are in its image, which may always be read. */
+/* Where the direct map begins and ends: the kernel's own variables. They are in its image, which may always
+ * be read. */
 static struct ms_err *live_memory(struct live *live)
 {
 	struct ms_kmem *kmem = &live->kmem;
@@ -366,7 +373,8 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 	if (arg)
 		return ms_err_new(MS_ERR_USAGE, "target '%s': 'live' takes no argument", target->spec);
 	if (opts->buffer_pages > MAX_BUFFER_PAGES)
-		return ms_err_new(MS_ERR_USAGE, "buffer of %u pages: at most %d", opts->buffer_pages, MAX_BUFFER_PAGES);
+		return ms_err_new(MS_ERR_USAGE, "buffer of %u pages: at most %d", opts->buffer_pages,
+				  MAX_BUFFER_PAGES);
 	live = calloc(1, sizeof(*live));
 	if (!live)
 		return ms_err_nomem();
@@ -404,7 +412,8 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 	return NULL;
 }
 
-static struct ms_err *live_target_read(struct ms_target *target, const struct ms_want *want, const struct ms_sink *sink)
+static struct ms_err *live_target_read(struct ms_target *target, const struct ms_want *want,
+				       const struct ms_sink *sink)
 {
 	struct live *live = target->priv;
 	struct timespec ts;

@@ -19,7 +19,8 @@ void ms_ksyms_want(const struct ms_sym *syms, size_t nr, u64 *bitmap)
 		u64 key = 0;
 		u32 bit;
 
-		/* What follows a shorter name in the kernel's buffer is anything: let every symbol through. */
+		/* What follows a shorter name in the kernel's buffer is anything: let every symbol through.
+		 */
 		if (len < MS_KSYM_KEY_BYTES) {
 			memset(bitmap, 0xff, MS_KSYM_BITS / 8);
 			return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pages for copies of tables: see tables.h. Pages of a block are handed out once, in order, and never again. */
+/* Pages for copies of tables: see tables.h. Pages of a block are handed out once, in order, and never again.
+ */
 #include "target/tables.h"
 
 #include <stddef.h>
@@ -9,7 +10,8 @@
 #define TABLE_BYTES 4096u
 #define BLOCK_BYTES ((size_t)2 << 20)
 
-/* At the start of its block, in the place of the first page; blocks are aligned to their size, so that a page's is found by masking. */
+/* At the start of its block, in the place of the first page; blocks are aligned to their size, so that a
+ * page's is found by masking. */
 struct ms_table_block {
 	u32 taken, live; /* pages, the head's own not counted */
 };
@@ -19,7 +21,8 @@ struct ms_table_block {
 static struct ms_table_block *block_create(void)
 {
 	/* Twice the size has an aligned block in it; what is around that goes back at once. */
-	char *at = mmap(NULL, 2 * BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *block;
+	char *at = mmap(NULL, 2 * BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+	     *block;
 	size_t before;
 
 	if (at == MAP_FAILED)
@@ -52,7 +55,8 @@ u64 *ms_table_alloc(struct ms_tables *tables)
 
 void ms_table_free(struct ms_tables *tables, u64 *table)
 {
-	struct ms_table_block *block = (struct ms_table_block *)((uintptr_t)table & ~(uintptr_t)(BLOCK_BYTES - 1));
+	struct ms_table_block *block =
+		(struct ms_table_block *)((uintptr_t)table & ~(uintptr_t)(BLOCK_BYTES - 1));
 
 	if (!table || --block->live)
 		return;

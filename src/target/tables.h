@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory for copies of shadow page tables: pages of 4 KiB out of blocks of 2 MiB. A walk takes tens of thousands of them, and a page
- * fault for each was a third of its time; a block takes one fault where the kernel has huge pages to give. A block goes back to the
- * kernel with its last page, so that a walk that hands on its tables in order holds no more than it still needs.
+ * Memory for copies of shadow page tables: pages of 4 KiB out of blocks of 2 MiB. A walk takes tens of
+ * thousands of them, and a page fault for each was a third of its time; a block takes one fault where the
+ * kernel has huge pages to give. A block goes back to the kernel with its last page, so that a walk that
+ * hands on its tables in order holds no more than it still needs.
  */
 #ifndef TARGET_TABLES_H
 #define TARGET_TABLES_H

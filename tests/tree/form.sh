@@ -48,7 +48,7 @@ too_long()
 too_wide()
 {
 	for f in $code; do
-		expand -t 8 "$f" | awk -v f="$f" 'length($0) > 120 { print f ":" NR ": " length($0) " columns" }'
+		expand -t 8 "$f" | awk -v f="$f" '!/^ *"/ && length($0) > 120 { print f ":" NR ": " length($0) " columns" }'
 	done
 }
 
@@ -61,7 +61,7 @@ unformatted()
 echo 1..7
 none "every source has its licence tag" untagged
 none "no source is longer than 800 lines" too_long
-none "no line of code is wider than 120 columns" too_wide
+none "no line of code but a literal is wider than 120 columns" too_wide
 # shellcheck disable=SC2086
 none "no blanks at the end of a line" grep -nE '[ 	]+$' $sources
 # shellcheck disable=SC2046,SC2086

@@ -129,14 +129,18 @@ static int records_of(const void *data, size_t len)
 
 static void test_records(void **state)
 {
-	struct ms_sym s[] = { { "max_pfn", NULL, 1 }, { "kvm_vm_fops", "kvm", 1 }, { "nowhere", "kvm", 7 },
+	struct ms_sym s[] = { { "max_pfn", NULL, 1 },
+			      { "kvm_vm_fops", "kvm", 1 },
+			      { "nowhere", "kvm", 7 },
 			      { "last_one", "kvm", 7 } };
 	enum { NR = 1000 };
 	struct ms_ksym *recs = calloc(NR, sizeof(*recs));
 	int fd, i;
 
 	for (i = 0; i < NR; i++)
-		recs[i] = (struct ms_ksym){ .addr = 0x1000 + (u64)i, .name = "kvm_vm_f_other", .module = "kvm" };
+		recs[i] = (struct ms_ksym){ .addr = 0x1000 + (u64)i,
+					    .name = "kvm_vm_f_other",
+					    .module = "kvm" };
 	recs[0] = (struct ms_ksym){ .addr = 0xffffffff82a5f0c8, .name = "max_pfn" };
 	recs[1] = (struct ms_ksym){ .addr = 0xffffffff82a5f0d8, .name = "kvm_vm_fops" };
 	recs[2] = (struct ms_ksym){ .addr = 0xffffffffc0500200, .name = "kvm_vm_fops", .module = "other" };
@@ -195,7 +199,8 @@ static bool bit_of(const u64 *bitmap, const char *name)
 
 static void test_wanted(void **state)
 {
-	struct ms_sym s[] = { { "max_pfn", NULL, 0 }, { "page_offset_base", NULL, 0 } }, brief = { "jiffie", NULL, 0 };
+	struct ms_sym s[] = { { "max_pfn", NULL, 0 }, { "page_offset_base", NULL, 0 } },
+		      brief = { "jiffie", NULL, 0 };
 	u64 bitmap[MS_KSYM_BITS / 64];
 	size_t set = 0, i;
 
@@ -218,9 +223,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lookup),		 cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_odd_lines),	 cmocka_unit_test(test_long_file),
-		cmocka_unit_test(test_line_without_end),
-		cmocka_unit_test(test_records),	  cmocka_unit_test(test_records_refused),
-		cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_line_without_end), cmocka_unit_test(test_records),
+		cmocka_unit_test(test_records_refused),	 cmocka_unit_test(test_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

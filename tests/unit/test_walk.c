@@ -303,6 +303,21 @@ static void test_garbage_next(void **state)
 	}
 }
 
+/* The VM's own structure cannot be read: an answer, and it says that it is none. */
+static void test_unreadable_head(void **state)
+{
+	struct fakemem fm;
+
+	fm_init(&fm);
+	fm_legacy_add(&fm, 0, 1, 0x1001, 0x20701, 0x801);
+	fm.kmem.vm_hi = fm.kmem.vm_lo;
+	walk(&fm, MS_WANT_SPS, &got);
+	assert_int_equal(got.nr, 0);
+	assert_true(got.legacy.flags & MS_WALK_BROKEN);
+	assert_true(got.tdp.flags & MS_WALK_BROKEN);
+	fm_deinit(&fm);
+}
+
 static void test_ring_without_head(void **state)
 {
 	struct fakemem fm;
@@ -575,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_inserted_any_time),
 		cmocka_unit_test(test_other_head),
 		cmocka_unit_test(test_garbage_next),
+		cmocka_unit_test(test_unreadable_head),
 		cmocka_unit_test(test_ring_without_head),
 		cmocka_unit_test(test_bad_table_pointer),
 		cmocka_unit_test(test_tdp_still),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The measuring half of scripts/bench, run inside a lab machine: calls the parts of mmuscope one by one, or runs a whole command,
- * and prints what each round cost. It judges nothing and starts no guest.
+ * The measuring half of scripts/bench, run inside a lab machine: calls the parts of mmuscope one by one, or
+ *runs a whole command, and prints what each round cost. It judges nothing and starts no guest.
  *
  *	bench steps		start-up, part by part
  *	bench walk		shadow pages, headers only and with tables; as records alone, and as a model
