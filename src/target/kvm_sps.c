@@ -28,7 +28,6 @@
 #include "base/buf.h"
 #include "base/guard.h"
 #include "base/map.h"
-#include "target/tables.h"
 
 #define SPTE_PRESENT (1ull << 11) /* SPTE_MMU_PRESENT_MASK: a #define, not to be read from a kernel */
 #define SPTE_HUGE (1ull << 7)
@@ -71,7 +70,6 @@ struct walk {
 	struct sp *sps;
 	size_t nr, cap;
 	struct ms_map by_addr;
-	struct ms_tables tables; /* of all pages' sptes and translations */
 	struct ms_rec_walk rec;
 	u8 *raw; /* buffer_pages + 1 headers */
 	u32 raw_len;
@@ -142,10 +140,10 @@ static struct sp *walk_add(struct walk *w, u64 addr)
 	return &grown[w->nr++];
 }
 
-static void drop_tables(struct walk *w, struct sp *sp)
+static void drop_tables(struct sp *sp)
 {
-	ms_table_free(&w->tables, sp->sptes);
-	ms_table_free(&w->tables, sp->translations);
+	free(sp->sptes);
+	free(sp->translations);
 	sp->sptes = sp->translations = NULL;
 }
 
@@ -154,7 +152,7 @@ static void walk_reset(struct walk *w)
 	size_t i;
 
 	for (i = 0; i < w->nr; i++)
-		drop_tables(w, &w->sps[i]);
+		drop_tables(&w->sps[i]);
 	w->nr = 0;
 	ms_map_deinit(&w->by_addr);
 }
@@ -232,7 +230,7 @@ static void judge_copy(struct walk *w, struct sp *sp, const u8 *raw, bool unread
 
 	if (unreadable) {
 		sp->state = MS_SP_UNREADABLE;
-		drop_tables(w, sp);
+		drop_tables(sp);
 		return;
 	}
 	head_decode(w, raw, &before);
@@ -262,12 +260,12 @@ static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 
 			if (sp->linked)
 				continue;
-			drop_tables(w, sp);
+			drop_tables(sp);
 			if (!wants_table(w, sp))
 				continue;
-			sp->sptes = ms_table_alloc(&w->tables);
+			sp->sptes = malloc(PAGE_BYTES);
 			if (has_translations(w, sp))
-				sp->translations = ms_table_alloc(&w->tables);
+				sp->translations = malloc(PAGE_BYTES);
 			if (!sp->sptes || (has_translations(w, sp) && !sp->translations)) {
 				err = ms_err_nomem();
 				goto out;
@@ -686,7 +684,7 @@ static struct ms_err *deliver(struct walk *w, const struct ms_sink *sink)
 			memcpy(tables->translations, sp->translations, PAGE_BYTES);
 		err = sink->put(sink->ctx, MS_REC_SP, &rec, rec.have & MS_SP_HAVE_SPTES ? tables : NULL);
 		/* Given back as we go: the receiver holds its own copy, and there is no room for two. */
-		drop_tables(w, sp);
+		drop_tables(sp);
 	}
 	w->rec.nr_pages = w->nr;
 	w->rec.end_ns = now_ns();

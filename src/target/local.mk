@@ -11,7 +11,6 @@ libmmuscope_a_SOURCES += \
 	src/target/snapfile.c src/target/snapfile.h \
 	src/target/snapfile_read.c \
 	src/target/snapfmt.c src/target/snapfmt.h \
-	src/target/tables.c src/target/tables.h \
 	src/target/target.c src/target/target.h
 if WITH_BPF
 libmmuscope_a_SOURCES += src/target/live.c
