@@ -167,6 +167,8 @@ struct ms_rec_vcpu {
 
 #define MS_SLOT_HAVE_DIRTY_BITMAP (1ull << 0)
 #define MS_SLOT_HAVE_GENERATION (1ull << 1)
+/* Not a field: the slots of this address space changed under every try to read them together. */
+#define MS_SLOT_UNSTABLE (1ull << 2)
 
 #define MS_SLOT_LOG_DIRTY (1u << 0) /* KVM_MEM_LOG_DIRTY_PAGES */
 #define MS_SLOT_READONLY (1u << 1) /* KVM_MEM_READONLY */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "model/private.h"
@@ -24,7 +25,30 @@ struct builder {
 	size_t vms_cap, room_cap;
 	struct ms_map by_kvm; /* address -> index in vms */
 	bool host_seen;
+	u64 table_bytes, max_table_bytes;
 };
+
+/* Tables of a snapshot are packed a thousandfold: what a small file unpacks to may be more than the machine has. */
+static struct ms_err *take_memory(struct builder *b, const struct ms_rec_sp *rec)
+{
+	u64 pages = 1 + !!(rec->have & MS_SP_HAVE_TRANSLATIONS);
+
+	if (!(rec->have & MS_SP_HAVE_SPTES))
+		return NULL;
+	b->table_bytes += pages * MS_SPTES * sizeof(u64);
+	if (b->table_bytes <= b->max_table_bytes)
+		return NULL;
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "the tables of these shadow pages need more than %llu MiB of memory",
+				      (unsigned long long)b->max_table_bytes >> 20),
+			   "name one VM with --vm, or use a machine with more");
+}
+
+static u64 half_of_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && bytes > 0 ? (u64)pages / 2 * (u64)bytes : ~0ull;
+}
 
 static struct ms_err *refuse(const char *what, u64 addr)
 {
@@ -190,6 +214,7 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 			  const struct ms_sp_tables *tables)
 {
 	struct builder *b = ctx;
+	struct ms_err *err;
 
 	switch (type) {
 	case MS_REC_HOST:
@@ -211,7 +236,8 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 	case MS_REC_MMU:
 		return put_detail(b, type, ((const struct ms_rec_mmu *)rec)->kvm, rec, tables);
 	case MS_REC_SP:
-		return put_detail(b, type, ((const struct ms_rec_sp *)rec)->kvm, rec, tables);
+		err = tables ? take_memory(b, rec) : NULL;
+		return err ? err : put_detail(b, type, ((const struct ms_rec_sp *)rec)->kvm, rec, tables);
 	case MS_REC_WALK:
 		return put_detail(b, type, ((const struct ms_rec_walk *)rec)->kvm, rec, tables);
 	case MS_REC_END:
@@ -357,6 +383,7 @@ struct ms_err *ms_model_load(struct ms_target *target, const struct ms_want *wan
 
 	if (!b.model)
 		return ms_err_nomem();
+	b.max_table_bytes = want->max_table_bytes ? want->max_table_bytes : half_of_memory();
 	snprintf(b.model->target, sizeof(b.model->target), "%s", target->spec);
 	b.model->caps = target->caps;
 	err = ms_target_read(target, want, &sink);

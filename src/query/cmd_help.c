@@ -270,7 +270,7 @@ static const struct ms_column version_cols[] = {
 	{ "bpf", "live target", MS_V_BOOL },
 	{ "tui", "terminal interface", MS_V_BOOL },
 	{ "readline", "line editing", MS_V_BOOL },
-	{ "libdw", "DWARF", MS_V_BOOL },
+	{ "libdw", "DWARF (not used yet)", MS_V_BOOL },
 };
 
 static void version_row(const struct ms_section *section, size_t row, struct ms_cell *cells)

@@ -254,6 +254,9 @@ static void slot_row(const struct ms_section *section, size_t row, struct ms_cel
 	for (i = 0; i < MS_LEN(flags); i++)
 		if (slot->flags & flags[i].bit)
 			word_add(words, flags[i].name);
+	/* Not KVM's, but it belongs beside them: these slots may not have been there together. */
+	if (slot->have & MS_SLOT_UNSTABLE)
+		word_add(words, "unconfirmed");
 	cell_hex(&cells, slot->flags);
 	cell_opt(&cells, slot->have & MS_SLOT_HAVE_DIRTY_BITMAP, MS_V_BOOL, slot->dirty_bitmap != 0);
 	cell_hex(&cells, slot->hva);

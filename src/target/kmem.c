@@ -30,6 +30,29 @@ bool ms_kmem_may_read(const struct ms_kmem *kmem, u64 addr, u32 len)
 	       in_range(addr, len, kmem->vmemmap, kmem->vmemmap + kmem->max_pfn * page_bytes);
 }
 
+struct ms_err *ms_kmem_read(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr)
+{
+	struct ms_err *err = NULL;
+	size_t from, i;
+
+	for (from = i = 0; !err && i < nr; i++) {
+		if (ms_kmem_may_read(kmem, reqs[i].addr, reqs[i].len))
+			continue;
+		if (i > from)
+			err = kmem->read(kmem, reqs + from, i - from);
+		reqs[i].status = -ERANGE;
+		from = i + 1;
+	}
+	return err || from == nr ? err : kmem->read(kmem, reqs + from, nr - from);
+}
+
+struct ms_err *ms_kmem_chase(struct ms_kmem *kmem, struct ms_chase_args *args, u64 *nodes)
+{
+	args->lo = kmem->page_offset;
+	args->hi = ms_kmem_va(kmem, kmem->max_pfn);
+	return kmem->chase(kmem, args, nodes);
+}
+
 void ms_kbatch_deinit(struct ms_kbatch *batch)
 {
 	free(batch->reqs);
@@ -68,7 +91,7 @@ struct ms_err *ms_kbatch_run(struct ms_kbatch *batch, struct ms_kmem *kmem, size
 
 	if (batch->oom)
 		return ms_err_nomem();
-	err = batch->nr ? kmem->read(kmem, batch->reqs, batch->nr) : NULL;
+	err = batch->nr ? ms_kmem_read(kmem, batch->reqs, batch->nr) : NULL;
 	for (i = 0; !err && i < batch->nr; i++)
 		failed += batch->reqs[i].status != 0;
 	batch->nr = 0;

@@ -34,9 +34,12 @@ struct ms_kmem {
 	u64 vm_lo, vm_hi;
 	u32 buffer_pages; /* tables to ask for in one batch, at least 1 */
 
-	/* Read in order; sets each status. An error is one of the reader as a whole. */
+	/*
+	 * Read in order; sets each status. An error is one of the reader as a whole. Not to be called but through
+	 * ms_kmem_read(), which keeps away what may not be read.
+	 */
 	struct ms_err *(*read)(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr);
-	/* See abi/kread.h; nodes takes args->max addresses. */
+	/* See abi/kread.h; nodes takes args->max addresses. Through ms_kmem_chase() only. */
 	struct ms_err *(*chase)(struct ms_kmem *kmem, struct ms_chase_args *args, u64 *nodes);
 	/* Is there still a VM at this address? NULL: cannot be asked (a dead machine's memory does not
 	 * change). */
@@ -47,6 +50,13 @@ struct ms_kmem {
 /* May len bytes at addr be read? Direct map, struct page array, kernel image and modules, the VM's own
  * structure. */
 bool ms_kmem_may_read(const struct ms_kmem *kmem, u64 addr, u32 len);
+/*
+ * The only way to memory: reads in order, each with its status; one that may not be read gets -ERANGE, and the reader never sees
+ * it.
+ */
+struct ms_err *ms_kmem_read(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr) MS_MUST_CHECK;
+/* A chase whose nodes are plain memory of the direct map: args->lo and hi are set to it. */
+struct ms_err *ms_kmem_chase(struct ms_kmem *kmem, struct ms_chase_args *args, u64 *nodes) MS_MUST_CHECK;
 /* Is the range plain memory of the direct map? */
 bool ms_kmem_is_direct(const struct ms_kmem *kmem, u64 addr, u64 len);
 

@@ -15,7 +15,6 @@
 
 /* KVM_MEM_SLOTS_NUM: memslot ids are shorts. */
 #define MAX_SLOTS 32768
-#define MAX_VMS 65536
 /* The non-present SPTE of kernels that keep an MMIO value per VM (6.12; 6.1 has neither). */
 #define NP_SUPPRESS_VE (1ull << 63)
 
@@ -42,7 +41,7 @@ static struct ms_err *read_fields(struct ms_kmem *kmem, u64 base, const struct w
 		ms_kbatch_deinit(&batch);
 		return ms_err_nomem();
 	}
-	err = batch.nr ? kmem->read(kmem, batch.reqs, batch.nr) : NULL;
+	err = batch.nr ? ms_kmem_read(kmem, batch.reqs, batch.nr) : NULL;
 	for (i = k = 0; !err && i < nr && k < batch.nr; i++) {
 		if (batch.reqs[k].dst != wants[i].dst)
 			continue;
@@ -66,6 +65,21 @@ static void host_roles(const struct ms_layout *layout, struct ms_rec_host *host)
 	}
 	if (host->nr_role_fields)
 		host->have |= MS_HOST_HAVE_ROLE_FIELDS;
+}
+
+/*
+ * The vendor by what the masks say, for a kernel with both built in has the variables of both: EPT alone has an execute bit. With
+ * shadow paging the modules that are loaded decide.
+ */
+static u32 host_vendor(const struct ms_kmem *kmem, const struct ms_rec_host *host)
+{
+	bool amd = kmem->sym[MS_KSYM_npt_enabled], intel = kmem->sym[MS_KSYM_enable_ept];
+
+	if (host->have & MS_HOST_HAVE_MASK(MS_SM_x) && host->masks[MS_SM_x])
+		return MS_HV_VMX;
+	if (host->have & MS_HOST_HAVE_TDP_ENABLED && host->tdp_enabled)
+		return MS_HV_SVM;
+	return amd == intel ? MS_HV_UNKNOWN : amd ? MS_HV_SVM : MS_HV_VMX;
 }
 
 struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
@@ -112,16 +126,17 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 		ms_kbatch_deinit(&batch);
 		return ms_err_nomem();
 	}
-	err = batch.nr ? kmem->read(kmem, batch.reqs, batch.nr) : NULL;
+	err = batch.nr ? ms_kmem_read(kmem, batch.reqs, batch.nr) : NULL;
 	for (i = k = 0; !err && i < nr; i++)
 		if (kmem->sym[vars[i].sym] && !batch.reqs[k++].status)
 			host.have |= vars[i].have;
 	ms_kbatch_deinit(&batch);
 	if (err)
 		return err;
-	host.hv = kmem->sym[MS_KSYM_npt_enabled]  ? MS_HV_SVM
-		  : kmem->sym[MS_KSYM_enable_ept] ? MS_HV_VMX
-						  : MS_HV_UNKNOWN;
+	host.hv = host_vendor(kmem, &host);
+	/* The switch is for two-dimensional paging only. */
+	if (host.have & MS_HOST_HAVE_TDP_ENABLED && !host.tdp_enabled)
+		host.tdp_mmu_enabled = 0;
 	host.np_value = kmem->layout->f[MS_F_kvm_shadow_mmio_value].present ? NP_SUPPRESS_VE : 0;
 	host.have |= MS_HOST_HAVE_NP_VALUE;
 	host_roles(kmem->layout, &host);
@@ -129,7 +144,7 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 	return NULL;
 }
 
-/* VMs met in files or on KVM's list, each once. */
+/* VMs met in files, each once. */
 struct vm_set {
 	u64 *kvm;
 	size_t nr, cap;
@@ -165,38 +180,6 @@ static struct ms_err *file_kvm(struct ms_kmem *kmem, const struct ms_kfile *file
 	return read_fields(kmem, file->private_data, &want, 1, &have);
 }
 
-/* KVM's own list knows VMs whose files nobody shows us (another pid namespace, a file in flight). */
-static struct ms_err *vm_list_add(struct ms_kmem *kmem, struct vm_set *set)
-{
-	const struct ms_field *f = &kmem->layout->f[MS_F_kvm_vm_list];
-	MS_FREE u64 *nodes = NULL;
-	struct ms_chase_args args;
-	struct ms_kread head;
-	struct ms_err *err;
-	u64 first = 0;
-	u32 i;
-
-	if (!kmem->sym[MS_KSYM_vm_list] || !f->present)
-		return NULL;
-	head = (struct ms_kread){ .addr = kmem->sym[MS_KSYM_vm_list], .len = 8, .dst = &first };
-	err = kmem->read(kmem, &head, 1);
-	if (err || head.status)
-		return err;
-	nodes = calloc(MAX_VMS, sizeof(*nodes));
-	if (!nodes)
-		return ms_err_nomem();
-	args = (struct ms_chase_args){ .cur = first,
-				       .stop = kmem->sym[MS_KSYM_vm_list],
-				       .lo = kmem->page_offset,
-				       .hi = ~0ull,
-				       .max = MAX_VMS };
-	err = kmem->chase(kmem, &args, nodes);
-	/* A list that broke is not followed: the files alone then say which VMs there are. */
-	for (i = 0; !err && args.end == MS_CHASE_STOP && i < args.nr; i++)
-		err = vm_set_add(set, nodes[i] - f->off);
-	return err;
-}
-
 static void vm_owner(const struct ms_kfile *files, size_t nr, const u64 *file_kvms, struct ms_rec_vm *vm)
 {
 	size_t i;
@@ -226,7 +209,17 @@ static void vm_enter(struct ms_kmem *kmem, u64 kvm)
 	kmem->vm_hi = kvm + end;
 }
 
-static struct ms_err *read_vm(struct ms_kmem *kmem, u64 kvm, struct ms_rec_vm *vm)
+/* KVM leaves the list of TDP roots uninitialised in a VM that has no TDP MMU: the switch of that VM, or of the host, decides. */
+static bool has_tdp_mmu(const struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm)
+{
+	if (!kmem->layout->f[MS_F_kvm_tdp_mmu_roots].present)
+		return false;
+	if (vm->have & MS_VM_HAVE_TDP_MMU_ON)
+		return vm->tdp_mmu_on;
+	return !(host->have & MS_HOST_HAVE_TDP_MMU) || host->tdp_mmu_enabled;
+}
+
+static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *host, u64 kvm, struct ms_rec_vm *vm)
 {
 	u64 upid = 0, indirect = 0, gen = 0, online = 0, created = 0, shadow_root = 0, tdp_on = 0;
 	const struct want_field wants[] = {
@@ -265,67 +258,83 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, u64 kvm, struct ms_rec_vm *v
 	vm->tdp_mmu_on = (u8)tdp_on;
 	if (kmem->layout->f[MS_F_kvm_active_mmu_pages].present)
 		vm->have |= MS_VM_HAVE_LEGACY;
-	if (kmem->layout->f[MS_F_kvm_tdp_mmu_roots].present)
+	if (has_tdp_mmu(kmem, host, vm))
 		vm->have |= MS_VM_HAVE_TDP_MMU;
 	return NULL;
+}
+
+/* The cached roots of the MMU at base. */
+static void ask_prev_roots(struct ms_kbatch *batch, struct ms_kmem *kmem, u64 base, struct ms_rec_mmu *rec)
+{
+	const struct ms_field *prev = &kmem->layout->f[MS_F_mmu_prev_roots];
+	u32 i;
+
+	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
+		rec->prev[i].pgd = rec->prev[i].hpa = MS_INVALID_PAGE;
+	if (!prev->present || !kmem->layout->f[MS_F_root_info_hpa].present)
+		return;
+	for (i = 0; i < MS_NR_PREV_ROOTS && i < prev->nr_elems; i++) {
+		u64 info = base + prev->off + (u64)i * prev->elem_size;
+
+		ms_kbatch_field(batch, kmem, info, MS_F_root_info_pgd, &rec->prev[i].pgd);
+		ms_kbatch_field(batch, kmem, info, MS_F_root_info_hpa, &rec->prev[i].hpa);
+	}
+	rec->have |= MS_MMU_HAVE_PREV;
+}
+
+static struct ms_err *read_mmu(struct ms_kmem *kmem, struct ms_rec_mmu *rec, const struct ms_sink *sink)
+{
+	const struct ms_field *pdptrs = &kmem->layout->f[MS_F_mmu_pdptrs];
+	const u64 have_root = 1ull << 32;
+	u64 root_role = 0, have = 0;
+	const struct want_field wants[] = {
+		{ MS_F_mmu_root_pgd, &rec->root.pgd, 0 },
+		{ MS_F_mmu_root_hpa, &rec->root.hpa, have_root },
+		{ MS_F_mmu_cpu_role, &rec->cpu_role, MS_MMU_HAVE_CPU_ROLE },
+		{ MS_F_mmu_root_role, &root_role, MS_MMU_HAVE_ROOT_ROLE },
+		{ MS_F_mmu_pae_root, &rec->pae_root, MS_MMU_HAVE_PAE_ROOT },
+		{ MS_F_mmu_pml4_root, &rec->pml4_root, MS_MMU_HAVE_PML4_ROOT },
+		{ MS_F_mmu_pml5_root, &rec->pml5_root, MS_MMU_HAVE_PML5_ROOT },
+	};
+	struct ms_kbatch batch = { 0 };
+	struct ms_err *err;
+	size_t failed = 0;
+
+	err = read_fields(kmem, rec->mmu, wants, sizeof(wants) / sizeof(wants[0]), &have);
+	if (err || !(have & have_root))
+		return err; /* without a root there is nothing to say */
+	rec->have = have & 0xffffffff;
+	rec->root_role = (u32)root_role;
+	if (rec->which == MS_MMU_NESTED) {
+		/* It walks L2's tables and owns no page (SEMANTICS A1): KVM never sets these, they are zeros. */
+		rec->root.pgd = rec->root.hpa = MS_INVALID_PAGE;
+		memset(rec->prev, 0xff, sizeof(rec->prev)); /* MS_INVALID_PAGE throughout */
+		rec->have &= ~(u64)(MS_MMU_HAVE_PAE_ROOT | MS_MMU_HAVE_PML4_ROOT | MS_MMU_HAVE_PML5_ROOT);
+	} else {
+		ask_prev_roots(&batch, kmem, rec->mmu, rec);
+	}
+	if (pdptrs->present && pdptrs->size == sizeof(rec->pdptrs)) {
+		ms_kbatch_add(&batch, rec->mmu + pdptrs->off, sizeof(rec->pdptrs), rec->pdptrs);
+		rec->have |= MS_MMU_HAVE_PDPTRS;
+	}
+	err = ms_kbatch_run(&batch, kmem, &failed);
+	ms_kbatch_deinit(&batch);
+	return err || failed ? err : PUT(sink, MS_REC_MMU, rec);
 }
 
 static struct ms_err *read_mmus(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const struct ms_sink *sink)
 {
 	static const enum ms_field_id bases[] = { MS_F_vcpu_root_mmu, MS_F_vcpu_guest_mmu,
 						  MS_F_vcpu_nested_mmu };
-	const struct ms_layout *layout = kmem->layout;
 	struct ms_err *err = NULL;
-	u32 which, i;
+	u32 which;
 
 	for (which = 0; !err && which < 3; which++) {
-		struct ms_rec_mmu rec = { .kvm = kvm, .vcpu = vcpu, .which = which };
-		const struct ms_field *prev = &layout->f[MS_F_mmu_prev_roots],
-				      *pdptrs = &layout->f[MS_F_mmu_pdptrs];
-		u64 root_role = 0, have = 0, base;
-		struct ms_kbatch batch = { 0 };
-		size_t failed = 0;
+		const struct ms_field *f = &kmem->layout->f[bases[which]];
+		struct ms_rec_mmu rec = { .kvm = kvm, .vcpu = vcpu, .which = which, .mmu = vcpu + f->off };
 
-		if (!layout->f[bases[which]].present)
-			continue;
-		base = rec.mmu = vcpu + layout->f[bases[which]].off;
-		{
-			const struct want_field wants[] = {
-				{ MS_F_mmu_root_pgd, &rec.root.pgd, 1ull << 32 },
-				{ MS_F_mmu_root_hpa, &rec.root.hpa, 1ull << 33 },
-				{ MS_F_mmu_cpu_role, &rec.cpu_role, MS_MMU_HAVE_CPU_ROLE },
-				{ MS_F_mmu_root_role, &root_role, MS_MMU_HAVE_ROOT_ROLE },
-				{ MS_F_mmu_pae_root, &rec.pae_root, MS_MMU_HAVE_PAE_ROOT },
-				{ MS_F_mmu_pml4_root, &rec.pml4_root, MS_MMU_HAVE_PML4_ROOT },
-				{ MS_F_mmu_pml5_root, &rec.pml5_root, MS_MMU_HAVE_PML5_ROOT },
-			};
-
-			err = read_fields(kmem, base, wants, sizeof(wants) / sizeof(wants[0]), &have);
-		}
-		if (err)
-			return err;
-		if (!(have & 1ull << 33))
-			continue; /* without a root there is nothing to say */
-		rec.have = have & 0xffffffff;
-		rec.root_role = (u32)root_role;
-		for (i = 0; i < MS_NR_PREV_ROOTS && prev->present && i < prev->nr_elems; i++) {
-			u64 info = base + prev->off + (u64)i * prev->elem_size;
-
-			ms_kbatch_field(&batch, kmem, info, MS_F_root_info_pgd, &rec.prev[i].pgd);
-			ms_kbatch_field(&batch, kmem, info, MS_F_root_info_hpa, &rec.prev[i].hpa);
-		}
-		for (; i < MS_NR_PREV_ROOTS; i++)
-			rec.prev[i].pgd = rec.prev[i].hpa = MS_INVALID_PAGE;
-		if (prev->present && layout->f[MS_F_root_info_hpa].present)
-			rec.have |= MS_MMU_HAVE_PREV;
-		if (pdptrs->present && pdptrs->size == sizeof(rec.pdptrs)) {
-			ms_kbatch_add(&batch, base + pdptrs->off, sizeof(rec.pdptrs), rec.pdptrs);
-			rec.have |= MS_MMU_HAVE_PDPTRS;
-		}
-		err = ms_kbatch_run(&batch, kmem, &failed);
-		ms_kbatch_deinit(&batch);
-		if (!err && !failed)
-			err = PUT(sink, MS_REC_MMU, &rec);
+		if (f->present)
+			err = read_mmu(kmem, &rec, sink);
 	}
 	return err;
 }
@@ -396,7 +405,7 @@ static struct ms_err *read_xa(struct ms_kmem *kmem, u64 entry, u32 depth, u64 kv
 	if (!below)
 		return ms_err_nomem();
 	req = (struct ms_kread){ .addr = entry - 2 + slots->off, .len = slots->size, .dst = below };
-	err = kmem->read(kmem, &req, 1);
+	err = ms_kmem_read(kmem, &req, 1);
 	if (req.status)
 		return err;
 	for (i = 0; !err && i < slots->nr_elems; i++)
@@ -527,8 +536,8 @@ out:
 	return NULL;
 }
 
-static struct ms_err *put_slots(u64 kvm, u32 as_id, u64 gen, const struct slot_read *slots, size_t nr,
-				const struct ms_sink *sink)
+static struct ms_err *put_slots(u64 kvm, u32 as_id, u64 gen, bool stable, const struct slot_read *slots,
+				size_t nr, const struct ms_sink *sink)
 {
 	struct ms_err *err = NULL;
 	size_t i;
@@ -548,6 +557,8 @@ static struct ms_err *put_slots(u64 kvm, u32 as_id, u64 gen, const struct slot_r
 			.as_id = (u16)s->as_id,
 		};
 
+		if (!stable)
+			rec.have |= MS_SLOT_UNSTABLE;
 		if (s->as_id == as_id && s->npages)
 			err = PUT(sink, MS_REC_SLOT, &rec);
 	}
@@ -565,10 +576,10 @@ static struct ms_err *read_slots(struct ms_kmem *kmem, u64 kvm, const struct ms_
 	for (as_id = 0; !err && as_id < f->nr_elems; as_id++) {
 		struct slot_read *slots = NULL;
 		size_t nr = 0;
+		bool stable = false;
 		u64 gen = 0;
 
-		/* A set that changed while it was read is read again; the last try stands, with its
-		 * generation. */
+		/* A set that changed while it was read is read again; the last try stands, and says so. */
 		for (tries = 0; !err && tries < 8; tries++) {
 			u64 memslots = 0, again = 0;
 			struct ms_kread req = { .addr = kvm + f->off + 8ull * as_id,
@@ -579,23 +590,24 @@ static struct ms_err *read_slots(struct ms_kmem *kmem, u64 kvm, const struct ms_
 			free(slots);
 			slots = NULL;
 			nr = 0;
-			err = kmem->read(kmem, &req, 1);
+			err = ms_kmem_read(kmem, &req, 1);
 			if (err || req.status || !memslots || !ms_kmem_may_read(kmem, memslots, 8))
 				break;
 			err = read_slot_set(kmem, memslots, &slots, &nr, &gen);
 			if (err)
 				break;
 			check.addr = req.addr;
-			err = kmem->read(kmem, &check, 1);
+			err = ms_kmem_read(kmem, &check, 1);
 			if (err || check.status || again != memslots)
 				continue;
 			check.addr = memslots + kmem->layout->f[MS_F_memslots_generation].off;
-			err = kmem->read(kmem, &check, 1);
-			if (!err && !check.status && again == gen)
+			err = ms_kmem_read(kmem, &check, 1);
+			stable = !err && !check.status && again == gen;
+			if (stable)
 				break;
 		}
 		if (!err)
-			err = put_slots(kvm, as_id, gen, slots, nr, sink);
+			err = put_slots(kvm, as_id, gen, stable, slots, nr, sink);
 		free(slots);
 	}
 	return err;
@@ -647,14 +659,12 @@ struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host,
 		if (!err && file_kvms[i])
 			err = vm_set_add(&set, file_kvms[i]);
 	}
-	if (!err)
-		err = vm_list_add(kmem, &set);
 	if (!err) {
 		vms = calloc(set.nr + 1, sizeof(*vms));
 		err = vms ? PUT(sink, MS_REC_HOST, host) : ms_err_nomem();
 	}
 	for (i = 0; !err && i < set.nr; i++) {
-		err = read_vm(kmem, set.kvm[i], &vms[i]);
+		err = read_vm(kmem, host, set.kvm[i], &vms[i]);
 		if (err)
 			break;
 		vm_owner(files, nr_files, file_kvms, &vms[i]);

@@ -184,7 +184,7 @@ static struct ms_err *read_heads(struct walk *w, size_t from, size_t end, bool t
 			err = ms_err_nomem();
 			break;
 		}
-		err = batch.nr ? w->kmem->read(w->kmem, batch.reqs, batch.nr) : NULL;
+		err = batch.nr ? ms_kmem_read(w->kmem, batch.reqs, batch.nr) : NULL;
 		for (i = k = 0; !err && i < n; i++) {
 			struct sp *sp = &w->sps[from + i];
 
@@ -280,7 +280,7 @@ static struct ms_err *read_tables(struct walk *w, size_t from, size_t end)
 			err = ms_err_nomem();
 			break;
 		}
-		err = batch.nr ? w->kmem->read(w->kmem, batch.reqs, batch.nr) : NULL;
+		err = batch.nr ? ms_kmem_read(w->kmem, batch.reqs, batch.nr) : NULL;
 		for (i = k = 0; !err && i < n; i++) {
 			struct sp *sp = &w->sps[from + i];
 			size_t last = k + (sp->translations ? 4 : 3);
@@ -303,7 +303,7 @@ out:
 static struct ms_err *read_list_head(struct walk *w, u64 head, u64 ends[2], bool *ok)
 {
 	struct ms_kread req = { .addr = head, .len = 16, .dst = ends };
-	struct ms_err *err = w->kmem->read(w->kmem, &req, 1);
+	struct ms_err *err = ms_kmem_read(w->kmem, &req, 1);
 
 	*ok = !err && !req.status;
 	return err;
@@ -333,7 +333,7 @@ static struct ms_err *chase_pages(struct walk *w, u64 head, u64 first, u32 next_
 	if (!nodes)
 		return ms_err_nomem();
 	do {
-		err = w->kmem->chase(w->kmem, &args, nodes);
+		err = ms_kmem_chase(w->kmem, &args, nodes);
 		if (err)
 			return err;
 		for (i = 0; i < args.nr; i++) {

@@ -112,9 +112,7 @@ static struct ms_err *live_read(struct ms_kmem *kmem, struct ms_kread *reqs, siz
 
 		if (!len || len > MS_KREAD_MAX_LEN)
 			return ms_err_new(MS_ERR_BUG, "a read of %u bytes", len);
-		/* Refused here: the request stays in the batch, as one that fails at once, so that the order
-		 * is kept. */
-		live->reqs[n].addr = ms_kmem_may_read(kmem, reqs[i].addr, len) ? reqs[i].addr : 0;
+		live->reqs[n].addr = reqs[i].addr;
 		live->reqs[n].len = len;
 		live->reqs[n].off = off;
 		live->reqs[n].status = 0;
@@ -190,8 +188,8 @@ static struct ms_err *live_files(struct live *live)
 }
 
 /*
- * A VM ends with its last file. One that had none when we began (see vm_list in kvm_read.c) cannot be judged
- * by files: its walk's own confirmation has to do.
+ * A VM ends with its last file, whoever holds it by then. One that is known by its vCPUs' files alone cannot be judged by files: its
+ * walk's own confirmation has to do.
  */
 static struct ms_err *live_alive(struct ms_kmem *kmem, u64 kvm, bool *ret)
 {
@@ -210,7 +208,7 @@ static struct ms_err *live_alive(struct ms_kmem *kmem, u64 kvm, bool *ret)
 			continue;
 		had = true;
 		for (k = 0; !err && k < live->nr_files; k++)
-			*ret |= live->files[k].private_data == kvm && live->files[k].pid == before[i].pid;
+			*ret |= live->files[k].private_data == kvm;
 	}
 	if (!had || err)
 		*ret = true;
@@ -334,7 +332,7 @@ static struct ms_err *live_memory(struct live *live)
 		{ .addr = kmem->sym[MS_KSYM_vmemmap_base], .len = 8, .dst = &vmemmap },
 		{ .addr = kmem->sym[MS_KSYM_max_pfn], .len = 8, .dst = &max_pfn },
 	};
-	struct ms_err *err = live_read(kmem, reqs, 3);
+	struct ms_err *err = ms_kmem_read(kmem, reqs, 3);
 
 	if (err)
 		return err;
@@ -430,13 +428,8 @@ static struct ms_err *live_target_read(struct ms_target *target, const struct ms
 static struct ms_err *live_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr)
 {
 	struct live *live = target->priv;
-	struct ms_err *err = live_read(&live->kmem, reqs, nr);
-	size_t i;
 
-	for (i = 0; !err && i < nr; i++)
-		if (reqs[i].status && !ms_kmem_may_read(&live->kmem, reqs[i].addr, reqs[i].len))
-			reqs[i].status = -ERANGE;
-	return err;
+	return ms_kmem_read(&live->kmem, reqs, nr);
 }
 
 const struct ms_target_ops ms_target_live = {

@@ -27,7 +27,7 @@ struct fakemem {
 	u8 *vmemmap; /* FM_PAGES * 64 */
 	u8 vm[FM_NR_VMS][4096];
 	u64 nr_ops; /* requests and chase steps so far */
-	u64 nr_refused; /* requests outside what may be read */
+	u64 nr_refused; /* requests that reached memory though they may not be read */
 	void (*hook)(struct fakemem *fm, void *ctx);
 	void *hook_ctx;
 	bool vm_dead;

@@ -358,6 +358,28 @@ static void test_profile_in_doubt(void **state)
 	small_end(&fake);
 }
 
+/* More tables than there may be memory for: one line, not the end of the process. */
+static void test_memory_limit(void **state)
+{
+	struct ms_want want = { .what = MS_WANT_ALL };
+	struct ms_model *model = NULL;
+	struct small fake;
+	struct ms_err *err;
+
+	small_init(&fake);
+	small_machine(&fake);
+	want.max_table_bytes = 3 * 4096;
+	err = ms_model_load(&fake.target, &want, &model);
+	assert_non_null(err);
+	assert_non_null(strstr(ms_err_text(err), "memory"));
+	assert_non_null(strstr(ms_err_hint_text(err), "--vm"));
+	ms_err_free(err);
+	want.max_table_bytes = 1 << 20;
+	assert_null(ms_model_load(&fake.target, &want, &model));
+	ms_model_destroy(model);
+	small_end(&fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,7 +388,7 @@ int main(void)
 		cmocka_unit_test(test_pid_of_two),	 cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_duplicate_pages),	 cmocka_unit_test(test_cycles),
 		cmocka_unit_test(test_wrong_levels),	 cmocka_unit_test(test_bad_roles),
-		cmocka_unit_test(test_profile_in_doubt),
+		cmocka_unit_test(test_profile_in_doubt), cmocka_unit_test(test_memory_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,6 @@ enum {
 	VM_USED = 0x280,
 	VM_ONLINE = 0x288,
 	VM_MM = 0x290,
-	VM_LIST = 0x298,
 	VM_SETS = 0x300, /* struct kvm_memslots of both address spaces, 0x200 bytes each */
 	SET_BYTES = 0x200,
 	SET_GENERATION = 0,
@@ -33,6 +32,7 @@ enum {
 	VCPU_CR3 = 0x10,
 	VCPU_ROOT_MMU = 0x100,
 	VCPU_GUEST_MMU = 0x200,
+	VCPU_NESTED_MMU = 0x300,
 	SLOT_ID_NODE = 0,
 	SLOT_GFN = 0x20,
 	SLOT_NPAGES = 0x28,
@@ -56,7 +56,6 @@ static void machine(struct fakemem *fm)
 	field(fm, MS_F_kvm_n_used_mmu_pages, VM_USED, 8, 1);
 	field(fm, MS_F_kvm_online_vcpus, VM_ONLINE, 4, 1);
 	field(fm, MS_F_kvm_mm, VM_MM, 8, 1);
-	field(fm, MS_F_kvm_vm_list, VM_LIST, 16, 1);
 	field(fm, MS_F_kvm_shadow_mmio_value, 0xff8, 8, 1);
 	field(fm, MS_F_xarray_head, 8, 8, 1);
 	field(fm, MS_F_xa_node_slots, 16, 64 * 8, 64);
@@ -259,28 +258,129 @@ static void test_many_vcpus_and_vms(void **state)
 	fm_deinit(&fm);
 }
 
-static void test_list_without_files(void **state)
+/* What may be read, to the byte; everything else never reaches the reader. */
+static void test_may_read(void **state)
 {
+	const u64 direct_end = FM_PAGE_OFFSET + FM_PAGES * 4096ull, mm_end = FM_VMEMMAP + FM_PAGES * 64ull;
+	const struct {
+		u64 addr;
+		u32 len;
+		bool may;
+	} cases[] = {
+		{ FM_PAGE_OFFSET, 8, true },
+		{ FM_PAGE_OFFSET - 1, 8, false },
+		{ direct_end - 8, 8, true },
+		{ direct_end - 7, 8, false },
+		{ direct_end, 1, false },
+		{ FM_VMEMMAP, 64, true },
+		{ FM_VMEMMAP - 1, 1, false },
+		{ mm_end - 1, 2, false },
+		{ fm_kvm(0), 8, true },
+		{ fm_kvm(0) - 8, 8, false },
+		{ fm_kvm(1), 8, false }, /* another VM's structure, in vmalloc space */
+		{ 0xffffffff80000000ull, 8, true },
+		{ 0xffffffff7fffffffull, 1, false },
+		{ 0xfffffffffefffff8ull, 8, true },
+		{ 0xffffffffff000000ull, 1, false }, /* the fixmap: devices */
+		{ ~7ull, 8, false },
+		{ 0, 8, false },
+		{ 0x7fffffffe000ull, 8, false },
+		{ 0xffffc90040000000ull, 8, false }, /* an ioremap */
+	};
+	struct ms_kread reqs[sizeof(cases) / sizeof(cases[0])];
+	u8 bytes[64];
 	struct fakemem fm;
-	u64 head =
-		0xffffffff82000000ull; /* in the kernel's image, which the fake does not map: no list then */
+	size_t i;
+
+	machine(&fm);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(ms_kmem_may_read(&fm.kmem, cases[i].addr, cases[i].len), cases[i].may);
+		reqs[i] = (struct ms_kread){ .addr = cases[i].addr, .len = cases[i].len, .dst = bytes, .status = 1 };
+	}
+	assert_null(ms_kmem_read(&fm.kmem, reqs, sizeof(cases) / sizeof(cases[0])));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(reqs[i].status == -ERANGE, !cases[i].may);
+	assert_int_equal(fm.nr_ops, 6);
+	assert_int_equal(fm.nr_refused, 0);
+	fm_deinit(&fm);
+}
+
+/* A VM's TDP roots are looked at only if it has a TDP MMU: else KVM has not even initialised the list. */
+static void test_tdp_switch(void **state)
+{
+	const struct ms_kfile file = { .private_data = fm_kvm(0), .pid = 1, .kind = MS_FD_VM };
+	const struct ms_want want = { .what = 0 };
+	const struct ms_sink sink = { collect, &got };
+	struct ms_rec_host host = { .have = MS_HOST_HAVE_TDP_MMU };
+	struct fakemem fm;
+	u32 on;
 
 	machine(&fm);
 	make_vm(&fm, 0);
-	fm.kmem.sym[MS_KSYM_vm_list] = head;
-	read_all(&fm, NULL, 0, 0);
-	assert_int_equal(got.nr[MS_REC_VM], 0);
-	head = FM_PAGE_OFFSET + 0x50000;
-	fm.kmem.sym[MS_KSYM_vm_list] = head;
-	fm_set(&fm, head, fm_kvm(0) + VM_LIST);
-	fm_set(&fm, fm_kvm(0) + VM_LIST, fm_kvm(1) + VM_LIST);
-	fm_set(&fm, fm_kvm(1) + VM_LIST, head);
-	read_all(&fm, NULL, 0, 0);
-	assert_int_equal(got.nr[MS_REC_VM], 2);
-	assert_false(got.vm[0].have & MS_VM_HAVE_OWNER);
-	fm_set(&fm, fm_kvm(1) + VM_LIST, 0x1234); /* broken: not followed at all */
-	read_all(&fm, NULL, 0, 0);
-	assert_int_equal(got.nr[MS_REC_VM], 0);
+	for (on = 0; on < 2; on++) { /* 6.12: the host's switch */
+		host.tdp_mmu_enabled = (u8)on;
+		memset(&got, 0, sizeof(got));
+		assert_null(ms_kvm_read(&fm.kmem, &host, &file, 1, &want, &sink));
+		assert_int_equal(!!(got.vm[0].have & MS_VM_HAVE_TDP_MMU), on);
+	}
+	field(&fm, MS_F_kvm_tdp_mmu_enabled, 0x700, 1, 1);
+	for (on = 0; on < 2; on++) { /* 6.1: the VM's own */
+		fm_set(&fm, fm_kvm(0) + 0x700, on);
+		memset(&got, 0, sizeof(got));
+		assert_null(ms_kvm_read(&fm.kmem, &host, &file, 1, &want, &sink));
+		assert_int_equal(!!(got.vm[0].have & MS_VM_HAVE_TDP_MMU), on);
+	}
+	fm_deinit(&fm);
+}
+
+/* Zeros that KVM never set are no roots. */
+static void test_nested_mmu(void **state)
+{
+	const struct ms_kfile file = { .private_data = fm_kvm(0), .pid = 1, .kind = MS_FD_VM };
+	struct fakemem fm;
+	u32 i;
+
+	machine(&fm);
+	field(&fm, MS_F_vcpu_nested_mmu, VCPU_NESTED_MMU, 0x80, 1);
+	field(&fm, MS_F_mmu_pae_root, 0x60, 8, 1);
+	make_vm(&fm, 0);
+	make_vcpu(&fm, 0, 0);
+	fm_set(&fm, fm_kvm(0) + VM_VCPUS + 8, vcpu_addr(0));
+	read_all(&fm, &file, 1, 0);
+	assert_int_equal(got.nr[MS_REC_MMU], 3);
+	assert_int_equal(got.mmu[2].which, MS_MMU_NESTED);
+	assert_int_equal(got.mmu[2].root.hpa, MS_INVALID_PAGE);
+	assert_false(got.mmu[2].have & (MS_MMU_HAVE_PREV | MS_MMU_HAVE_PAE_ROOT));
+	assert_true(got.mmu[0].have & MS_MMU_HAVE_PREV);
+	assert_true(got.mmu[0].have & MS_MMU_HAVE_PAE_ROOT);
+	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
+		assert_int_equal(got.mmu[2].prev[i].hpa, MS_INVALID_PAGE);
+	fm_deinit(&fm);
+}
+
+/* Slots that never hold still are delivered, and marked. */
+static void restless(struct fakemem *fm, void *ctx)
+{
+	u64 gen = set_addr(0, 0) + SET_GENERATION;
+
+	fm_set(fm, gen, fm_get(fm, gen) + 2);
+}
+
+static void test_slots_restless(void **state)
+{
+	const struct ms_kfile file = { .private_data = fm_kvm(0), .pid = 1, .kind = MS_FD_VM };
+	struct fakemem fm;
+	u32 i;
+
+	machine(&fm);
+	make_vm(&fm, 0);
+	make_slot(&fm, 0, 1, 0, 0x100, 1, 0);
+	make_slot(&fm, 0, 2, 1, 0x100, 1, 0);
+	fm.hook = restless;
+	read_all(&fm, &file, 1, 0);
+	assert_int_equal(got.nr[MS_REC_SLOT], 2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(!!(got.slot[i].have & MS_SLOT_UNSTABLE), got.slot[i].as_id == 0);
 	fm_deinit(&fm);
 }
 
@@ -392,7 +492,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_vm),
 		cmocka_unit_test(test_many_vcpus_and_vms),
-		cmocka_unit_test(test_list_without_files),
+		cmocka_unit_test(test_may_read),
+		cmocka_unit_test(test_tdp_switch),
+		cmocka_unit_test(test_nested_mmu),
+		cmocka_unit_test(test_slots_restless),
 		cmocka_unit_test(test_slot_ring),
 		cmocka_unit_test(test_slots_swapped),
 		cmocka_unit_test(test_nonsense),
