@@ -220,10 +220,13 @@ static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model
 		err = note_add(result, "roles: %s", model->roles_note);
 	if (!err && strstr(model->profile_note, "doubt"))
 		err = note_add(result, "SPTEs: %s", model->profile_note);
+	/* Half an answer is a finding: a script must not take it for a whole one. */
+	if (prov->walk_flags & (MS_WALK_VM_GONE | MS_WALK_BROKEN))
+		result->status = 1;
 	if (!err && prov->walk_flags & MS_WALK_VM_GONE)
 		err = note_add(result, "the VM was gone when the walk ended: what follows is not complete");
 	if (!err && prov->walk_flags & MS_WALK_BROKEN)
-		err = note_add(result, "the walk of the page list did not close: pages are missing");
+		err = note_add(result, "the walk of the page list did not close: pages may be missing");
 	if (!err && prov->walk_flags & MS_WALK_CHANGED)
 		err = note_add(result, "pages came or went while they were read: some may be missing");
 	if (!err && prov->nr_torn)
