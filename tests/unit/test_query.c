@@ -144,6 +144,18 @@ static void test_words(void **state)
 	refuse(&run, "sps --gfn 0x1ffffffffff", "range");
 	refuse(&run, "sps --gfn 18446744073709551615+2", "range");
 	refuse(&run, "sps --gfn 0x", "range");
+	refuse(&run, "leaves --address 5-5", "bytes");
+	refuse(&run, "leaves --address 5-4", "bytes");
+	refuse(&run, "leaves --address 5+0", "bytes");
+	refuse(&run, "leaves -a 0x", "bytes");
+	refuse(&run, "leaves -a x", "bytes");
+	refuse(&run, "leaves -a 0x1-", "bytes");
+	refuse(&run, "leaves -a 0x10000000000000000", "bytes");
+	refuse(&run, "leaves -a 0xffffffffffffffff+2", "bytes");
+	refuse(&run, "sps -a 1", "takes no --address");
+	refuse(&run, "-T vms", "SPEC is missing");
+	refuse(&run, "-T sp 0x1", "SPEC is missing");
+	refuse(&run, "-T nowhere 0x1", "no such command");
 	refuse(&run, "sps --state rw,,dl", "known: ");
 	refuse(&run, "sps --state rx", "known: ");
 	refuse(&run, "sps --mmu host", "guest");
@@ -356,6 +368,178 @@ static void test_leaves(void **state)
 	teardown(&run);
 }
 
+static void note_is(const struct run *run, const char *part)
+{
+	size_t i;
+
+	for (i = 0; i < run->result->nr_notes; i++)
+		if (strstr(run->result->notes[i], part))
+			return;
+	fail_msg("%s: no note says '%s'", run->result->command, part);
+}
+
+static void test_address(void **state)
+{
+	struct run run;
+
+	setup(&run);
+	/* nGPA 0x610000, 4 KiB: first and last byte, and those beside them. */
+	ask(&run, "leaves --mmu guest --address 0x610000 " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "index", "16");
+	ask(&run, "leaves --mmu guest -a 0x610fff " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "index", "16");
+	ask(&run, "leaves --mmu guest -a 0x611000 " VM);
+	is(&run, "leaves", 0, "index", "17");
+	ask(&run, "leaves --mmu guest -a 0x610fff+1 " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu guest -a 0x610fff+2 " VM);
+	rows(&run, "leaves", 2);
+	ask(&run, "leaves --mmu guest -a 0x610fff-0x611000 " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu guest -a 0-0xffffffffffffffff " VM);
+	rows(&run, "leaves", 2);
+	ask(&run, "leaves --mmu guest -a 0x60ffff " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no leaf maps address 0x60ffff");
+	/* GPA 0x400000, 2 MiB. */
+	ask(&run, "leaves --mmu root -a 0x512345 " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "level", "2");
+	is(&run, "leaves", 0, "address", "0x400000");
+	ask(&run, "leaves --mmu root -a 0x5fffff " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu root -a 0x600000+0x10 " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no leaf maps any of the addresses 0x600000 to 0x60000f");
+	ask(&run, "leaves --mmu root -a 0x512345 --state ro " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no entry that passes the other filters maps address 0x512345");
+	/* MMIO entries translate too; without --mmu each root is asked. */
+	ask(&run, "leaves -a 0x4fff " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "class", "mmio");
+	ask(&run, "leaves -a 0xffffffffffffffff " VM);
+	rows(&run, "leaves", 0);
+	ask(&run, "leaves --mmu nested " VM);
+	note_is(&run, "nested_mmu owns no shadow pages");
+	ask(&run, "sps --mmu nested " VM);
+	note_is(&run, "nested_mmu owns no shadow pages");
+	teardown(&run);
+}
+
+/* One leaf more at index 20 of the guest's level-1 page, and what `sp' says of it. */
+static void why_is(const char *guest, const char *why, u64 raw, u64 translation, u32 role,
+		   void (*change)(struct small *fake))
+{
+	struct small_item *item;
+	struct run run;
+
+	setup(&run);
+	item = small_find(&run.fake, MS_REC_SP, 7);
+	item->tables->sptes[20] = raw;
+	item->tables->translations[20] = translation;
+	((struct ms_rec_sp *)item->rec)->role = role;
+	if (change)
+		change(&run.fake);
+	ask(&run, "sp 0xffff8881bbbb8000 " VM);
+	is(&run, "entries", 20, "guest_access", guest);
+	is(&run, "entries", 20, "why", why);
+	teardown(&run);
+}
+
+static struct ms_rec_sp *table_page(struct small *fake)
+{
+	return small_find(fake, MS_REC_SP, 6)->rec; /* L2 of the guest's, gfn 0x207 */
+}
+
+static void make_obsolete(struct small *fake)
+{
+	table_page(fake)->mmu_valid_gen = 1;
+}
+
+static void make_invalid(struct small *fake)
+{
+	table_page(fake)->role |= 1u << 11;
+}
+
+static void make_direct(struct small *fake)
+{
+	table_page(fake)->role |= 1u << 7;
+}
+
+static void make_passthrough(struct small *fake)
+{
+	table_page(fake)->role |= 1u << 18;
+}
+
+static void make_smm(struct small *fake)
+{
+	table_page(fake)->role |= 1u << 24;
+}
+
+static void make_torn(struct small *fake)
+{
+	table_page(fake)->state = MS_SP_TORN;
+}
+
+static void make_own_torn(struct small *fake)
+{
+	((struct ms_rec_sp *)small_find(fake, MS_REC_SP, 7)->rec)->state = MS_SP_TORN;
+}
+
+static void test_why(void **state)
+{
+	const u64 rw = small_leaf(SMALL_PFN(9), 1, 1, 1, 1), dl = small_leaf(SMALL_PFN(9), 1, 1, 1, 0);
+	const u64 wp = small_leaf(SMALL_PFN(9), 1, 1, 0, 0), ro = small_leaf(SMALL_PFN(9), 1, 0, 0, 0);
+	const u64 plain = 0x40ull << 12, table = 0x207ull << 12, unsync = 0x208ull << 12;
+	const u32 role = 0x20701, no_write = 0x20501; /* role.access without W */
+	struct run run;
+
+	why_is("uwx", "-", rw, plain | 7, role, NULL);
+	why_is("uwx", "dirty-log", dl, plain | 7, role, NULL);
+	why_is("u-x", "host", ro, plain | 5, role, NULL);
+	why_is("uwx", "-", wp, plain | 7, role, NULL);
+	why_is("u-x", "guest-denies-or-clean", wp, plain | 5, role, NULL);
+	why_is("u-x", "guest-denies", wp, plain | 5, no_write, NULL);
+	why_is("---", "guest-denies", wp, plain | 0, no_write, NULL);
+	why_is("uwx", "shadowed-table", wp, table | 7, role, NULL);
+	why_is("u-x", "guest-denies-or-clean shadowed-table", wp, table | 5, role, NULL);
+	why_is("uwx", "-", rw, table | 7, role, NULL);
+	/* Pages that prove nothing. */
+	why_is("uwx", "-", wp, unsync | 7, role, NULL);
+	why_is("uwx", "-", wp, table | 7, role, make_obsolete);
+	why_is("uwx", "-", wp, table | 7, role, make_invalid);
+	why_is("uwx", "-", wp, table | 7, role, make_direct);
+	why_is("uwx", "-", wp, table | 7, role, make_passthrough);
+	why_is("uwx", "-", wp, table | 7, role, make_smm);
+	why_is("uwx", "-", wp, table | 7, role, make_torn);
+	why_is("u-x", "-", wp, table | 5, role, make_own_torn);
+
+	/* Direct pages store nothing; a table's frame is protected there as well, within huge leaves too. */
+	setup(&run);
+	ask(&run, "leaves --mmu root " VM);
+	is(&run, "leaves", 1, "why", "dirty-log");
+	is(&run, "leaves", 2, "why", "-");
+	is(&run, "leaves", 2, "guest_access", "-");
+	is(&run, "leaves", 3, "why", "host");
+	is(&run, "leaves", 4, "why", "-");
+	drop(&run);
+	ms_session_drop(&run.session);
+	small_find(&run.fake, MS_REC_SP, 3)->tables->sptes[7] = wp;
+	((struct ms_rec_sp *)small_find(&run.fake, MS_REC_SP, 3)->rec)->gfn = 0x200;
+	small_find(&run.fake, MS_REC_SP, 2)->tables->sptes[1] = small_leaf(0x40200, 2, 1, 0, 0);
+	small_find(&run.fake, MS_REC_SP, 2)->tables->sptes[2] = small_leaf(0x40400, 2, 1, 0, 0);
+	ask(&run, "sp 0xffff8881bbbb4000 --gfn 0x207 " VM);
+	is(&run, "entries", 0, "why", "shadowed-table");
+	ask(&run, "sp 0xffff8881bbbb3000 --state wp " VM);
+	is(&run, "entries", 0, "gfn", "0x200");
+	is(&run, "entries", 0, "why", "shadowed-table");
+	is(&run, "entries", 1, "why", "-");
+	teardown(&run);
+}
+
 static void test_bare_words(void **state)
 {
 	struct run run;
@@ -405,9 +589,14 @@ static void test_help(void **state)
 		is(&run, "help", 0, "summary", ms_commands[i].summary);
 	}
 	ask(&run, "help states");
+	is(&run, "topic", 16, "name", "translation");
+	is(&run, "topic", 18, "name", "why");
+	is(&run, "topic", 23, "name", "shadowed-table");
+	rows(&run, "topic", 24);
 	ask(&run, "help formats");
 	ask(&run, "help exit");
-	refuse(&run, "help slot", "help slots");
+	refuse(&run, "help slot", "did you mean `help slots'?");
+	refuse(&run, "help xyzzy", "see `help'; topics: options, states, role, formats, exit");
 	ask(&run, "version");
 	ask(&run, "targets");
 	teardown(&run);
@@ -565,7 +754,8 @@ int main(void)
 		cmocka_unit_test(test_leaves),	   cmocka_unit_test(test_bare_words),
 		cmocka_unit_test(test_help),	   cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_redaction),  cmocka_unit_test(test_reads),
-		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_completion), cmocka_unit_test(test_address),
+		cmocka_unit_test(test_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
