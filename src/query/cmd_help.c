@@ -147,7 +147,7 @@ static const char *const beside_texts[][3] = {
 	  "DL with A/D bits: protected for dirty logging (or a write-protect-only entry)" },
 	{ "guest-denies", "why",
 	  "WP: a table of the guest's above the entry, or the entry, grants no write" },
-	{ "guest-denies-or-clean", "why",
+	{ "guest-no-w", "why",
 	  "WP: guest_access has no W: the guest's entry grants no write, or its D bit is clear" },
 	{ "shadowed-table", "why",
 	  "WP: the frame, or one in a huge leaf, is a guest table that a valid, current, synced page shadows" },

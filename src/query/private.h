@@ -130,7 +130,7 @@ const char *state_name_at(size_t i);
 #define ENTRY_COLUMNS                                                                                        \
 	{ "class", "CLASS", MS_V_TEXT }, { "state", "STATE", MS_V_TEXT }, { "gfn", "L1 GFN", MS_V_HEX },     \
 		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 4 }, { "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN }, \
-		{ "access", "ACCESS", MS_V_TEXT }, { "guest_access", "GUEST", MS_V_TEXT, .prio = 1 },        \
+		{ "access", "ACC", MS_V_TEXT }, { "guest_access", "GUEST", MS_V_TEXT, .prio = 2 },           \
 		{ "why", "WHY", MS_V_WORDS, .prio = 1 }, { "host_writable", "H", MS_V_BOOL, .prio = 4 },     \
 		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 }, { "accessed", "A", MS_V_BOOL, .prio = 4 },    \
 		{ "dirty", "D", MS_V_BOOL, .prio = 4 }, { "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },     \

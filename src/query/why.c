@@ -89,9 +89,8 @@ static const char *guest_reason(const struct ms_model *model, const struct ms_sp
 
 	if (!guest_access(model, sp, idx, &access) || access & ROLE_ACC_WRITE)
 		return NULL;
-	return no_dirty || (role_has(roles, ROLE_ACCESS) && !(granted & ROLE_ACC_WRITE))
-		       ? "guest-denies"
-		       : "guest-denies-or-clean";
+	return no_dirty || (role_has(roles, ROLE_ACCESS) && !(granted & ROLE_ACC_WRITE)) ? "guest-denies"
+											 : "guest-no-w";
 }
 
 void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,

@@ -1,121 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* src/query: words, filters, commands, redaction. What a row holds is asked for by column name. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "small.h"
-#include "query/query.h"
-
-struct run {
-	struct small fake;
-	struct ms_session session;
-	struct ms_args args;
-	struct ms_result *result;
-	struct ms_cell *cells;
-};
-
-static void setup(struct run *run)
-{
-	memset(run, 0, sizeof(*run));
-	small_machine(&run->fake);
-	run->session.target = small_open(&run->fake);
-}
-
-static void drop(struct run *run)
-{
-	ms_result_destroy(run->result);
-	run->result = NULL;
-	ms_args_deinit(&run->args);
-}
-
-static void teardown(struct run *run)
-{
-	drop(run);
-	ms_session_deinit(&run->session);
-	small_end(&run->fake);
-}
-
-/* Run a line; it must succeed. */
-static void ask(struct run *run, const char *line)
-{
-	struct ms_err *err;
-
-	drop(run);
-	err = ms_args_parse_line(line, NULL, &run->args);
-	if (err)
-		fail_msg("%s: %s", line, ms_err_text(err));
-	err = ms_query_run(&run->session, &run->args, &run->result);
-	if (err)
-		fail_msg("%s: %s", line, ms_err_text(err));
-}
-
-/* Run a line; it must be refused as a usage error that says `part' in text or hint. */
-static void refuse(struct run *run, const char *line, const char *part)
-{
-	struct ms_err *err;
-
-	drop(run);
-	err = ms_args_parse_line(line, NULL, &run->args);
-	if (!err)
-		err = ms_query_run(&run->session, &run->args, &run->result);
-	if (!err)
-		fail_msg("%s: was taken", line);
-	assert_int_equal(ms_err_exit_status(err), 2);
-	assert_non_null(ms_err_hint_text(err));
-	if (!strstr(ms_err_text(err), part) && !strstr(ms_err_hint_text(err), part))
-		fail_msg("%s: '%s: %s' lacks '%s'", line, ms_err_text(err), ms_err_hint_text(err), part);
-	ms_err_free(err);
-}
-
-static const struct ms_section *section(const struct run *run, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < run->result->nr_sections; i++)
-		if (!strcmp(run->result->sections[i].key, key))
-			return &run->result->sections[i];
-	fail_msg("%s: no section %s", run->result->command, key);
-	return NULL;
-}
-
-/* One cell as text; the caller frees. */
-static char *cell(const struct run *run, const struct ms_section *s, size_t row, const char *name)
-{
-	struct ms_cell *cells = ms_cells_create(s->nr_cols);
-	struct ms_buf out = { 0 };
-	size_t i;
-
-	assert_true(row < s->nr_rows);
-	ms_result_row(run->result, s, row, cells);
-	for (i = 0; i < s->nr_cols; i++)
-		if (!strcmp(s->cols[i].name, name))
-			ms_cell_format(&cells[i], &s->cols[i], &out);
-	assert_non_null(out.data);
-	ms_cells_destroy(cells, s->nr_cols);
-	return out.data;
-}
-
-static void is(const struct run *run, const char *key, size_t row, const char *name, const char *want)
-{
-	char *got = cell(run, section(run, key), row, name);
-
-	if (strcmp(got, want))
-		fail_msg("%s[%zu].%s is '%s', not '%s'", key, row, name, got, want);
-	free(got);
-}
-
-static void rows(const struct run *run, const char *key, size_t want)
-{
-	assert_int_equal(section(run, key)->nr_rows, want);
-}
-
-#define VM "--vm 4242 "
+#include "ask.h"
 
 static void test_words(void **state)
 {
@@ -368,16 +253,6 @@ static void test_leaves(void **state)
 	teardown(&run);
 }
 
-static void note_is(const struct run *run, const char *part)
-{
-	size_t i;
-
-	for (i = 0; i < run->result->nr_notes; i++)
-		if (strstr(run->result->notes[i], part))
-			return;
-	fail_msg("%s: no note says '%s'", run->result->command, part);
-}
-
 static void test_address(void **state)
 {
 	struct run run;
@@ -426,117 +301,6 @@ static void test_address(void **state)
 	note_is(&run, "nested_mmu owns no shadow pages");
 	ask(&run, "sps --mmu nested " VM);
 	note_is(&run, "nested_mmu owns no shadow pages");
-	teardown(&run);
-}
-
-/* One leaf more at index 20 of the guest's level-1 page, and what `sp' says of it. */
-static void why_is(const char *guest, const char *why, u64 raw, u64 translation, u32 role,
-		   void (*change)(struct small *fake))
-{
-	struct small_item *item;
-	struct run run;
-
-	setup(&run);
-	item = small_find(&run.fake, MS_REC_SP, 7);
-	item->tables->sptes[20] = raw;
-	item->tables->translations[20] = translation;
-	((struct ms_rec_sp *)item->rec)->role = role;
-	if (change)
-		change(&run.fake);
-	ask(&run, "sp 0xffff8881bbbb8000 " VM);
-	is(&run, "entries", 20, "guest_access", guest);
-	is(&run, "entries", 20, "why", why);
-	teardown(&run);
-}
-
-static struct ms_rec_sp *table_page(struct small *fake)
-{
-	return small_find(fake, MS_REC_SP, 6)->rec; /* L2 of the guest's, gfn 0x207 */
-}
-
-static void make_obsolete(struct small *fake)
-{
-	table_page(fake)->mmu_valid_gen = 1;
-}
-
-static void make_invalid(struct small *fake)
-{
-	table_page(fake)->role |= 1u << 11;
-}
-
-static void make_direct(struct small *fake)
-{
-	table_page(fake)->role |= 1u << 7;
-}
-
-static void make_passthrough(struct small *fake)
-{
-	table_page(fake)->role |= 1u << 18;
-}
-
-static void make_smm(struct small *fake)
-{
-	table_page(fake)->role |= 1u << 24;
-}
-
-static void make_torn(struct small *fake)
-{
-	table_page(fake)->state = MS_SP_TORN;
-}
-
-static void make_own_torn(struct small *fake)
-{
-	((struct ms_rec_sp *)small_find(fake, MS_REC_SP, 7)->rec)->state = MS_SP_TORN;
-}
-
-static void test_why(void **state)
-{
-	const u64 rw = small_leaf(SMALL_PFN(9), 1, 1, 1, 1), dl = small_leaf(SMALL_PFN(9), 1, 1, 1, 0);
-	const u64 wp = small_leaf(SMALL_PFN(9), 1, 1, 0, 0), ro = small_leaf(SMALL_PFN(9), 1, 0, 0, 0);
-	const u64 plain = 0x40ull << 12, table = 0x207ull << 12, unsync = 0x208ull << 12;
-	const u32 role = 0x20701, no_write = 0x20501; /* role.access without W */
-	struct run run;
-
-	why_is("uwx", "-", rw, plain | 7, role, NULL);
-	why_is("uwx", "dirty-log", dl, plain | 7, role, NULL);
-	why_is("u-x", "host", ro, plain | 5, role, NULL);
-	why_is("uwx", "-", wp, plain | 7, role, NULL);
-	why_is("u-x", "guest-denies-or-clean", wp, plain | 5, role, NULL);
-	why_is("u-x", "guest-denies", wp, plain | 5, no_write, NULL);
-	why_is("---", "guest-denies", wp, plain | 0, no_write, NULL);
-	why_is("uwx", "shadowed-table", wp, table | 7, role, NULL);
-	why_is("u-x", "guest-denies-or-clean shadowed-table", wp, table | 5, role, NULL);
-	why_is("uwx", "-", rw, table | 7, role, NULL);
-	/* Pages that prove nothing. */
-	why_is("uwx", "-", wp, unsync | 7, role, NULL);
-	why_is("uwx", "-", wp, table | 7, role, make_obsolete);
-	why_is("uwx", "-", wp, table | 7, role, make_invalid);
-	why_is("uwx", "-", wp, table | 7, role, make_direct);
-	why_is("uwx", "-", wp, table | 7, role, make_passthrough);
-	why_is("uwx", "-", wp, table | 7, role, make_smm);
-	why_is("uwx", "-", wp, table | 7, role, make_torn);
-	why_is("u-x", "-", wp, table | 5, role, make_own_torn);
-
-	/* Direct pages store nothing; a table's frame is protected there as well, within huge leaves too. */
-	setup(&run);
-	ask(&run, "leaves --mmu root " VM);
-	is(&run, "leaves", 1, "why", "dirty-log");
-	is(&run, "leaves", 2, "why", "-");
-	is(&run, "leaves", 2, "guest_access", "-");
-	is(&run, "leaves", 3, "why", "host");
-	is(&run, "leaves", 4, "why", "-");
-	drop(&run);
-	ms_session_drop(&run.session);
-	small_find(&run.fake, MS_REC_SP, 3)->tables->sptes[7] = wp;
-	((struct ms_rec_sp *)small_find(&run.fake, MS_REC_SP, 3)->rec)->gfn = 0x200;
-	small_find(&run.fake, MS_REC_SP, 2)->tables->sptes[1] = small_leaf(0x40200, 2, 1, 0, 0);
-	small_find(&run.fake, MS_REC_SP, 2)->tables->sptes[2] = small_leaf(0x40400, 2, 1, 0, 0);
-	ask(&run, "sp 0xffff8881bbbb4000 --gfn 0x207 " VM);
-	is(&run, "entries", 0, "why", "shadowed-table");
-	ask(&run, "sp 0xffff8881bbbb3000 --state wp " VM);
-	is(&run, "entries", 0, "gfn", "0x200");
-	is(&run, "entries", 0, "why", "shadowed-table");
-	is(&run, "entries", 1, "why", "-");
 	teardown(&run);
 }
 
@@ -755,7 +519,6 @@ int main(void)
 		cmocka_unit_test(test_help),	   cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_redaction),  cmocka_unit_test(test_reads),
 		cmocka_unit_test(test_completion), cmocka_unit_test(test_address),
-		cmocka_unit_test(test_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

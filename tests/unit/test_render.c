@@ -163,8 +163,8 @@ static void test_width_columns(void **state)
 {
 	static const char *const sps[] = { " SP ", " LV ", " GFN ", " TBL ",  " LEAF ", " RW ",
 					   " DL ", " WP ", " RO ",  " MMIO ", NULL };
-	static const char *const leaves[] = { " KIND ",	  " ADDRESS ", " LV ",	   " CLASS ", " STATE ",
-					      " L1 GFN ", " PFN ",     " ACCESS ", " GUEST ", NULL };
+	static const char *const leaves[] = { " KIND ",	  " ADDRESS ", " LV ",	" CLASS ", " STATE ",
+					      " L1 GFN ", " PFN ",     " ACC ", " WHY ",   NULL };
 	struct ms_render_opts opts = { .width = 80 };
 	char *text = render("sps --vm 4242", &opts), *line, *save;
 
