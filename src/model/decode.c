@@ -138,6 +138,9 @@ static void choose_profile(struct ms_model *model)
 	else if (err)
 		snprintf(model->profile_note, sizeof(model->profile_note),
 			 "%s assumed: what was read fits other profiles as well", chosen->name);
+	else if (!ev.nr_values)
+		snprintf(model->profile_note, sizeof(model->profile_note), "%s by %s", chosen->name,
+			 set.present ? "the host's masks" : "the host's empty entry");
 	else
 		snprintf(model->profile_note, sizeof(model->profile_note), "%s by %s, %u entries sampled",
 			 chosen->name, set.present ? "the host's masks" : "the entries alone", ev.nr_values);

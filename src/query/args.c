@@ -75,6 +75,37 @@ bad:
 			 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
 }
 
+/* A, A-B (B excluded), A+N: bytes of any address space. */
+static struct ms_err *parse_address(const char *word, struct ms_filter *f)
+{
+	size_t at = strcspn(word, "-+");
+	char first[24];
+	u64 a, b, nr = 1;
+
+	if (at >= sizeof(first))
+		goto bad;
+	memcpy(first, word, at);
+	first[at] = '\0';
+	if (!ms_parse_u64(first, ~0ull, &a))
+		goto bad;
+	if (word[at] == '-') {
+		if (!ms_parse_u64(word + at + 1, ~0ull, &b) || b <= a)
+			goto bad;
+		nr = b - a;
+	} else if (word[at] && (!ms_parse_u64(word + at + 1, ~0ull, &nr) || !nr)) {
+		goto bad;
+	}
+	if (nr - 1 > ~0ull - a)
+		goto bad;
+	f->has_address = true;
+	f->address_first = a;
+	f->address_last = a + (nr - 1);
+	return NULL;
+bad:
+	return bad_value(MS_OPT_ADDRESS, word,
+			 "an address A, a range A-B without B, or A+N for N bytes, e.g. 0x326240a123");
+}
+
 static struct ms_err *parse_mmu(const char *word, struct ms_filter *f)
 {
 	u32 which;
@@ -121,6 +152,8 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return NULL;
 	case MS_OPT_GFN:
 		return parse_gfn(word, &args->filter);
+	case MS_OPT_ADDRESS:
+		return parse_address(word, &args->filter);
 	case MS_OPT_LEVEL:
 		if (!ms_parse_u64(word, SPTE_LEVEL_MAX, &number) || number < SPTE_LEVEL_MIN)
 			return bad_value(opt, word, "a level from 1 (4 KiB entries) to 5");
@@ -197,6 +230,21 @@ static struct ms_err *check_pair(const struct ms_args *args, enum ms_opt_id a, e
 			   "leave one of them out");
 }
 
+/* `-T vms': the command was taken for the target. */
+static bool target_is_command(const struct ms_args *args)
+{
+	return args->target && ms_command_find(args->target);
+}
+
+static struct ms_err *target_missing(const struct ms_args *args)
+{
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE,
+			   "--target: there is no target '%s', which is a command: SPEC is missing",
+			   args->target),
+		"%s", ms_options[MS_OPT_TARGET].help);
+}
+
 static struct ms_err *check(const struct ms_args *args)
 {
 	const struct ms_command *command = args->command;
@@ -210,8 +258,10 @@ static struct ms_err *check(const struct ms_args *args)
 		err = check_pair(args, MS_OPT_FRAME, MS_OPT_JSON);
 	if (!err)
 		err = check_pair(args, MS_OPT_FRAME, MS_OPT_PRETTY);
-	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION) || !command)
+	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
 		return err;
+	if (!command)
+		return target_is_command(args) ? target_missing(args) : NULL;
 	for (i = 0; i < MS_NR_OPTS; i++)
 		if (args->given & 1ull << i && !(command->opts & 1ull << i))
 			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: takes no --%s", command->name,
@@ -240,7 +290,9 @@ static struct ms_err *take_word(struct ms_args *args, const char *word)
 {
 	if (!args->command) {
 		args->command = ms_command_find(word);
-		return args->command ? NULL : unknown_command(word);
+		if (args->command)
+			return NULL;
+		return target_is_command(args) ? target_missing(args) : unknown_command(word);
 	}
 	if (args->nr_args == MS_LEN(args->args))
 		return ms_err_hint(

@@ -132,11 +132,39 @@ static const char *const wstate_texts[] = {
 	"a combination of the three that KVM never makes",
 };
 
+/* Behind the states: the columns beside them, and what column `why' says. */
+static const char *const beside_texts[][3] = {
+	{ "translation", "column",
+	  "indirect pages: what KVM stored beside the entry, L1 frame << 12 | guest_access" },
+	{ "guest_access", "column",
+	  "indirect pages: what the guest's tables grant, as stored; W is also missing while the guest's D bit is "
+	  "clear" },
+	{ "why", "column",
+	  "why a leaf grants no write, where what was read proves it; else nothing. It cannot tell a leaf that KVM "
+	  "tracks for someone else, a huge one under an initially-all-set dirty log, nor what made AT" },
+	{ "host", "why", "RO: the host's page or slot is read-only" },
+	{ "dirty-log", "why",
+	  "DL with A/D bits: protected for dirty logging (or a write-protect-only entry)" },
+	{ "guest-denies", "why",
+	  "WP: a table of the guest's above the entry, or the entry, grants no write" },
+	{ "guest-no-w", "why",
+	  "WP: guest_access has no W: the guest's entry grants no write, or its D bit is clear" },
+	{ "shadowed-table", "why",
+	  "WP: the frame, or one in a huge leaf, is a guest table that a valid, current, synced page shadows" },
+};
+
 static void state_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
+	const size_t nr = MS_LEN(page_state_texts) + MS_LEN(class_texts) + MS_LEN(wstate_texts);
 	size_t i = row;
 
 	(void)section;
+	if (i >= nr) {
+		cell_text(&cells, beside_texts[i - nr][0])->style = MS_STYLE_ACCENT;
+		cell_text(&cells, beside_texts[i - nr][1]);
+		cell_text(&cells, beside_texts[i - nr][2]);
+		return;
+	}
 	cell_text(&cells, state_name_at(row))->style = MS_STYLE_ACCENT;
 	if (i < MS_LEN(page_state_texts)) {
 		cell_text(&cells, "page");
@@ -149,8 +177,9 @@ static void state_row(const struct ms_section *section, size_t row, struct ms_ce
 		cell_text(&cells, class_texts[i]);
 		return;
 	}
+	i -= MS_LEN(class_texts);
 	cell_text(&cells, "leaf");
-	cell_text(&cells, wstate_texts[i - MS_LEN(class_texts)]);
+	cell_text(&cells, wstate_texts[i]);
 }
 
 static void role_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -203,6 +232,7 @@ static struct ms_err *help_topic(struct query *q, const char *topic)
 		title = "States";
 		while (state_name_at(nr))
 			nr++;
+		nr += MS_LEN(beside_texts);
 	} else if (!strcmp(topic, "role")) {
 		row = role_row;
 		title = "Role fields";
@@ -219,8 +249,8 @@ static struct ms_err *help_topic(struct query *q, const char *topic)
 	if (!command && !row) {
 		nearest = ms_command_nearest(topic);
 		err = ms_err_new(MS_ERR_USAGE, "help: there is none on '%s'", topic);
-		return ms_err_hint(err, "%s%s%s", nearest ? "did you mean `help " : "see `help",
-				   nearest ? nearest : "", "'?");
+		return nearest ? ms_err_hint(err, "did you mean `help %s'?", nearest)
+			       : ms_err_hint(err, "see `help'; topics: options, states, role, formats, exit");
 	}
 	err = command ? help_command(q, command) : NULL;
 	if (!err && row && !section_add(q, "topic", title, true, topic_cols, MS_LEN(topic_cols), nr, row))

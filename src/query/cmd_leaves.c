@@ -24,6 +24,7 @@ struct leaves {
 	size_t nr, cap;
 	u64 nr_rows;
 	struct sieve sieve;
+	struct why why;
 	/* While walking. */
 	const struct query *q;
 	const struct ms_sp *root;
@@ -34,11 +35,11 @@ static const struct ms_column leaf_cols[] = {
 	{ "root", "ROOT", MS_V_HEX, MS_SECRET_SP, .prio = 4 },
 	{ "translates", "KIND", MS_V_TEXT },
 	{ "address", "ADDRESS", MS_V_HEX },
-	{ "level", "LEVEL", MS_V_COUNT },
+	{ "level", "LV", MS_V_COUNT },
 	ENTRY_COLUMNS,
-	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP, .prio = 2 },
-	{ "index", "INDEX", MS_V_COUNT, .prio = 2 },
-	{ "page_state", "PAGE", MS_V_TEXT },
+	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP, .prio = 3 },
+	{ "index", "INDEX", MS_V_COUNT, .prio = 3 },
+	{ "page_state", "PAGE", MS_V_TEXT, .prio = 2 },
 };
 
 /* The stretch that holds a row: the last one that begins at or before it. */
@@ -77,7 +78,8 @@ static u32 nth_bit(const u64 *bits, u32 nth)
 
 static void leaf_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
-	const struct stretch *s = stretch_of(section->ctx, row);
+	const struct leaves *leaves = section->ctx;
+	const struct stretch *s = stretch_of(leaves, row);
 	u32 idx = nth_bit(s->bits, (u32)(row - s->first_row));
 
 	cell_hex(&cells, s->root->rec.sp);
@@ -86,7 +88,7 @@ static void leaf_row(const struct ms_section *section, size_t row, struct ms_cel
 		 s->address + (u64)(idx - s->first) * (ms_level_pages(s->sp->level) << SPTE_PAGE_SHIFT))
 		->style = MS_STYLE_ACCENT;
 	cell_count(&cells, s->sp->level);
-	entry_cells(section->model, s->sp, idx, &cells);
+	entry_cells(section->model, &leaves->why, s->sp, idx, &cells);
 	cell_hex(&cells, s->sp->rec.sp);
 	cell_count(&cells, idx);
 	cell_sp_state(&cells, s->sp->rec.state);
@@ -98,7 +100,7 @@ static bool leaf_visit(void *ctx, const struct ms_visit *v)
 	struct stretch *s = leaves->nr ? &leaves->stretches[leaves->nr - 1] : NULL, *grown;
 	u64 span = ms_level_pages(v->sp->level) << SPTE_PAGE_SHIFT;
 
-	if (!sieve_header(&leaves->sieve, v->sp) ||
+	if (!sieve_address(&leaves->sieve, v->address, span) || !sieve_header(&leaves->sieve, v->sp) ||
 	    !sieve_entry(&leaves->sieve, leaves->q->model, v->sp, v->idx))
 		return true;
 	/* The same page may come again below the same root, at another address. */
@@ -175,8 +177,26 @@ static void leaves_free(void *owned)
 {
 	struct leaves *leaves = owned;
 
+	why_deinit(&leaves->why);
 	free(leaves->stretches);
 	free(leaves);
+}
+
+/* An empty answer to --address says what it means. */
+static struct ms_err *address_note(struct query *q, const struct leaves *leaves)
+{
+	const u64 others =
+		1ull << MS_OPT_GFN | 1ull << MS_OPT_LEVEL | 1ull << MS_OPT_ROLE | 1ull << MS_OPT_STATE;
+	const struct ms_filter *f = &q->args->filter;
+	const char *what = q->args->given & others ? "no entry that passes the other filters" : "no leaf";
+
+	if (!f->has_address || leaves->nr_rows)
+		return NULL;
+	if (f->address_first == f->address_last)
+		return note_add(q->result, "%s maps address 0x%llx below the roots looked at", what,
+				(unsigned long long)f->address_first);
+	return note_add(q->result, "%s maps any of the addresses 0x%llx to 0x%llx below the roots looked at",
+			what, (unsigned long long)f->address_first, (unsigned long long)f->address_last);
 }
 
 struct ms_err *query_run_leaves(struct query *q)
@@ -194,6 +214,12 @@ struct ms_err *query_run_leaves(struct query *q)
 		sieve_deinit(&leaves->sieve);
 	}
 	leaves->q = NULL;
+	if (!err)
+		err = why_init(&leaves->why, q);
+	if (!err)
+		err = address_note(q, leaves);
+	if (!err)
+		err = mmu_note(q);
 	section = err ? NULL
 		      : section_add(q, "leaves", "Leaves", true, leaf_cols, MS_LEN(leaf_cols),
 				    leaves->nr_rows, leaf_row);

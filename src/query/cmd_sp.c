@@ -54,7 +54,25 @@ static enum ms_style entry_style(const struct spte_info *info)
 					      : MS_STYLE_WARN;
 }
 
-void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, struct ms_cell **at)
+static void cell_guest_access(struct ms_cell **at, const struct ms_model *model, const struct ms_sp *sp,
+			      u32 idx)
+{
+	char text[4];
+	u32 access;
+
+	if (!guest_access(model, sp, idx, &access)) {
+		cell_none(at);
+		return;
+	}
+	text[0] = access & ROLE_ACC_USER ? model->profile.format == SPTE_FMT_EPT ? 'r' : 'u' : '-';
+	text[1] = access & ROLE_ACC_WRITE ? 'w' : '-';
+	text[2] = access & ROLE_ACC_EXEC ? 'x' : '-';
+	text[3] = '\0';
+	cell_text(at, text);
+}
+
+void entry_cells(const struct ms_model *model, const struct why *why, const struct ms_sp *sp, u32 idx,
+		 struct ms_cell **at)
 {
 	const struct spte_profile *p = &model->profile;
 	u64 raw = sp->tables->sptes[idx], gfn = 0;
@@ -77,6 +95,8 @@ void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, 
 		cell_access(at, p, &info);
 	else
 		cell_none(at);
+	cell_guest_access(at, model, sp, idx);
+	why_cell(why, model, sp, idx, at);
 	cell_opt(at, leaf, MS_V_BOOL, info.host_writable);
 	cell_opt(at, leaf, MS_V_BOOL, info.mmu_writable);
 	cell_opt(at, mapped, MS_V_BOOL, mapped && spte_is_accessed(p, raw));
@@ -99,7 +119,7 @@ void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, 
 static const struct ms_column page_cols[] = {
 	{ "sp", "address", MS_V_HEX, MS_SECRET_SP },
 	{ "mmu", "MMU", MS_V_TEXT },
-	{ "page_state", "reading", MS_V_TEXT },
+	{ "page_state", "page state", MS_V_TEXT },
 	{ "level", "level", MS_V_COUNT },
 	{ "gfn", "gfn", MS_V_HEX },
 	{ "gfn_end", "end gfn", MS_V_HEX },
@@ -219,12 +239,13 @@ static struct ms_err *role_add(struct query *q, const struct ms_sp *sp)
 static const struct ms_column entry_cols[] = {
 	{ "index", "INDEX", MS_V_COUNT },
 	ENTRY_COLUMNS,
-	{ "child_sp", "CHILD SP", MS_V_HEX, MS_SECRET_SP, .prio = 1 },
+	{ "child_sp", "CHILD SP", MS_V_HEX, MS_SECRET_SP, .prio = 2 },
 	{ "translation", "TRANSLATION", MS_V_HEX, .prio = 3 },
 };
 
 struct entries {
 	const struct ms_sp *sp;
+	struct why why;
 	u16 idx[MS_SPTES];
 	size_t nr;
 };
@@ -237,12 +258,20 @@ static void entry_row(const struct ms_section *section, size_t row, struct ms_ce
 	const struct ms_sp *child = ms_sp_child(section->model, section->vm, sp, idx);
 
 	cell_count(&cells, idx);
-	entry_cells(section->model, sp, idx, &cells);
+	entry_cells(section->model, &entries->why, sp, idx, &cells);
 	cell_opt(&cells, child, MS_V_HEX, child ? child->rec.sp : 0);
 	if (sp->rec.have & MS_SP_HAVE_TRANSLATIONS)
 		cell_hex(&cells, sp->tables->translations[idx]);
 	else
 		cell_none(&cells);
+}
+
+static void entries_free(void *owned)
+{
+	struct entries *entries = owned;
+
+	why_deinit(&entries->why);
+	free(entries);
 }
 
 static struct ms_err *entries_add(struct query *q, const struct ms_sp *sp)
@@ -260,16 +289,19 @@ static struct ms_err *entries_add(struct query *q, const struct ms_sp *sp)
 	for (i = 0; i < MS_SPTES && !err && sp->tables; i++)
 		if (sieve_entry(&sieve, q->model, sp, i))
 			entries->idx[entries->nr++] = (u16)i;
-	if (!err)
+	if (!err) {
 		sieve_deinit(&sieve);
+		err = why_init(&entries->why, q);
+	}
 	section = err ? NULL
 		      : section_add(q, "entries", "Entries", true, entry_cols, MS_LEN(entry_cols),
 				    entries->nr, entry_row);
 	if (!section) {
-		free(entries);
+		entries_free(entries);
 		return err ? err : ms_err_nomem();
 	}
 	section->ctx = section->owned = entries;
+	section->owned_free = entries_free;
 	return sp->tables ? NULL : note_add(q->result, "the page's entries could not be read");
 }
 

@@ -34,24 +34,24 @@ static const struct ms_column sps_cols[] = {
 	{ "link", "LINK", MS_V_TEXT, .prio = 3 },
 	{ "root_of", "ROOT OF", MS_V_WORDS, .prio = 4 },
 	{ "mmu", "MMU", MS_V_TEXT, .prio = 4 },
-	{ "level", "LEVEL", MS_V_COUNT },
+	{ "level", "LV", MS_V_COUNT },
 	{ "gfn", "GFN", MS_V_HEX },
-	{ "role", "ROLE", MS_V_HEX },
-	{ "role_text", "", MS_V_TEXT, .prio = 2 },
-	{ "page_state", "PAGE", MS_V_TEXT },
-	{ "flags", "FLAGS", MS_V_WORDS, .prio = 1 },
-	{ "tables", "TABLES", MS_V_COUNT },
-	{ "leaves", "LEAVES", MS_V_COUNT },
+	{ "role", "ROLE", MS_V_HEX, .prio = 2 },
+	{ "role_text", "ROLE TEXT", MS_V_TEXT, .prio = 3 },
+	{ "page_state", "PAGE", MS_V_TEXT, .prio = 2 },
+	{ "flags", "FLAGS", MS_V_WORDS, .prio = 2 },
+	{ "tables", "TBL", MS_V_COUNT, .prio = 1 },
+	{ "leaves", "LEAF", MS_V_COUNT },
 	{ "huge", "HUGE", MS_V_COUNT, .prio = 3 },
-	{ "rw", "RW", MS_V_COUNT, .prio = 2 },
-	{ "dl", "DL", MS_V_COUNT, .prio = 2 },
-	{ "wp", "WP", MS_V_COUNT, .prio = 2 },
-	{ "ro", "RO", MS_V_COUNT, .prio = 2 },
+	{ "rw", "RW", MS_V_COUNT },
+	{ "dl", "DL", MS_V_COUNT },
+	{ "wp", "WP", MS_V_COUNT },
+	{ "ro", "RO", MS_V_COUNT },
 	{ "at", "AT", MS_V_COUNT, .prio = 3 },
-	{ "illegal", "ILLEGAL", MS_V_COUNT, .prio = 2 },
-	{ "mmio", "MMIO", MS_V_COUNT, .prio = 2 },
+	{ "illegal", "ILL", MS_V_COUNT, .prio = 1 },
+	{ "mmio", "MMIO", MS_V_COUNT },
 	{ "frozen", "FROZEN", MS_V_COUNT, .prio = 3 },
-	{ "unknown", "UNKNOWN", MS_V_COUNT, .prio = 2 },
+	{ "unknown", "UNK", MS_V_COUNT, .prio = 1 },
 	{ "empty", "EMPTY", MS_V_COUNT, .prio = 5 },
 	{ "unsync_children", "UNSYNC CHILDREN", MS_V_COUNT, .prio = 5 },
 	{ "root_count", "ROOT COUNT", MS_V_COUNT, .prio = 5 },
@@ -274,6 +274,8 @@ struct ms_err *query_run_sps(struct query *q)
 	if (!pages)
 		return ms_err_nomem();
 	err = collect(q, pages);
+	if (!err)
+		err = mmu_note(q);
 	section = err ? NULL
 		      : section_add(q, "sps", "Shadow pages", true, sps_cols, MS_LEN(sps_cols), pages->nr,
 				    sps_row);

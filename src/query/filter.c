@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which pages and entries a command shows: --gfn, --level, --role, --state, --mmu, --root. */
+/* Which pages and entries a command shows: --gfn, --address, --level, --role, --state, --mmu, --root. */
 #include "query/private.h"
 
 #include <stdlib.h>
@@ -232,6 +232,26 @@ bool sieve_page(const struct sieve *sieve, const struct query *q, const struct m
 			return false;
 	}
 	return (!f->classes && !f->wstates) || (sp->tables && holds_entry(f, sp));
+}
+
+bool sieve_address(const struct sieve *sieve, u64 address, u64 span)
+{
+	const struct ms_filter *f = sieve->f;
+
+	if (!f->has_address)
+		return true;
+	/* Written so that the top of the address space cannot overflow. */
+	return address <= f->address_last &&
+	       (address >= f->address_first || f->address_first - address < span);
+}
+
+struct ms_err *mmu_note(struct query *q)
+{
+	if (!q->args->filter.has_mmu || q->args->filter.mmu != MS_MMU_NESTED)
+		return NULL;
+	/* SEMANTICS A1. */
+	return note_add(q->result, "nested_mmu owns no shadow pages: it walks L2's own tables in software; "
+				   "the pages made for L2 are below --mmu guest");
 }
 
 bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const struct ms_sp *sp, u32 idx)

@@ -18,4 +18,5 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
-	src/query/table.c
+	src/query/table.c \
+	src/query/why.c

@@ -108,6 +108,12 @@ struct ms_err *sieve_init(struct sieve *sieve, const struct query *q) MS_MUST_CH
 void sieve_deinit(struct sieve *sieve);
 /* Does a page pass, by all that was asked about pages? */
 bool sieve_page(const struct sieve *sieve, const struct query *q, const struct ms_sp *sp);
+/*
+ * A note when --mmu names the one that owns no shadow pages: nothing found then means nothing.
+ */
+struct ms_err *mmu_note(struct query *q) MS_MUST_CHECK;
+/* Does what an entry translates, `span' bytes from address, overlap --address? True without --address. */
+bool sieve_address(const struct sieve *sieve, u64 address, u64 span);
 /* Does an entry pass --gfn and --state? */
 bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const struct ms_sp *sp, u32 idx);
 /* --role, --level and page state alone. */
@@ -123,18 +129,38 @@ const char *state_name_at(size_t i);
 
 #define ENTRY_COLUMNS                                                                                        \
 	{ "class", "CLASS", MS_V_TEXT }, { "state", "STATE", MS_V_TEXT }, { "gfn", "L1 GFN", MS_V_HEX },     \
-		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 3 }, { "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN }, \
-		{ "access", "ACCESS", MS_V_TEXT }, { "host_writable", "H", MS_V_BOOL, .prio = 4 },           \
+		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 4 }, { "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN }, \
+		{ "access", "ACC", MS_V_TEXT }, { "guest_access", "GUEST", MS_V_TEXT, .prio = 2 },           \
+		{ "why", "WHY", MS_V_WORDS, .prio = 1 }, { "host_writable", "H", MS_V_BOOL, .prio = 4 },     \
 		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 }, { "accessed", "A", MS_V_BOOL, .prio = 4 },    \
 		{ "dirty", "D", MS_V_BOOL, .prio = 4 }, { "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },     \
 		{ "memtype", "MEMTYPE", MS_V_TEXT, .prio = 6 },                                              \
 		{ "mmio_gen", "MMIO GEN", MS_V_COUNT, .prio = 5 },                                           \
-		{ "rules", "BROKEN RULES", MS_V_WORDS, .prio = 1 },                                          \
+		{ "rules", "BROKEN RULES", MS_V_WORDS, .prio = 2 },                                          \
 	{                                                                                                    \
-		"raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16                                         \
+		"raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2                              \
 	}
 
-void entry_cells(const struct ms_model *model, const struct ms_sp *sp, u32 idx, struct ms_cell **at);
+/* --- why.c --- */
+
+/* What proves why leaves of one VM grant no write. */
+struct why {
+	struct ms_map tables; /* frames of guest tables that KVM keeps unwritten */
+};
+
+struct ms_err *why_init(struct why *why, const struct query *q) MS_MUST_CHECK;
+void why_deinit(struct why *why);
+/*
+ * What the guest's tables grant the leaf at idx (bits as role.access), as KVM stored it beside the leaf of an
+ * indirect page. False when nothing is stored: direct and passthrough pages, entries that are no leaf.
+ */
+bool guest_access(const struct ms_model *model, const struct ms_sp *sp, u32 idx, u32 *access_ret);
+/* The words of column `why'; absent without evidence. */
+void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
+	      struct ms_cell **at);
+
+void entry_cells(const struct ms_model *model, const struct why *why, const struct ms_sp *sp, u32 idx,
+		 struct ms_cell **at);
 
 const char *hv_name(u32 hv);
 

@@ -67,7 +67,7 @@ struct ms_cell {
 };
 
 #define MS_COL_INDENT (1u << 0) /* text: indented by the row's depth, which is the column called "depth" */
-#define MS_COL_SKIP (1u << 1) /* text tables leave it out (it is said in another way there) */
+#define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
 
 struct ms_column {
 	const char *name; /* JSON key */
@@ -211,6 +211,8 @@ enum ms_color {
 struct ms_filter {
 	bool has_gfn;
 	u64 gfn_start, gfn_end; /* [start, end) */
+	bool has_address;
+	u64 address_first, address_last; /* bytes, both included: the range may end with the address space */
 	u32 level; /* 0: any */
 	bool has_mmu;
 	u32 mmu; /* enum ms_mmu_which */

@@ -115,7 +115,7 @@ struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char 
 
 static const struct ms_column prov_cols[] = {
 	{ "target", "target", MS_V_TEXT },
-	{ "live", "live", MS_V_BOOL },
+	{ "live", "live", MS_V_BOOL, .flags = MS_COL_SKIP },
 	{ "time", "time", MS_V_TEXT },
 	{ "kernel", "kernel", MS_V_TEXT },
 	{ "hypervisor", "hypervisor", MS_V_TEXT },

@@ -135,7 +135,7 @@ static bool put_provenance(struct text *t, const struct ms_section *section)
 		return false;
 	ms_result_row(t->result, section, 0, cells);
 	for (i = 0; i < section->nr_cols; i++) {
-		if (cells[i].kind == MS_V_ABSENT)
+		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
 			continue;
 		format_cell(t, &section->cols[i], &cells[i], 0);
 		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title,
@@ -218,11 +218,12 @@ static void fit(struct text *t, const struct ms_section *section, struct layout 
 		if (worst == section->nr_cols)
 			break;
 		layout->shown[worst] = false;
-		ms_buf_printf(left_out, "%s%s", left_out->len ? ", " : "", section->cols[worst].name);
 	}
 	for (i = 0; i < section->nr_cols; i++)
 		if (layout->shown[i])
 			layout->last = i;
+		else if (!(section->cols[i].flags & MS_COL_SKIP))
+			ms_buf_printf(left_out, "%s%s", left_out->len ? ", " : "", section->cols[i].title);
 }
 
 static void put_field(struct text *t, const struct ms_column *col, const struct layout *layout, size_t i,

@@ -35,6 +35,9 @@ bad 2 'no shadow page at 0x123' -T "snap:$T/a.snap" sp 0x123 --vm 4242
 bad 2 'no shadow page at 0x123' -T "snap:$T/a.snap" leaves --root 0x123 --vm 4242
 bad 2 'cannot be redacted' -T "snap:$T/a.snap" save "$T/x" --redact
 bad 2 'no such target' -T nowhere vms
+bad 2 'SPEC is missing' -T vms
+bad 2 'SPEC is missing' -T leaves --mmu guest
+bad 2 'an address A' -T "snap:$T/a.snap" leaves --vm 4242 -a 5-4
 bad 3 'none.snap' -T "snap:$T/none.snap" vms
 head -c 200 "$T/a.snap" >"$T/cut.snap"
 bad 3 'cut.snap' -T "snap:$T/cut.snap" vms

@@ -33,6 +33,8 @@ sp $page --vm 4242 --state mmio
 leaves --vm 4242
 leaves --vm 4242 --mmu guest --state rw
 leaves --vm 4343
+leaves --vm 4242 --mmu guest --address 0xa0fff
+leaves --vm 4242 --address 0xdead0000
 save $T/saved.snap --force
 spte 0x8600000012345b77
 spte 0x0600000012345b77

@@ -18,7 +18,8 @@ unit_tests = \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
-	tests/unit/test_walk
+	tests/unit/test_walk \
+	tests/unit/test_why
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
@@ -46,7 +47,8 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
-tests_unit_test_query_SOURCES = tests/unit/test_query.c $(small_sources)
+tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
+tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 
 # The interface without a terminal, and the frames it has to show.

@@ -1,121 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* src/query: words, filters, commands, redaction. What a row holds is asked for by column name. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "small.h"
-#include "query/query.h"
-
-struct run {
-	struct small fake;
-	struct ms_session session;
-	struct ms_args args;
-	struct ms_result *result;
-	struct ms_cell *cells;
-};
-
-static void setup(struct run *run)
-{
-	memset(run, 0, sizeof(*run));
-	small_machine(&run->fake);
-	run->session.target = small_open(&run->fake);
-}
-
-static void drop(struct run *run)
-{
-	ms_result_destroy(run->result);
-	run->result = NULL;
-	ms_args_deinit(&run->args);
-}
-
-static void teardown(struct run *run)
-{
-	drop(run);
-	ms_session_deinit(&run->session);
-	small_end(&run->fake);
-}
-
-/* Run a line; it must succeed. */
-static void ask(struct run *run, const char *line)
-{
-	struct ms_err *err;
-
-	drop(run);
-	err = ms_args_parse_line(line, NULL, &run->args);
-	if (err)
-		fail_msg("%s: %s", line, ms_err_text(err));
-	err = ms_query_run(&run->session, &run->args, &run->result);
-	if (err)
-		fail_msg("%s: %s", line, ms_err_text(err));
-}
-
-/* Run a line; it must be refused as a usage error that says `part' in text or hint. */
-static void refuse(struct run *run, const char *line, const char *part)
-{
-	struct ms_err *err;
-
-	drop(run);
-	err = ms_args_parse_line(line, NULL, &run->args);
-	if (!err)
-		err = ms_query_run(&run->session, &run->args, &run->result);
-	if (!err)
-		fail_msg("%s: was taken", line);
-	assert_int_equal(ms_err_exit_status(err), 2);
-	assert_non_null(ms_err_hint_text(err));
-	if (!strstr(ms_err_text(err), part) && !strstr(ms_err_hint_text(err), part))
-		fail_msg("%s: '%s: %s' lacks '%s'", line, ms_err_text(err), ms_err_hint_text(err), part);
-	ms_err_free(err);
-}
-
-static const struct ms_section *section(const struct run *run, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < run->result->nr_sections; i++)
-		if (!strcmp(run->result->sections[i].key, key))
-			return &run->result->sections[i];
-	fail_msg("%s: no section %s", run->result->command, key);
-	return NULL;
-}
-
-/* One cell as text; the caller frees. */
-static char *cell(const struct run *run, const struct ms_section *s, size_t row, const char *name)
-{
-	struct ms_cell *cells = ms_cells_create(s->nr_cols);
-	struct ms_buf out = { 0 };
-	size_t i;
-
-	assert_true(row < s->nr_rows);
-	ms_result_row(run->result, s, row, cells);
-	for (i = 0; i < s->nr_cols; i++)
-		if (!strcmp(s->cols[i].name, name))
-			ms_cell_format(&cells[i], &s->cols[i], &out);
-	assert_non_null(out.data);
-	ms_cells_destroy(cells, s->nr_cols);
-	return out.data;
-}
-
-static void is(const struct run *run, const char *key, size_t row, const char *name, const char *want)
-{
-	char *got = cell(run, section(run, key), row, name);
-
-	if (strcmp(got, want))
-		fail_msg("%s[%zu].%s is '%s', not '%s'", key, row, name, got, want);
-	free(got);
-}
-
-static void rows(const struct run *run, const char *key, size_t want)
-{
-	assert_int_equal(section(run, key)->nr_rows, want);
-}
-
-#define VM "--vm 4242 "
+#include "ask.h"
 
 static void test_words(void **state)
 {
@@ -144,6 +29,18 @@ static void test_words(void **state)
 	refuse(&run, "sps --gfn 0x1ffffffffff", "range");
 	refuse(&run, "sps --gfn 18446744073709551615+2", "range");
 	refuse(&run, "sps --gfn 0x", "range");
+	refuse(&run, "leaves --address 5-5", "bytes");
+	refuse(&run, "leaves --address 5-4", "bytes");
+	refuse(&run, "leaves --address 5+0", "bytes");
+	refuse(&run, "leaves -a 0x", "bytes");
+	refuse(&run, "leaves -a x", "bytes");
+	refuse(&run, "leaves -a 0x1-", "bytes");
+	refuse(&run, "leaves -a 0x10000000000000000", "bytes");
+	refuse(&run, "leaves -a 0xffffffffffffffff+2", "bytes");
+	refuse(&run, "sps -a 1", "takes no --address");
+	refuse(&run, "-T vms", "SPEC is missing");
+	refuse(&run, "-T sp 0x1", "SPEC is missing");
+	refuse(&run, "-T nowhere 0x1", "no such command");
 	refuse(&run, "sps --state rw,,dl", "known: ");
 	refuse(&run, "sps --state rx", "known: ");
 	refuse(&run, "sps --mmu host", "guest");
@@ -356,6 +253,57 @@ static void test_leaves(void **state)
 	teardown(&run);
 }
 
+static void test_address(void **state)
+{
+	struct run run;
+
+	setup(&run);
+	/* nGPA 0x610000, 4 KiB: first and last byte, and those beside them. */
+	ask(&run, "leaves --mmu guest --address 0x610000 " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "index", "16");
+	ask(&run, "leaves --mmu guest -a 0x610fff " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "index", "16");
+	ask(&run, "leaves --mmu guest -a 0x611000 " VM);
+	is(&run, "leaves", 0, "index", "17");
+	ask(&run, "leaves --mmu guest -a 0x610fff+1 " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu guest -a 0x610fff+2 " VM);
+	rows(&run, "leaves", 2);
+	ask(&run, "leaves --mmu guest -a 0x610fff-0x611000 " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu guest -a 0-0xffffffffffffffff " VM);
+	rows(&run, "leaves", 2);
+	ask(&run, "leaves --mmu guest -a 0x60ffff " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no leaf maps address 0x60ffff");
+	/* GPA 0x400000, 2 MiB. */
+	ask(&run, "leaves --mmu root -a 0x512345 " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "level", "2");
+	is(&run, "leaves", 0, "address", "0x400000");
+	ask(&run, "leaves --mmu root -a 0x5fffff " VM);
+	rows(&run, "leaves", 1);
+	ask(&run, "leaves --mmu root -a 0x600000+0x10 " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no leaf maps any of the addresses 0x600000 to 0x60000f");
+	ask(&run, "leaves --mmu root -a 0x512345 --state ro " VM);
+	rows(&run, "leaves", 0);
+	note_is(&run, "no entry that passes the other filters maps address 0x512345");
+	/* MMIO entries translate too; without --mmu each root is asked. */
+	ask(&run, "leaves -a 0x4fff " VM);
+	rows(&run, "leaves", 1);
+	is(&run, "leaves", 0, "class", "mmio");
+	ask(&run, "leaves -a 0xffffffffffffffff " VM);
+	rows(&run, "leaves", 0);
+	ask(&run, "leaves --mmu nested " VM);
+	note_is(&run, "nested_mmu owns no shadow pages");
+	ask(&run, "sps --mmu nested " VM);
+	note_is(&run, "nested_mmu owns no shadow pages");
+	teardown(&run);
+}
+
 static void test_bare_words(void **state)
 {
 	struct run run;
@@ -405,9 +353,14 @@ static void test_help(void **state)
 		is(&run, "help", 0, "summary", ms_commands[i].summary);
 	}
 	ask(&run, "help states");
+	is(&run, "topic", 16, "name", "translation");
+	is(&run, "topic", 18, "name", "why");
+	is(&run, "topic", 23, "name", "shadowed-table");
+	rows(&run, "topic", 24);
 	ask(&run, "help formats");
 	ask(&run, "help exit");
-	refuse(&run, "help slot", "help slots");
+	refuse(&run, "help slot", "did you mean `help slots'?");
+	refuse(&run, "help xyzzy", "see `help'; topics: options, states, role, formats, exit");
 	ask(&run, "version");
 	ask(&run, "targets");
 	teardown(&run);
@@ -565,7 +518,7 @@ int main(void)
 		cmocka_unit_test(test_leaves),	   cmocka_unit_test(test_bare_words),
 		cmocka_unit_test(test_help),	   cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_redaction),  cmocka_unit_test(test_reads),
-		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_completion), cmocka_unit_test(test_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,7 +76,7 @@ static void test_table(void **state)
 	struct ms_render_opts opts = { 0 };
 	char *text = render("slots --vm 4242", &opts);
 
-	has(text, "# target: fake:/secret/path; live: no; time: 2023-11-14T22:13:20Z; kernel: 6.1.0-fake");
+	has(text, "# target: fake:/secret/path; time: 2023-11-14T22:13:20Z; kernel: 6.1.0-fake");
 	has(text,
 	    "\nMemory slots (2)\n"
 	    "AS  ID  FIRST GFN  END GFN  PAGES  FLAGS     RAW FLAGS  DIRTY LOG             HVA  GENERATION  BITMAP AT\n"
@@ -90,7 +90,7 @@ static void test_no_header(void **state)
 	struct ms_render_opts opts = { .no_header = true };
 	char *text = render("sps --list --vm 4242", &opts);
 
-	hasnt(text, "LEVEL");
+	hasnt(text, "LEAF");
 	hasnt(text, "#");
 	/* How far it can be trusted is always said. */
 	has(text, "note: torn: 1 pages");
@@ -140,6 +140,48 @@ static void test_color(void **state)
 	opts.color = false;
 	text = render("sp 0xffff8881bbbb4000 --vm 4242", &opts);
 	hasnt(text, "\033");
+	free(text);
+}
+
+/* The first line of a table that begins with a heading. */
+static void heading_has(const char *text, const char *first, const char *const *titles)
+{
+	const char *at = strstr(text, first), *end;
+	char line[128];
+	size_t i;
+
+	assert_non_null(at);
+	end = strchr(at, '\n');
+	assert_true(end && (size_t)(end - at) < sizeof(line) - 2);
+	snprintf(line, sizeof(line), " %.*s ", (int)(end - at), at);
+	for (i = 0; titles[i]; i++)
+		has(line, titles[i]);
+}
+
+/* What is left out is called by the headings, and is not there. */
+static void test_width_columns(void **state)
+{
+	static const char *const sps[] = { " SP ", " LV ", " GFN ", " TBL ",  " LEAF ", " RW ",
+					   " DL ", " WP ", " RO ",  " MMIO ", NULL };
+	static const char *const leaves[] = { " KIND ",	  " ADDRESS ", " LV ",	" CLASS ", " STATE ",
+					      " L1 GFN ", " PFN ",     " ACC ", " WHY ",   NULL };
+	struct ms_render_opts opts = { .width = 80 };
+	char *text = render("sps --vm 4242", &opts), *line, *save;
+
+	heading_has(text, "SP  ", sps);
+	has(text, "ROOT OF");
+	has(text, "ROLE TEXT");
+	hasnt(text, "root_of");
+	hasnt(text, "depth");
+	free(text);
+	text = render("leaves --vm 4242", &opts);
+	heading_has(text, "KIND  ", leaves);
+	has(text, "RAW");
+	/* Each entry is one line. */
+	assert_non_null(strstr(text, "\nnGPA  0x610000"));
+	assert_non_null(strstr(text, "\nGPA     0x1000"));
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		assert_true(strlen(line) <= 80);
 	free(text);
 }
 
@@ -249,7 +291,7 @@ int main(void)
 		cmocka_unit_test(test_tree),  cmocka_unit_test(test_foreign_text),
 		cmocka_unit_test(test_color), cmocka_unit_test(test_width),
 		cmocka_unit_test(test_json),  cmocka_unit_test(test_write_errors),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_many),  cmocka_unit_test(test_width_columns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
