@@ -27,8 +27,8 @@ ok "--help ends well" [ $? -eq 0 ]
 names=$("$bench" --list)
 ok "--list names benches" [ "$(wc -w <<<"$names")" -ge 5 ]
 for name in $names; do
-	ok "$name: in --help" grep -q "^  $name[[:blank:]]" <<<"$help"
-	ok "$name: in doc/benchmarks.md" grep -q "^| $name[: |]" "$top/doc/benchmarks.md"
+	ok "$name: in --help" grep -q "^  ${name}[[:blank:]]" <<<"$help"
+	ok "$name: in doc/benchmarks.md" grep -q "^| ${name}[: |]" "$top/doc/benchmarks.md"
 	ok "$name: measured" grep -q "^[[:blank:]]*$name)" "$top/scripts/in-lab/bench"
 done
 for wrong in --nonsense nonsense --kernel --runs=0; do
