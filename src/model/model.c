@@ -38,7 +38,8 @@ static struct ms_err *take_memory(struct builder *b, const struct ms_rec_sp *rec
 	b->table_bytes += pages * MS_SPTES * sizeof(u64);
 	if (b->table_bytes <= b->max_table_bytes)
 		return NULL;
-	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "the tables of these shadow pages need more than %llu MiB of memory",
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET,
+				      "the tables of these shadow pages need more than %llu MiB of memory",
 				      (unsigned long long)b->max_table_bytes >> 20),
 			   "name one VM with --vm, or use a machine with more");
 }

@@ -339,7 +339,9 @@ struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *ar
 
 	/* With --help or --version the other words were not checked: they only say what help is about. */
 	if (args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION)) {
-		about = (struct ms_args){ .redact = args->redact, .json = args->json, .pretty = args->pretty };
+		about = (struct ms_args){ .redact = args->redact,
+					  .json = args->json,
+					  .pretty = args->pretty };
 		about.command = ms_command_find(args->given & 1ull << MS_OPT_HELP ? "help" : "version");
 		if (args->given & 1ull << MS_OPT_HELP && args->command) {
 			about.args[0] = args->command->name;

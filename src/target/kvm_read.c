@@ -210,7 +210,8 @@ static void vm_enter(struct ms_kmem *kmem, u64 kvm)
 }
 
 /* KVM leaves the list of TDP roots uninitialised in a VM that has no TDP MMU: the switch of that VM, or of the host, decides. */
-static bool has_tdp_mmu(const struct ms_kmem *kmem, const struct ms_rec_host *host, const struct ms_rec_vm *vm)
+static bool has_tdp_mmu(const struct ms_kmem *kmem, const struct ms_rec_host *host,
+			const struct ms_rec_vm *vm)
 {
 	if (!kmem->layout->f[MS_F_kvm_tdp_mmu_roots].present)
 		return false;
@@ -219,7 +220,8 @@ static bool has_tdp_mmu(const struct ms_kmem *kmem, const struct ms_rec_host *ho
 	return !(host->have & MS_HOST_HAVE_TDP_MMU) || host->tdp_mmu_enabled;
 }
 
-static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *host, u64 kvm, struct ms_rec_vm *vm)
+static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *host, u64 kvm,
+			      struct ms_rec_vm *vm)
 {
 	u64 upid = 0, indirect = 0, gen = 0, online = 0, created = 0, shadow_root = 0, tdp_on = 0;
 	const struct want_field wants[] = {

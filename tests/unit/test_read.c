@@ -295,7 +295,9 @@ static void test_may_read(void **state)
 	machine(&fm);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(ms_kmem_may_read(&fm.kmem, cases[i].addr, cases[i].len), cases[i].may);
-		reqs[i] = (struct ms_kread){ .addr = cases[i].addr, .len = cases[i].len, .dst = bytes, .status = 1 };
+		reqs[i] = (struct ms_kread){
+			.addr = cases[i].addr, .len = cases[i].len, .dst = bytes, .status = 1
+		};
 	}
 	assert_null(ms_kmem_read(&fm.kmem, reqs, sizeof(cases) / sizeof(cases[0])));
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -490,14 +492,10 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_vm),
-		cmocka_unit_test(test_many_vcpus_and_vms),
-		cmocka_unit_test(test_may_read),
-		cmocka_unit_test(test_tdp_switch),
-		cmocka_unit_test(test_nested_mmu),
-		cmocka_unit_test(test_slots_restless),
-		cmocka_unit_test(test_slot_ring),
-		cmocka_unit_test(test_slots_swapped),
+		cmocka_unit_test(test_one_vm),	   cmocka_unit_test(test_many_vcpus_and_vms),
+		cmocka_unit_test(test_may_read),   cmocka_unit_test(test_tdp_switch),
+		cmocka_unit_test(test_nested_mmu), cmocka_unit_test(test_slots_restless),
+		cmocka_unit_test(test_slot_ring),  cmocka_unit_test(test_slots_swapped),
 		cmocka_unit_test(test_nonsense),
 	};
 
