@@ -28,7 +28,8 @@ struct builder {
 	u64 table_bytes, max_table_bytes;
 };
 
-/* Tables of a snapshot are packed a thousandfold: what a small file unpacks to may be more than the machine has. */
+/* Tables of a snapshot are packed a thousandfold: what a small file unpacks to may be more than the machine
+ * has. */
 static struct ms_err *take_memory(struct builder *b, const struct ms_rec_sp *rec)
 {
 	u64 pages = 1 + !!(rec->have & MS_SP_HAVE_TRANSLATIONS);

@@ -35,8 +35,8 @@ struct ms_kmem {
 	u32 buffer_pages; /* tables to ask for in one batch, at least 1 */
 
 	/*
-	 * Read in order; sets each status. An error is one of the reader as a whole. Not to be called but through
-	 * ms_kmem_read(), which keeps away what may not be read.
+	 * Read in order; sets each status. An error is one of the reader as a whole. Not to be called but
+	 * through ms_kmem_read(), which keeps away what may not be read.
 	 */
 	struct ms_err *(*read)(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr);
 	/* See abi/kread.h; nodes takes args->max addresses. Through ms_kmem_chase() only. */
@@ -51,8 +51,8 @@ struct ms_kmem {
  * structure. */
 bool ms_kmem_may_read(const struct ms_kmem *kmem, u64 addr, u32 len);
 /*
- * The only way to memory: reads in order, each with its status; one that may not be read gets -ERANGE, and the reader never sees
- * it.
+ * The only way to memory: reads in order, each with its status; one that may not be read gets -ERANGE, and
+ * the reader never sees it.
  */
 struct ms_err *ms_kmem_read(struct ms_kmem *kmem, struct ms_kread *reqs, size_t nr) MS_MUST_CHECK;
 /* A chase whose nodes are plain memory of the direct map: args->lo and hi are set to it. */

@@ -68,8 +68,8 @@ static void host_roles(const struct ms_layout *layout, struct ms_rec_host *host)
 }
 
 /*
- * The vendor by what the masks say, for a kernel with both built in has the variables of both: EPT alone has an execute bit. With
- * shadow paging the modules that are loaded decide.
+ * The vendor by what the masks say, for a kernel with both built in has the variables of both: EPT alone has
+ * an execute bit. With shadow paging the modules that are loaded decide.
  */
 static u32 host_vendor(const struct ms_kmem *kmem, const struct ms_rec_host *host)
 {
@@ -209,7 +209,8 @@ static void vm_enter(struct ms_kmem *kmem, u64 kvm)
 	kmem->vm_hi = kvm + end;
 }
 
-/* KVM leaves the list of TDP roots uninitialised in a VM that has no TDP MMU: the switch of that VM, or of the host, decides. */
+/* KVM leaves the list of TDP roots uninitialised in a VM that has no TDP MMU: the switch of that VM, or of
+ * the host, decides. */
 static bool has_tdp_mmu(const struct ms_kmem *kmem, const struct ms_rec_host *host,
 			const struct ms_rec_vm *vm)
 {
@@ -308,7 +309,8 @@ static struct ms_err *read_mmu(struct ms_kmem *kmem, struct ms_rec_mmu *rec, con
 	rec->have = have & 0xffffffff;
 	rec->root_role = (u32)root_role;
 	if (rec->which == MS_MMU_NESTED) {
-		/* It walks L2's tables and owns no page (SEMANTICS A1): KVM never sets these, they are zeros. */
+		/* It walks L2's tables and owns no page (SEMANTICS A1): KVM never sets these, they are zeros.
+		 */
 		rec->root.pgd = rec->root.hpa = MS_INVALID_PAGE;
 		memset(rec->prev, 0xff, sizeof(rec->prev)); /* MS_INVALID_PAGE throughout */
 		rec->have &= ~(u64)(MS_MMU_HAVE_PAE_ROOT | MS_MMU_HAVE_PML4_ROOT | MS_MMU_HAVE_PML5_ROOT);

@@ -188,8 +188,8 @@ static struct ms_err *live_files(struct live *live)
 }
 
 /*
- * A VM ends with its last file, whoever holds it by then. One that is known by its vCPUs' files alone cannot be judged by files: its
- * walk's own confirmation has to do.
+ * A VM ends with its last file, whoever holds it by then. One that is known by its vCPUs' files alone cannot
+ * be judged by files: its walk's own confirmation has to do.
  */
 static struct ms_err *live_alive(struct ms_kmem *kmem, u64 kvm, bool *ret)
 {

@@ -23,7 +23,8 @@
 /* Host and VM records are always delivered. */
 struct ms_want {
 	u32 what; /* MS_WANT_ bits, for the VMs that `kvm' names */
-	/* A model's memory for tables, in bytes; more is an error. 0: half of this machine's. Targets do not look at it. */
+	/* A model's memory for tables, in bytes; more is an error. 0: half of this machine's. Targets do not
+	 * look at it. */
 	u64 max_table_bytes;
 	u64 kvm; /* only this VM's details; 0: every VM's */
 	/*
