@@ -22,7 +22,7 @@ MS_NAME=${MS_NAME:-${0##*/}}
 	# cmocka runs the unit tests, tmux the screen tests, jq and jsonschema judge the JSON, mandoc the man
 	# pages, clang-format the layout of the code, and compiler-rt carries the fuzzer and the sanitizers
 	# for clang.
-	MS_PKG_TEST=(libcmocka-dev tmux jq python3 python3-jsonschema mandoc strace clang-format-14
+	MS_PKG_TEST=(git libcmocka-dev tmux jq python3 python3-jsonschema mandoc strace clang-format-14
 		libclang-rt-14-dev git)
 	# What scripts/bench compares with.
 	MS_PKG_BENCH=(bpftrace)
