@@ -13,8 +13,10 @@ EXTRA_DIST += tests/fuzz/fuzz_snap.c
 # What needs a checkout, a terminal or the lab.
 EXTRA_DIST += \
 	tests/lab/30-truth.sh \
+	tests/lab/35-fields.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
+	tests/lab/fields.py \
 	tests/lab/truth.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \

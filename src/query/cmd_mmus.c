@@ -22,6 +22,15 @@ static const struct ms_column mmu_cols[] = {
 	{ "address", "AT", MS_V_HEX, MS_SECRET_MMU, .prio = 5 },
 };
 
+/*
+ * Whether there is a root: frame 0 is never a table, and the words of nested_mmu, which KVM gives no root, are
+ * zero and not INVALID_PAGE (SEMANTICS A.1).
+ */
+static bool is_root(const struct ms_rec_root *root)
+{
+	return root->hpa && root->hpa != MS_INVALID_PAGE;
+}
+
 static const struct ms_vcpu *vcpu_of(const struct ms_vm *vm, u64 address)
 {
 	size_t i;
@@ -49,7 +58,7 @@ static void mmu_row(const struct ms_section *section, size_t row, struct ms_cell
 	int i;
 
 	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
-		cached += mmu->prev[i].hpa != MS_INVALID_PAGE;
+		cached += is_root(&mmu->prev[i]);
 	cell_int(&cells, vcpu->vcpu_id);
 	cell_text(&cells, ms_mmu_name(mmu->which))->style = MS_STYLE_ACCENT;
 	if (vcpu->have & MS_VCPU_HAVE_MMU) {
@@ -61,8 +70,8 @@ static void mmu_row(const struct ms_section *section, size_t row, struct ms_cell
 	} else {
 		cell_none(&cells);
 	}
-	cell_opt(&cells, mmu->root.hpa != MS_INVALID_PAGE, MS_V_HEX, mmu->root.hpa);
-	cell_opt(&cells, mmu->root.hpa != MS_INVALID_PAGE, MS_V_HEX, mmu->root.pgd);
+	cell_opt(&cells, is_root(&mmu->root), MS_V_HEX, mmu->root.hpa);
+	cell_opt(&cells, is_root(&mmu->root), MS_V_HEX, mmu->root.pgd);
 	cell_opt(&cells, mmu->have & MS_MMU_HAVE_PREV, MS_V_COUNT, cached);
 	cell_opt(&cells, mmu->have & MS_MMU_HAVE_ROOT_ROLE, MS_V_HEX, mmu->root_role);
 	if (mmu->have & MS_MMU_HAVE_ROOT_ROLE)

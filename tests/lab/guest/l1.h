@@ -69,8 +69,12 @@ static inline gf_u64 word_read(const gf_u64 *p)
 void l1_say(const char *text, gf_u64 a, gf_u64 b);
 void l1_exit(enum gf_exit status) __attribute__((noreturn));
 
-/* plan: fills records and work list for the first round; and brings them to round r > 1, rewriting NPT12. */
+/*
+ * plan: fills records and work list for the first round; rewrites NPT12 for round r > 1; and then brings the
+ * work list to it. In between the work list tells of the round before.
+ */
 void plan_init(void);
+void plan_rewrite(gf_u64 round);
 void plan_next_round(gf_u64 round);
 
 /*
@@ -79,7 +83,10 @@ void plan_next_round(gf_u64 round);
 void npt_init(void);
 void npt_map(struct gf_rec *rec);
 void npt_unmap(struct gf_rec *rec);
-gf_u64 npt_root(void);
+/* The root to run on in that round. */
+gf_u64 npt_root(gf_u64 round);
+/* Writes NPT12's first root without changing it: twice a zero into its last entry, which is never used. */
+void npt_root_write(void);
 gf_u64 l2_root(void);
 /* Handles a nested page fault; returns 0, or -1 when nothing was planned at that address. */
 int npt_fault(gf_u64 gpa);

@@ -144,6 +144,11 @@ void __attribute__((used)) l1_main(unsigned int vcpu)
 	}
 	for (round = 1; p->flags & GF_F_ENDLESS || round <= p->nr_rounds; round++) {
 		if (vcpu == 0 && round > 1) {
+			plan_rewrite(round);
+			if (p->flags & GF_F_STOP_REWRITTEN && is_checkpoint(round)) {
+				npt_root_write();
+				port_write(GF_PORT_CHECKPOINT, round);
+			}
 			plan_next_round(round);
 			__atomic_store_n(&p->ready_round, round, __ATOMIC_RELEASE);
 		}

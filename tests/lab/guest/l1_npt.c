@@ -16,6 +16,8 @@ struct table_pool {
 };
 
 static struct table_pool npt_pool, l2_pool;
+/* A copy of NPT12's root, whose entries do not change once NPT12 is built; 0: none. */
+static gf_u64 npt_second_root;
 
 static gf_u64 table_alloc(struct table_pool *pool, gf_u64 gfn, int level)
 {
@@ -60,9 +62,28 @@ static void pool_init(struct table_pool *pool, gf_u64 gpa, gf_u64 max, gf_u64 li
 	pool->root = table_alloc(pool, 0, 4);
 }
 
-gf_u64 npt_root(void)
+gf_u64 npt_root(gf_u64 round)
 {
-	return npt_pool.root;
+	return npt_second_root && !(round & 1) ? npt_second_root : npt_pool.root;
+}
+
+void npt_root_write(void)
+{
+	volatile gf_u64 *last = (volatile gf_u64 *)npt_pool.root + 511;
+
+	*last = 0;
+	*last = 0;
+}
+
+static void npt_root_copy(void)
+{
+	gf_u64 *copy, i;
+
+	npt_second_root = table_alloc(&npt_pool, 0, 4);
+	copy = (gf_u64 *)npt_second_root;
+	for (i = 0; i < 512; i++)
+		copy[i] = ((gf_u64 *)npt_pool.root)[i];
+	l1.param->nr_table = npt_pool.used;
 }
 
 gf_u64 l2_root(void)
@@ -152,6 +173,8 @@ void npt_init(void)
 		return;
 	for (i = 0; i < p->nr_rec; i++)
 		npt_map(&l1.rec[i]);
+	if (p->flags & GF_F_TWO_ROOTS)
+		npt_root_copy();
 }
 
 static struct gf_rec *rec_find(gf_u64 gfn)

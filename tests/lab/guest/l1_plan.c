@@ -164,10 +164,10 @@ static void page_rewrite(gf_u64 i, enum gf_rewrite how, gf_u64 draw)
 	l1.param->facts[0].nr_rewrites++;
 }
 
-void plan_next_round(gf_u64 round)
+static void values_advance(void)
 {
 	struct gf_param *p = l1.param;
-	gf_u64 i, draw;
+	gf_u64 i;
 
 	for (i = 0; i < p->nr_item; i++) {
 		struct gf_l1page *page = l1page_of(&l1.rec[i]);
@@ -175,11 +175,26 @@ void plan_next_round(gf_u64 round)
 		if (page && l1.work[l1.rec[i].work].op & GF_OP_W)
 			page->value = l1.work[l1.rec[i].work].put;
 	}
+}
+
+void plan_rewrite(gf_u64 round)
+{
+	struct gf_param *p = l1.param;
+	gf_u64 i, draw;
+
+	/* First: a page that moves takes no value along. */
+	values_advance();
 	for (i = 0; i < p->range[GF_DATA].nr && p->rewrite != GF_REWRITE_NONE; i++) {
 		draw = gf_draw(p->seed, DRAW_REWRITE + round, i);
 		if (draw % 100 < p->rewrite_pct)
 			page_rewrite(i, p->rewrite, draw >> 32);
 	}
-	for (i = 0; i < p->nr_item; i++)
+}
+
+void plan_next_round(gf_u64 round)
+{
+	gf_u64 i;
+
+	for (i = 0; i < l1.param->nr_item; i++)
 		work_set(i, round);
 }

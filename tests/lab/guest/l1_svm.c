@@ -140,7 +140,6 @@ void svm_init(unsigned int vcpu)
 	vmcb_write(vcpu, VMCB_MSRPM_PA, (gf_u64)msr_bitmap);
 	vmcb_write32(vcpu, VMCB_ASID, 1);
 	vmcb_write(vcpu, VMCB_NP_ENABLE, 1);
-	vmcb_write(vcpu, VMCB_NCR3, npt_root());
 	vmcb_write_segment(vcpu, VMCB_ES, 16, 0xc93);
 	vmcb_write_segment(vcpu, VMCB_CS, 8, 0xa9b);
 	vmcb_write_segment(vcpu, VMCB_SS, 16, 0xc93);
@@ -160,13 +159,14 @@ void svm_init(unsigned int vcpu)
 	facts->l2_cr3 = l2_root();
 	facts->l2_cr4 = facts->cr4;
 	facts->l2_efer = efer;
-	facts->npt_cr3 = npt_root();
 }
 
 void svm_run_round(unsigned int vcpu)
 {
 	struct gf_facts *facts = &l1.param->facts[vcpu];
 
+	facts->npt_cr3 = npt_root(facts->round);
+	vmcb_write(vcpu, VMCB_NCR3, facts->npt_cr3);
 	/* NPT12 may have been rewritten since the last entry. */
 	vmcb_write32(vcpu, VMCB_TLB_CONTROL, TLB_FLUSH_ALL);
 	for (;;) {

@@ -63,6 +63,8 @@ enum gf_rewrite {
 #define GF_F_ENDLESS (1u << 6) /* one checkpoint after the first round, then rounds without end */
 #define GF_F_SHUFFLE (1u << 7) /* L2 page i lies on L1 page perm(i) instead of i */
 #define GF_F_NPT_NX (1u << 8) /* NPT12 data leaves carry NX (needs EFER.NXE in L1) */
+#define GF_F_STOP_REWRITTEN (1u << 9) /* one more checkpoint: NPT12 is rewritten, L2 has not run since */
+#define GF_F_TWO_ROOTS (1u << 10) /* even rounds run on a copy of NPT12's root */
 
 /* Items: the pages that the guest is told to touch. Their numbers run through the kinds in this order. */
 enum gf_kind {

@@ -43,7 +43,7 @@ struct vmm_opts {
 		npt_ad, npt_nx;
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
 		dups, dirty;
-	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s;
+	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
 	const char *comm, *ctl, *truth, *image;
@@ -141,6 +141,8 @@ void vcpu_stop_all(struct vmm *vmm);
 /* storm */
 void storm_start(struct vmm *vmm);
 void storm_stop(struct vmm *vmm);
+/* One slot storm and one madvise storm, now; false if there is no storm slot. Lock held, vCPUs held. */
+bool storm_zap(struct vmm *vmm);
 
 /*
  * truth: writes the ground truth of a held process to opts.truth. Returns the number of contradictions found.

@@ -4,6 +4,7 @@
  *
  *	wait N	answers when checkpoint N or a later one has been reached and its truth is written
  *	go	lets the held checkpoint go
+ *	zap	while held: the storm slot is deleted and made again, its memory dropped
  *	status	phase, checkpoint, round
  *	quit	ends the VMM
  */
@@ -118,6 +119,16 @@ static bool go(struct loop *l)
 	return held;
 }
 
+static bool zap(struct loop *l)
+{
+	bool done;
+
+	pthread_mutex_lock(&l->vmm->lock);
+	done = l->vmm->phase == PHASE_HELD && storm_zap(l->vmm);
+	pthread_mutex_unlock(&l->vmm->lock);
+	return done;
+}
+
 static void request(struct loop *l, struct client *c, const char *text)
 {
 	static const char *const phases[] = { "run", "held", "end" };
@@ -133,6 +144,8 @@ static void request(struct loop *l, struct client *c, const char *text)
 		waiters_answer(l);
 	} else if (!strcmp(text, "go")) {
 		answer(c, go(l) ? "ok" : "err nothing is held");
+	} else if (!strcmp(text, "zap")) {
+		answer(c, zap(l) ? "ok" : "err nothing is held, or there is no storm slot");
 	} else if (!strcmp(text, "status")) {
 		answer(c, "ok phase=%s checkpoint=%" PRIu64 " round=%" PRIu64 " storms=%" PRIu64,
 		       phases[l->vmm->phase], l->vmm->checkpoint, round, l->vmm->nr_storm);
@@ -294,7 +307,7 @@ int ctl_client(int argc, char **argv)
 		i = 3;
 	}
 	if (argc < i + 2)
-		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | status | quit");
+		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);

@@ -181,7 +181,7 @@ static uint64_t areas_place(struct vmm_vm *vm, struct gf_param *p, uint64_t nr_l
 	p->max_rec = p->max_work + p->l2_pool_pages + p->max_work * sizeof(struct gf_work) / 4096 + 16;
 	p->rec_gpa = area_take(&at, p->max_rec * sizeof(struct gf_rec));
 	if (o->mode == GF_NESTED) {
-		p->npt_pool_pages = tables_bound(p, 1) + (at >> 21);
+		p->npt_pool_pages = tables_bound(p, 1) + (at >> 21) + (o->npt_roots - 1);
 		p->table_gpa = area_take(&at, p->npt_pool_pages * sizeof(struct gf_table));
 		p->npt_pool_gpa = area_take(&at, p->npt_pool_pages << GFN_SHIFT);
 	}
@@ -212,7 +212,8 @@ static void param_fill(struct vmm_vm *vm, struct gf_param *p)
 		   (o->at_l2 ? GF_F_AT_L2 : 0) | (o->hold == HOLD_RUN ? GF_F_HOLD_RUN : 0) |
 		   (o->ro_write ? GF_F_RO_WRITE : 0) | (o->l1_touch ? GF_F_L1_TOUCH : 0) |
 		   (o->rounds ? 0 : GF_F_ENDLESS) | (o->map == 2 ? GF_F_SHUFFLE : 0) |
-		   (o->npt_nx ? GF_F_NPT_NX : 0);
+		   (o->npt_nx ? GF_F_NPT_NX : 0) | (o->stop_rewritten ? GF_F_STOP_REWRITTEN : 0) |
+		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0);
 }
 
 /* L1's tables: identity, 2M leaves, supervisor, A and D set, over [0, top_gpa). */
@@ -289,7 +290,7 @@ void mem_setup(struct vmm_vm *vm)
 	end = areas_place(vm, &param, 2 + top_gpa / GIB + 1 + top_gpa / (GIB * TABLE_ENTRIES) + 1, &l1_tables,
 			  &l1_stacks);
 	param_fill(vm, &param);
-	slot_create(vm, SLOT_SYS, 0, end, 0, false);
+	slot_create(vm, SLOT_SYS, 0, end, 0, o->sys_thp);
 	slot_create(vm, SLOT_DATA, data->l1_gfn << GFN_SHIFT,
 		    (param.nr_l1page - 1) * (data->l1_step << GFN_SHIFT) + leaf,
 		    o->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0, o->thp);

@@ -44,6 +44,7 @@ static const struct opt opts_table[] = {
 	NUMBER("pages", pages, 1, 1 << 20, "data pages (256)"),
 	CHOICE("size", size_2m, "4k|2m", "size of a data page: its step, and its leaf in NPT12 (4k)"),
 	CHOICE("backing", thp, "4k|thp", "host memory behind the data slot (as --size)"),
+	FLAG("sys-thp", sys_thp, "huge host memory behind the system slot, where L1 and L2 run"),
 	NUMBER("stride", stride, 1, 1 << 20, "distance of data pages in pages of that size (1)"),
 	CHOICE("order", order, "seq|random", "order of the accesses (seq)"),
 	CHOICE("map", map, "offset|identity|shuffle", "nested: L1 page of L2 page i (offset)"),
@@ -62,6 +63,9 @@ static const struct opt opts_table[] = {
 	       "times a round goes over all items (1; 2 with --npt fault or --rewrite)"),
 	CHOICE("rewrite", rewrite, "none|w|unmap|move|mix", "what L1 does to its NPT between rounds (none)"),
 	NUMBER("rewrite-pct", rewrite_pct, 0, 100, "to this share of its data leaves, percent (50)"),
+	FLAG("stop-rewritten", stop_rewritten,
+	     "one more checkpoint a round from the 2nd: L1 rewrote, L2 did not run"),
+	NUMBER("npt-roots", npt_roots, 1, 2, "2: even rounds run on a copy of NPT12's root (1)"),
 	CHOICE("at", at_l2, "l1|l2", "who is active at a checkpoint (l1)"),
 	CHOICE("hold", hold, "out|run|no", "held outside KVM_RUN, spinning inside, or not at all (out)"),
 	NUMBER("vcpus", vcpus, 1, GF_MAX_VCPUS, "vCPUs of a VM (1)"),
@@ -91,7 +95,7 @@ static void print_help(void)
 
 	printf("vmm: fixture guests for the tests of mmuscope, on raw KVM\n"
 	       "usage: vmm [OPTION...]\n"
-	       "       vmm ctl PATH [-t SECONDS] wait N | go | status | quit\n\n");
+	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | status | quit\n\n");
 	for (size_t i = 0; i < NR_OPTS; i++) {
 		const struct opt *o = &opts_table[i];
 		const char *arg = o->choices ? o->choices : o->kind == OPT_NUMBER ? "N" : "TEXT";
@@ -101,6 +105,7 @@ static void print_help(void)
 	}
 	printf("\n"
 	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go', SIGTERM: quit.\n"
+	       "`zap', while held: the storm slot is deleted and made again, and its memory dropped.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
 	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"
@@ -204,6 +209,10 @@ static void opts_check(struct vmm_opts *o)
 	refuse(o->map == 1 && (o->rewrite == GF_REWRITE_MOVE || o->rewrite == GF_REWRITE_MIX),
 	       "--map identity excludes --rewrite move and mix");
 	refuse(o->map == 1 && o->alias, "--map identity excludes --alias");
+	refuse(o->stop_rewritten && (!o->rewrite || o->vcpus > 1 || o->hold != HOLD_OUT),
+	       "--stop-rewritten needs --rewrite, one vCPU and --hold out");
+	refuse(o->npt_roots > 1 && (!nested || o->npt_fault),
+	       "--npt-roots 2 needs --mode nested, and no --npt fault");
 	refuse(endless && o->hold == HOLD_NO && !o->storms && !o->rewrite,
 	       "--rounds 0 --hold no would do nothing");
 	if (o->passes == 0)
@@ -222,6 +231,7 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 				   .stride = 1,
 				   .write_pct = 50,
 				   .npt_ad = 1,
+				   .npt_roots = 1,
 				   .rounds = 1,
 				   .rewrite_pct = 50,
 				   .vcpus = 1,

@@ -36,6 +36,18 @@ static void storm_once(struct vmm_vm *vm, unsigned int kind)
 		vmm_fail(VMM_ENVIRONMENT, "storm: %s", strerror(errno));
 }
 
+bool storm_zap(struct vmm *vmm)
+{
+	if (!vmm->opts.storm_pages)
+		return false;
+	for (unsigned int i = 0; i < vmm->opts.vms; i++) {
+		storm_once(&vmm->vm[i], STORM_SLOT);
+		storm_once(&vmm->vm[i], STORM_MADVISE);
+	}
+	vmm->nr_storm++;
+	return true;
+}
+
 static void pause_ns(uint64_t ns)
 {
 	struct timespec t = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
