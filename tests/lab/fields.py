@@ -32,7 +32,7 @@ LEFT_OUT = {
     "roots": {"translates", "role_text", "page_state"}, "sps": {"role_text", "unknown"},
     "page": {"role_text", "gfn_means", "role_unknown", "order"}, "role_fields": {"bits", "meaning"},
     "entries": {"gfn_source", "access", "host_writable", "mmu_writable", "accessed", "dirty", "ad_kind", "memtype", "mmio_gen", "rules",
-                "state", "gfn"},
+                "state", "gfn", "guest_access", "why"},
 }
 
 
@@ -323,6 +323,9 @@ class Vm:
                 row["root_hpa"], row["root_pgd"] = found[0] if real and real[0][0] == 0 else (None, None)
                 row["cached_roots"] = sum(1 for r in real if r[0])
                 self.roots += [(ident, name, "current" if not n else f"previous-{n - 1}", pgd, hpa) for n, hpa, pgd in real]
+                if name == "nested":
+                    # It owns no page: these are absent, and memory must have nothing there.
+                    row.update({key: row[key] or None for key in ("pae_root", "pml4_root", "pml5_root", "cached_roots")})
                 rows.append(row)
         return rows
 
