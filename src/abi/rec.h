@@ -92,7 +92,6 @@ struct ms_rec_host {
 #define MS_VM_HAVE_TDP_PAGES (1ull << 8) /* tdp_mmu_pages as a counter (absent where it is a list) */
 #define MS_VM_HAVE_MMIO_VALUE (1ull << 9) /* arch.shadow_mmio_value */
 #define MS_VM_HAVE_INVALIDATE (1ull << 10) /* mmu_invalidate_seq, mmu_invalidate_in_progress */
-#define MS_VM_HAVE_ZAPPED_GEN (1ull << 11)
 #define MS_VM_HAVE_PAGES_4K (1ull << 12) /* stat.pages_4k */
 #define MS_VM_HAVE_PAGES_2M (1ull << 13)
 #define MS_VM_HAVE_PAGES_1G (1ull << 14)

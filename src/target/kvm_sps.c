@@ -318,12 +318,7 @@ static struct ms_err *chase_pages(struct walk *w, u64 head, u64 first, u32 next_
 	u32 link_off = w->kmem->layout->f[MS_F_sp_link].off;
 	u32 chunk = w->kmem->buffer_pages * 64 < MS_KREAD_BUF_BYTES / 8 ? w->kmem->buffer_pages * 64
 									: MS_KREAD_BUF_BYTES / 8;
-	struct ms_chase_args args = { .cur = first,
-				      .stop = head,
-				      .lo = w->kmem->page_offset,
-				      .hi = ms_kmem_va(w->kmem, w->kmem->max_pfn),
-				      .next_off = next_off,
-				      .max = chunk };
+	struct ms_chase_args args = { .cur = first, .stop = head, .next_off = next_off, .max = chunk };
 	MS_FREE u64 *nodes = calloc(chunk, sizeof(*nodes));
 	u64 met = 0;
 	struct ms_err *err;
