@@ -117,6 +117,7 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 	m->next_id = 1;
 	nmmu_link_init(&m->active_pages);
 	nmmu_link_init(&m->nx_pages);
+	nmmu_link_init(&m->deferred);
 	for (i = 0; i < NMMU_NR_AS; i++)
 		m->as[i].generation = i; /* F: AS0 even, AS1 odd */
 	*ret = m;

@@ -242,6 +242,8 @@ struct nmmu {
 	struct nmmu_sp *by_va[1 << NMMU_HASH_BITS];
 	struct nmmu_link active_pages;
 	struct nmmu_link nx_pages;
+	struct nmmu_link deferred; /* zapped pages that lock-free walkers may still look at */
+	u64 lockless_walkers; /* atomic */
 	u32 nr_used, nr_max; /* pages on active_pages; limit, 0 none */
 	u32 nr_indirect; /* indirect_shadow_pages */
 	u32 nr_nx_pages;
