@@ -64,7 +64,9 @@ static inline u64 nmmu_level_pages(u32 level)
 /* Every vCPU; counts and tells. deferred: mmu_lock was dropped before. */
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred);
 void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
-void nmmu_request_all(struct nmmu *m, u32 request);
+void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
+/* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
+void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
@@ -105,6 +107,8 @@ u64 nmmu_generation(const struct nmmu *m, u16 as_id);
 /* Guest memory by GPA, any length within a page; -EFAULT where no slot or mapping is. Write marks nothing. */
 int nmmu_gpa_read(struct nmmu *m, u16 as_id, u64 gpa, void *dst, u32 len);
 int nmmu_gpa_write(struct nmmu *m, u16 as_id, u64 gpa, const void *src, u32 len);
+/* Every slot of a machine without vCPUs and shadow pages. */
+void nmmu_slots_free(struct nmmu *m);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
@@ -153,6 +157,15 @@ bool nmmu_spte_update(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause ca
 u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause);
 /* Leaf: rmap entry removed, SPTE cleared. Locked. */
 void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause);
+/*
+ * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last. Present ->
+ * present as aging does it (mmu_spte_update_no_track()): returns what was there.
+ */
+u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* Bits cleared in place, atomically; returns what was there. */
+u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause);
+/* Lock-free: from old_spte to new_spte, false when it was no longer old_spte. */
+bool nmmu_spte_try_update(struct nmmu_vcpu *v, u64 *sptep, u64 old_spte, u64 new_spte, enum ms_cause cause);
 
 struct nmmu_make {
 	struct nmmu_sp *sp;
