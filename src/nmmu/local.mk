@@ -5,9 +5,15 @@ libmmuscope_a_SOURCES += \
 	src/abi/event.h \
 	src/abi/events.def \
 	src/nmmu/bugs.def \
+	src/nmmu/dirty.c \
+	src/nmmu/host_rw.c \
+	src/nmmu/lpage.c \
+	src/nmmu/machine.c \
 	src/nmmu/mutants.def \
 	src/nmmu/nmmu.h \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
+	src/nmmu/slot.c \
+	src/nmmu/spte_set.c \
 	src/nmmu/types.h

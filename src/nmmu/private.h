@@ -64,7 +64,9 @@ static inline u64 nmmu_level_pages(u32 level)
 /* Every vCPU; counts and tells. deferred: mmu_lock was dropped before. */
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred);
 void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
-void nmmu_request_all(struct nmmu *m, u32 request);
+void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
+/* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
+void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
@@ -96,7 +98,6 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
 void nmmu_slots_init(struct nmmu *m, u64 first_gen);
-void nmmu_slots_deinit(struct nmmu *m);
 /* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
 void nmmu_slots_enter(struct nmmu *m);
 void nmmu_slots_leave(struct nmmu *m);
@@ -127,6 +128,8 @@ static inline u64 nmmu_nr_lpages(const struct nmmu_slot *slot, u32 level)
 {
 	return nmmu_lpage_index(slot, slot->base_gfn + slot->nr_pages - 1, level) + 1;
 }
+/* Every slot of a machine without vCPUs and shadow pages. */
+void nmmu_slots_free(struct nmmu *m);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
@@ -139,7 +142,7 @@ void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
 
 /* --- dirty.c, pml.c (E) --- */
 
-/* Bitmap and scratch of a slot that begins to log; all set when the mode says so. -ENOMEM. */
+/* Bitmap of a slot that begins to log; all set when the mode says so. -ENOMEM. */
 int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
 /* The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6). Unlocked. */
 void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
@@ -181,6 +184,15 @@ bool nmmu_spte_update(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause ca
 u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause);
 /* Leaf: rmap entry removed, SPTE cleared. Locked. */
 void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause);
+/*
+ * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last. Present ->
+ * present as aging does it (mmu_spte_update_no_track()): returns what was there.
+ */
+u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* Bits cleared in place, atomically; returns what was there. */
+u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause);
+/* Lock-free: from old_spte to new_spte, false when it was no longer old_spte. */
+bool nmmu_spte_try_update(struct nmmu_vcpu *v, u64 *sptep, u64 old_spte, u64 new_spte, enum ms_cause cause);
 
 struct nmmu_make {
 	struct nmmu_sp *sp;

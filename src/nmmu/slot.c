@@ -62,7 +62,7 @@ static void free_slot(struct nmmu *m, struct nmmu_slot *slot)
 	m->ops->free(m->host, slot);
 }
 
-void nmmu_slots_deinit(struct nmmu *m)
+void nmmu_slots_free(struct nmmu *m)
 {
 	for (u32 i = 0; i < NMMU_NR_AS; i++) {
 		struct nmmu_slot_table *table = m->as[i].table;
@@ -80,12 +80,12 @@ void nmmu_slots_deinit(struct nmmu *m)
 
 void nmmu_slots_enter(struct nmmu *m)
 {
-	nmmu_fetch_add64(&m->readers, 1);
+	nmmu_add64(&m->readers, 1);
 }
 
 void nmmu_slots_leave(struct nmmu *m)
 {
-	nmmu_fetch_add64(&m->readers, (u64)-1);
+	nmmu_add64(&m->readers, (u64)-1);
 }
 
 /* --- looking up --- */
@@ -302,7 +302,6 @@ static int slot_replace(struct nmmu *m, struct nmmu_slot *old, struct nmmu_slot 
 	if (new_slot && (old_flags & new_slot->flags & MS_SLOT_LOG_DIRTY)) {
 		/* The log moves along, with what has come to it until now. */
 		new_slot->dirty = old->dirty;
-		new_slot->dirty_second = old->dirty_second;
 		new_slot->dirty_mem = old->dirty_mem;
 		old->dirty_mem = NULL;
 	}
@@ -338,7 +337,6 @@ static int slot_set_flags(struct nmmu *m, struct nmmu_slot *slot, u32 flags)
 		bury(m, slot->dirty_mem);
 		slot->dirty_mem = NULL;
 		slot->dirty = NULL;
-		slot->dirty_second = NULL;
 	}
 	tell(m, slot, slot->nr_pages);
 	return 0;
@@ -402,8 +400,8 @@ int nmmu_slot_set(struct nmmu *m, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 
 	int err;
 
 	if (as_id >= NMMU_NR_AS || id >= MAX_SLOT_ID || flags & ~(MS_SLOT_LOG_DIRTY | MS_SLOT_READONLY) ||
-	    nr_pages > MAX_SLOT_PAGES || gfn > 1ULL << (64 - NMMU_PAGE_SHIFT) ||
-	    hva & (NMMU_PAGE_SIZE - 1) || hva + (nr_pages << NMMU_PAGE_SHIFT) < hva)
+	    nr_pages > MAX_SLOT_PAGES || gfn > 1ULL << (64 - NMMU_PAGE_SHIFT) || hva & (NMMU_PAGE_SIZE - 1) ||
+	    hva + (nr_pages << NMMU_PAGE_SHIFT) < hva)
 		return -EINVAL;
 	err = change_slot(m, &want);
 	if (!nmmu_read64(&m->readers))

@@ -109,8 +109,7 @@ struct nmmu_slot {
 	u32 *write_track; /* gfn_write_track, one for each page */
 	struct nmmu_grave *arrays; /* the memory of the three above */
 	u64 *dirty; /* bitmap; NULL when not logging */
-	u64 *dirty_second; /* scratch of the same size */
-	struct nmmu_grave *dirty_mem; /* the memory of both */
+	struct nmmu_grave *dirty_mem; /* its memory */
 };
 
 /* Slots by base_gfn, for looking one up. Replaced as a whole, never changed. */
