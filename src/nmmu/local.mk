@@ -4,6 +4,7 @@ libmmuscope_a_SOURCES += \
 	src/abi/causes.def \
 	src/abi/event.h \
 	src/abi/events.def \
+	src/nmmu/age.c \
 	src/nmmu/bugs.def \
 	src/nmmu/dirty.c \
 	src/nmmu/host_rw.c \
@@ -11,6 +12,9 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/machine.c \
 	src/nmmu/mutants.def \
 	src/nmmu/nmmu.h \
+	src/nmmu/notifier.c \
+	src/nmmu/nx.c \
+	src/nmmu/pml.c \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \

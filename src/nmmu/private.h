@@ -130,6 +130,8 @@ static inline u64 nmmu_nr_lpages(const struct nmmu_slot *slot, u32 level)
 }
 /* Every slot of a machine without vCPUs and shadow pages. */
 void nmmu_slots_free(struct nmmu *m);
+/* notifier.c: frames of slot in [start, end) of hva, those in part too. False: none. */
+bool nmmu_slot_hva_range(const struct nmmu_slot *slot, u64 start, u64 end, u64 *first_ret, u64 *end_ret);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
