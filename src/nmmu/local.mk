@@ -7,9 +7,14 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/age.c \
 	src/nmmu/bugs.def \
 	src/nmmu/dirty.c \
+	src/nmmu/exit.c \
+	src/nmmu/fast.c \
+	src/nmmu/fault.c \
+	src/nmmu/fault_shadow.c \
 	src/nmmu/host_rw.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \
+	src/nmmu/mmio.c \
 	src/nmmu/mutants.def \
 	src/nmmu/nmmu.h \
 	src/nmmu/notifier.c \
@@ -19,5 +24,7 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
 	src/nmmu/slot.c \
+	src/nmmu/spte_make.c \
 	src/nmmu/spte_set.c \
-	src/nmmu/types.h
+	src/nmmu/types.h \
+	src/nmmu/vcpu.c

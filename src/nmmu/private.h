@@ -67,6 +67,7 @@ void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
 void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
 /* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
 void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
+bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp); /* B3 */
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
