@@ -5,9 +5,15 @@ libmmuscope_a_SOURCES += \
 	src/abi/event.h \
 	src/abi/events.def \
 	src/nmmu/bugs.def \
+	src/nmmu/emulate.c \
+	src/nmmu/gfmt.c \
 	src/nmmu/mutants.def \
+	src/nmmu/nested.c \
 	src/nmmu/nmmu.h \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
-	src/nmmu/types.h
+	src/nmmu/role.c \
+	src/nmmu/translate.c \
+	src/nmmu/types.h \
+	src/nmmu/walk.c
