@@ -4,16 +4,26 @@ libmmuscope_a_SOURCES += \
 	src/abi/causes.def \
 	src/abi/event.h \
 	src/abi/events.def \
+	src/nmmu/age.c \
 	src/nmmu/bugs.def \
+	src/nmmu/dirty.c \
 	src/nmmu/emulate.c \
 	src/nmmu/gfmt.c \
+	src/nmmu/host_rw.c \
+	src/nmmu/lpage.c \
+	src/nmmu/machine.c \
 	src/nmmu/mutants.def \
 	src/nmmu/nested.c \
 	src/nmmu/nmmu.h \
+	src/nmmu/notifier.c \
+	src/nmmu/nx.c \
+	src/nmmu/pml.c \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
 	src/nmmu/role.c \
+	src/nmmu/slot.c \
+	src/nmmu/spte_set.c \
 	src/nmmu/translate.c \
 	src/nmmu/types.h \
 	src/nmmu/walk.c

@@ -64,7 +64,9 @@ static inline u64 nmmu_level_pages(u32 level)
 /* Every vCPU; counts and tells. deferred: mmu_lock was dropped before. */
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred);
 void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
-void nmmu_request_all(struct nmmu *m, u32 request);
+void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
+/* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
+void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
@@ -94,6 +96,16 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* --- slot.c: memslots, guest memory by GPA, lpage and write-track counts --- */
 
+/* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
+void nmmu_slots_init(struct nmmu *m, u64 first_gen);
+/* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
+void nmmu_slots_enter(struct nmmu *m);
+void nmmu_slots_leave(struct nmmu *m);
+/*
+ * As nmmu_slot_of(), but a slot that is being deleted or moved (MS_SLOT_INVALID) is found too: for whatever
+ * undoes what was accounted to it (rmaps, write_track). A fault that meets one must not map it.
+ */
+struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn);
 /* As nmmu_slot_of(), the address space is the vCPU's (regs.smm) or a page's (role.smm). */
 struct nmmu_slot *nmmu_slot_vcpu(struct nmmu_vcpu *v, u64 gfn);
 static inline u64 nmmu_slot_hva(const struct nmmu_slot *slot, u64 gfn)
@@ -105,6 +117,21 @@ u64 nmmu_generation(const struct nmmu *m, u16 as_id);
 /* Guest memory by GPA, any length within a page; -EFAULT where no slot or mapping is. Write marks nothing. */
 int nmmu_gpa_read(struct nmmu *m, u16 as_id, u64 gpa, void *dst, u32 len);
 int nmmu_gpa_write(struct nmmu *m, u16 as_id, u64 gpa, const void *src, u32 len);
+/* rmap, disallow_lpage and write_track of a new slot, as its edges and addresses have it. -ENOMEM. */
+int nmmu_slot_arrays(struct nmmu *m, struct nmmu_slot *slot);
+/* Entries of a level's arrays; index of gfn's. */
+static inline u64 nmmu_lpage_index(const struct nmmu_slot *slot, u64 gfn, u32 level)
+{
+	return (gfn >> (9 * (level - 1))) - (slot->base_gfn >> (9 * (level - 1)));
+}
+static inline u64 nmmu_nr_lpages(const struct nmmu_slot *slot, u32 level)
+{
+	return nmmu_lpage_index(slot, slot->base_gfn + slot->nr_pages - 1, level) + 1;
+}
+/* Every slot of a machine without vCPUs and shadow pages. */
+void nmmu_slots_free(struct nmmu *m);
+/* notifier.c: frames of slot in [start, end) of hva, those in part too. False: none. */
+bool nmmu_slot_hva_range(const struct nmmu_slot *slot, u64 start, u64 end, u64 *first_ret, u64 *end_ret);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
@@ -116,6 +143,12 @@ bool nmmu_is_write_tracked(const struct nmmu_slot *slot, u64 gfn);
 void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
 
 /* --- dirty.c, pml.c (E) --- */
+
+/* Bitmap of a slot that begins to log; all set when the mode says so. -ENOMEM. */
+int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
+/* The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6). Unlocked. */
+void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
+void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot);
 
 /* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
 void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
@@ -153,6 +186,15 @@ bool nmmu_spte_update(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause ca
 u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause);
 /* Leaf: rmap entry removed, SPTE cleared. Locked. */
 void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause);
+/*
+ * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last. Present ->
+ * present as aging does it (mmu_spte_update_no_track()): returns what was there.
+ */
+u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* Bits cleared in place, atomically; returns what was there. */
+u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause);
+/* Lock-free: from old_spte to new_spte, false when it was no longer old_spte. */
+bool nmmu_spte_try_update(struct nmmu_vcpu *v, u64 *sptep, u64 old_spte, u64 new_spte, enum ms_cause cause);
 
 struct nmmu_make {
 	struct nmmu_sp *sp;
