@@ -7,15 +7,18 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/age.c \
 	src/nmmu/bugs.def \
 	src/nmmu/dirty.c \
+	src/nmmu/emulate.c \
 	src/nmmu/exit.c \
 	src/nmmu/fast.c \
 	src/nmmu/fault.c \
 	src/nmmu/fault_shadow.c \
+	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \
 	src/nmmu/mmio.c \
 	src/nmmu/mutants.def \
+	src/nmmu/nested.c \
 	src/nmmu/nmmu.h \
 	src/nmmu/notifier.c \
 	src/nmmu/nx.c \
@@ -23,8 +26,11 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
+	src/nmmu/role.c \
 	src/nmmu/slot.c \
 	src/nmmu/spte_make.c \
 	src/nmmu/spte_set.c \
+	src/nmmu/translate.c \
 	src/nmmu/types.h \
-	src/nmmu/vcpu.c
+	src/nmmu/vcpu.c \
+	src/nmmu/walk.c
