@@ -96,19 +96,47 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* --- slot.c: memslots, guest memory by GPA, lpage and write-track counts --- */
 
+/* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
+void nmmu_slots_init(struct nmmu *m, u64 first_gen);
+/* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
+void nmmu_slots_enter(struct nmmu *m);
+void nmmu_slots_leave(struct nmmu *m);
+/*
+ * As nmmu_slot_of(), but a slot that is being deleted or moved (MS_SLOT_INVALID) is found too: for whatever
+ * undoes what was accounted to it (rmaps, write_track). A fault that meets one must not map it.
+ */
+struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn);
 /* As nmmu_slot_of(), the address space is the vCPU's (regs.smm) or a page's (role.smm). */
 struct nmmu_slot *nmmu_slot_vcpu(struct nmmu_vcpu *v, u64 gfn);
 static inline u64 nmmu_slot_hva(const struct nmmu_slot *slot, u64 gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << NMMU_PAGE_SHIFT);
 }
+/* slot may be NULL. */
+static inline bool nmmu_slot_logs(const struct nmmu_slot *slot)
+{
+	return slot && slot->flags & MS_SLOT_LOG_DIRTY;
+}
 /* Generation of an address space as it goes into MMIO SPTEs: masked to the profile's bits by the caller. */
 u64 nmmu_generation(const struct nmmu *m, u16 as_id);
 /* Guest memory by GPA, any length within a page; -EFAULT where no slot or mapping is. Write marks nothing. */
 int nmmu_gpa_read(struct nmmu *m, u16 as_id, u64 gpa, void *dst, u32 len);
 int nmmu_gpa_write(struct nmmu *m, u16 as_id, u64 gpa, const void *src, u32 len);
+/* rmap, disallow_lpage and write_track of a new slot, as its edges and addresses have it. -ENOMEM. */
+int nmmu_slot_arrays(struct nmmu *m, struct nmmu_slot *slot);
+/* Entries of a level's arrays; index of gfn's. */
+static inline u64 nmmu_lpage_index(const struct nmmu_slot *slot, u64 gfn, u32 level)
+{
+	return (gfn >> (9 * (level - 1))) - (slot->base_gfn >> (9 * (level - 1)));
+}
+static inline u64 nmmu_nr_lpages(const struct nmmu_slot *slot, u32 level)
+{
+	return nmmu_lpage_index(slot, slot->base_gfn + slot->nr_pages - 1, level) + 1;
+}
 /* Every slot of a machine without vCPUs and shadow pages. */
 void nmmu_slots_free(struct nmmu *m);
+/* notifier.c: frames of slot in [start, end) of hva, those in part too. False: none. */
+bool nmmu_slot_hva_range(const struct nmmu_slot *slot, u64 start, u64 end, u64 *first_ret, u64 *end_ret);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
@@ -120,6 +148,12 @@ bool nmmu_is_write_tracked(const struct nmmu_slot *slot, u64 gfn);
 void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
 
 /* --- dirty.c, pml.c (E) --- */
+
+/* Bitmap of a slot that begins to log; all set when the mode says so. -ENOMEM. */
+int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
+/* The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6). Unlocked. */
+void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
+void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot);
 
 /* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
 void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
@@ -226,6 +260,8 @@ void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child);
 bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause);
 /* Flush (when the list is not empty) and free. Locked. */
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause);
+/* Pages that nmmu_sp_commit_zap() could not free for lock-free walkers (m->deferred). Locked. */
+void nmmu_sp_free_deferred(struct nmmu *m);
 /* One entry: leaf dropped, or child unlinked (orphaned unless invalid is given: F "parent_ptes"). Returns true if it was present. Locked. */
 bool nmmu_sp_zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_link *invalid,
 		       enum ms_cause cause);
@@ -376,6 +412,7 @@ struct nmmu_fault {
 	u64 pfn;
 	u8 host_level;
 	bool host_writable;
+	bool fast; /* dealt with by nmmu_fast_fault() */
 	bool huge_disallowed; /* NX: an execute fault maps 4K */
 	u64 seq;
 	bool write_fault_to_shadow_pt; /* 6.1: is_self_change_mapping */
@@ -389,6 +426,25 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault);
 /* D.1 step 2: enum nmmu_ret, or NMMU_RET_NONE to go on with the fault. */
 int nmmu_mmio_fault(struct nmmu_vcpu *v, u64 addr);
+/* The cache of the last device page; a GVA of 0 is none. */
+void nmmu_mmio_cache_fill(struct nmmu_vcpu *v, u64 gva, u64 gfn, u32 access);
+void nmmu_mmio_cache_clear(struct nmmu_vcpu *v, bool all, u64 gva);
+bool nmmu_mmio_cache_has_gpa(const struct nmmu_vcpu *v, u64 gpa);
+bool nmmu_mmio_cache_has_gva(const struct nmmu_vcpu *v, u64 gva);
+/*
+ * Down the shadow tables of v->mmu, entry by entry; next() is told what the caller read. An sptep of NULL ends.
+ * Locked, or between nmmu_lockless_begin() and _end(): pages that a walker may still see are freed by the last one.
+ */
+struct nmmu_shadow_iter {
+	u64 addr;
+	struct nmmu_sp *sp;
+	u64 *sptep;
+	u32 level, index;
+};
+void nmmu_shadow_first(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *it);
+void nmmu_shadow_next(struct nmmu_vcpu *v, struct nmmu_shadow_iter *it, u64 spte);
+void nmmu_lockless_begin(struct nmmu *m);
+void nmmu_lockless_end(struct nmmu *m);
 /* mmu_set_spte(). enum nmmu_ret. Locked. */
 int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
 		  bool host_writable, struct nmmu_fault *fault);
@@ -396,6 +452,20 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access);
 bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault);
+/* At a level where the goal is a huge leaf: one lower when NX has split what is there. */
+void nmmu_hugepage_disallowed(struct nmmu_vcpu *v, struct nmmu_fault *fault, u64 spte, u32 level);
+/* Link the direct page below *it's entry that the fault needs, with its NX account. Locked. */
+void nmmu_link_direct(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_shadow_iter *it,
+		      u64 base_gfn, u32 access);
+/* D.1 step 5: write to a write-tracked gfn through a present entry. */
+bool nmmu_fault_write_tracked(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
+/* A page of slot for prefetching, without waiting. Locked; false: none. */
+bool nmmu_prefetch_pfn(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u64 *pfn_ret);
+/* Prefetch the aligned window of 8 around sptep in a direct page. Locked. */
+void nmmu_prefetch_direct(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep);
+#define NMMU_PREFETCH_NR 8
+/* The pfn of a frame without slot. */
+#define NMMU_PFN_NOSLOT (~0ULL)
 
 /* --- ptwrite.c --- */
 
