@@ -7,10 +7,13 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/age.c \
 	src/nmmu/bugs.def \
 	src/nmmu/dirty.c \
+	src/nmmu/emulate.c \
+	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \
 	src/nmmu/mutants.def \
+	src/nmmu/nested.c \
 	src/nmmu/nmmu.h \
 	src/nmmu/notifier.c \
 	src/nmmu/nx.c \
@@ -18,6 +21,9 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
+	src/nmmu/role.c \
 	src/nmmu/slot.c \
 	src/nmmu/spte_set.c \
-	src/nmmu/types.h
+	src/nmmu/translate.c \
+	src/nmmu/types.h \
+	src/nmmu/walk.c

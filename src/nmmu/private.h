@@ -363,6 +363,8 @@ u64 nmmu_gfmt_d_mask(const struct nmmu_gfmt *fmt);
 #define NMMU_WALK_SET_AD \
 	(1u << 0) /* set A and D, mark tables dirty, PML12: as the CPU's walk or KVM's fault walk */
 #define NMMU_WALK_EMULATOR (1u << 1) /* for the emulator: table accesses and D1's compat rule */
+#define NMMU_WALK_RMW \
+	(1u << 2) /* nmmu_walk_gva(): a write that reads too: exact EPT walks then ask for R as well */
 
 struct nmmu_walk_fault {
 	u64 error; /* PFERR bits to report */
@@ -395,7 +397,10 @@ struct nmmu_walk {
  */
 int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u32 flags, struct nmmu_walk *w,
 	      struct nmmu_trace *trace);
-/* GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results; w_ret is the guest's own walk (may be NULL). */
+/*
+ * GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results, written on success; access_ret: what the
+ * guest's own tables grant (may be NULL). fault may be NULL.
+ */
 int nmmu_walk_gva(struct nmmu_vcpu *v, u64 gva, u64 pferr, u32 flags, u64 *gpa_ret, u32 *access_ret,
 		  struct nmmu_walk_fault *fault, struct nmmu_trace *trace);
 
@@ -477,7 +482,16 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes);
 /* Give the guest (or L1) this fault: D3's invalidations, then the exit. */
 void nmmu_inject(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault, const struct nmmu_exit *exit,
 		 struct nmmu_result *ret);
-/* Leave guest mode: roles and roots of L1 again. */
+/*
+ * The same for a fault that the emulator met while dealing with exit (NULL: with none): what the CPU reported with the
+ * exit then belongs to another access, and only compat copies any of it.
+ */
+void nmmu_inject_emulated(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault,
+			  const struct nmmu_exit *exit, struct nmmu_result *ret);
+/* nmmu_emulate() for an exit, which may be NULL. */
+int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, const struct nmmu_exit *exit,
+		      struct nmmu_result *ret);
+/* Leave guest mode: roles and roots of L1 again. nested (with the PML12 index) stays to be read. */
 void nmmu_leave_guest(struct nmmu_vcpu *v);
 
 /* --- age.c, nx.c --- */
