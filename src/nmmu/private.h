@@ -174,6 +174,11 @@ int nmmu_rmap_del(struct nmmu *m, struct nmmu_rmap *head, u64 *sptep);
 u32 nmmu_rmap_count(struct nmmu_rmap head);
 /* The leaf's own reverse map: slot by sp->role.smm, gfn from the page. NULL: no such slot. */
 struct nmmu_rmap *nmmu_rmap_of(struct nmmu *m, struct nmmu_sp *sp, u32 index);
+/* Every SPTE cleared and the list emptied; true when there was one. No flush. Locked. */
+bool nmmu_rmap_zap(struct nmmu *m, struct nmmu_rmap *head, enum ms_cause cause);
+/* What the add of a leaf calls when the count that nmmu_rmap_add() returned is larger: zaps all, the new one too. */
+#define NMMU_RMAP_MAX 1000
+void nmmu_rmap_recycle(struct nmmu *m, struct nmmu_rmap *head);
 struct nmmu_rmap_iter {
 	struct nmmu_pte_desc *desc;
 	u32 pos;
@@ -234,8 +239,22 @@ void nmmu_cache_free(struct nmmu *m, struct nmmu_cache *cache);
 struct nmmu_sp *nmmu_sp_get(struct nmmu_vcpu *v, u64 gfn, union nmmu_role role);
 /* The role of a child (C5, C.3, H 23). */
 union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool direct, u32 access);
-/* C3: the child of *sptep for (gfn, role): kept, or zapped, flushed and relinked. NULL: kept as it is. Locked. */
+/*
+ * C3: the child wanted at *sptep, to be linked by nmmu_sp_link() (which zaps and flushes what is there) once its
+ * children are synced and the gpte was read again. NULL: the right one is linked already. Locked.
+ */
 struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role);
+/* As nmmu_slot_of(), but a slot that is being deleted counts: what is accounted there must be undone. */
+struct nmmu_slot *nmmu_sp_slot(const struct nmmu *m, const struct nmmu_sp *sp, u64 gfn);
+/* validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed. Locked. */
+void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
+/* Walking an entry for a fault: its page is in use, not being rewritten (F "pte_write"). Locked. */
+void nmmu_sp_clear_flooding(struct nmmu *m, const u64 *sptep);
+/* This child of sptep may be unsync: mark the way up. Locked. */
+void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
+/* Back to the host; on no list, no root. For zap.c. */
+void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp);
+void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp);
 /* Store the link; zaps what is there first. Locked. */
 void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child);
 /* Zap onto the list `invalid'; true: something was present. Unsync children too. Locked. */
@@ -257,7 +276,10 @@ struct nmmu_sp *nmmu_hash_first(const struct nmmu *m, u64 gfn);
 struct nmmu_sp *nmmu_hash_next(const struct nmmu_sp *sp); /* same gfn */
 /* Recycling: at least 5 free, refill to 25 (F). 0 or -ENOSPC. Locked. */
 int nmmu_make_room(struct nmmu *m);
-/* Oldest first, in batches; then vCPUs drop obsolete roots. Locked. */
+/*
+ * A new generation: vCPUs are asked to drop their roots, then all pages go, oldest first. Called locked; the lock is
+ * dropped between batches.
+ */
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause);
 /* MMU-side zapping of a gfn range of a slot, leaves only. True: flush. Locked. */
 bool nmmu_zap_gfn_range(struct nmmu *m, struct nmmu_slot *slot, u64 first, u64 end, enum ms_cause cause);
@@ -270,15 +292,38 @@ bool nmmu_unprotect_gfn(struct nmmu *m, u64 gfn);
 int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_unsync, bool prefetch);
 /* Bring one page up to date; < 0: could not, zap it; else whether a flush is needed. Locked. */
 int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp);
-/* All unsync pages below a root or parent; can_yield as in KVM. Locked. */
+/* One SPTE of an unsync page. < 0: could not; else whether a flush is needed. Locked. */
+int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index);
+/* All unsync pages below a root or parent. Locked. */
 void nmmu_sync_children(struct nmmu_vcpu *v, struct nmmu_sp *parent);
-/* What the guest's entry at sp[index] says now: re-read, for sync and prefetch (spte NULL gpte: 0 skip, see F "sync"). */
+/* Up to `max' different unsync pages below parent; marks found stale are cleared. For unsync.c and zap.c. Locked. */
+#define NMMU_UNSYNC_BATCH 16
+u32 nmmu_collect_unsync(struct nmmu *m, struct nmmu_sp *parent, struct nmmu_sp **ret, u32 max);
+/*
+ * The guest's entry at sp[index], sp of level 1 with gptes. 1: it may be mapped, access and gfn are filled (F "sync"); 0:
+ * not present, A clear or reserved; -EFAULT: unreadable.
+ */
+struct nmmu_gpte {
+	u64 gfn;
+	u32 access;
+};
+int nmmu_gpte_read(struct nmmu_vcpu *v, const struct nmmu_sp *sp, u32 index, struct nmmu_gpte *ret);
 
 /* --- root.c --- */
 
 int nmmu_roots_init(struct nmmu_vcpu *v);
-/* Load, switch (fast from prev), free. */
+/* Every root of a vCPU that no longer runs, and the memory of its special ones. Unlocked. */
+void nmmu_roots_deinit(struct nmmu_vcpu *v);
+/* v->mmu, which has no root, gets one: -ENOMEM, -ENOSPC (F recycling), -EIO: C7, 6.1. Unlocked. */
 int nmmu_root_load(struct nmmu_vcpu *v);
+/* What NMMU_REQ_FREE_OBSOLETE asks for. Unlocked. */
+void nmmu_root_free_obsolete(struct nmmu_vcpu *v);
+bool nmmu_root_is_dummy(const struct nmmu_vcpu *v, u64 hpa);
+/*
+ * Where a walk of the shadow for addr begins: the page, or NULL (no root, dummy root, PDPTE not present). Special roots
+ * are stepped over: then it is a level-2 page of pae_root.
+ */
+struct nmmu_sp *nmmu_root_sp(const struct nmmu_vcpu *v, const struct nmmu_mmu *mmu, u64 hpa, u64 addr);
 void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
 		    enum ms_cause cause);
 void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd);
