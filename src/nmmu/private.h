@@ -67,6 +67,7 @@ void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
 void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
 /* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
 void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
+void nmmu_nested_transition(struct nmmu_vcpu *v); /* L1 <-> L2: what must not survive it. Unlocked. */
 bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp); /* B3 */
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
@@ -252,7 +253,8 @@ void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
 void nmmu_sp_clear_flooding(struct nmmu *m, const u64 *sptep);
 /* This child of sptep may be unsync: mark the way up. Locked. */
 void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
-/* Back to the host; on no list, no root. For zap.c. */
+/* From all hashes, so that no walk finds it; then, later perhaps, back to the host: on no list, no root. For zap.c. */
+void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp);
 void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp);
 void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp);
 /* Store the link; zaps what is there first. Locked. */

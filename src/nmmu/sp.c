@@ -334,9 +334,13 @@ static struct nmmu_sp *sp_alloc(struct nmmu_vcpu *v, u64 gfn, union nmmu_role ro
 	return sp;
 }
 
-void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
+void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp)
 {
 	hash_del(m, sp);
+}
+
+void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
+{
 	nmmu_link_del(&sp->link);
 	nmmu_event(m, NULL, sp_free, .sp = sp->id);
 	m->ops->page_free(m->host, (struct nmmu_page){ .va = sp->spt, .pa = sp->spt_pa });

@@ -289,10 +289,11 @@ static void enter_mmus(struct nmmu_vcpu *v)
 
 /*
  * SVM: no TLB entry is kept across, for L1's and L2's share an ASID; and guest tables may have been changed by the other.
+ * With shadow paging the CR3 load of the transition does the same.
  */
-static void svm_transition(struct nmmu_vcpu *v)
+void nmmu_nested_transition(struct nmmu_vcpu *v)
 {
-	if (v->m->cfg.hv == MS_HV_SVM)
+	if (v->m->cfg.hv == MS_HV_SVM || !v->m->cfg.tdp)
 		request(v, NMMU_REQ_SYNC | NMMU_REQ_FLUSH);
 }
 
@@ -324,9 +325,7 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	}
 	init_walk_mmu(v);
 	nmmu_root_new_pgd(v, nested->kind == NMMU_NESTED_OFF ? l2.cr3 : nested->root);
-	if (nested->kind == NMMU_NESTED_OFF && !v->m->cfg.tdp)
-		request(v, NMMU_REQ_SYNC | NMMU_REQ_FLUSH);
-	svm_transition(v);
+	nmmu_nested_transition(v);
 	return 0;
 }
 

@@ -132,10 +132,29 @@ void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause
 {
 	if (nmmu_link_empty(invalid))
 		return;
-	/* Nobody walks these pages once it returns: neither CPUs nor lock-free faults. */
+	/* No CPU walks these pages once it returns. */
 	nmmu_flush_all(m, cause, false);
-	while (!nmmu_link_empty(invalid))
-		nmmu_sp_free(m, nmmu_container(invalid->next, struct nmmu_sp, link));
+	while (!nmmu_link_empty(invalid)) {
+		struct nmmu_sp *sp = nmmu_container(invalid->next, struct nmmu_sp, link);
+
+		nmmu_link_del(&sp->link);
+		nmmu_sp_unhash(m, sp);
+		nmmu_link_add(&sp->link, &m->deferred);
+	}
+	nmmu_sp_free_deferred(m);
+}
+
+/*
+ * Lock-free faults and walks still may: the last of them frees. KVM has its flush wait for those; here a flush waits for
+ * CPUs only. Who comes later finds no way to these pages.
+ */
+void nmmu_sp_free_deferred(struct nmmu *m)
+{
+	/* Adding nothing, to ask after the pages were taken from the hashes, and not before. */
+	if (nmmu_add64(&m->lockless_walkers, 0))
+		return;
+	while (!nmmu_link_empty(&m->deferred))
+		nmmu_sp_free(m, nmmu_container(m->deferred.next, struct nmmu_sp, link));
 }
 
 /* --- making room (F "recycling") --- */
