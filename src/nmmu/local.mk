@@ -6,10 +6,12 @@ libmmuscope_a_SOURCES += \
 	src/abi/events.def \
 	src/nmmu/age.c \
 	src/nmmu/bugs.def \
+	src/nmmu/check.c \
 	src/nmmu/dirty.c \
 	src/nmmu/emulate.c \
 	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
+	src/nmmu/invalidate.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \
 	src/nmmu/mutants.def \
@@ -21,9 +23,15 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
 	src/nmmu/private.h \
+	src/nmmu/ptwrite.c \
+	src/nmmu/rmap.c \
 	src/nmmu/role.c \
+	src/nmmu/root.c \
 	src/nmmu/slot.c \
+	src/nmmu/sp.c \
 	src/nmmu/spte_set.c \
 	src/nmmu/translate.c \
 	src/nmmu/types.h \
-	src/nmmu/walk.c
+	src/nmmu/unsync.c \
+	src/nmmu/walk.c \
+	src/nmmu/zap.c

@@ -334,9 +334,14 @@ static struct nmmu_sp *sp_alloc(struct nmmu_vcpu *v, u64 gfn, union nmmu_role ro
 	return sp;
 }
 
-void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
+/* Lock-free walks that begin from now on do not find it; those under way may still be on it. */
+void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp)
 {
 	hash_del(m, sp);
+}
+
+void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
+{
 	nmmu_link_del(&sp->link);
 	nmmu_event(m, NULL, sp_free, .sp = sp->id);
 	m->ops->page_free(m->host, (struct nmmu_page){ .va = sp->spt, .pa = sp->spt_pa });
@@ -454,27 +459,4 @@ void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child)
 	nmmu_rmap_add(m, &v->cache, &child->parents, sptep);
 	if (child->unsync || child->unsync_children)
 		nmmu_mark_unsync(m, sptep);
-}
-
-void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access)
-{
-	struct nmmu_sp *parent = nmmu_sp_of_spte(m, sptep), *child;
-	u64 spte = nmmu_read64(sptep);
-
-	if (!spte_is_mmu_present(&m->profile, spte) || spte_is_leaf(&m->profile, spte, parent->role.level))
-		return;
-	child = nmmu_sp_by_pa(m, spte_pfn(&m->profile, spte) << NMMU_PAGE_SHIFT);
-	if (child && child->role.access == access)
-		return;
-	/* Without a list: the child becomes an orphan, to be found again by its role (F "parent_ptes"). */
-	nmmu_sp_zap_entry(m, parent, (u32)(sptep - parent->spt), NULL, MS_CAUSE_RELINK);
-	nmmu_flush_all(m, MS_CAUSE_RELINK, false);
-}
-
-void nmmu_sp_clear_flooding(struct nmmu *m, const u64 *sptep)
-{
-	struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
-
-	if (sp)
-		sp->write_flooding = 0;
 }

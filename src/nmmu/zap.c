@@ -130,12 +130,29 @@ bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *i
 
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
 {
+	struct nmmu_link *link;
+
 	if (nmmu_link_empty(invalid))
 		return;
-	/* Nobody walks these pages once it returns: neither CPUs nor lock-free faults. */
+	for (link = invalid->next; link != invalid; link = link->next)
+		nmmu_sp_unhash(m, nmmu_container(link, struct nmmu_sp, link));
+	/* No CPU walks these pages once it returns. */
 	nmmu_flush_all(m, cause, false);
-	while (!nmmu_link_empty(invalid))
-		nmmu_sp_free(m, nmmu_container(invalid->next, struct nmmu_sp, link));
+	while (!nmmu_link_empty(invalid)) {
+		link = invalid->next;
+		nmmu_link_del(link);
+		nmmu_link_add(link, &m->deferred);
+	}
+	nmmu_sp_free_deferred(m);
+}
+
+void nmmu_sp_free_deferred(struct nmmu *m)
+{
+	/* The last of them comes here again. */
+	if (nmmu_read64(&m->lockless_walkers))
+		return;
+	while (!nmmu_link_empty(&m->deferred))
+		nmmu_sp_free(m, nmmu_container(m->deferred.next, struct nmmu_sp, link));
 }
 
 /* --- making room (F "recycling") --- */
