@@ -8,8 +8,6 @@
  */
 #include "nmmu/private.h"
 
-#define RMAP_RECYCLE 1000 /* F: more entries than this before the add */
-
 static u64 round_gfn(u64 gfn, u32 level)
 {
 	return gfn & ~(nmmu_level_pages(level) - 1);
@@ -134,34 +132,21 @@ void nmmu_link_direct(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struc
 	nmmu_sp_link(v, it->sptep, child);
 	if (!fault->huge_disallowed)
 		return;
-	if (nmmu_is_6_12(m)) {
-		child->nx_disallowed = true;
-		if (possible)
-			nmmu_nx_account(m, child);
-	} else if (possible && (m->cfg.tdp || !v->mmu->root_role.direct)) {
+	/* 6.12 keeps large pages from coming back to any of these, but only those lost to the mitigation are recovered. */
+	if (possible && (nmmu_is_6_12(m) || m->cfg.tdp || !v->mmu->root_role.direct))
 		nmmu_nx_account(m, child);
-	}
+	else if (nmmu_is_6_12(m))
+		child->nx_disallowed = true;
 }
 
 /* --- the leaf --- */
-
-/* A list grown too long is dropped as a whole, this entry with it: they fault in again when used. */
-static void recycle_rmap(struct nmmu *m, struct nmmu_rmap *head)
-{
-	struct nmmu_rmap_iter it;
-	u64 *sptep;
-
-	while ((sptep = nmmu_rmap_first(*head, &it)))
-		nmmu_spte_drop(m, sptep, MS_CAUSE_RMAP_FULL);
-	nmmu_flush_all(m, MS_CAUSE_RMAP_FULL, false);
-}
 
 static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u64 gfn, u32 level)
 {
 	struct nmmu_rmap *head = nmmu_slot_rmap(slot, gfn, level);
 
-	if (nmmu_rmap_add(v->m, &v->cache, head, sptep) > RMAP_RECYCLE)
-		recycle_rmap(v->m, head);
+	if (nmmu_rmap_add(v->m, &v->cache, head, sptep) > NMMU_RMAP_MAX)
+		nmmu_rmap_recycle(v->m, head);
 }
 
 /* Makes room for a leaf with this pfn. True when it is there already; *flush_ret is set when something went. */

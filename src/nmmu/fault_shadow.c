@@ -104,26 +104,6 @@ static void prefetch(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep, const 
 
 /* --- building the way down --- */
 
-/*
- * Below a large gpte: a direct page made for other rights goes. Its D bit may have been set since, and the page would
- * stay read-only; or rights have gone. The child is left to itself (F, parent_ptes).
- */
-static void revalidate_direct(struct nmmu_vcpu *v, const struct nmmu_shadow_iter *it, u32 access)
-{
-	struct nmmu *m = v->m;
-	const struct spte_profile *p = &m->profile;
-	u64 spte = nmmu_read64(it->sptep);
-	struct nmmu_sp *child;
-
-	if (!spte_is_mmu_present(p, spte) || spte_is_leaf(p, spte, it->level))
-		return;
-	child = nmmu_sp_by_pa(m, spte & spte_pfn_mask(p));
-	if (child && child->role.access == access)
-		return;
-	nmmu_sp_zap_entry(m, it->sp, it->index, NULL, MS_CAUSE_RELINK);
-	nmmu_flush_all(m, MS_CAUSE_RELINK, false);
-}
-
 /* One level of the guest's tables. False: the guest changed them, fault again. */
 static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_walk *w,
 			  const struct nmmu_shadow_iter *it, struct window *win)
@@ -152,13 +132,13 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
 
 	if (gpte_changed(v, w, w->top, &win))
 		return NMMU_RET_RETRY;
-	nmmu_shadow_first(v, fault->addr, &it);
-	if (!it.sptep && !v->mmu->pae_root.va) {
-		/* 6.12's dummy root: its gfn has become memory (C7). */
+	/* 6.12: its gfn has become memory since (C7). */
+	if (nmmu_root_is_dummy(v, v->mmu->root.hpa)) {
 		v->requests |= NMMU_REQ_FREE_OBSOLETE;
 		return NMMU_RET_RETRY;
 	}
 
+	nmmu_shadow_first(v, fault->addr, &it);
 	for (; it.sptep; nmmu_shadow_next(v, &it, nmmu_read64(it.sptep))) {
 		it.sp->write_flooding = 0; /* in use */
 		if (it.level == w->level)
@@ -175,7 +155,8 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
 		nmmu_hugepage_disallowed(v, fault, nmmu_read64(it.sptep), it.level);
 		if (it.level == fault->goal_level)
 			break;
-		revalidate_direct(v, &it, w->pte_access);
+		/* Rights may have come or gone since the direct page was made, D above all. */
+		nmmu_sp_validate_direct(v->m, it.sptep, w->pte_access);
 		nmmu_link_direct(v, fault, &it, round_gfn(fault->gfn, it.level), w->pte_access);
 	}
 	if (!it.sptep)
@@ -248,6 +229,9 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		nmmu_inject(v, &w.fault, v->exit, result_ret);
 		return NMMU_FAULT_INJECTED;
 	}
+	/* B1: the first write is to fault, to set D. A write fault has set it, or could not (D.1 step 6). */
+	if (!fault->write && !w.dirty)
+		w.pte_access &= ~NMMU_ACC_W;
 	fault->gfn = w.gfn;
 	fault->max_level = w.level;
 	fault->slot = nmmu_slot_vcpu(v, fault->gfn);
@@ -264,7 +248,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 	if (ret != NMMU_RET_NONE)
 		return ret;
 	grant_wp0(v, fault, &w);
-	/* B1: a leaf that may still be clean in the guest's table is not writable yet. */
+
 	nmmu_lock(m);
 	if (nmmu_make_room(m))
 		ret = -ENOMEM;

@@ -67,6 +67,8 @@ void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
 void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
 /* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
 void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
+void nmmu_nested_transition(struct nmmu_vcpu *v); /* L1 <-> L2: what must not survive it. Unlocked. */
+bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp); /* B3 */
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
@@ -493,8 +495,6 @@ void nmmu_inject_emulated(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fau
 /* nmmu_emulate() for an exit, which may be NULL. */
 int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, const struct nmmu_exit *exit,
 		      struct nmmu_result *ret);
-/* May L1 have this EPTP (B3)? */
-bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp);
 /* Leave guest mode: roles and roots of L1 again. nested (with the PML12 index) stays to be read. */
 void nmmu_leave_guest(struct nmmu_vcpu *v);
 

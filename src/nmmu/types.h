@@ -230,6 +230,7 @@ struct nmmu_vcpu {
 	u64 mmio_gen;
 	u8 mmio_access;
 	bool mmio_valid;
+	const struct nmmu_exit *exit; /* being handled; NULL outside */
 	u64 exit_qual; /* of the last EPT violation: what bug stale-qual injects, and compat's bits 8:7 */
 	/* PML01: the CPU's buffer (E4). */
 	struct nmmu_page pml;

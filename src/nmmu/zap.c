@@ -148,8 +148,8 @@ void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause
 
 void nmmu_sp_free_deferred(struct nmmu *m)
 {
-	/* The last of them comes here again. */
-	if (nmmu_read64(&m->lockless_walkers))
+	/* The last of them comes here again. Adds nothing: it is to be read after the pages left the hashes. */
+	if (nmmu_add64(&m->lockless_walkers, 0))
 		return;
 	while (!nmmu_link_empty(&m->deferred))
 		nmmu_sp_free(m, nmmu_container(m->deferred.next, struct nmmu_sp, link));
