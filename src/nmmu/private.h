@@ -247,6 +247,8 @@ union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool di
 struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role);
 /* As nmmu_slot_of(), but a slot that is being deleted counts: what is accounted there must be undone. */
 struct nmmu_slot *nmmu_sp_slot(const struct nmmu *m, const struct nmmu_sp *sp, u64 gfn);
+/* validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed. Locked. */
+void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
 /* This child of sptep may be unsync: mark the way up. Locked. */
 void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
 /* For zap.c: zapped pages leave all hashes, then go back to the host. */

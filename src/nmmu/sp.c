@@ -460,3 +460,18 @@ void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child)
 	if (child->unsync || child->unsync_children)
 		nmmu_mark_unsync(m, sptep);
 }
+
+void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access)
+{
+	struct nmmu_sp *parent = nmmu_sp_of_spte(m, sptep), *child;
+	u64 spte = nmmu_read64(sptep);
+
+	if (!spte_is_mmu_present(&m->profile, spte) || spte_is_leaf(&m->profile, spte, parent->role.level))
+		return;
+	child = nmmu_sp_by_pa(m, spte_pfn(&m->profile, spte) << NMMU_PAGE_SHIFT);
+	if (child && child->role.access == access)
+		return;
+	/* Without a list: the child becomes an orphan, to be found again by its role (F "parent_ptes"). */
+	nmmu_sp_zap_entry(m, parent, (u32)(sptep - parent->spt), NULL, MS_CAUSE_RELINK);
+	nmmu_flush_all(m, MS_CAUSE_RELINK, false);
+}
