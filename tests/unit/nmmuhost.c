@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "nmmuhost.h"
+#include "tests/unit/nmmuhost.h"
 
 static bool fails(struct host *h)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "nmmuhost.h"
+#include "tests/unit/nmmuhost.h"
 
 #define BASE 0x40000ULL
 #define TABLES 0x900000ULL

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "nmmuhost.h"
+#include "tests/unit/nmmuhost.h"
 
 #define LOG MS_SLOT_LOG_DIRTY
 #define RO MS_SLOT_READONLY
