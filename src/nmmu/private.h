@@ -249,11 +249,9 @@ struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, unio
 struct nmmu_slot *nmmu_sp_slot(const struct nmmu *m, const struct nmmu_sp *sp, u64 gfn);
 /* validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed. Locked. */
 void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
-/* Walking an entry for a fault: its page is in use, not being rewritten (F "pte_write"). Locked. */
-void nmmu_sp_clear_flooding(struct nmmu *m, const u64 *sptep);
 /* This child of sptep may be unsync: mark the way up. Locked. */
 void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
-/* From all hashes, so that no walk finds it; then, later perhaps, back to the host: on no list, no root. For zap.c. */
+/* For zap.c: zapped pages leave all hashes, then go back to the host. */
 void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp);
 void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp);
 void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp);
@@ -330,8 +328,13 @@ void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32
 		    enum ms_cause cause);
 void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd);
 void nmmu_root_sync(struct nmmu_vcpu *v);
+/* The previous roots are synced by dropping those that need it. */
+void nmmu_root_sync_prev(struct nmmu_vcpu *v);
+#define NMMU_PREV_ROOTS ((1u << MS_NR_PREV_ROOTS) - 1) /* all of them, as a prev_mask */
 /* Is this MMU's root made of a zapped or obsolete page, or is a request pending? Locked (D.1 step 6). */
 bool nmmu_root_is_stale(struct nmmu_vcpu *v);
+/* --- invalidate.c --- */
+
 /* INVLPG / D3: one address in the current and the given previous roots (bit i: prev[i]). */
 void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask);
 

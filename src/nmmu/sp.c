@@ -334,6 +334,7 @@ static struct nmmu_sp *sp_alloc(struct nmmu_vcpu *v, u64 gfn, union nmmu_role ro
 	return sp;
 }
 
+/* Lock-free walks that begin from now on do not find it; those under way may still be on it. */
 void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp)
 {
 	hash_del(m, sp);
@@ -473,12 +474,4 @@ void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access)
 	/* Without a list: the child becomes an orphan, to be found again by its role (F "parent_ptes"). */
 	nmmu_sp_zap_entry(m, parent, (u32)(sptep - parent->spt), NULL, MS_CAUSE_RELINK);
 	nmmu_flush_all(m, MS_CAUSE_RELINK, false);
-}
-
-void nmmu_sp_clear_flooding(struct nmmu *m, const u64 *sptep)
-{
-	struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
-
-	if (sp)
-		sp->write_flooding = 0;
 }

@@ -130,27 +130,25 @@ bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *i
 
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
 {
+	struct nmmu_link *link;
+
 	if (nmmu_link_empty(invalid))
 		return;
+	for (link = invalid->next; link != invalid; link = link->next)
+		nmmu_sp_unhash(m, nmmu_container(link, struct nmmu_sp, link));
 	/* No CPU walks these pages once it returns. */
 	nmmu_flush_all(m, cause, false);
 	while (!nmmu_link_empty(invalid)) {
-		struct nmmu_sp *sp = nmmu_container(invalid->next, struct nmmu_sp, link);
-
-		nmmu_link_del(&sp->link);
-		nmmu_sp_unhash(m, sp);
-		nmmu_link_add(&sp->link, &m->deferred);
+		link = invalid->next;
+		nmmu_link_del(link);
+		nmmu_link_add(link, &m->deferred);
 	}
 	nmmu_sp_free_deferred(m);
 }
 
-/*
- * Lock-free faults and walks still may: the last of them frees. KVM has its flush wait for those; here a flush waits for
- * CPUs only. Who comes later finds no way to these pages.
- */
 void nmmu_sp_free_deferred(struct nmmu *m)
 {
-	/* Adding nothing, to ask after the pages were taken from the hashes, and not before. */
+	/* The last of them comes here again. Adds nothing: it is to be read after the pages left the hashes. */
 	if (nmmu_add64(&m->lockless_walkers, 0))
 		return;
 	while (!nmmu_link_empty(&m->deferred))
