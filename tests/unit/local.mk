@@ -4,6 +4,8 @@ unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
 	tests/unit/test_fake \
+	tests/unit/test_hostmem \
+	tests/unit/test_hw \
 	tests/unit/test_model \
 	tests/unit/test_query \
 	tests/unit/test_read \
