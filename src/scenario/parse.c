@@ -294,6 +294,7 @@ static struct ms_err *parse_text(struct parse *p)
 			parse_error(p, sc->stmts[p->open[p->nr_open - 1]].col, "`repeat' without `end'"),
 			"end it with a line `end'");
 	}
+	p->line = 1;
 	if (!p->has_machine)
 		return ms_err_hint(parse_error(p, 1, "there is no machine"),
 				   "begin with `machine vmx ad' or `machine svm'");

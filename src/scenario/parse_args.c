@@ -299,13 +299,12 @@ static u32 key_by_id(struct word id)
 	return key;
 }
 
-static struct ms_err *missing_pos(struct parse *p, const struct verb *verb, struct word pos)
+static struct ms_err *missing_pos(struct parse *p, const struct verb *verb, struct word pos, u32 col)
 {
 	u32 key = key_by_id(pos);
-	const struct word *last = &p->words[p->nr_words - 1];
 	struct ms_err *err;
 
-	err = parse_error(p, last->col + last->len, "%s is missing",
+	err = parse_error(p, col, "%s is missing",
 			  key < NR_KEYS ? ms_keys[key].what : "'->'");
 	return parse_usage(err, verb);
 }
@@ -327,7 +326,7 @@ static struct ms_err *take_positional(struct parse *p, const struct verb *verb, 
 		if (word_is(word, "->"))
 			return NULL;
 		if (pos.s[pos.len - 1] != '?')
-			return missing_pos(p, verb, pos);
+			return missing_pos(p, verb, pos, word.col);
 	}
 	arg.key = (u8)key_by_id(pos);
 	err = take_value(p, &arg);
@@ -358,6 +357,7 @@ struct ms_err *parse_args(struct parse *p, const struct verb *verb)
 	}
 	while (!err && next_pos(verb, &at, &pos))
 		if (pos.s[pos.len - 1] != '?')
-			return missing_pos(p, verb, pos);
+			return missing_pos(p, verb, pos,
+					   p->words[p->nr_words - 1].col + p->words[p->nr_words - 1].len);
 	return err;
 }
