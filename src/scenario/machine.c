@@ -115,6 +115,15 @@ static int op_hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
 	return rc;
 }
 
+static int op_hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
+{
+	struct ms_machine *machine = host;
+
+	if (hostmem_pfn(machine->mem, hva) == ~0ULL)
+		return -EFAULT;
+	return op_hva_to_pfn(host, hva, true, ret);
+}
+
 /* The physical address behind hva for an access of our own. */
 static int hva_to_pa(struct ms_machine *machine, u64 hva, bool write, u64 *pa_ret)
 {
@@ -207,6 +216,7 @@ static const struct nmmu_ops machine_ops = {
 	.alloc = op_alloc,
 	.free = op_free,
 	.hva_to_pfn = op_hva_to_pfn,
+	.hva_to_pfn_fast = op_hva_to_pfn_fast,
 	.read = op_read,
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,

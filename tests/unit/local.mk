@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_fault \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
@@ -64,6 +65,10 @@ tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
+
+# Machines for the fault path, with a CPU.
+faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
+tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
