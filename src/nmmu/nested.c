@@ -223,4 +223,5 @@ void nmmu_leave_guest(struct nmmu_vcpu *v)
 	nmmu_init_root_mmu(v);
 	/* Finds by role and pgd whether L1's root is still the current one or among the previous (C6). */
 	nmmu_root_new_pgd(v, v->regs.cr3);
+	nmmu_nested_transition(v);
 }

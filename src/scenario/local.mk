@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Machines in process, and the text format that drives them.
 libmmuscope_a_SOURCES += \
-	src/scenario/machine.h
+	src/scenario/hostmem.c \
+	src/scenario/hostmem.h \
+	src/scenario/machine.c \
+	src/scenario/machine.h \
+	src/scenario/sched.c \
+	src/scenario/sched.h \
+	src/scenario/tables.c

@@ -4,13 +4,20 @@ unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
 	tests/unit/test_fake \
+	tests/unit/test_hostmem \
+	tests/unit/test_hw \
 	tests/unit/test_model \
+	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_gfmt \
+	tests/unit/test_nmmu_hostside \
+	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
+	tests/unit/test_sched \
 	tests/unit/test_snap \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
@@ -32,6 +39,13 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
+
+# A host for the engine made up.
+nmmuhost_sources = tests/unit/nmmuhost.c tests/unit/nmmuhost.h
+tests_unit_test_nmmu_dirty_SOURCES = tests/unit/test_nmmu_dirty.c $(nmmuhost_sources)
+tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuhost_sources)
+tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
+tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "nmmu_fixture.h"
+#include "tests/unit/nmmu_fixture.h"
 
 static void *host_of(struct fix *f, u64 hva, u32 len)
 {

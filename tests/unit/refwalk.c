@@ -2,7 +2,7 @@
 /* The reference walker; see refwalk.h. */
 #include <string.h>
 
-#include "refwalk.h"
+#include "tests/unit/refwalk.h"
 
 struct run {
 	struct ref_mem *mem;

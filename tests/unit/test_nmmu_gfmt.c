@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "nmmu/private.h"
-#include "refwalk.h"
+#include "tests/unit/refwalk.h"
 
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 #define B(n) (1ULL << (n))

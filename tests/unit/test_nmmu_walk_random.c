@@ -12,8 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "nmmu_fixture.h"
-#include "refwalk.h"
+#include "tests/unit/nmmu_fixture.h"
+#include "tests/unit/refwalk.h"
 
 /* Frames of the second dimension's tables, and those of L2's (or L1's) tables and data. */
 #define SECOND_PAGES 16
