@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_gfmt \
