@@ -24,3 +24,6 @@ libmmuscope_a_SOURCES += \
 	src/scenario/scenario.h \
 	src/scenario/tables.c \
 	src/scenario/verbs.def
+	src/scenario/sched.c \
+	src/scenario/sched.h \
+	src/scenario/tables.c
