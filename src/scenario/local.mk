@@ -5,4 +5,6 @@ libmmuscope_a_SOURCES += \
 	src/scenario/hostmem.h \
 	src/scenario/machine.c \
 	src/scenario/machine.h \
+	src/scenario/sched.c \
+	src/scenario/sched.h \
 	src/scenario/tables.c
