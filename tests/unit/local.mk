@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
@@ -13,6 +14,12 @@ unit_tests = \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_gfmt \
+	tests/unit/test_nmmu_hostside \
+	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_fault \
+	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
@@ -51,6 +58,12 @@ tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sourc
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
 tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
+
+# Guest tables by themselves, and a walker to judge them by.
+nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h tests/unit/nmmu_fake.c
+refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
+tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources) tests/unit/nmmu_fake.c
+tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
