@@ -8,11 +8,12 @@ unit_tests = \
 	tests/unit/test_hw \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
-	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
@@ -54,9 +55,10 @@ tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 
 # Guest tables by themselves, and a walker to judge them by.
-nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h tests/unit/nmmu_fake.c
+nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
 refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
-tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources) tests/unit/nmmu_fake.c
+tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
+tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
 tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
