@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
@@ -59,6 +60,7 @@ nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
 refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
 tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
 tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
+tests_unit_test_nmmu_walk_SOURCES = tests/unit/test_nmmu_walk.c $(nmmu_fixture)
 tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
