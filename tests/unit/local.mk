@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
+	tests/unit/test_nmmu_inject \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
@@ -61,6 +62,10 @@ refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
 tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
 tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
 tests_unit_test_nmmu_walk_SOURCES = tests/unit/test_nmmu_walk.c $(nmmu_fixture)
+tests_unit_test_nmmu_inject_SOURCES = tests/unit/test_nmmu_inject.c $(nmmu_fixture)
+# Its calls into the rest of the engine are looked at on their way.
+tests_unit_test_nmmu_inject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nmmu_invalidate_addr \
+	-Wl,--wrap=nmmu_pt_write -Wl,--wrap=nmmu_root_new_pgd -Wl,--wrap=nmmu_sp_by_pa
 tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
