@@ -30,7 +30,8 @@ unit_tests = \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
-	tests/unit/test_why
+	tests/unit/test_why \
+	tests/unit/test_workload
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
