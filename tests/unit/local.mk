@@ -9,11 +9,11 @@ unit_tests = \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_slot \
-	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
@@ -30,7 +30,8 @@ unit_tests = \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
-	tests/unit/test_why
+	tests/unit/test_why \
+	tests/unit/test_workload
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
