@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_spte \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
@@ -79,6 +80,7 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
 tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
+tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
