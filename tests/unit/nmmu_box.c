@@ -70,7 +70,9 @@ static int host_hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret
 
 	if (!host_at(b, hva, 1))
 		return -EFAULT;
-	*ret = (struct nmmu_pfn){ .pfn = BOX_PFN + ((hva - BOX_HVA) >> 12), .level = b->host_level, .writable = true };
+	*ret = (struct nmmu_pfn){ .pfn = BOX_PFN + ((hva - BOX_HVA) >> 12),
+				  .level = b->host_level,
+				  .writable = true };
 	return 0;
 }
 

@@ -27,9 +27,9 @@
 #define PT_RW 0x67ULL /* P W U A D */
 #define PT_TABLE 0x27ULL
 #define PT_HUGE 0x80ULL
-#define EPT_RWX 0x37ULL /* write-back */
-#define EPT_TABLE 7ULL
-#define EPTP 0x1eULL /* 4 levels, write-back */
+#define EPT_RWX 0x337ULL /* write-back, A D */
+#define EPT_TABLE 0x107ULL /* A */
+#define EPTP 0x5eULL /* 4 levels, write-back, A/D bits in use */
 
 struct box {
 	struct nmmu *m;
@@ -69,7 +69,7 @@ u64 box_table(struct box *b);
  */
 u64 box_map(struct box *b, u64 root, u32 top, u64 addr, u64 gpa, u32 level, u64 leaf, u64 table);
 
-/* L1 in long mode with this CR3, no tables of its own needed under TDP. */
+/* L1 in long mode with this CR3; it needs no tables under TDP. */
 void box_long_mode(struct box *b, u64 cr3);
 /* Enter L2 with this EPTP or nCR3. */
 void box_enter(struct box *b, enum nmmu_nested_kind kind, u64 root);

@@ -364,9 +364,9 @@ static void recycled_at_1002(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes_while_growing), cmocka_unit_test(one_is_a_pointer),
-		cmocka_unit_test(removal_anywhere),	cmocka_unit_test(hole_is_backfilled),
-		cmocka_unit_test(empty_descriptor_goes), cmocka_unit_test(holes_and_the_count),
+		cmocka_unit_test(shapes_while_growing),	   cmocka_unit_test(one_is_a_pointer),
+		cmocka_unit_test(removal_anywhere),	   cmocka_unit_test(hole_is_backfilled),
+		cmocka_unit_test(empty_descriptor_goes),   cmocka_unit_test(holes_and_the_count),
 		cmocka_unit_test(absent_entry_is_refused), cmocka_unit_test(any_order),
 		cmocka_unit_test(recycled_at_1002),
 	};
