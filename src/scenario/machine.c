@@ -115,6 +115,17 @@ static int op_hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
 	return rc;
 }
 
+static int op_hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
+{
+	struct ms_machine *machine = host;
+	struct hostmem_pfn pfn;
+
+	if (hostmem_lookup(machine->mem, hva, &pfn) || !pfn.writable)
+		return -EFAULT;
+	*ret = (struct nmmu_pfn){ .pfn = pfn.pfn, .level = pfn.level, .writable = true };
+	return 0;
+}
+
 /* The physical address behind hva for an access of our own. */
 static int hva_to_pa(struct ms_machine *machine, u64 hva, bool write, u64 *pa_ret)
 {
@@ -207,6 +218,7 @@ static const struct nmmu_ops machine_ops = {
 	.alloc = op_alloc,
 	.free = op_free,
 	.hva_to_pfn = op_hva_to_pfn,
+	.hva_to_pfn_fast = op_hva_to_pfn_fast,
 	.read = op_read,
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,
@@ -337,6 +349,11 @@ void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool wri
 void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes)
 {
 	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_collapse(machine->mem, hva, bytes));
+}
+
+int ms_machine_break_host(struct ms_machine *machine, u64 hva)
+{
+	return hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
 }
 
 u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva)
