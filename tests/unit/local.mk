@@ -13,7 +13,9 @@ unit_tests = \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
@@ -69,6 +71,11 @@ tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
 tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
+
+# A whole machine of the engine's, with memory that can run out.
+box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
+tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
+tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
 
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
