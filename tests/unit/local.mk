@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_sched \
+	tests/unit/test_sim \
 	tests/unit/test_snap \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
