@@ -463,7 +463,7 @@ int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *
 	return 0;
 }
 
-u64 hostmem_pfn(const struct hostmem *mem, u64 hva)
+int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret)
 {
 	const struct node *node = root_of(mem, hva);
 	u32 level = 3;
@@ -471,8 +471,20 @@ u64 hostmem_pfn(const struct hostmem *mem, u64 hva)
 	while (node && node->state == NODE_SPLIT)
 		node = child_of(node, hva, level--);
 	if (!node || node->state != NODE_MAPPED)
-		return ~0ULL;
-	return node->pfn + (hva >> PAGE_SHIFT & (pages_of(level) - 1));
+		return -EFAULT;
+	*ret = (struct hostmem_pfn){
+		.pfn = node->pfn + (hva >> PAGE_SHIFT & (pages_of(level) - 1)),
+		.level = level,
+		.writable = node->writable,
+	};
+	return 0;
+}
+
+u64 hostmem_pfn(const struct hostmem *mem, u64 hva)
+{
+	struct hostmem_pfn pfn;
+
+	return hostmem_lookup(mem, hva, &pfn) ? ~0ULL : pfn.pfn;
 }
 
 /* What is done to each page wholly inside a range. */

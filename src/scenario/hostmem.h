@@ -47,6 +47,8 @@ int hostmem_cmpxchg(struct hostmem *mem, u64 pa, u64 old, u64 new_value, u32 byt
 int hostmem_map(struct hostmem *mem, u64 hva, u64 bytes, u32 level, bool writable);
 /* Fault in. -EFAULT: nothing mapped there, or `write' and not writable; -ENOMEM. */
 int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *ret);
+/* What is mapped now, without faulting in. -EFAULT: nothing. */
+int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret);
 /* The frame now behind hva, ~0 when none. */
 u64 hostmem_pfn(const struct hostmem *mem, u64 hva);
 /*

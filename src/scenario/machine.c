@@ -118,10 +118,12 @@ static int op_hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
 static int op_hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
 {
 	struct ms_machine *machine = host;
+	struct hostmem_pfn pfn;
 
-	if (hostmem_pfn(machine->mem, hva) == ~0ULL)
+	if (hostmem_lookup(machine->mem, hva, &pfn) || !pfn.writable)
 		return -EFAULT;
-	return op_hva_to_pfn(host, hva, true, ret);
+	*ret = (struct nmmu_pfn){ .pfn = pfn.pfn, .level = pfn.level, .writable = true };
+	return 0;
 }
 
 /* The physical address behind hva for an access of our own. */
@@ -347,6 +349,11 @@ void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool wri
 void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes)
 {
 	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_collapse(machine->mem, hva, bytes));
+}
+
+int ms_machine_break_host(struct ms_machine *machine, u64 hva)
+{
+	return hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
 }
 
 u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva)

@@ -87,6 +87,8 @@ void ms_machine_cpu_access(struct ms_machine *machine, u32 vcpu, const struct nm
 void ms_machine_kick(struct ms_machine *machine);
 /* nmmu_log_get() behind ms_machine_kick(). */
 int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret);
+/* Take a frame away without telling the engine, as a host with a bug would: for tests of what must be noticed. */
+int ms_machine_break_host(struct ms_machine *machine, u64 hva);
 /* Host page-table changes that ran out of memory, and rules of nmmu_ops that the engine broke; NULL: none. */
 const char *ms_machine_misuse(const struct ms_machine *machine);
 /*

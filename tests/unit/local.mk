@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
@@ -16,6 +17,10 @@ unit_tests = \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_walk \
+	tests/unit/test_nmmu_rmap \
+	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_sp \
+	tests/unit/test_nmmu_spte \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
@@ -32,7 +37,8 @@ unit_tests = \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
-	tests/unit/test_why
+	tests/unit/test_why \
+	tests/unit/test_workload
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
@@ -76,6 +82,11 @@ tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
 
+# A whole machine of the engine's, with memory that can run out.
+box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
+tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
+tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
+
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
@@ -86,6 +97,7 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
 tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
+tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
