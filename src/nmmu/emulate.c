@@ -45,12 +45,12 @@ static void to_device(struct nmmu_vcpu *v, const struct nmmu_access *a, u64 gpa,
 {
 	ret->action = NMMU_ACT_MMIO;
 	ret->gpa = gpa;
-	v->m->stats.mmio++;
+	nmmu_add64(&v->m->stats.mmio, 1);
 	nmmu_event(v->m, v, mmio, .gpa = gpa, .write = a->write);
 }
 
-int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *a, const struct nmmu_exit *exit,
-		      struct nmmu_result *ret)
+static int emulate(struct nmmu_vcpu *v, const struct nmmu_access *a, const struct nmmu_exit *exit,
+		   struct nmmu_result *ret)
 {
 	u64 pferr = (a->write ? NMMU_PF_W : 0) | (a->user ? NMMU_PF_U : 0) | (a->fetch ? NMMU_PF_I : 0);
 	u32 flags = NMMU_WALK_SET_AD | NMMU_WALK_EMULATOR | (a->rmw ? NMMU_WALK_RMW : 0);
@@ -73,7 +73,7 @@ int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *a, const st
 	nmmu_zero(ret, sizeof(*ret));
 	ret->ret = NMMU_RET_NONE;
 	ret->action = NMMU_ACT_DONE;
-	m->stats.emulated++;
+	nmmu_add64(&m->stats.emulated, 1);
 	slot = nmmu_slot_vcpu(v, gpa >> NMMU_PAGE_SHIFT);
 	if (!slot || (slot->flags & MS_SLOT_INVALID) || (a->write && (slot->flags & MS_SLOT_READONLY)))
 		goto device;
@@ -100,6 +100,17 @@ device:
 		return -EIO;
 	to_device(v, a, gpa, ret);
 	return 0;
+}
+
+int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, const struct nmmu_exit *exit,
+		      struct nmmu_result *ret)
+{
+	int err;
+
+	nmmu_slots_enter(v->m);
+	err = emulate(v, access, exit, ret);
+	nmmu_slots_leave(v->m);
+	return err;
 }
 
 int nmmu_emulate(struct nmmu_vcpu *v, const struct nmmu_access *access, struct nmmu_result *ret)

@@ -125,7 +125,7 @@ static void finish(struct inject *in, struct nmmu_result *ret)
 	struct nmmu_vcpu *v = in->v;
 	u64 reason = ret->action == NMMU_ACT_PF ? REASON_PF : ret->reason;
 
-	v->m->stats.injected++;
+	nmmu_add64(&v->m->stats.injected, 1);
 	nmmu_event(v->m, v, inject, .reason = reason, .qual = ret->qual, .addr = ret->addr);
 	if (ret->action == NMMU_ACT_EXIT_L1)
 		nmmu_leave_guest(v);

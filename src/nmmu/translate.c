@@ -15,7 +15,9 @@ int nmmu_translate(struct nmmu_vcpu *v, const struct nmmu_access *access, bool s
 	int r;
 
 	nmmu_zero(ret, sizeof(*ret));
+	nmmu_slots_enter(v->m);
 	r = nmmu_walk_gva(v, access->gva, pferr, flags, &gpa, NULL, &fault, ret);
+	nmmu_slots_leave(v->m);
 	if (r < 0)
 		return r;
 	if (r == 1) {

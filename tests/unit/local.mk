@@ -9,9 +9,12 @@ unit_tests = \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_slot \
+	tests/unit/test_nmmu_fault \
+	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
@@ -51,6 +54,12 @@ memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
 tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 
+# Guest tables by themselves, and a walker to judge them by.
+nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h tests/unit/nmmu_fake.c
+refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
+tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources) tests/unit/nmmu_fake.c
+tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
+
 # A host made up, as records, and the program that saves it.
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
 check_PROGRAMS += tests/unit/mksnap
@@ -65,6 +74,10 @@ tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
+
+# Machines for the fault path, with a CPU.
+faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
+tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
