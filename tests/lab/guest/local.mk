@@ -12,6 +12,7 @@ tests_lab_vmm_SOURCES = \
 	tests/lab/guest/vmm_opts.c \
 	tests/lab/guest/vmm_stats.c \
 	tests/lab/guest/vmm_storm.c \
+	tests/lab/guest/vmm_trace.c \
 	tests/lab/guest/vmm_truth.c \
 	tests/lab/guest/vmm_vcpu.c
 tests_lab_vmm_CFLAGS = -std=gnu11 -Wall -Wextra -pthread $(AM_CFLAGS)

@@ -88,6 +88,12 @@ static void slot_create(struct vmm_vm *vm, enum vmm_slot_id id, uint64_t gpa, ui
 	if (madvise(slot->hva, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 		vmm_fail(VMM_ENVIRONMENT, "madvise(%s): %s", thp ? "MADV_HUGEPAGE" : "MADV_NOHUGEPAGE",
 			 strerror(errno));
+	/*
+	 * A page that was only read would be the zero page, and the first write to it a change of the host's
+	 * tables.
+	 */
+	if (vm->vmm->opts.trace && madvise(slot->hva, size, MADV_POPULATE_WRITE))
+		vmm_fail(VMM_ENVIRONMENT, "madvise(MADV_POPULATE_WRITE): %s", strerror(errno));
 	mem_slot_set(vm, id, true);
 }
 
@@ -213,7 +219,7 @@ static void param_fill(struct vmm_vm *vm, struct gf_param *p)
 		   (o->ro_write ? GF_F_RO_WRITE : 0) | (o->l1_touch ? GF_F_L1_TOUCH : 0) |
 		   (o->rounds ? 0 : GF_F_ENDLESS) | (o->map == 2 ? GF_F_SHUFFLE : 0) |
 		   (o->npt_nx ? GF_F_NPT_NX : 0) | (o->stop_rewritten ? GF_F_STOP_REWRITTEN : 0) |
-		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0);
+		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0) | (o->trace ? GF_F_TRACE : 0);
 }
 
 /* L1's tables: identity, 2M leaves, supervisor, A and D set, over [0, top_gpa). */

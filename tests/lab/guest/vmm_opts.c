@@ -84,6 +84,7 @@ static const struct opt opts_table[] = {
 	TEXT("comm", comm, "process name (at most 15 bytes are kept)"),
 	TEXT("ctl", ctl, "path of the control socket"),
 	TEXT("truth", truth, "file for the ground truth, see truth.md"),
+	TEXT("trace", trace, "file for the trace of what KVM was told, see tests/conform/trace.md"),
 	TEXT("l1-image", image, "flat L1 (l1.bin beside this program)"),
 };
 
@@ -215,6 +216,8 @@ static void opts_check(struct vmm_opts *o)
 	       "--npt-roots 2 needs --mode nested, and no --npt fault");
 	refuse(endless && o->hold == HOLD_NO && !o->storms && !o->rewrite,
 	       "--rounds 0 --hold no would do nothing");
+	refuse(o->trace && (o->vms > 1 || o->vcpus > 1 || o->storms || o->hold == HOLD_RUN),
+	       "--trace needs one VM, one vCPU, no storm and no --hold run");
 	if (o->passes == 0)
 		o->passes = o->npt_fault || o->rewrite || o->storms ? 2 : 1;
 	if (o->storms && !o->storm_pages)
@@ -260,6 +263,13 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 	if (!seed_given && getrandom(&opts->seed, sizeof(opts->seed), 0) != sizeof(opts->seed))
 		vmm_fail(VMM_ENVIRONMENT, "getrandom: %s", strerror(errno));
 	opts_check(opts);
+}
+
+const char *opts_paging_name(const struct vmm_opts *opts)
+{
+	static const char *const name[] = { "flat", "32", "pae", "64" };
+
+	return name[opts->paging];
 }
 
 const char *opts_mode_name(const struct vmm_opts *opts)

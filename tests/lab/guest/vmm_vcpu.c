@@ -151,6 +151,9 @@ static void handle_io(struct vmm_vcpu *vcpu)
 	case GF_PORT_CHECKPOINT:
 		checkpoint_hold(vcpu);
 		break;
+	case GF_PORT_TRAP:
+		trace_trap(vcpu, value);
+		break;
 	case GF_PORT_EXIT:
 		guest_ended(vcpu, value);
 		break;
@@ -219,6 +222,7 @@ static void *vcpu_thread(void *arg)
 	pthread_mutex_lock(&vmm->lock);
 	vcpu->tid = gettid();
 	pthread_mutex_unlock(&vmm->lock);
+	trace_thread(vcpu);
 	for (;;) {
 		pthread_mutex_lock(&vmm->lock);
 		stop = vmm->stop || vcpu->ended;
