@@ -17,7 +17,11 @@
 
 typedef unsigned char gf_u8;
 typedef unsigned int gf_u32;
+#ifdef __LP64__
 typedef unsigned long gf_u64;
+#else
+typedef unsigned long long gf_u64;
+#endif
 
 #define GF_MAGIC 0x6d757466u /* "ftum" in memory order */
 #define GF_VERSION 1u
@@ -197,6 +201,8 @@ struct gf_param {
 	gf_u64 l2_stack_gpa; /* one page for each vCPU */
 	gf_u64 npt_pool_gpa, npt_pool_pages;
 	gf_u64 l2_pool_gpa, l2_pool_pages;
+	/* the scripted guest's (script.h); it counts facts[0].round in operations */
+	gf_u64 op_gpa, nr_op, user_sp;
 	/* written by L1 */
 	gf_u64 nr_rec, nr_item, nr_table, nr_l2_table;
 	gf_u64 ready_round; /* rounds vCPU 0 has prepared */

@@ -35,7 +35,8 @@ enum vmm_status {
 enum { HOLD_OUT, HOLD_RUN, HOLD_NO };
 enum { DIRTY_OFF, DIRTY_ON, DIRTY_GET };
 enum { STORM_SLOT = 1, STORM_MADVISE = 2, STORM_MPROTECT = 4 };
-enum { L1_NX = 1, L1_WP = 2, L1_SMEP = 4, L1_SMAP = 8 };
+enum { L1_NX = 1, L1_WP = 2, L1_SMEP = 4, L1_SMAP = 8, L1_PSE = 16 };
+enum vmm_paging { PAGING_FLAT, PAGING_32, PAGING_PAE, PAGING_64 };
 
 /* Numbers are all uint64_t, so that one table describes them; ranges are checked on parsing. */
 struct vmm_opts {
@@ -84,7 +85,8 @@ struct vmm_vm {
 	uint64_t seed;
 	uint64_t nr_mmu_pages; /* what KVM_SET_NR_MMU_PAGES was given; 0: not called */
 	uint64_t l1_cr3;
-	uint64_t table_gpa, nr_table_pages; /* tables of the guest that shadow paging shadows; 0: none */
+	/* --paging only; the tables are those that shadow paging shadows */
+	uint64_t table_gpa, nr_table_pages, desc_gpa, user_stack_gpa;
 	struct vmm_slot slot[NR_SLOTS];
 	struct gf_param *param;
 	struct vmm_vcpu vcpu[GF_MAX_VCPUS];
@@ -134,6 +136,14 @@ void mem_slot_set(struct vmm_vm *vm, enum vmm_slot_id id, bool present);
 void *mem_ptr(struct vmm_vm *vm, uint64_t gpa, uint64_t len);
 /* The slot that holds gpa, or NULL. */
 struct vmm_slot *mem_slot_of(struct vmm_vm *vm, uint64_t gpa);
+
+/*
+ * paging: the scripted guest of --paging. Bytes it needs in the system area; its tables, script and
+ * descriptors, once slots, image and parameter block are there; what of the registers differs from L1's.
+ */
+uint64_t paging_area_bytes(const struct vmm_opts *opts);
+void paging_setup(struct vmm_vm *vm, uint64_t area_gpa);
+void paging_sregs(struct vmm_vm *vm, struct kvm_sregs *sregs);
 
 /* vcpu */
 void vcpu_setup(struct vmm_vcpu *vcpu);

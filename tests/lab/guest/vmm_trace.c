@@ -458,6 +458,8 @@ void trace_close(void)
 		return;
 	file_write("tracing_on", "0", 0);
 	file_write("events/enable", "0", 0);
+	/* What came behind the last checkpoint, for whoever looks into a failure. */
+	drain();
 	close(tr.pipe_fd);
 	rmdir(tr.dir);
 	probes_remove();

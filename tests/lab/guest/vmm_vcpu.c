@@ -71,6 +71,8 @@ void vcpu_setup(struct vmm_vcpu *vcpu)
 	sregs.cr0 = 0x80000013 | (bits & L1_WP ? 1u << 16 : 0);
 	sregs.cr4 = 0x20 | (bits & L1_SMEP ? 1u << 20 : 0) | (bits & L1_SMAP ? 1u << 21 : 0);
 	sregs.efer = 0x500 | (bits & L1_NX ? 1u << 11 : 0);
+	if (vm->vmm->opts.paging)
+		paging_sregs(vm, &sregs);
 	vmm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS (is a bit of --l1 missing on this CPU?)");
 	vmm_ioctl(vcpu->fd, KVM_SET_REGS, &regs, "KVM_SET_REGS");
 }
