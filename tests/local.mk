@@ -20,4 +20,5 @@ EXTRA_DIST += \
 	tests/lab/truth.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \
-	tests/tree/includes.sh
+	tests/tree/includes.sh \
+	tests/tree/portable.sh

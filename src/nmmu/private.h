@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared within src/nmmu. Who holds what: "locked" means mmu_lock is held by the caller, "unlocked" that it
+ * must not be. Functions that may need memory are unlocked, or take it from the vCPU's cache.
+ */
+#ifndef NMMU_PRIVATE_H
+#define NMMU_PRIVATE_H
+
+#include "nmmu/types.h"
+#include "spte/spte.h"
+
+#define nmmu_container(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define nmmu_bug_on(m, id) ((m)->cfg.bugs & 1u << NMMU_BUG_##id)
+#ifdef NMMU_WITH_MUTANTS
+#define nmmu_mutant(m, id) ((m)->cfg.mutant == NMMU_MUTANT_##id)
+#else
+#define nmmu_mutant(m, id) false
+#endif
+
+/* A test build with mutants; see mutants.def. */
+
+static inline void nmmu_yield(struct nmmu *m, enum nmmu_point point)
+{
+	if (NMMU_YIELDS && m->ops->yield)
+		m->ops->yield(m->host, point);
+}
+
+static inline void nmmu_lock(struct nmmu *m)
+{
+	nmmu_yield(m, NMMU_POINT_LOCK);
+	if (m->ops->lock)
+		m->ops->lock(m->host);
+}
+
+static inline void nmmu_unlock(struct nmmu *m)
+{
+	if (m->ops->unlock)
+		m->ops->unlock(m->host);
+	nmmu_yield(m, NMMU_POINT_UNLOCK);
+}
+
+static inline bool nmmu_is_6_12(const struct nmmu *m)
+{
+	return m->cfg.kernel == NMMU_6_12;
+}
+
+/* Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL. Costs one test when nobody listens. */
+void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event);
+#define nmmu_event(machine, vcpu, name, ...)                                                        \
+	do {                                                                                        \
+		if ((machine)->ops->event) {                                                        \
+			struct ms_event event_ = { .id = MS_EV_##name, .u.name = { __VA_ARGS__ } }; \
+			nmmu_event_put(machine, vcpu, &event_);                                     \
+		}                                                                                   \
+	} while (0)
+
+static inline u64 nmmu_level_pages(u32 level)
+{
+	return 1ULL << (9 * (level - 1));
+}
+
+/* --- event.c / machine.c --- */
+
+/* Every vCPU; counts and tells. deferred: mmu_lock was dropped before. */
+void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred);
+void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
+void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
+/* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
+void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
+
+/* --- link.c: doubly linked lists, as the kernel's --- */
+static inline void nmmu_link_init(struct nmmu_link *head)
+{
+	head->prev = head->next = head;
+}
+
+static inline bool nmmu_link_empty(const struct nmmu_link *head)
+{
+	return head->next == head;
+}
+
+static inline void nmmu_link_add(struct nmmu_link *item, struct nmmu_link *head)
+{
+	item->next = head->next;
+	item->prev = head;
+	head->next->prev = item;
+	head->next = item;
+}
+
+static inline void nmmu_link_del(struct nmmu_link *item)
+{
+	item->prev->next = item->next;
+	item->next->prev = item->prev;
+	nmmu_link_init(item);
+}
+
+/* --- slot.c: memslots, guest memory by GPA, lpage and write-track counts --- */
+
+/* As nmmu_slot_of(), the address space is the vCPU's (regs.smm) or a page's (role.smm). */
+struct nmmu_slot *nmmu_slot_vcpu(struct nmmu_vcpu *v, u64 gfn);
+static inline u64 nmmu_slot_hva(const struct nmmu_slot *slot, u64 gfn)
+{
+	return slot->hva + ((gfn - slot->base_gfn) << NMMU_PAGE_SHIFT);
+}
+/* Generation of an address space as it goes into MMIO SPTEs: masked to the profile's bits by the caller. */
+u64 nmmu_generation(const struct nmmu *m, u16 as_id);
+/* Guest memory by GPA, any length within a page; -EFAULT where no slot or mapping is. Write marks nothing. */
+int nmmu_gpa_read(struct nmmu *m, u16 as_id, u64 gpa, void *dst, u32 len);
+int nmmu_gpa_write(struct nmmu *m, u16 as_id, u64 gpa, const void *src, u32 len);
+/* Every slot of a machine without vCPUs and shadow pages. */
+void nmmu_slots_free(struct nmmu *m);
+struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
+/* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
+u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
+/* disallow_lpage of every level, write_track: locked. SP with gptes at level >= 2 write-tracks its gfn (H 32). */
+void nmmu_lpage_disallow(struct nmmu_slot *slot, u64 gfn, s32 delta);
+void nmmu_write_track(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, s32 delta);
+bool nmmu_is_write_tracked(const struct nmmu_slot *slot, u64 gfn);
+/* Are there MMIO SPTEs to forget? Called after a generation changed: zaps all at the 19-bit wrap (I 12). Unlocked. */
+void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
+
+/* --- dirty.c, pml.c (E) --- */
+
+/* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
+void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
+/* PML12 (E5): about to set D in EPT12 for this nGPA. -ENOSPC: log full, exit 62 to L1 instead of setting D. */
+int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa);
+/* Write-protect every SPTE of gfn in slot (rmaps of all levels >= min_level). Clears M too unless for_log. Returns SPTEs
+ * changed; *flush_ret is set, never cleared, when E1 asks for a flush. Locked. */
+u32 nmmu_gfn_write_protect(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, u32 min_level, bool for_log,
+			   enum ms_cause cause, bool *flush_ret);
+
+/* --- rmap.c --- */
+
+/* Returns the number of entries before the add (6.1: as far as its count goes, F). desc comes from the cache. */
+u32 nmmu_rmap_add(struct nmmu *m, struct nmmu_cache *cache, struct nmmu_rmap *head, u64 *sptep);
+/* -ENOENT when it is not there. Frees through ops->free: legal under the lock. */
+int nmmu_rmap_del(struct nmmu *m, struct nmmu_rmap *head, u64 *sptep);
+u32 nmmu_rmap_count(struct nmmu_rmap head);
+/* The leaf's own reverse map: slot by sp->role.smm, gfn from the page. NULL: no such slot. */
+struct nmmu_rmap *nmmu_rmap_of(struct nmmu *m, struct nmmu_sp *sp, u32 index);
+struct nmmu_rmap_iter {
+	struct nmmu_pte_desc *desc;
+	u32 pos;
+};
+/* Iterate; entries must not be added or removed meanwhile. NULL ends. */
+u64 *nmmu_rmap_first(struct nmmu_rmap head, struct nmmu_rmap_iter *it);
+u64 *nmmu_rmap_next(struct nmmu_rmap_iter *it);
+
+/* --- spte_set.c: the only file that stores SPTEs --- */
+
+/* Non-present or MMIO -> any. */
+void nmmu_spte_init(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* present -> present, same pfn (E1, E2). True: a flush is needed. Locked. */
+bool nmmu_spte_update(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* -> non-present; returns the old value. No rmap or parent work. Locked. */
+u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause);
+/* Leaf: rmap entry removed, SPTE cleared. Locked. */
+void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause);
+/*
+ * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last. Present ->
+ * present as aging does it (mmu_spte_update_no_track()): returns what was there.
+ */
+u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
+/* Bits cleared in place, atomically; returns what was there. */
+u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause);
+/* Lock-free: from old_spte to new_spte, false when it was no longer old_spte. */
+bool nmmu_spte_try_update(struct nmmu_vcpu *v, u64 *sptep, u64 old_spte, u64 new_spte, enum ms_cause cause);
+
+struct nmmu_make {
+	struct nmmu_sp *sp;
+	struct nmmu_slot *slot;
+	u32 access; /* NMMU_ACC_ */
+	u64 gfn, pfn;
+	u64 old_spte;
+	u8 level;
+	bool prefetch, can_unsync, host_writable;
+};
+/*
+ * make_spte(): the leaf value; tries to unsync when it would be writable (F), marks dirty when it is. Returns true when
+ * write protection was needed ("wrprot"): a write fault then is emulated. Locked.
+ */
+bool nmmu_make_spte(struct nmmu_vcpu *v, const struct nmmu_make *make, u64 *spte_ret);
+u64 nmmu_make_nonleaf(struct nmmu *m, u64 child_pa, bool ad_disabled);
+u64 nmmu_make_mmio(struct nmmu_vcpu *v, u64 gfn, u32 access);
+/* mark_spte_for_access_track(), spte_restore, as values. */
+u64 nmmu_spte_mark_tracked(const struct nmmu *m, u64 spte);
+u64 nmmu_spte_restore_tracked(const struct nmmu *m, u64 spte);
+
+/* --- sp.c: shadow pages and their life (F) --- */
+
+/* Fill the vCPU's cache before a fault. -ENOMEM: what there is stays for later. Unlocked. */
+int nmmu_cache_topup(struct nmmu_vcpu *v, bool indirect);
+void nmmu_cache_free(struct nmmu *m, struct nmmu_cache *cache);
+/*
+ * Find or make the page for (gfn, role). Level-1 unsync pages found are synced when asked for by role; other roles' unsync
+ * pages of gfn are zapped when this one is level >= 2. invalid collects what had to go. Locked, from the cache.
+ */
+struct nmmu_sp *nmmu_sp_get(struct nmmu_vcpu *v, u64 gfn, union nmmu_role role);
+/* The role of a child (C5, C.3, H 23). */
+union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool direct, u32 access);
+/* C3: the child of *sptep for (gfn, role): kept, or zapped, flushed and relinked. NULL: kept as it is. Locked. */
+struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role);
+/* Store the link; zaps what is there first. Locked. */
+void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child);
+/* Zap onto the list `invalid'; true: something was present. Unsync children too. Locked. */
+bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause);
+/* Flush (when the list is not empty) and free. Locked. */
+void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause);
+/* One entry: leaf dropped, or child unlinked (orphaned unless invalid is given: F "parent_ptes"). Returns true if it was present. Locked. */
+bool nmmu_sp_zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_link *invalid,
+		       enum ms_cause cause);
+bool nmmu_sp_is_obsolete(const struct nmmu *m, const struct nmmu_sp *sp);
+bool nmmu_sp_has_gptes(const struct nmmu_sp *sp);
+/* What an entry maps (A3, C.3). */
+u64 nmmu_sp_gfn(const struct nmmu_sp *sp, u32 index);
+u32 nmmu_sp_access(const struct nmmu_sp *sp, u32 index);
+void nmmu_sp_set_translation(struct nmmu *m, struct nmmu_sp *sp, u32 index, u64 gfn, u32 access);
+struct nmmu_sp *nmmu_hash_first(const struct nmmu *m, u64 gfn);
+struct nmmu_sp *nmmu_hash_next(const struct nmmu_sp *sp); /* same gfn */
+/* Recycling: at least 5 free, refill to 25 (F). 0 or -ENOSPC. Locked. */
+int nmmu_make_room(struct nmmu *m);
+/* Oldest first, in batches; then vCPUs drop obsolete roots. Locked. */
+void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause);
+/* MMU-side zapping of a gfn range of a slot, leaves only. True: flush. Locked. */
+bool nmmu_zap_gfn_range(struct nmmu *m, struct nmmu_slot *slot, u64 first, u64 end, enum ms_cause cause);
+/* kvm_mmu_unprotect_page(): zap every page with gptes at gfn. Locked; true when something went. */
+bool nmmu_unprotect_gfn(struct nmmu *m, u64 gfn);
+
+/* --- unsync.c --- */
+
+/* mmu_try_to_unsync_pages(): 0, -EPERM, -EEXIST. Locked. */
+int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_unsync, bool prefetch);
+/* Bring one page up to date; < 0: could not, zap it; else whether a flush is needed. Locked. */
+int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp);
+/* All unsync pages below a root or parent; can_yield as in KVM. Locked. */
+void nmmu_sync_children(struct nmmu_vcpu *v, struct nmmu_sp *parent);
+/* What the guest's entry at sp[index] says now: re-read, for sync and prefetch (spte NULL gpte: 0 skip, see F "sync"). */
+
+/* --- root.c --- */
+
+int nmmu_roots_init(struct nmmu_vcpu *v);
+/* Load, switch (fast from prev), free. */
+int nmmu_root_load(struct nmmu_vcpu *v);
+void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
+		    enum ms_cause cause);
+void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd);
+void nmmu_root_sync(struct nmmu_vcpu *v);
+/* Is this MMU's root made of a zapped or obsolete page, or is a request pending? Locked (D.1 step 6). */
+bool nmmu_root_is_stale(struct nmmu_vcpu *v);
+/* INVLPG / D3: one address in the current and the given previous roots (bit i: prev[i]). */
+void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask);
+
+/* --- role.c (C.2) --- */
+
+void nmmu_init_root_mmu(struct nmmu_vcpu *v); /* from v->regs and guest_mode */
+void nmmu_init_shadow_ept(struct nmmu_vcpu *v, u64 eptp);
+void nmmu_init_shadow_npt(struct nmmu_vcpu *v, const struct nmmu_regs *l1, u64 ncr3);
+void nmmu_init_nested_mmu(struct nmmu_vcpu *v);
+
+/* --- gfmt.c --- */
+
+/* Fill rsvd, bad_mt_xwr and perm from the other members. */
+void nmmu_gfmt_finish(struct nmmu_gfmt *fmt);
+bool nmmu_gfmt_is_rsvd(const struct nmmu_gfmt *fmt, u64 gpte, u32 level);
+bool nmmu_gfmt_is_present(const struct nmmu_gfmt *fmt, u64 gpte);
+bool nmmu_gfmt_is_leaf(const struct nmmu_gfmt *fmt, u64 gpte, u32 level);
+u32 nmmu_gfmt_access(const struct nmmu_gfmt *fmt, u64 gpte); /* NMMU_ACC_ granted by this entry */
+/* Frame mapped by a leaf for addr, or table's frame. */
+u64 nmmu_gfmt_leaf_gfn(const struct nmmu_gfmt *fmt, u64 gpte, u32 level, u64 addr);
+u64 nmmu_gfmt_table_gfn(const struct nmmu_gfmt *fmt, u64 gpte);
+u32 nmmu_gfmt_index(const struct nmmu_gfmt *fmt, u64 addr, u32 level);
+static inline u32 nmmu_gfmt_bytes(const struct nmmu_gfmt *fmt)
+{
+	return fmt->kind == NMMU_GPT_32 ? 4 : 8;
+}
+u64 nmmu_gfmt_a_mask(const struct nmmu_gfmt *fmt); /* 0 when A/D are not used */
+u64 nmmu_gfmt_d_mask(const struct nmmu_gfmt *fmt);
+
+/* --- walk.c --- */
+
+#define NMMU_WALK_SET_AD \
+	(1u << 0) /* set A and D, mark tables dirty, PML12: as the CPU's walk or KVM's fault walk */
+#define NMMU_WALK_EMULATOR (1u << 1) /* for the emulator: table accesses and D1's compat rule */
+
+struct nmmu_walk_fault {
+	u64 error; /* PFERR bits to report */
+	u64 qual; /* EPT: bits 8:0 (D.2); 0 for a misconfiguration */
+	u64 addr; /* what faulted, in the faulting dimension: gva or nGPA */
+	bool nested; /* of EPT12/NPT12: goes to L1; else #PF of the guest at work */
+	bool misconfig; /* EPT: exit 49 */
+	bool pml_full; /* exit 62 */
+	bool table; /* nested: while walking the guest's own tables */
+};
+
+struct nmmu_walk {
+	/* Valid down to level (the level of the leaf); index by level - 1. */
+	u64 table_gfn[5]; /* in the walk's output space */
+	u64 pte_gpa[5]; /* L1 GPA of the entry */
+	u64 pte[5];
+	u32 pt_access[5]; /* rights granted by the ancestors of this level's table */
+	u64 pgd_gfn; /* root table */
+	u8 top; /* level of the root table's entries */
+	u8 level; /* of the leaf */
+	u32 pte_access; /* NMMU_ACC_: AND of all levels */
+	u64 gfn; /* of the 4 KiB page, in the output space: L1 gfn, or nGPA frame for nested_mmu */
+	bool dirty; /* D of the leaf is set now, or the format has none */
+	struct nmmu_walk_fault fault;
+};
+
+/*
+ * Walk the tables behind mmu for addr. pferr: NMMU_PF_ W, U, I of the access (U for EPT reads: D.1 step 1). 1: found; 0: a
+ * fault, w->fault says which; -errno never for guest content. trace may be NULL. Unlocked (reads guest memory).
+ */
+int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u32 flags, struct nmmu_walk *w,
+	      struct nmmu_trace *trace);
+/* GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results; w_ret is the guest's own walk (may be NULL). */
+int nmmu_walk_gva(struct nmmu_vcpu *v, u64 gva, u64 pferr, u32 flags, u64 *gpa_ret, u32 *access_ret,
+		  struct nmmu_walk_fault *fault, struct nmmu_trace *trace);
+
+/* --- fault.c, fault_shadow.c, fast.c, mmio.c --- */
+
+struct nmmu_fault {
+	u64 addr;
+	u64 error; /* PFERR */
+	bool write, user, fetch, present, rsvd;
+	bool prefetch;
+	u8 max_level, req_level, goal_level;
+	u64 gfn;
+	struct nmmu_slot *slot;
+	u64 pfn;
+	u8 host_level;
+	bool host_writable;
+	bool huge_disallowed; /* NX: an execute fault maps 4K */
+	u64 seq;
+	bool write_fault_to_shadow_pt; /* 6.1: is_self_change_mapping */
+};
+
+/* kvm_mmu_page_fault() less emulation. Returns enum nmmu_ret, -ENOMEM; or 1000: injected, result_ret is filled. */
+#define NMMU_FAULT_INJECTED 1000
+int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result *result_ret);
+int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault);
+int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu_result *result_ret);
+int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault);
+/* D.1 step 2: enum nmmu_ret, or NMMU_RET_NONE to go on with the fault. */
+int nmmu_mmio_fault(struct nmmu_vcpu *v, u64 addr);
+/* mmu_set_spte(). enum nmmu_ret. Locked. */
+int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
+		  bool host_writable, struct nmmu_fault *fault);
+/* kvm_faultin_pfn(): slot, pfn. enum nmmu_ret or NMMU_RET_NONE to go on. */
+int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access);
+bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
+void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault);
+
+/* --- ptwrite.c --- */
+
+/* kvm_mmu_pte_write(): an emulated write of bytes at gpa; memory is already stored. Unlocked. */
+void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes);
+
+/* --- nested.c (D.2-D.4) --- */
+
+/* Give the guest (or L1) this fault: D3's invalidations, then the exit. */
+void nmmu_inject(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault, const struct nmmu_exit *exit,
+		 struct nmmu_result *ret);
+/* Leave guest mode: roles and roots of L1 again. */
+void nmmu_leave_guest(struct nmmu_vcpu *v);
+
+/* --- age.c, nx.c --- */
+
+void nmmu_nx_account(struct nmmu *m, struct nmmu_sp *sp);
+void nmmu_nx_unaccount(struct nmmu *m, struct nmmu_sp *sp);
+
+#endif

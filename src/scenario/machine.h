@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine in process: host memory, the engine (src/nmmu) and CPUs (src/hw) put together, so that an access
+ * runs as on a real host: the CPU walks the shadow tables, exits, the engine mends, the CPU tries again.
+ * Used by scenarios, the sim target, the random tests and the benchmark. It decides nothing about the MMU.
+ */
+#ifndef SCENARIO_MACHINE_H
+#define SCENARIO_MACHINE_H
+
+#include "base/err.h"
+#include "hw/hw.h"
+#include "nmmu/types.h"
+
+struct ms_machine;
+
+struct ms_machine_opts {
+	struct nmmu_config config;
+	u64 seed; /* of host frame numbers */
+	u32 tlb_entries; /* 0: 64 */
+	u64 max_bytes; /* host memory at most, 0: 256 MiB */
+	/* Called for each event of the engine, in order; may be NULL. */
+	void (*event)(void *ctx, const struct ms_event *event);
+	void *event_ctx;
+	void (*yield)(void *ctx, enum nmmu_point point);
+	/* mmu_lock when yield may switch; may be NULL. */
+	void (*lock)(void *ctx);
+	void (*unlock)(void *ctx);
+	void *yield_ctx;
+};
+
+struct ms_err *ms_machine_create(const struct ms_machine_opts *opts, struct ms_machine **ret) MS_MUST_CHECK;
+void ms_machine_destroy(struct ms_machine *machine); /* takes NULL */
+struct nmmu *ms_machine_nmmu(struct ms_machine *machine);
+/* The i-th allocation from now on fails (1: the next); 0: none. For tests of -ENOMEM. */
+void ms_machine_fail_alloc(struct ms_machine *machine, u64 after);
+u64 ms_machine_bytes(const struct ms_machine *machine); /* host memory in use, tables included */
+
+/* --- host memory --- */
+
+/*
+ * Back [hva, hva + bytes) with memory of the VMM: pages of `level' (1, 2, 3) where alignment allows. Memory is
+ * made when touched. -1 as level: only reserved.
+ */
+struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u32 level,
+			      bool writable) MS_MUST_CHECK;
+/* Take the frames away (MADV_DONTNEED with mmu_notifier calls): contents are lost, new frames come on next use. */
+void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes);
+/* Same contents, other frame or other rights, with notifier calls. */
+void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes);
+void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool writable);
+/* The frame now behind hva, ~0 when none. */
+u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva);
+
+/* --- vCPUs --- */
+
+struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret) MS_MUST_CHECK;
+struct nmmu_vcpu *ms_machine_vcpu(struct ms_machine *machine, u32 id);
+
+#define MS_RUN_MAX_EXITS 64 /* more for one access is a ping-pong: given up, result.stuck */
+
+/* How one access ended. */
+struct ms_run {
+	enum nmmu_action action; /* DONE: made (by the CPU or the emulator); EXIT_L1, PF, MMIO, DEAD */
+	struct nmmu_result last; /* of the last exit handled; ret NMMU_RET_NONE when there was none */
+	u64 value; /* read */
+	u64 pa; /* where the CPU went; 0 when the emulator did it */
+	u32 exits; /* exits on the way */
+	u32 nr_kind[5]; /* by enum nmmu_exit_kind */
+	bool emulated;
+	bool stuck;
+	int error; /* -ENOMEM, -EIO from the engine; then action is meaningless */
+};
+
+/* Make the access as the guest at work on this vCPU, until it is made or goes to somebody else. */
+void ms_machine_access(struct ms_machine *machine, u32 vcpu, const struct nmmu_access *access,
+		       struct ms_run *ret);
+/* Only the CPU: no exit is handled. For tests that look at one exit. */
+void ms_machine_cpu_access(struct ms_machine *machine, u32 vcpu, const struct nmmu_access *access,
+			   struct hw_result *ret);
+/* INVLPG, CR3 writes and the like act on the CPU's own TLB too: these do both. */
+void ms_machine_invlpg(struct ms_machine *machine, u32 vcpu, u64 gva);
+void ms_machine_flush_guest(struct ms_machine *machine, u32 vcpu);
+int ms_machine_set_regs(struct ms_machine *machine, u32 vcpu, const struct nmmu_regs *regs);
+
+/* --- guest memory, by GPA, as L0 or a test sees it: no faults, no marks --- */
+
+int ms_machine_peek(struct ms_machine *machine, u64 gpa, void *dst, u32 len);
+int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 len);
+
+/* --- building guest tables --- */
+
+struct ms_tables; /* one set of tables of one format in guest memory */
+/*
+ * kind and levels of the tables; frames for them are taken from [pool_gfn, pool_gfn + pool_pages). For a nested guest's own
+ * tables addresses are nGPA, and to_gpa(ctx, ngpa) says where they lie in L1 (NULL: identity).
+ */
+struct ms_err *ms_tables_create(struct ms_machine *machine, enum nmmu_gpt kind, u32 levels, u64 pool_gfn,
+				u64 pool_pages, struct ms_tables **ret) MS_MUST_CHECK;
+void ms_tables_destroy(struct ms_tables *tables);
+u64 ms_tables_root_gfn(const struct ms_tables *tables);
+/*
+ * Map addr at level to gfn with raw entry bits (rights, memory type, A/D, NX) in `bits'; upper entries are made with
+ * `upper' bits. An error names the address when the pool is exhausted.
+ */
+struct ms_err *ms_tables_map(struct ms_tables *tables, u64 addr, u64 gfn, u32 level, u64 bits,
+			     u64 upper) MS_MUST_CHECK;
+/* GPA of the entry that translates addr at level; ~0 when a table on the way is missing. */
+u64 ms_tables_entry(const struct ms_tables *tables, u64 addr, u32 level);
+
+#endif
