@@ -85,8 +85,8 @@ struct vmm_vm {
 	uint64_t seed;
 	uint64_t nr_mmu_pages; /* what KVM_SET_NR_MMU_PAGES was given; 0: not called */
 	uint64_t l1_cr3;
-	/* --paging only; the tables are those that shadow paging shadows */
-	uint64_t table_gpa, nr_table_pages, desc_gpa, user_stack_gpa;
+	uint64_t table_gpa, nr_table_pages; /* L1's own tables */
+	uint64_t desc_gpa, user_stack_gpa; /* --paging only */
 	struct vmm_slot slot[NR_SLOTS];
 	struct gf_param *param;
 	struct vmm_vcpu vcpu[GF_MAX_VCPUS];
@@ -171,6 +171,7 @@ void trace_open(struct vmm *vmm);
 void trace_thread(struct vmm_vcpu *vcpu);
 void trace_trap(struct vmm_vcpu *vcpu, enum gf_trap trap);
 void trace_checkpoint(struct vmm *vmm, uint64_t checkpoint);
+void trace_dirty_get(enum vmm_slot_id id);
 void trace_close(void);
 
 /*

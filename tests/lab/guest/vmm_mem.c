@@ -242,6 +242,8 @@ static void l1_tables_build(struct vmm_vm *vm, uint64_t tables_gpa, uint64_t top
 	for (uint64_t i = 0; i < nr_pd * TABLE_ENTRIES; i++)
 		pd[i] = i * SIZE_2M | 0xe3;
 	vm->l1_cr3 = tables_gpa;
+	vm->table_gpa = tables_gpa;
+	vm->nr_table_pages = 1 + nr_pdpt + nr_pd;
 }
 
 static void image_load(struct vmm_vm *vm)

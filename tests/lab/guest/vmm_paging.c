@@ -132,13 +132,14 @@ static uint64_t walk(struct build *b, int root, uint64_t va, int level)
 	return entry_gpa(b, table, va, level);
 }
 
-static uint64_t rights_draw(struct build *b)
+/* Upper entries grant more often, or little would be left of both. */
+static uint64_t rights_draw(struct build *b, bool upper)
 {
 	uint64_t e = P_P;
 
-	e |= chance(b, 75) ? P_W : 0;
-	e |= chance(b, 65) ? P_U : 0;
-	e |= b->nx && chance(b, 20) ? P_NX : 0;
+	e |= chance(b, upper ? 88 : 75) ? P_W : 0;
+	e |= chance(b, upper ? 88 : 75) ? P_U : 0;
+	e |= b->nx && chance(b, upper ? 8 : 15) ? P_NX : 0;
 	e |= chance(b, 50) ? P_A : 0;
 	return e;
 }
@@ -147,7 +148,7 @@ static uint64_t rights_draw(struct build *b)
 static uint64_t leaf_draw(struct build *b, const struct region *r)
 {
 	const struct gf_range *range = b->vm->param->range;
-	uint64_t e = rights_draw(b), kind = draw(b, 100), gfn;
+	uint64_t e = rights_draw(b, false), kind = draw(b, 100), gfn;
 
 	if (chance(b, 8))
 		return 0;
@@ -166,7 +167,7 @@ static uint64_t leaf_draw(struct build *b, const struct region *r)
 /* The directory entry of a region: its page table, or a large page of the data slot. */
 static uint64_t directory_draw(struct build *b, const struct region *r)
 {
-	uint64_t e = rights_draw(b), span = span_of(b, 2);
+	uint64_t e = rights_draw(b, true), span = span_of(b, 2);
 	const struct vmm_slot *data = &b->vm->slot[SLOT_DATA];
 
 	if (!r->large)
@@ -278,9 +279,19 @@ static uint64_t va_draw(struct build *b, const struct region *r)
 	return r->va + i * PAGE + b->word;
 }
 
+/* Most often one that is there under the present root. */
+static struct region *region_draw(struct build *b)
+{
+	struct region *r = &b->region[draw(b, b->nr_region)];
+
+	for (int n = 0; n < 10 && !(r->roots >> b->root_now & 1) && chance(b, 95); n++)
+		r = &b->region[draw(b, b->nr_region)];
+	return r;
+}
+
 static void access_add(struct build *b)
 {
-	const struct region *r = &b->region[draw(b, b->nr_region)];
+	const struct region *r = region_draw(b);
 	unsigned int kind = draw(b, 100);
 	enum gs_code code = kind < 50 ? GS_LOAD : kind < 88 || !r->exec_only_ram ? GS_STORE : GS_CALL;
 	struct gs_op *op;
@@ -331,7 +342,7 @@ static uint64_t directory_redraw(struct build *b, const struct region *r)
 
 static void edit_add(struct build *b)
 {
-	struct region *r = &b->region[draw(b, b->nr_region)];
+	struct region *r = region_draw(b);
 	uint64_t va = va_draw(b, r), gpa, e;
 	int root = draw(b, NR_ROOTS);
 	unsigned int how = draw(b, 100);

@@ -452,6 +452,12 @@ void trace_checkpoint(struct vmm *vmm, uint64_t checkpoint)
 		vmm_fail(VMM_ENVIRONMENT, "%s: %s", vmm->opts.trace, strerror(errno));
 }
 
+void trace_dirty_get(enum vmm_slot_id id)
+{
+	if (tr.out)
+		line("dirtyget slot=%d", id);
+}
+
 void trace_close(void)
 {
 	if (!tr.out)
