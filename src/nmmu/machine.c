@@ -35,6 +35,8 @@ static bool config_ok(const struct nmmu_config *cfg)
 		return false;
 	if (cfg->max_pages && cfg->max_pages < MAX_PAGES_MIN)
 		return false;
+	if (cfg->first_generation % NMMU_NR_AS || cfg->first_generation & NMMU_GEN_UPDATE)
+		return false;
 	if (cfg->bugs & ~((1u << NMMU_NR_BUGS) - 1))
 		return false;
 #ifdef NMMU_WITH_MUTANTS
@@ -97,7 +99,6 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 {
 	struct spte_profile profile;
 	struct nmmu *m;
-	u32 i;
 	int err;
 
 	if (!config_ok(config) || !ops_ok(ops))
@@ -117,8 +118,7 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 	m->next_id = 1;
 	nmmu_link_init(&m->active_pages);
 	nmmu_link_init(&m->nx_pages);
-	for (i = 0; i < NMMU_NR_AS; i++)
-		m->as[i].generation = i; /* F: AS0 even, AS1 odd */
+	nmmu_slots_init(m, config->first_generation);
 	*ret = m;
 	return 0;
 }

@@ -107,6 +107,7 @@ struct nmmu_config {
 	u8 guest_phys_bits; /* L1's MAXPHYADDR */
 	u32 max_pages; /* n_max_mmu_pages, 0: no limit */
 	bool no_zap_all; /* 6.12: quirk SLOT_ZAP_ALL disabled */
+	u64 first_generation; /* of memslots; a multiple of NMMU_NR_AS. For tests of the wrap at 19 bits (I 12) */
 	u32 bugs; /* 1u << enum nmmu_bug */
 	enum nmmu_mutant mutant; /* test builds only */
 };

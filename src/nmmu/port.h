@@ -21,6 +21,9 @@
 /* True when *p was old and is now new. */
 #define nmmu_cmpxchg64(p, old, new) (cmpxchg64((p), (old), (new)) == (old))
 #define nmmu_and64(p, v) atomic64_and((s64)(v), (atomic64_t *)(p))
+/* The value before. */
+#define nmmu_fetch_or64(p, v) ((u64)atomic64_fetch_or((s64)(v), (atomic64_t *)(p)))
+#define nmmu_fetch_and64(p, v) ((u64)atomic64_fetch_and((s64)(v), (atomic64_t *)(p)))
 /* *p += n; returns the new value. */
 #define nmmu_add64(p, n) ((u64)atomic64_add_return((s64)(n), (atomic64_t *)(p)))
 #define nmmu_smp_wmb() smp_wmb()
@@ -54,6 +57,17 @@ static inline bool nmmu_cmpxchg64(u64 *p, u64 old, u64 new_value)
 static inline void nmmu_and64(u64 *p, u64 v)
 {
 	__atomic_and_fetch(p, v, __ATOMIC_SEQ_CST);
+}
+
+/* The value before. */
+static inline u64 nmmu_fetch_or64(u64 *p, u64 v)
+{
+	return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST);
+}
+
+static inline u64 nmmu_fetch_and64(u64 *p, u64 v)
+{
+	return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST);
 }
 
 /* *p += n; returns the new value. */

@@ -96,6 +96,16 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* --- slot.c: memslots, guest memory by GPA, lpage and write-track counts --- */
 
+/* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
+void nmmu_slots_init(struct nmmu *m, u64 first_gen);
+/* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
+void nmmu_slots_enter(struct nmmu *m);
+void nmmu_slots_leave(struct nmmu *m);
+/*
+ * As nmmu_slot_of(), but a slot that is being deleted or moved (MS_SLOT_INVALID) is found too: for whatever
+ * undoes what was accounted to it (rmaps, write_track). A fault that meets one must not map it.
+ */
+struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn);
 /* As nmmu_slot_of(), the address space is the vCPU's (regs.smm) or a page's (role.smm). */
 struct nmmu_slot *nmmu_slot_vcpu(struct nmmu_vcpu *v, u64 gfn);
 static inline u64 nmmu_slot_hva(const struct nmmu_slot *slot, u64 gfn)
@@ -107,8 +117,21 @@ u64 nmmu_generation(const struct nmmu *m, u16 as_id);
 /* Guest memory by GPA, any length within a page; -EFAULT where no slot or mapping is. Write marks nothing. */
 int nmmu_gpa_read(struct nmmu *m, u16 as_id, u64 gpa, void *dst, u32 len);
 int nmmu_gpa_write(struct nmmu *m, u16 as_id, u64 gpa, const void *src, u32 len);
+/* rmap, disallow_lpage and write_track of a new slot, as its edges and addresses have it. -ENOMEM. */
+int nmmu_slot_arrays(struct nmmu *m, struct nmmu_slot *slot);
+/* Entries of a level's arrays; index of gfn's. */
+static inline u64 nmmu_lpage_index(const struct nmmu_slot *slot, u64 gfn, u32 level)
+{
+	return (gfn >> (9 * (level - 1))) - (slot->base_gfn >> (9 * (level - 1)));
+}
+static inline u64 nmmu_nr_lpages(const struct nmmu_slot *slot, u32 level)
+{
+	return nmmu_lpage_index(slot, slot->base_gfn + slot->nr_pages - 1, level) + 1;
+}
 /* Every slot of a machine without vCPUs and shadow pages. */
 void nmmu_slots_free(struct nmmu *m);
+/* notifier.c: frames of slot in [start, end) of hva, those in part too. False: none. */
+bool nmmu_slot_hva_range(const struct nmmu_slot *slot, u64 start, u64 end, u64 *first_ret, u64 *end_ret);
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
@@ -120,6 +143,12 @@ bool nmmu_is_write_tracked(const struct nmmu_slot *slot, u64 gfn);
 void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
 
 /* --- dirty.c, pml.c (E) --- */
+
+/* Bitmap of a slot that begins to log; all set when the mode says so. -ENOMEM. */
+int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
+/* The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6). Unlocked. */
+void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
+void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot);
 
 /* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
 void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);

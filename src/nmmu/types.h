@@ -87,9 +87,18 @@ struct nmmu_rmap {
 
 /* --- memslots --- */
 
+/*
+ * The head of memory that was taken out of use while a vCPU may still be looking at it. Freed when none is
+ * inside the engine (what SRCU does for KVM's memslots).
+ */
+struct nmmu_grave {
+	struct nmmu_grave *next;
+};
+
 #define NMMU_LPAGE_LEVELS 2 /* disallow_lpage counts for 2 MiB and 1 GiB */
 
 struct nmmu_slot {
+	struct nmmu_grave grave;
 	struct nmmu_slot *next; /* in its address space, by base_gfn */
 	u64 base_gfn, nr_pages;
 	u64 hva;
@@ -98,12 +107,21 @@ struct nmmu_slot {
 	struct nmmu_rmap *rmap[3]; /* by level - 1, one for each page of that size the slot touches */
 	u32 *disallow_lpage[NMMU_LPAGE_LEVELS]; /* by level - 2 */
 	u32 *write_track; /* gfn_write_track, one for each page */
+	struct nmmu_grave *arrays; /* the memory of the three above */
 	u64 *dirty; /* bitmap; NULL when not logging */
-	u64 *dirty_second; /* scratch of the same size */
+	struct nmmu_grave *dirty_mem; /* its memory */
+};
+
+/* Slots by base_gfn, for looking one up. Replaced as a whole, never changed. */
+struct nmmu_slot_table {
+	struct nmmu_grave grave;
+	u32 nr;
+	struct nmmu_slot *slot[];
 };
 
 struct nmmu_slots {
 	struct nmmu_slot *first;
+	struct nmmu_slot_table *table; /* NULL: no slot */
 	u64 generation; /* AS0 even, AS1 odd, bit 63 during a swap (F) */
 	u32 nr;
 };
@@ -235,6 +253,8 @@ struct nmmu {
 	struct spte_profile profile;
 	struct nmmu_slots as[NMMU_NR_AS];
 	u32 log_mode;
+	struct nmmu_grave *graves; /* slots, tables and bitmaps to be freed */
+	u64 readers; /* vCPUs inside the engine: nmmu_slots_enter() */
 	u32 nr_log_slots; /* slots that log: PML runs while it is not 0 */
 	struct nmmu_vcpu *vcpus;
 	u32 nr_vcpus;
@@ -264,7 +284,7 @@ struct nmmu_sp *nmmu_sp_by_pa(const struct nmmu *m, u64 pa);
 void nmmu_for_each_sp(const struct nmmu *m, bool (*visit)(void *ctx, const struct nmmu_sp *sp), void *ctx);
 /* Every SPTE of a reverse map. */
 void nmmu_rmap_each(struct nmmu_rmap rmap, bool (*visit)(void *ctx, u64 *sptep), void *ctx);
-/* The visible slot of an address space that holds gfn, or NULL. */
+/* The visible slot of an address space that holds gfn, or NULL (also while it is being deleted or moved). */
 struct nmmu_slot *nmmu_slot_of(const struct nmmu *m, u16 as_id, u64 gfn);
 struct nmmu_slot *nmmu_slot_by_id(const struct nmmu *m, u16 as_id, u16 id);
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The iTLB multihit mitigation (SEMANTICS F "NX huge"): huge leaves are mapped without X, an execute fault
+ * splits one into a page of 4K leaves. Here is the list of the pages that exist for that reason alone, and the
+ * worker that zaps some of them a period, so that the range may become huge again.
+ */
+#include "nmmu/private.h"
+
+/* sp stands where a huge leaf could. May be told twice. Locked. */
+void nmmu_nx_account(struct nmmu *m, struct nmmu_sp *sp)
+{
+	if (sp->nx_disallowed)
+		return;
+	sp->nx_disallowed = true;
+	nmmu_link_add(&sp->nx_link, m->nx_pages.prev); /* oldest first */
+	m->nr_nx_pages++;
+	m->stats.nx_splits++;
+}
+
+void nmmu_nx_unaccount(struct nmmu *m, struct nmmu_sp *sp)
+{
+	if (!sp->nx_disallowed)
+		return;
+	sp->nx_disallowed = false;
+	nmmu_link_del(&sp->nx_link);
+	m->nr_nx_pages--;
+	m->stats.nx_splits--;
+}
+
+/* 6.12: while the slot logs its pages stay 4K anyway, so zapping would gain nothing. */
+static bool is_logged(const struct nmmu *m, const struct nmmu_sp *sp)
+{
+	const struct nmmu_slot *slot;
+
+	if (!nmmu_is_6_12(m) || !m->nr_log_slots)
+		return false;
+	slot = nmmu_slot_of(m, sp->role.smm, sp->gfn);
+	return slot && slot->flags & MS_SLOT_LOG_DIRTY;
+}
+
+u32 nmmu_nx_recover(struct nmmu *m, u32 ratio)
+{
+	struct nmmu_link invalid;
+	u32 zapped = 0;
+	u64 left;
+
+	if (!ratio)
+		return 0;
+	nmmu_link_init(&invalid);
+	nmmu_lock(m);
+	left = (m->stats.nx_splits + ratio - 1) / ratio;
+	for (; left && !nmmu_link_empty(&m->nx_pages); left--) {
+		struct nmmu_sp *sp = nmmu_container(m->nx_pages.next, struct nmmu_sp, nx_link);
+
+		if (is_logged(m, sp)) {
+			nmmu_nx_unaccount(m, sp);
+			continue;
+		}
+		nmmu_sp_prepare_zap(m, sp, &invalid, MS_CAUSE_NX);
+		zapped++;
+	}
+	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_NX);
+	nmmu_unlock(m);
+	return zapped;
+}
+
+void nmmu_set_nx_huge_pages(struct nmmu *m, bool on)
+{
+	bool was;
+
+	nmmu_lock(m);
+	was = m->cfg.nx_huge_pages;
+	m->cfg.nx_huge_pages = on;
+	nmmu_unlock(m);
+	if (was != on)
+		nmmu_zap_all(m);
+}
