@@ -86,8 +86,20 @@ struct outcome {
 	const struct tr_event *vmexit; /* of a nested page fault given to L1 */
 };
 
+/*
+ * Is it the instruction that faulted that KVM emulates next? An intercepted one may be behind the fault as well,
+ * even the very instruction that could not be fetched before.
+ */
+static bool is_emulated(const struct tr_event *fault, const char *text)
+{
+	const char *rip = strchr(text, ':');
+
+	return rip && strtoull(rip + 1, NULL, 16) == fault->c && !(fault->b & (NMMU_PF_I | NMMU_PF_PAGE));
+}
+
 static struct outcome outcome_of(const struct trace *t, size_t i)
 {
+	const struct tr_event *fault = &t->events[i];
 	struct outcome o = { 0 };
 	const char *p;
 
@@ -102,7 +114,7 @@ static struct outcome outcome_of(const struct trace *t, size_t i)
 			o.vmexit = ev;
 		if (ev->kind != TR_SAW)
 			break;
-		o.emulate |= !strncmp(ev->text, "emulate", 7);
+		o.emulate |= !strncmp(ev->text, "emulate ", 8) && is_emulated(fault, ev->text + 8);
 		if (!strncmp(ev->text, "inject #PF (", 12)) {
 			o.inject = true;
 			p = ev->text + 12;
@@ -225,9 +237,11 @@ static void vmrun_replay(struct replay *r, const struct tr_event *ev)
 	struct nmmu_nested nested = {
 		.kind = ev->a ? NMMU_NESTED_NPT : NMMU_NESTED_OFF,
 		.root = ev->a ? ev->b : 0,
-		.l2 = r->v->regs, /* the fixture's L2 has L1's but for CR3, which only L2 itself uses */
+		.l2 = r->v->regs, /* the fixture's L2 has L1's but for CR3 */
 	};
 	int err;
+
+	nested.l2.cr3 = r->l2_cr3;
 
 	if (r->v->guest_mode)
 		nmmu_nested_leave(r->v, NULL);
@@ -303,6 +317,9 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 	case TR_CHECKPOINT:
 		*checking = true;
 		return NULL;
+	case TR_L2:
+		r->l2_cr3 = ev->a;
+		return NULL;
 	case TR_DIRTYGET:
 		return dirty_get(r, ev);
 	case TR_FAULT:
@@ -348,7 +365,8 @@ static struct ms_err *machine_create(struct replay *r)
 		.nx_huge_pages = host->nx_huge_pages > 0,
 		.mmio_caching = host->mmio_caching,
 		.compat = true,
-		.phys_bits = host->phys_bits,
+		/* Few snapshots know the host's; KVM on AMD hands it on to guests as it is. */
+		.phys_bits = host->have & MS_HOST_HAVE_PHYS_BITS ? host->phys_bits : r->trace->phys_bits,
 		.guest_phys_bits = r->trace->phys_bits,
 		.max_pages = r->vm->rec.n_max_mmu_pages,
 	};

@@ -18,6 +18,7 @@ struct replay {
 	struct host host;
 	struct nmmu *m;
 	struct nmmu_vcpu *v;
+	u64 l2_cr3;
 	u32 max_shown; /* differences told of in full */
 	/* what was seen */
 	u64 nr_events, nr_faults, nr_stores, nr_vmruns;

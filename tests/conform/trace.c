@@ -24,6 +24,7 @@ static const struct form {
 	[TR_STORE] = { "store", { "gpa", "len", "value" } },
 	[TR_CHECKPOINT] = { "checkpoint", { "n" } },
 	[TR_END] = { "end", { "checkpoint" } },
+	[TR_L2] = { "l2", { "cr3" } },
 	[TR_DIRTYGET] = { "dirtyget", { "slot" } },
 	[TR_FAULT] = { "fault", { "addr", "err", "rip" } },
 	[TR_VMRUN] = { "vmrun", { "npt", "pgd" } },
@@ -200,10 +201,11 @@ static struct ms_err *lines_parse(const char *path, struct trace *t)
 		if (!event_parse(line, &t->events[t->nr]))
 			return ms_err_new(MS_ERR_TARGET, "%s:%u: bad `%s'", path, nr_line, forms[kind].word);
 		t->nr++;
-		if (kind == TR_END) {
-			complete = t->nr;
+		if (kind == TR_END)
 			t->checkpoint = t->events[t->nr - 1].a;
-		}
+		/* What the VMM does while the guest is held comes before whoever looks at it. */
+		if (kind == TR_END || (kind == TR_DIRTYGET && complete == t->nr - 1))
+			complete = t->nr;
 	}
 	if (!complete || !*t->kernel)
 		return ms_err_new(MS_ERR_TARGET, "%s: cut off: no complete checkpoint", path);

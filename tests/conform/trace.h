@@ -20,6 +20,7 @@ enum tr_kind {
 	TR_STORE, /* a: gpa, b: len, c: value */
 	TR_CHECKPOINT, /* a: n */
 	TR_END, /* a: checkpoint */
+	TR_L2, /* a: cr3 */
 	TR_DIRTYGET, /* a: slot */
 	TR_FAULT, /* a: addr, b: err, c: rip */
 	TR_VMRUN, /* a: npt, b: pgd */

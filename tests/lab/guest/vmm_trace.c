@@ -427,6 +427,8 @@ void trace_trap(struct vmm_vcpu *vcpu, enum gf_trap trap)
 	drain();
 	switch (trap) {
 	case GF_TRAP_TABLES:
+		/* The first page of their pool is the root; all else of L2's registers is as L1's. */
+		line("l2 cr3=0x%" PRIx64, (uint64_t)vcpu->vm->param->l2_pool_gpa);
 		tables_write(vcpu->vm);
 		break;
 	case GF_TRAP_STORE:
