@@ -93,8 +93,12 @@ struct outcome {
 static bool is_emulated(const struct tr_event *fault, const char *text)
 {
 	const char *rip = strchr(text, ':');
+	char *rip_end;
 
-	return rip && strtoull(rip + 1, NULL, 16) == fault->c && !(fault->b & (NMMU_PF_I | NMMU_PF_PAGE));
+	if (!rip || strtoull(rip + 1, &rip_end, 16) != fault->c || fault->b & (NMMU_PF_I | NMMU_PF_PAGE))
+		return false;
+	/* INT that faults on the stack it pushes to: only skipped, to be injected again. */
+	return strncmp(rip_end, ":cd ", 4);
 }
 
 static struct outcome outcome_of(const struct trace *t, size_t i)
@@ -115,7 +119,8 @@ static struct outcome outcome_of(const struct trace *t, size_t i)
 		if (ev->kind != TR_SAW)
 			break;
 		o.emulate |= !strncmp(ev->text, "emulate ", 8) && is_emulated(fault, ev->text + 8);
-		if (!strncmp(ev->text, "inject #PF (", 12)) {
+		/* One whose delivery faulted is given once more, and is not of this fault. */
+		if (!strncmp(ev->text, "inject #PF (", 12) && !strstr(ev->text, "reinjected")) {
 			o.inject = true;
 			p = ev->text + 12;
 			o.error = strtoull(p, NULL, 0);

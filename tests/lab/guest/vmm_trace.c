@@ -87,6 +87,10 @@ static const struct probe {
 } probes[] = {
 	{ "write", "kvm_page_track_write", "kvm_mmu_track_write",
 	  "gpa=%si:x64 value=+0(%dx):x64 len=%cx:u32" },
+	/* The tracepoint kvm_cr is passed only on CPUs with decode assists. */
+	{ "cr0", "kvm_set_cr0", NULL, "value=%si:x64" },
+	{ "cr3", "kvm_set_cr3", NULL, "value=%si:x64" },
+	{ "cr4", "kvm_set_cr4", NULL, "value=%si:x64" },
 	{ "invlpg", "kvm_mmu_invlpg", NULL, "addr=%si:x64" },
 	{ "newpgd", "kvm_mmu_new_pgd", NULL, "pgd=%si:x64" },
 	{ "load", "kvm_mmu_load", NULL, "" },
@@ -99,21 +103,13 @@ static const struct probe {
 };
 
 static const char *const events[] = {
-	"kvm/kvm_page_fault",
-	"kvm/kvm_nested_vmenter",
-	"kvm/kvm_nested_vmexit_inject",
-	"kvm/kvm_cr",
-	"kvm/kvm_msr",
-	"kvm/kvm_emulate_insn",
-	"kvm/kvm_inj_exception",
-	"kvmmmu/kvm_mmu_get_page",
-	"kvmmmu/kvm_mmu_prepare_zap_page",
-	"kvmmmu/kvm_mmu_set_spte",
-	"kvmmmu/kvm_mmu_sync_page",
-	"kvmmmu/kvm_mmu_unsync_page",
-	"kvmmmu/mark_mmio_spte",
-	"kvmmmu/fast_page_fault",
-	"kvmmmu/kvm_tdp_mmu_spte_changed",
+	"kvm/kvm_page_fault",		"kvm/kvm_nested_vmenter",
+	"kvm/kvm_nested_vmexit_inject", "kvm/kvm_msr",
+	"kvm/kvm_emulate_insn",		"kvm/kvm_inj_exception",
+	"kvmmmu/kvm_mmu_get_page",	"kvmmmu/kvm_mmu_prepare_zap_page",
+	"kvmmmu/kvm_mmu_set_spte",	"kvmmmu/kvm_mmu_sync_page",
+	"kvmmmu/kvm_mmu_unsync_page",	"kvmmmu/mark_mmio_spte",
+	"kvmmmu/fast_page_fault",	"kvmmmu/kvm_tdp_mmu_spte_changed",
 };
 
 static void probes_define(void)
@@ -183,9 +179,8 @@ static void event(const char *s)
 		line("vmexit reason=%.*s info1=0x%" PRIx64 " info2=0x%" PRIx64,
 		     reason ? (int)strcspn(reason + 8, " ") : 1, reason ? reason + 8 : "?",
 		     number_after(t, "ext_inf1: "), number_after(t, "ext_inf2: "));
-	} else if (is_event(s, "kvm_cr", &t)) {
-		if (sscanf(t, "cr_write %u = %" SCNx64, &msr, &value) == 2)
-			line("cr n=%u value=0x%" PRIx64, msr, value);
+	} else if (is_event(s, "cr0", &t) || is_event(s, "cr3", &t) || is_event(s, "cr4", &t)) {
+		line("cr n=%c value=0x%" PRIx64, s[2], number_after(t, "value="));
 	} else if (is_event(s, "kvm_msr", &t)) {
 		if (sscanf(t, "msr_write %x = %" SCNx64, &msr, &value) == 2 && msr == MSR_EFER)
 			line("efer value=0x%" PRIx64, value);
