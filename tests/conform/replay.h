@@ -11,6 +11,16 @@
 #include "nmmu/types.h"
 #include "trace.h"
 
+/*
+ * Eight neighbouring entries of a table, in which one of the two may have prefetched and the other not: whether a
+ * fault finds its SPTE as it would be made hangs on A and D bits that the CPU has set (doc/differences.md).
+ */
+struct replay_window {
+	u64 table_gfn; /* of the guest's table; of a direct page: the first frame of its 2M */
+	u32 index; /* of the first */
+	bool ours; /* we have prefetched; else KVM has */
+};
+
 struct replay {
 	const struct trace *trace;
 	const struct ms_model *model;
@@ -19,10 +29,13 @@ struct replay {
 	struct nmmu *m;
 	struct nmmu_vcpu *v;
 	u64 l2_cr3;
+	struct replay_window *windows;
+	size_t nr_windows;
 	u32 max_shown; /* differences told of in full */
 	/* what was seen */
 	u64 nr_events, nr_faults, nr_stores, nr_vmruns;
 	u64 nr_sps, nr_tables, nr_leaves, nr_mmio, nr_words; /* compared and equal, but for nr_differences */
+	u64 nr_excused; /* entries that differ for a reason of doc/differences.md */
 	u64 nr_differences;
 };
 
