@@ -118,6 +118,7 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 	m->next_id = 1;
 	nmmu_link_init(&m->active_pages);
 	nmmu_link_init(&m->nx_pages);
+	nmmu_link_init(&m->deferred);
 	nmmu_slots_init(m, config->first_generation);
 	*ret = m;
 	return 0;

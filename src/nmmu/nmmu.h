@@ -55,6 +55,11 @@ struct nmmu_ops {
 	 * what the mapping allows.
 	 */
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
+	/*
+	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not. For prefetch,
+	 * under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
+	 */
+	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
 	/* len bytes within one page; -EFAULT. */
 	int (*read)(void *host, u64 hva, void *dst, u32 len);
 	int (*write)(void *host, u64 hva, const void *src, u32 len);
@@ -281,7 +286,10 @@ struct nmmu_result {
 	u64 value; /* DONE: what was read */
 };
 
-/* An exit of the CPU. -ENOMEM: nothing was changed, may be tried again. -EIO: cannot be emulated. */
+/*
+ * An exit of the CPU. -ENOMEM: nothing was changed, may be tried again. -EIO: cannot be emulated. -EFAULT: the host
+ * has no memory there, as when KVM_RUN fails. -EINVAL: not an exit that this machine's CPU makes.
+ */
 int nmmu_handle_exit(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struct nmmu_result *ret);
 /* Every exit, before anything else: takes what the CPU left in the PML buffer (E4). */
 void nmmu_pml_drain(struct nmmu_vcpu *v);

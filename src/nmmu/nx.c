@@ -9,9 +9,9 @@
 /* sp stands where a huge leaf could. May be told twice. Locked. */
 void nmmu_nx_account(struct nmmu *m, struct nmmu_sp *sp)
 {
-	if (sp->nx_disallowed)
-		return;
 	sp->nx_disallowed = true;
+	if (!nmmu_link_empty(&sp->nx_link))
+		return;
 	nmmu_link_add(&sp->nx_link, m->nx_pages.prev); /* oldest first */
 	m->nr_nx_pages++;
 	m->stats.nx_splits++;
@@ -19,9 +19,9 @@ void nmmu_nx_account(struct nmmu *m, struct nmmu_sp *sp)
 
 void nmmu_nx_unaccount(struct nmmu *m, struct nmmu_sp *sp)
 {
-	if (!sp->nx_disallowed)
-		return;
 	sp->nx_disallowed = false;
+	if (nmmu_link_empty(&sp->nx_link))
+		return;
 	nmmu_link_del(&sp->nx_link);
 	m->nr_nx_pages--;
 	m->stats.nx_splits--;

@@ -73,7 +73,7 @@ static inline u64 nmmu_fetch_and64(u64 *p, u64 v)
 /* *p += n; returns the new value. */
 static inline u64 nmmu_add64(u64 *p, u64 n)
 {
-	return __atomic_add_fetch(p, n, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(p, n, __ATOMIC_SEQ_CST);
 }
 
 static inline void nmmu_smp_wmb(void)

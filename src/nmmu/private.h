@@ -67,6 +67,8 @@ void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause);
 void nmmu_request_all(struct nmmu *m, u32 request); /* locked, as all of v->requests */
 /* Roots, caches and buffers of a vCPU that no longer runs, and the vCPU. Unlocked. */
 void nmmu_vcpu_destroy(struct nmmu_vcpu *v);
+void nmmu_nested_transition(struct nmmu_vcpu *v); /* L1 <-> L2: what must not survive it. Unlocked. */
+bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp); /* B3 */
 
 /* --- link.c: doubly linked lists, as the kernel's --- */
 static inline void nmmu_link_init(struct nmmu_link *head)
@@ -111,6 +113,11 @@ struct nmmu_slot *nmmu_slot_vcpu(struct nmmu_vcpu *v, u64 gfn);
 static inline u64 nmmu_slot_hva(const struct nmmu_slot *slot, u64 gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << NMMU_PAGE_SHIFT);
+}
+/* slot may be NULL. */
+static inline bool nmmu_slot_logs(const struct nmmu_slot *slot)
+{
+	return slot && slot->flags & MS_SLOT_LOG_DIRTY;
 }
 /* Generation of an address space as it goes into MMIO SPTEs: masked to the profile's bits by the caller. */
 u64 nmmu_generation(const struct nmmu *m, u16 as_id);
@@ -168,6 +175,11 @@ int nmmu_rmap_del(struct nmmu *m, struct nmmu_rmap *head, u64 *sptep);
 u32 nmmu_rmap_count(struct nmmu_rmap head);
 /* The leaf's own reverse map: slot by sp->role.smm, gfn from the page. NULL: no such slot. */
 struct nmmu_rmap *nmmu_rmap_of(struct nmmu *m, struct nmmu_sp *sp, u32 index);
+/* Every SPTE cleared and the list emptied; true when there was one. No flush. Locked. */
+bool nmmu_rmap_zap(struct nmmu *m, struct nmmu_rmap *head, enum ms_cause cause);
+/* What the add of a leaf calls when the count that nmmu_rmap_add() returned is larger: zaps all, the new one too. */
+#define NMMU_RMAP_MAX 1000
+void nmmu_rmap_recycle(struct nmmu *m, struct nmmu_rmap *head);
 struct nmmu_rmap_iter {
 	struct nmmu_pte_desc *desc;
 	u32 pos;
@@ -228,14 +240,29 @@ void nmmu_cache_free(struct nmmu *m, struct nmmu_cache *cache);
 struct nmmu_sp *nmmu_sp_get(struct nmmu_vcpu *v, u64 gfn, union nmmu_role role);
 /* The role of a child (C5, C.3, H 23). */
 union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool direct, u32 access);
-/* C3: the child of *sptep for (gfn, role): kept, or zapped, flushed and relinked. NULL: kept as it is. Locked. */
+/*
+ * C3: the child wanted at *sptep, to be linked by nmmu_sp_link() (which zaps and flushes what is there) once its
+ * children are synced and the gpte was read again. NULL: the right one is linked already. Locked.
+ */
 struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role);
+/* As nmmu_slot_of(), but a slot that is being deleted counts: what is accounted there must be undone. */
+struct nmmu_slot *nmmu_sp_slot(const struct nmmu *m, const struct nmmu_sp *sp, u64 gfn);
+/* validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed. Locked. */
+void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
+/* This child of sptep may be unsync: mark the way up. Locked. */
+void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
+/* For zap.c: zapped pages leave all hashes, then go back to the host. */
+void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp);
+void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp);
+void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp);
 /* Store the link; zaps what is there first. Locked. */
 void nmmu_sp_link(struct nmmu_vcpu *v, u64 *sptep, struct nmmu_sp *child);
 /* Zap onto the list `invalid'; true: something was present. Unsync children too. Locked. */
 bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause);
 /* Flush (when the list is not empty) and free. Locked. */
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause);
+/* Pages that nmmu_sp_commit_zap() could not free for lock-free walkers (m->deferred). Locked. */
+void nmmu_sp_free_deferred(struct nmmu *m);
 /* One entry: leaf dropped, or child unlinked (orphaned unless invalid is given: F "parent_ptes"). Returns true if it was present. Locked. */
 bool nmmu_sp_zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_link *invalid,
 		       enum ms_cause cause);
@@ -249,7 +276,10 @@ struct nmmu_sp *nmmu_hash_first(const struct nmmu *m, u64 gfn);
 struct nmmu_sp *nmmu_hash_next(const struct nmmu_sp *sp); /* same gfn */
 /* Recycling: at least 5 free, refill to 25 (F). 0 or -ENOSPC. Locked. */
 int nmmu_make_room(struct nmmu *m);
-/* Oldest first, in batches; then vCPUs drop obsolete roots. Locked. */
+/*
+ * A new generation: vCPUs are asked to drop their roots, then all pages go, oldest first. Called locked; the lock is
+ * dropped between batches.
+ */
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause);
 /* MMU-side zapping of a gfn range of a slot, leaves only. True: flush. Locked. */
 bool nmmu_zap_gfn_range(struct nmmu *m, struct nmmu_slot *slot, u64 first, u64 end, enum ms_cause cause);
@@ -262,21 +292,49 @@ bool nmmu_unprotect_gfn(struct nmmu *m, u64 gfn);
 int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_unsync, bool prefetch);
 /* Bring one page up to date; < 0: could not, zap it; else whether a flush is needed. Locked. */
 int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp);
-/* All unsync pages below a root or parent; can_yield as in KVM. Locked. */
+/* One SPTE of an unsync page. < 0: could not; else whether a flush is needed. Locked. */
+int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index);
+/* All unsync pages below a root or parent. Locked. */
 void nmmu_sync_children(struct nmmu_vcpu *v, struct nmmu_sp *parent);
-/* What the guest's entry at sp[index] says now: re-read, for sync and prefetch (spte NULL gpte: 0 skip, see F "sync"). */
+/* Up to `max' different unsync pages below parent; marks found stale are cleared. For unsync.c and zap.c. Locked. */
+#define NMMU_UNSYNC_BATCH 16
+u32 nmmu_collect_unsync(struct nmmu *m, struct nmmu_sp *parent, struct nmmu_sp **ret, u32 max);
+/*
+ * The guest's entry at sp[index], sp of level 1 with gptes. 1: it may be mapped, access and gfn are filled (F "sync"); 0:
+ * not present, A clear or reserved; -EFAULT: unreadable.
+ */
+struct nmmu_gpte {
+	u64 gfn;
+	u32 access;
+};
+int nmmu_gpte_read(struct nmmu_vcpu *v, const struct nmmu_sp *sp, u32 index, struct nmmu_gpte *ret);
 
 /* --- root.c --- */
 
 int nmmu_roots_init(struct nmmu_vcpu *v);
-/* Load, switch (fast from prev), free. */
+/* Every root of a vCPU that no longer runs, and the memory of its special ones. Unlocked. */
+void nmmu_roots_deinit(struct nmmu_vcpu *v);
+/* v->mmu, which has no root, gets one: -ENOMEM, -ENOSPC (F recycling), -EIO: C7, 6.1. Unlocked. */
 int nmmu_root_load(struct nmmu_vcpu *v);
+/* What NMMU_REQ_FREE_OBSOLETE asks for. Unlocked. */
+void nmmu_root_free_obsolete(struct nmmu_vcpu *v);
+bool nmmu_root_is_dummy(const struct nmmu_vcpu *v, u64 hpa);
+/*
+ * Where a walk of the shadow for addr begins: the page, or NULL (no root, dummy root, PDPTE not present). Special roots
+ * are stepped over: then it is a level-2 page of pae_root.
+ */
+struct nmmu_sp *nmmu_root_sp(const struct nmmu_vcpu *v, const struct nmmu_mmu *mmu, u64 hpa, u64 addr);
 void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
 		    enum ms_cause cause);
 void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd);
 void nmmu_root_sync(struct nmmu_vcpu *v);
+/* The previous roots are synced by dropping those that need it. */
+void nmmu_root_sync_prev(struct nmmu_vcpu *v);
+#define NMMU_PREV_ROOTS ((1u << MS_NR_PREV_ROOTS) - 1) /* all of them, as a prev_mask */
 /* Is this MMU's root made of a zapped or obsolete page, or is a request pending? Locked (D.1 step 6). */
 bool nmmu_root_is_stale(struct nmmu_vcpu *v);
+/* --- invalidate.c --- */
+
 /* INVLPG / D3: one address in the current and the given previous roots (bit i: prev[i]). */
 void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask);
 
@@ -311,6 +369,8 @@ u64 nmmu_gfmt_d_mask(const struct nmmu_gfmt *fmt);
 #define NMMU_WALK_SET_AD \
 	(1u << 0) /* set A and D, mark tables dirty, PML12: as the CPU's walk or KVM's fault walk */
 #define NMMU_WALK_EMULATOR (1u << 1) /* for the emulator: table accesses and D1's compat rule */
+#define NMMU_WALK_RMW \
+	(1u << 2) /* nmmu_walk_gva(): a write that reads too: exact EPT walks then ask for R as well */
 
 struct nmmu_walk_fault {
 	u64 error; /* PFERR bits to report */
@@ -343,7 +403,10 @@ struct nmmu_walk {
  */
 int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u32 flags, struct nmmu_walk *w,
 	      struct nmmu_trace *trace);
-/* GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results; w_ret is the guest's own walk (may be NULL). */
+/*
+ * GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results, written on success; access_ret: what the
+ * guest's own tables grant (may be NULL). fault may be NULL.
+ */
 int nmmu_walk_gva(struct nmmu_vcpu *v, u64 gva, u64 pferr, u32 flags, u64 *gpa_ret, u32 *access_ret,
 		  struct nmmu_walk_fault *fault, struct nmmu_trace *trace);
 
@@ -360,6 +423,7 @@ struct nmmu_fault {
 	u64 pfn;
 	u8 host_level;
 	bool host_writable;
+	bool fast; /* dealt with by nmmu_fast_fault() */
 	bool huge_disallowed; /* NX: an execute fault maps 4K */
 	u64 seq;
 	bool write_fault_to_shadow_pt; /* 6.1: is_self_change_mapping */
@@ -373,6 +437,25 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault);
 /* D.1 step 2: enum nmmu_ret, or NMMU_RET_NONE to go on with the fault. */
 int nmmu_mmio_fault(struct nmmu_vcpu *v, u64 addr);
+/* The cache of the last device page; a GVA of 0 is none. */
+void nmmu_mmio_cache_fill(struct nmmu_vcpu *v, u64 gva, u64 gfn, u32 access);
+void nmmu_mmio_cache_clear(struct nmmu_vcpu *v, bool all, u64 gva);
+bool nmmu_mmio_cache_has_gpa(const struct nmmu_vcpu *v, u64 gpa);
+bool nmmu_mmio_cache_has_gva(const struct nmmu_vcpu *v, u64 gva);
+/*
+ * Down the shadow tables of v->mmu, entry by entry; next() is told what the caller read. An sptep of NULL ends.
+ * Locked, or between nmmu_lockless_begin() and _end(): pages that a walker may still see are freed by the last one.
+ */
+struct nmmu_shadow_iter {
+	u64 addr;
+	struct nmmu_sp *sp;
+	u64 *sptep;
+	u32 level, index;
+};
+void nmmu_shadow_first(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *it);
+void nmmu_shadow_next(struct nmmu_vcpu *v, struct nmmu_shadow_iter *it, u64 spte);
+void nmmu_lockless_begin(struct nmmu *m);
+void nmmu_lockless_end(struct nmmu *m);
 /* mmu_set_spte(). enum nmmu_ret. Locked. */
 int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
 		  bool host_writable, struct nmmu_fault *fault);
@@ -380,6 +463,20 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access);
 bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault);
+/* At a level where the goal is a huge leaf: one lower when NX has split what is there. */
+void nmmu_hugepage_disallowed(struct nmmu_vcpu *v, struct nmmu_fault *fault, u64 spte, u32 level);
+/* Link the direct page below *it's entry that the fault needs, with its NX account. Locked. */
+void nmmu_link_direct(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_shadow_iter *it,
+		      u64 base_gfn, u32 access);
+/* D.1 step 5: write to a write-tracked gfn through a present entry. */
+bool nmmu_fault_write_tracked(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
+/* A page of slot for prefetching, without waiting. Locked; false: none. */
+bool nmmu_prefetch_pfn(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u64 *pfn_ret);
+/* Prefetch the aligned window of 8 around sptep in a direct page. Locked. */
+void nmmu_prefetch_direct(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep);
+#define NMMU_PREFETCH_NR 8
+/* The pfn of a frame without slot. */
+#define NMMU_PFN_NOSLOT (~0ULL)
 
 /* --- ptwrite.c --- */
 
@@ -391,7 +488,16 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes);
 /* Give the guest (or L1) this fault: D3's invalidations, then the exit. */
 void nmmu_inject(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault, const struct nmmu_exit *exit,
 		 struct nmmu_result *ret);
-/* Leave guest mode: roles and roots of L1 again. */
+/*
+ * The same for a fault that the emulator met while dealing with exit (NULL: with none): what the CPU reported with the
+ * exit then belongs to another access, and only compat copies any of it.
+ */
+void nmmu_inject_emulated(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault,
+			  const struct nmmu_exit *exit, struct nmmu_result *ret);
+/* nmmu_emulate() for an exit, which may be NULL. */
+int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, const struct nmmu_exit *exit,
+		      struct nmmu_result *ret);
+/* Leave guest mode: roles and roots of L1 again. nested (with the PML12 index) stays to be read. */
 void nmmu_leave_guest(struct nmmu_vcpu *v);
 
 /* --- age.c, nx.c --- */

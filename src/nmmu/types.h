@@ -137,6 +137,7 @@ struct nmmu_link {
 struct nmmu_sp {
 	struct nmmu_sp *hash_next; /* by gfn */
 	struct nmmu_sp *va_next; /* by address of spt: from an SPTE to its page */
+	struct nmmu_sp *pa_next; /* by spt_pa: from a link or a root to its page */
 	struct nmmu_link link; /* active_pages, newest first; or an invalid list */
 	struct nmmu_link nx_link; /* possible_nx_huge_pages */
 	u64 id; /* identity for display: unique in its machine, never 0, looks like a kernel address */
@@ -153,7 +154,7 @@ struct nmmu_sp {
 	u8 gen; /* mmu_valid_gen when it was made */
 	bool unsync;
 	bool nx_disallowed; /* nx_huge_page_disallowed */
-	bool accounted; /* counted in write_track or indirect pages */
+	bool accounted; /* counted in its slot's write_track or lpage counts, and in nr_indirect */
 };
 
 /* --- guest table formats (B.1, B.2) --- */
@@ -220,6 +221,7 @@ struct nmmu_vcpu {
 	bool guest_mode;
 	struct nmmu_mmu root_mmu, guest_mmu, nested_mmu;
 	struct nmmu_mmu *mmu, *walk_mmu; /* A1 */
+	struct nmmu_page dummy_root; /* C7: empty, for a root without memory; va NULL: not made */
 	u64 l1_pdptrs[4];
 	u32 requests; /* NMMU_REQ_ */
 	struct nmmu_cache cache;
@@ -228,6 +230,7 @@ struct nmmu_vcpu {
 	u64 mmio_gen;
 	u8 mmio_access;
 	bool mmio_valid;
+	const struct nmmu_exit *exit; /* being handled; NULL outside */
 	u64 exit_qual; /* of the last EPT violation: what bug stale-qual injects, and compat's bits 8:7 */
 	/* PML01: the CPU's buffer (E4). */
 	struct nmmu_page pml;
@@ -260,9 +263,12 @@ struct nmmu {
 	u32 nr_vcpus;
 	struct nmmu_sp *hash[1 << NMMU_HASH_BITS];
 	struct nmmu_sp *by_va[1 << NMMU_HASH_BITS];
+	struct nmmu_sp *by_pa[1 << NMMU_HASH_BITS];
 	struct nmmu_link active_pages;
 	struct nmmu_link nx_pages;
-	u32 nr_used, nr_max; /* pages on active_pages; limit, 0 none */
+	struct nmmu_link deferred; /* zapped pages that lock-free walkers may still look at */
+	u64 lockless_walkers; /* atomic */
+	u32 nr_used, nr_max; /* pages on active_pages and zapped roots not yet freed; limit, 0 none */
 	u32 nr_indirect; /* indirect_shadow_pages */
 	u32 nr_nx_pages;
 	u8 valid_gen;

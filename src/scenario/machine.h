@@ -39,7 +39,7 @@ u64 ms_machine_bytes(const struct ms_machine *machine); /* host memory in use, t
 
 /*
  * Back [hva, hva + bytes) with memory of the VMM: pages of `level' (1, 2, 3) where alignment allows. Memory is
- * made when touched. -1 as level: only reserved.
+ * made when touched.
  */
 struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u32 level,
 			      bool writable) MS_MUST_CHECK;
@@ -48,6 +48,8 @@ void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes);
 /* Same contents, other frame or other rights, with notifier calls. */
 void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes);
 void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool writable);
+/* Put small pages together again where the map's page size allows (khugepaged), with notifier calls. */
+void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes);
 /* The frame now behind hva, ~0 when none. */
 u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva);
 
@@ -68,7 +70,11 @@ struct ms_run {
 	u32 nr_kind[5]; /* by enum nmmu_exit_kind */
 	bool emulated;
 	bool stuck;
-	int error; /* -ENOMEM, -EIO from the engine; then action is meaningless */
+	/*
+	 * -ENOMEM, -EIO from the engine; -EFAULT: its tables led the CPU to a frame that does not exist (pa),
+	 * always a bug. Then action is meaningless.
+	 */
+	int error;
 };
 
 /* Make the access as the guest at work on this vCPU, until it is made or goes to somebody else. */
@@ -77,7 +83,19 @@ void ms_machine_access(struct ms_machine *machine, u32 vcpu, const struct nmmu_a
 /* Only the CPU: no exit is handled. For tests that look at one exit. */
 void ms_machine_cpu_access(struct ms_machine *machine, u32 vcpu, const struct nmmu_access *access,
 			   struct hw_result *ret);
-/* INVLPG, CR3 writes and the like act on the CPU's own TLB too: these do both. */
+/* Every vCPU leaves the guest: PML buffers are drained. As KVM does before it hands out a dirty log. */
+void ms_machine_kick(struct ms_machine *machine);
+/* nmmu_log_get() behind ms_machine_kick(). */
+int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret);
+/* Take a frame away without telling the engine, as a host with a bug would: for tests of what must be noticed. */
+int ms_machine_break_host(struct ms_machine *machine, u64 hva);
+/* Host page-table changes that ran out of memory, and rules of nmmu_ops that the engine broke; NULL: none. */
+const char *ms_machine_misuse(const struct ms_machine *machine);
+/*
+ * INVLPG, CR3 writes and the like act on the CPU's own TLB too: these do both. With shadow paging such
+ * instructions exit, and the CPU forgets only what the engine flushes. Other registers than those the vCPU ran
+ * with last flush by themselves.
+ */
 void ms_machine_invlpg(struct ms_machine *machine, u32 vcpu, u64 gva);
 void ms_machine_flush_guest(struct ms_machine *machine, u32 vcpu);
 int ms_machine_set_regs(struct ms_machine *machine, u32 vcpu, const struct nmmu_regs *regs);
@@ -90,13 +108,15 @@ int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 le
 /* --- building guest tables --- */
 
 struct ms_tables; /* one set of tables of one format in guest memory */
-/*
- * kind and levels of the tables; frames for them are taken from [pool_gfn, pool_gfn + pool_pages). For a nested guest's own
- * tables addresses are nGPA, and to_gpa(ctx, ngpa) says where they lie in L1 (NULL: identity).
- */
+/* kind and levels of the tables; frames for them are taken from [pool_gfn, pool_gfn + pool_pages). */
 struct ms_err *ms_tables_create(struct ms_machine *machine, enum nmmu_gpt kind, u32 levels, u64 pool_gfn,
 				u64 pool_pages, struct ms_tables **ret) MS_MUST_CHECK;
-void ms_tables_destroy(struct ms_tables *tables);
+void ms_tables_destroy(struct ms_tables *tables); /* takes NULL */
+/*
+ * For a nested guest's own tables addresses are nGPA: to_gpa says where they lie in L1 (~0: nowhere). NULL, as at
+ * first: identity.
+ */
+void ms_tables_set_space(struct ms_tables *tables, u64 (*to_gpa)(void *ctx, u64 ngpa), void *ctx);
 u64 ms_tables_root_gfn(const struct ms_tables *tables);
 /*
  * Map addr at level to gfn with raw entry bits (rights, memory type, A/D, NX) in `bits'; upper entries are made with

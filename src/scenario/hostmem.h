@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory of the host of a machine in process: frames, and the VMM's page tables that say which frame is behind
+ * a host-virtual address. A frame taken away is gone at once: whoever still reaches it gets -EFAULT, so a
+ * translation that outlived its page is seen. It knows nothing of guests.
+ *
+ *   hva --- areas (what may be mapped, how) --- tree of 1G/2M/4K nodes --- pfn --- contents, made when written
+ *
+ * Frame numbers are drawn from a seed, from a quarter of physical memory for each kind (tables, 4K, 2M, 1G),
+ * so that equal numbers are chance and a test that relies on neighbours fails.
+ */
+#ifndef SCENARIO_HOSTMEM_H
+#define SCENARIO_HOSTMEM_H
+
+#include "abi/types.h"
+
+struct hostmem;
+
+struct hostmem_pfn {
+	u64 pfn; /* of the 4 KiB page */
+	u8 level; /* of the mapping */
+	bool writable;
+};
+
+/* phys_bits 36..52. NULL when memory is out. */
+struct hostmem *hostmem_create(u64 seed, u32 phys_bits, u64 max_bytes);
+void hostmem_destroy(struct hostmem *mem); /* takes NULL */
+u64 hostmem_bytes(const struct hostmem *mem);
+
+/* --- frames that the hypervisor takes for itself --- */
+
+/* A zeroed frame and where it lies for us. -ENOMEM. */
+int hostmem_table_alloc(struct hostmem *mem, void **va_ret, u64 *pa_ret);
+void hostmem_table_free(struct hostmem *mem, u64 pa);
+
+/* --- by physical address, as a CPU does --- */
+
+/* Within a page. -EFAULT: no such frame (any more); -ENOMEM. */
+int hostmem_read(struct hostmem *mem, u64 pa, void *dst, u32 len);
+int hostmem_write(struct hostmem *mem, u64 pa, const void *src, u32 len);
+/* 4 or 8 bytes, aligned. -EAGAIN: the value was another. */
+int hostmem_cmpxchg(struct hostmem *mem, u64 pa, u64 old, u64 new_value, u32 bytes);
+
+/* --- the VMM's address space --- */
+
+/* Pages up to `level' (1..3); -EEXIST when it overlaps, -EINVAL, -ENOMEM. */
+int hostmem_map(struct hostmem *mem, u64 hva, u64 bytes, u32 level, bool writable);
+/* Fault in. -EFAULT: nothing mapped there, or `write' and not writable; -ENOMEM. */
+int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *ret);
+/* What is mapped now, without faulting in. -EFAULT: nothing. */
+int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret);
+/* The frame now behind hva, ~0 when none. */
+u64 hostmem_pfn(const struct hostmem *mem, u64 hva);
+/*
+ * Ranges are whole pages. A larger page that is only partly inside is split first. -ENOMEM: some of it was
+ * done.
+ */
+int hostmem_discard(struct hostmem *mem, u64 hva, u64 bytes);
+int hostmem_migrate(struct hostmem *mem, u64 hva, u64 bytes);
+int hostmem_protect(struct hostmem *mem, u64 hva, u64 bytes, bool writable);
+/* Put 4 KiB pages of the range together again where a whole page of the area's size is there (khugepaged). */
+int hostmem_collapse(struct hostmem *mem, u64 hva, u64 bytes);
+
+#endif

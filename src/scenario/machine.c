@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The engine's surroundings and the loop of one access: see machine.h. */
+#include "scenario/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "scenario/hostmem.h"
+
+#define CR0_PE (1ULL << 0)
+#define CR0_WP (1ULL << 16)
+#define CR0_PG (1ULL << 31)
+#define CR4_PAE (1ULL << 5)
+#define CR4_LA57 (1ULL << 12)
+#define CR4_SMEP (1ULL << 20)
+#define CR4_SMAP (1ULL << 21)
+#define EFER_LME (1ULL << 8)
+#define EFER_LMA (1ULL << 10)
+#define EFER_NXE (1ULL << 11)
+
+#define DEFAULT_TLB 64
+#define DEFAULT_BYTES (256ULL << 20)
+
+struct vcpu {
+	struct nmmu_vcpu *v;
+	struct hw_cpu *cpu;
+	u64 tag; /* of the last entry */
+	struct nmmu_regs seen[2]; /* what L1 [0] and L2 [1] ran with last */
+};
+
+struct ms_machine {
+	struct ms_machine_opts opts;
+	struct nmmu_ops ops;
+	struct nmmu *m;
+	struct hostmem *mem;
+	struct vcpu *vcpus;
+	u32 nr_vcpus;
+	u64 fail_after; /* allocations until one fails, 0 none */
+	u64 heap_bytes;
+	bool locked;
+	const char *misuse;
+};
+
+/* Room before each heap block for its size, keeping alignment. */
+union heap_head {
+	size_t bytes;
+	max_align_t align;
+};
+
+static void misuse(struct ms_machine *machine, const char *text)
+{
+	if (!machine->misuse)
+		machine->misuse = text;
+}
+
+/* --- what the engine calls --- */
+
+static bool alloc_fails(struct ms_machine *machine)
+{
+	if (machine->locked)
+		misuse(machine, "memory allocated under mmu_lock");
+	return machine->fail_after && !--machine->fail_after;
+}
+
+static int op_page_alloc(void *host, struct nmmu_page *ret)
+{
+	struct ms_machine *machine = host;
+
+	if (alloc_fails(machine))
+		return -ENOMEM;
+	return hostmem_table_alloc(machine->mem, &ret->va, &ret->pa);
+}
+
+static void op_page_free(void *host, struct nmmu_page page)
+{
+	struct ms_machine *machine = host;
+
+	hostmem_table_free(machine->mem, page.pa);
+}
+
+static void *op_alloc(void *host, size_t bytes)
+{
+	struct ms_machine *machine = host;
+	union heap_head *head;
+
+	if (alloc_fails(machine) || machine->heap_bytes + bytes > machine->opts.max_bytes)
+		return NULL;
+	head = calloc(1, sizeof(*head) + bytes);
+	if (!head)
+		return NULL;
+	head->bytes = bytes;
+	machine->heap_bytes += bytes;
+	return head + 1;
+}
+
+static void op_free(void *host, void *p)
+{
+	struct ms_machine *machine = host;
+	union heap_head *head = p;
+
+	if (!p)
+		return;
+	machine->heap_bytes -= head[-1].bytes;
+	free(head - 1);
+}
+
+static int op_hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
+{
+	struct ms_machine *machine = host;
+	struct hostmem_pfn pfn;
+	int rc = hostmem_fault(machine->mem, hva, write, &pfn);
+
+	if (!rc)
+		*ret = (struct nmmu_pfn){ .pfn = pfn.pfn, .level = pfn.level, .writable = pfn.writable };
+	return rc;
+}
+
+static int op_hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
+{
+	struct ms_machine *machine = host;
+	struct hostmem_pfn pfn;
+
+	if (hostmem_lookup(machine->mem, hva, &pfn) || !pfn.writable)
+		return -EFAULT;
+	*ret = (struct nmmu_pfn){ .pfn = pfn.pfn, .level = pfn.level, .writable = true };
+	return 0;
+}
+
+/* The physical address behind hva for an access of our own. */
+static int hva_to_pa(struct ms_machine *machine, u64 hva, bool write, u64 *pa_ret)
+{
+	struct hostmem_pfn pfn;
+	int rc = hostmem_fault(machine->mem, hva, write, &pfn);
+
+	if (!rc)
+		*pa_ret = pfn.pfn << NMMU_PAGE_SHIFT | (hva & (NMMU_PAGE_SIZE - 1));
+	return rc;
+}
+
+static int op_read(void *host, u64 hva, void *dst, u32 len)
+{
+	struct ms_machine *machine = host;
+	u64 pa;
+	int rc = hva_to_pa(machine, hva, false, &pa);
+
+	return rc ? -EFAULT : hostmem_read(machine->mem, pa, dst, len);
+}
+
+static int op_write(void *host, u64 hva, const void *src, u32 len)
+{
+	struct ms_machine *machine = host;
+	u64 pa;
+	int rc = hva_to_pa(machine, hva, true, &pa);
+
+	return rc || hostmem_write(machine->mem, pa, src, len) ? -EFAULT : 0;
+}
+
+static int op_cmpxchg(void *host, u64 hva, u64 old, u64 new_value, u32 bytes)
+{
+	struct ms_machine *machine = host;
+	u64 pa;
+	int rc = hva_to_pa(machine, hva, true, &pa);
+
+	if (rc)
+		return -EFAULT;
+	rc = hostmem_cmpxchg(machine->mem, pa, old, new_value, bytes);
+	return rc == -EAGAIN ? rc : rc ? -EFAULT : 0;
+}
+
+static void op_flush(void *host, struct nmmu_vcpu *vcpu)
+{
+	struct ms_machine *machine = host;
+
+	for (u32 i = 0; i < machine->nr_vcpus; i++)
+		if (!vcpu || machine->vcpus[i].v == vcpu)
+			hw_cpu_flush(machine->vcpus[i].cpu);
+}
+
+static void op_event(void *host, const struct ms_event *event)
+{
+	struct ms_machine *machine = host;
+
+	machine->opts.event(machine->opts.event_ctx, event);
+}
+
+static void op_lock(void *host)
+{
+	struct ms_machine *machine = host;
+
+	if (machine->opts.lock)
+		machine->opts.lock(machine->opts.yield_ctx);
+	if (machine->locked)
+		misuse(machine, "mmu_lock taken twice");
+	machine->locked = true;
+}
+
+static void op_unlock(void *host)
+{
+	struct ms_machine *machine = host;
+
+	if (!machine->locked)
+		misuse(machine, "mmu_lock given back without being held");
+	machine->locked = false;
+	if (machine->opts.unlock)
+		machine->opts.unlock(machine->opts.yield_ctx);
+}
+
+static void op_yield(void *host, enum nmmu_point point)
+{
+	struct ms_machine *machine = host;
+
+	machine->opts.yield(machine->opts.yield_ctx, point);
+}
+
+static const struct nmmu_ops machine_ops = {
+	.page_alloc = op_page_alloc,
+	.page_free = op_page_free,
+	.alloc = op_alloc,
+	.free = op_free,
+	.hva_to_pfn = op_hva_to_pfn,
+	.hva_to_pfn_fast = op_hva_to_pfn_fast,
+	.read = op_read,
+	.write = op_write,
+	.cmpxchg = op_cmpxchg,
+	.flush = op_flush,
+	.lock = op_lock,
+	.unlock = op_unlock,
+};
+
+static int mem_read(void *ctx, u64 pa, void *dst, u32 len)
+{
+	return hostmem_read(ctx, pa, dst, len);
+}
+
+static int mem_write(void *ctx, u64 pa, const void *src, u32 len)
+{
+	return hostmem_write(ctx, pa, src, len);
+}
+
+static int mem_cmpxchg(void *ctx, u64 pa, u64 old, u64 new_value, u32 bytes)
+{
+	return hostmem_cmpxchg(ctx, pa, old, new_value, bytes);
+}
+
+/* --- life --- */
+
+struct ms_err *ms_machine_create(const struct ms_machine_opts *opts, struct ms_machine **ret)
+{
+	struct ms_machine *machine = calloc(1, sizeof(*machine));
+	int rc;
+
+	if (!machine)
+		return ms_err_nomem();
+	machine->opts = *opts;
+	if (!machine->opts.tlb_entries)
+		machine->opts.tlb_entries = DEFAULT_TLB;
+	if (!machine->opts.max_bytes)
+		machine->opts.max_bytes = DEFAULT_BYTES;
+	machine->ops = machine_ops;
+	if (opts->event)
+		machine->ops.event = op_event;
+	if (opts->yield)
+		machine->ops.yield = op_yield;
+	machine->mem = hostmem_create(opts->seed, opts->config.phys_bits, machine->opts.max_bytes);
+	if (!machine->mem) {
+		ms_machine_destroy(machine);
+		return ms_err_new(MS_ERR_USAGE, "a host with %u physical address bits cannot be made",
+				  opts->config.phys_bits);
+	}
+	rc = nmmu_create(&machine->opts.config, &machine->ops, machine, &machine->m);
+	if (rc) {
+		ms_machine_destroy(machine);
+		if (rc == -ENOMEM)
+			return ms_err_nomem();
+		return ms_err_errno(MS_ERR_USAGE, -rc, "the settings of the machine contradict each other");
+	}
+	*ret = machine;
+	return NULL;
+}
+
+void ms_machine_destroy(struct ms_machine *machine)
+{
+	if (!machine)
+		return;
+	nmmu_destroy(machine->m);
+	for (u32 i = 0; i < machine->nr_vcpus; i++)
+		hw_cpu_destroy(machine->vcpus[i].cpu);
+	hostmem_destroy(machine->mem);
+	free(machine->vcpus);
+	free(machine);
+}
+
+struct nmmu *ms_machine_nmmu(struct ms_machine *machine)
+{
+	return machine->m;
+}
+
+void ms_machine_fail_alloc(struct ms_machine *machine, u64 after)
+{
+	machine->fail_after = after;
+}
+
+u64 ms_machine_bytes(const struct ms_machine *machine)
+{
+	return hostmem_bytes(machine->mem) + machine->heap_bytes;
+}
+
+const char *ms_machine_misuse(const struct ms_machine *machine)
+{
+	return machine->misuse;
+}
+
+/* --- host memory --- */
+
+struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u32 level, bool writable)
+{
+	int rc = hostmem_map(machine->mem, hva, bytes, level, writable);
+
+	if (!rc)
+		return NULL;
+	return ms_err_errno(MS_ERR_USAGE, -rc, "host memory [0x%llx, 0x%llx)", (unsigned long long)hva,
+			    (unsigned long long)(hva + bytes));
+}
+
+/* A change of the host's page tables between the two calls of the notifier. */
+#define MACHINE_NOTIFIED(machine, hva, bytes, change)                               \
+	do {                                                                        \
+		nmmu_invalidate_begin((machine)->m, hva, (hva) + (bytes));          \
+		if (change)                                                         \
+			misuse(machine, "a change of host memory ran out of room"); \
+		nmmu_invalidate_end((machine)->m, hva, (hva) + (bytes));            \
+	} while (0)
+
+void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes)
+{
+	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_discard(machine->mem, hva, bytes));
+}
+
+void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes)
+{
+	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_migrate(machine->mem, hva, bytes));
+}
+
+void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool writable)
+{
+	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_protect(machine->mem, hva, bytes, writable));
+}
+
+void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes)
+{
+	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_collapse(machine->mem, hva, bytes));
+}
+
+int ms_machine_break_host(struct ms_machine *machine, u64 hva)
+{
+	return hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
+}
+
+u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva)
+{
+	return hostmem_pfn(machine->mem, hva);
+}
+
+/* --- vCPUs --- */
+
+struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret)
+{
+	struct hw_mem mem = {
+		.read = mem_read, .write = mem_write, .cmpxchg = mem_cmpxchg, .ctx = machine->mem
+	};
+	struct vcpu *more = realloc(machine->vcpus, (machine->nr_vcpus + 1) * sizeof(*more));
+	struct vcpu vcpu = { 0 };
+	int rc;
+
+	if (!more)
+		return ms_err_nomem();
+	machine->vcpus = more;
+	vcpu.cpu = hw_cpu_create(&mem, machine->opts.tlb_entries);
+	if (!vcpu.cpu)
+		return ms_err_nomem();
+	rc = nmmu_vcpu_create(machine->m, &vcpu.v);
+	if (rc) {
+		hw_cpu_destroy(vcpu.cpu);
+		return ms_err_errno(MS_ERR_MEMORY, -rc, "vCPU %u", machine->nr_vcpus);
+	}
+	more[machine->nr_vcpus] = vcpu;
+	*id_ret = machine->nr_vcpus++;
+	return NULL;
+}
+
+struct nmmu_vcpu *ms_machine_vcpu(struct ms_machine *machine, u32 id)
+{
+	return id < machine->nr_vcpus ? machine->vcpus[id].v : NULL;
+}
+
+/* The guest's registers in a CPU that has a second stage. */
+static void state_two_stages(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_entry *entry,
+			     struct hw_state *s)
+{
+	s->cr0 = entry->regs.cr0;
+	s->cr3 = entry->regs.cr3;
+	s->cr4 = entry->regs.cr4;
+	s->efer = entry->regs.efer;
+	memcpy(s->pdpte, vcpu->v->walk_mmu->pdptrs, sizeof(s->pdpte));
+	s->stage = machine->opts.config.hv == MS_HV_VMX ? HW_STAGE_EPT : HW_STAGE_NPT;
+	s->root_pa = entry->root_pa;
+	s->levels = entry->level;
+	s->ept_ad = entry->ad;
+	s->exec_only = entry->exec_only;
+	s->npt_nx = true;
+	s->pml = entry->pml;
+	s->pml_pa = entry->pml_pa;
+	s->pml_index = entry->pml_index;
+}
+
+/* Shadow tables are the CPU's only ones, and its registers are those that KVM needs. */
+static int state_shadow(struct ms_machine *machine, const struct nmmu_entry *entry, struct hw_state *s)
+{
+	s->cr0 = CR0_PE | CR0_PG | (entry->wp ? CR0_WP : 0);
+	s->cr3 = entry->root_pa;
+	s->cr4 = CR4_PAE | (entry->smep ? CR4_SMEP : 0) | (entry->smap ? CR4_SMAP : 0);
+	s->efer = entry->nx ? EFER_NXE : 0;
+	s->stage = HW_STAGE_NONE;
+	if (entry->level == 3)
+		return hostmem_read(machine->mem, entry->root_pa, s->pdpte, sizeof(s->pdpte));
+	s->efer |= EFER_LME | EFER_LMA;
+	if (entry->level == 5)
+		s->cr4 |= CR4_LA57;
+	return 0;
+}
+
+static bool same_paging(const struct nmmu_regs *a, const struct nmmu_regs *b)
+{
+	return a->cr3 == b->cr3 && ((a->cr0 ^ b->cr0) & CR0_PG) == 0 && a->cr4 == b->cr4 &&
+	       a->efer == b->efer && a->smm == b->smm;
+}
+
+static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_entry *entry,
+		       struct hw_state *s)
+{
+	struct nmmu_regs *seen = &vcpu->seen[vcpu->v->guest_mode];
+
+	*s = (struct hw_state){
+		.ac = entry->regs.ac,
+		.phys_bits = entry->phys_bits,
+		.gbpages = machine->opts.config.gbpages,
+		.amd = machine->opts.config.hv == MS_HV_SVM,
+		.tag = entry->tag,
+	};
+	vcpu->tag = s->tag;
+	if (!entry->tdp)
+		return state_shadow(machine, entry, s);
+	state_two_stages(machine, vcpu, entry, s);
+	/* The guest wrote its control registers, without an exit. */
+	if (!same_paging(seen, &entry->regs))
+		hw_cpu_flush_tag(vcpu->cpu, s->tag);
+	*seen = entry->regs;
+	return 0;
+}
+
+static void to_hw(const struct nmmu_access *access, struct hw_access *ret)
+{
+	*ret = (struct hw_access){ .addr = access->gva,
+				   .bytes = access->bytes,
+				   .write = access->write,
+				   .fetch = access->fetch,
+				   .user = access->user,
+				   .rmw = access->rmw,
+				   .value = access->value };
+}
+
+/* Enter the guest and make the access. 0 or what the engine said. */
+static int run_cpu(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_access *access,
+		   bool *tdp_ret, struct hw_result *ret)
+{
+	struct hw_access hw_access;
+	struct nmmu_entry entry;
+	struct hw_state state;
+	int rc = nmmu_vcpu_load(vcpu->v, &entry);
+
+	*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
+	if (rc)
+		return rc;
+	*tdp_ret = entry.tdp;
+	rc = build_state(machine, vcpu, &entry, &state);
+	if (rc)
+		return rc;
+	to_hw(access, &hw_access);
+	hw_cpu_access(vcpu->cpu, &state, &hw_access, ret);
+	return 0;
+}
+
+/* The exit as the engine is told; false: there is none to be handled. */
+static bool to_exit(const struct hw_result *hw, const struct nmmu_access *access, bool tdp,
+		    struct nmmu_exit *ret)
+{
+	*ret = (struct nmmu_exit){ .info = hw->qual, .addr = hw->gpa, .access = access };
+	switch (hw->exit) {
+	case HW_EXIT_EPT_VIOLATION:
+		ret->kind = NMMU_EXIT_EPT_VIOLATION;
+		return true;
+	case HW_EXIT_EPT_MISCONFIG:
+		ret->kind = NMMU_EXIT_EPT_MISCONFIG;
+		return true;
+	case HW_EXIT_NPF:
+		ret->kind = NMMU_EXIT_NPF;
+		return true;
+	case HW_EXIT_PML_FULL:
+		ret->kind = NMMU_EXIT_PML_FULL;
+		return true;
+	case HW_FAULT_PF:
+		ret->kind = NMMU_EXIT_PF;
+		ret->addr = hw->addr;
+		return !tdp;
+	default:
+		return false;
+	}
+}
+
+/* An end without an exit to handle. */
+static void finish_cpu(const struct hw_result *hw, struct ms_run *ret)
+{
+	ret->pa = hw->pa;
+	ret->value = hw->value;
+	if (hw->exit == HW_DONE) {
+		ret->action = NMMU_ACT_DONE;
+	} else if (hw->exit == HW_FAULT_PF) {
+		ret->action = NMMU_ACT_PF;
+		ret->last.action = NMMU_ACT_PF;
+		ret->last.ret = NMMU_RET_NONE;
+		ret->last.qual = hw->qual;
+		ret->last.addr = hw->addr;
+	} else {
+		ret->error = -EFAULT;
+	}
+}
+
+void ms_machine_access(struct ms_machine *machine, u32 id, const struct nmmu_access *access,
+		       struct ms_run *ret)
+{
+	struct vcpu *vcpu = &machine->vcpus[id];
+
+	*ret = (struct ms_run){ .action = NMMU_ACT_RESUME, .last = { .ret = NMMU_RET_NONE } };
+	for (; ret->exits < MS_RUN_MAX_EXITS; ret->exits++) {
+		struct hw_result hw;
+		struct nmmu_exit exit;
+		bool tdp;
+
+		ret->error = run_cpu(machine, vcpu, access, &tdp, &hw);
+		if (ret->error)
+			return;
+		if (!to_exit(&hw, access, tdp, &exit)) {
+			finish_cpu(&hw, ret);
+			return;
+		}
+		ret->nr_kind[exit.kind]++;
+		nmmu_pml_drain(vcpu->v);
+		ret->error = nmmu_handle_exit(vcpu->v, &exit, &ret->last);
+		if (ret->error)
+			return;
+		if (ret->last.action == NMMU_ACT_RESUME)
+			continue;
+		ret->exits++;
+		ret->action = ret->last.action;
+		ret->emulated = ret->action == NMMU_ACT_DONE;
+		ret->value = ret->last.value;
+		return;
+	}
+	ret->stuck = true;
+}
+
+void ms_machine_cpu_access(struct ms_machine *machine, u32 id, const struct nmmu_access *access,
+			   struct hw_result *ret)
+{
+	bool tdp;
+
+	if (run_cpu(machine, &machine->vcpus[id], access, &tdp, ret))
+		*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
+}
+
+void ms_machine_kick(struct ms_machine *machine)
+{
+	for (u32 i = 0; i < machine->nr_vcpus; i++)
+		nmmu_pml_drain(machine->vcpus[i].v);
+}
+
+int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret)
+{
+	ms_machine_kick(machine);
+	return nmmu_log_get(machine->m, as_id, id, bitmap_ret);
+}
+
+void ms_machine_invlpg(struct ms_machine *machine, u32 id, u64 gva)
+{
+	struct vcpu *vcpu = &machine->vcpus[id];
+
+	nmmu_invlpg(vcpu->v, gva);
+	if (machine->opts.config.tdp)
+		hw_cpu_flush_page(vcpu->cpu, vcpu->tag, gva);
+}
+
+void ms_machine_flush_guest(struct ms_machine *machine, u32 id)
+{
+	struct vcpu *vcpu = &machine->vcpus[id];
+
+	nmmu_flush_guest(vcpu->v);
+	if (machine->opts.config.tdp)
+		hw_cpu_flush_tag(vcpu->cpu, vcpu->tag);
+}
+
+int ms_machine_set_regs(struct ms_machine *machine, u32 id, const struct nmmu_regs *regs)
+{
+	return nmmu_set_regs(machine->vcpus[id].v, regs);
+}
+
+/* --- guest memory --- */
+
+static int guest_pa(struct ms_machine *machine, u64 gpa, bool write, u64 *pa_ret)
+{
+	const struct nmmu_slot *slot = nmmu_slot_of(machine->m, 0, gpa >> NMMU_PAGE_SHIFT);
+
+	if (!slot)
+		return -EFAULT;
+	return hva_to_pa(machine, slot->hva + (gpa - (slot->base_gfn << NMMU_PAGE_SHIFT)), write, pa_ret);
+}
+
+static u32 in_page(u64 gpa, u32 len)
+{
+	u32 left = NMMU_PAGE_SIZE - (gpa & (NMMU_PAGE_SIZE - 1));
+
+	return len < left ? len : left;
+}
+
+int ms_machine_peek(struct ms_machine *machine, u64 gpa, void *dst, u32 len)
+{
+	u8 *at = dst;
+
+	for (u32 done; len; gpa += done, at += done, len -= done) {
+		u64 pa;
+		int rc = guest_pa(machine, gpa, false, &pa);
+
+		done = in_page(gpa, len);
+		rc = rc ? rc : hostmem_read(machine->mem, pa, at, done);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 len)
+{
+	const u8 *at = src;
+
+	for (u32 done; len; gpa += done, at += done, len -= done) {
+		u64 pa;
+		int rc = guest_pa(machine, gpa, false, &pa);
+
+		done = in_page(gpa, len);
+		rc = rc ? rc : hostmem_write(machine->mem, pa, at, done);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
