@@ -22,3 +22,7 @@ EXTRA_DIST += \
 	tests/tree/form.sh \
 	tests/tree/includes.sh \
 	tests/tree/portable.sh
+
+# Scenarios, each naming its rule.
+EXTRA_DIST += \
+	tests/scenarios/01-dirty-two-aliases.scn

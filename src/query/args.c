@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "model/event.h"
+#include "scenario/scenario.h"
 
 #define WORDS_MAX 64
 
@@ -119,6 +120,22 @@ static struct ms_err *parse_mmu(const char *word, struct ms_filter *f)
 			return NULL;
 		}
 	return bad_value(MS_OPT_MMU, word, "root, guest or nested");
+}
+
+static struct ms_err *parse_bugs(const char *words, u32 *ret)
+{
+	const char *word = words;
+	size_t len;
+	u32 bug;
+
+	for (*ret = 0;; word += len + 1) {
+		len = strcspn(word, ",");
+		if (!ms_bug_find(word, len, &bug))
+			return bad_value(MS_OPT_BUG, words, ms_options[MS_OPT_BUG].help);
+		*ret |= 1u << bug;
+		if (!word[len])
+			return NULL;
+	}
 }
 
 static struct ms_err *parse_access(const char *word, struct ms_args *args)
@@ -256,6 +273,8 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_FORCE:
 		args->force = true;
 		return NULL;
+	case MS_OPT_BUG:
+		return parse_bugs(word, &args->bugs);
 	case MS_OPT_BUFFER_PAGES:
 		if (!ms_parse_u64(word, 1u << 20, &number) || !number)
 			return bad_value(opt, word, "a number of pages from 1 to 1048576");

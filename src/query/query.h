@@ -231,6 +231,8 @@ struct ms_filter {
 	const char *role; /* "field=value,..." , checked against the target's own role layout; NULL: any */
 };
 
+#define MS_ARGS_MAX 32 /* words behind a command */
+
 struct ms_args {
 	const struct ms_command *command; /* NULL: none was given */
 	u64 given; /* 1 << MS_OPT_ */
@@ -245,7 +247,8 @@ struct ms_args {
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
-	const char *args[2];
+	u32 bugs; /* 1u << enum nmmu_bug */
+	const char *args[MS_ARGS_MAX];
 	size_t nr_args;
 	char **words; /* storage of what the strings above point to */
 	size_t nr_words;
