@@ -158,7 +158,7 @@ void act_map(struct ms_play *play, const struct stmt *stmt)
 	else
 		upper = X86_P | (rights & RIGHT_W ? X86_W : 0) | (rights & RIGHT_U ? X86_U : 0) |
 			(rights & RIGHT_X || kind_of(play, table) == KIND_PT32 ? 0 : X86_NX);
-	for (; pages && !err && !play->failed; pages--) {
+	for (; pages && !err && play_spend(play, stmt); pages--) {
 		err = ms_tables_map(tables, addr, gpa >> NMMU_PAGE_SHIFT, level, bits, upper);
 		addr += level_bytes(play, table, level);
 		gpa += level_bytes(play, table, level);

@@ -304,8 +304,7 @@ static struct ms_err *missing_pos(struct parse *p, const struct verb *verb, stru
 	u32 key = key_by_id(pos);
 	struct ms_err *err;
 
-	err = parse_error(p, col, "%s is missing",
-			  key < NR_KEYS ? ms_keys[key].what : "'->'");
+	err = parse_error(p, col, "%s is missing", key < NR_KEYS ? ms_keys[key].what : "'->'");
 	return parse_usage(err, verb);
 }
 

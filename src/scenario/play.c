@@ -39,6 +39,15 @@ void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err 
 	ms_err_free(err);
 }
 
+bool play_spend(struct ms_play *play, const struct stmt *stmt)
+{
+	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
+
+	if (++play->nr_steps > max)
+		play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
+	return !play->failed;
+}
+
 u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg)
 {
 	struct expr_env env = {
@@ -401,7 +410,6 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 
 void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 {
-	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
 	const struct stmt *stmt = NULL;
 
 	*ret = (struct ms_step_result){ .step = MS_STEP_END, .text = "" };
@@ -424,9 +432,7 @@ void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 		ret->column = stmt->col;
 		ret->expect = ms_verbs[stmt->verb].group == GROUP_EXPECT;
 		ret->step = MS_STEP_DONE;
-		if (++play->nr_steps > max)
-			play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
-		else
+		if (play_spend(play, stmt))
 			play_stmt(play, stmt);
 	}
 	if (play->failed) {
