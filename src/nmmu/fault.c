@@ -79,7 +79,10 @@ bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 {
 	if (nmmu_root_is_stale(v))
 		return true;
-	return fault->slot && invalidated(v->m, fault);
+	/* A slot made since: an MMIO SPTE with the new generation would hide its memory (H 13). */
+	if (!fault->slot)
+		return nmmu_slot_vcpu(v, fault->gfn);
+	return invalidated(v->m, fault);
 }
 
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault)

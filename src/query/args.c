@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/event.h"
 #include "scenario/scenario.h"
 
 #define WORDS_MAX 64
@@ -137,6 +138,41 @@ static struct ms_err *parse_bugs(const char *words, u32 *ret)
 	}
 }
 
+static struct ms_err *parse_access(const char *word, struct ms_args *args)
+{
+	const char *at;
+	u32 kinds = 0;
+
+	for (at = word; *at && strchr("rwxu", *at); at++) {
+		args->write |= *at == 'w';
+		args->fetch |= *at == 'x';
+		args->user |= *at == 'u';
+		kinds += *at != 'u';
+	}
+	if (*at || kinds > 1)
+		return bad_value(MS_OPT_ACCESS, word, "one of r, w, x, and u for a user's, e.g. wu");
+	return NULL;
+}
+
+static struct ms_err *parse_events(const char *words, struct ms_args *args)
+{
+	size_t len;
+	u32 id;
+
+	for (;;) {
+		len = strcspn(words, ",");
+		id = ms_event_find(words, len);
+		if (!id)
+			return ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "--event: '%.*s' is no event", (int)len, words),
+				"`mmuscope events --list' has them");
+		args->events |= 1ull << id;
+		if (!words[len])
+			return NULL;
+		words += len + 1;
+	}
+}
+
 static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 {
 	if (!strcmp(word, "auto"))
@@ -197,6 +233,21 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_LIST:
 		args->list = true;
 		return NULL;
+	case MS_OPT_VCPU:
+		if (!ms_parse_u64(word, 4095, &number))
+			return bad_value(opt, word, "a vCPU's number as `mmuscope vcpus' shows it, e.g. 0");
+		args->has_vcpu = true;
+		args->vcpu = (u32)number;
+		return NULL;
+	case MS_OPT_ACCESS:
+		return parse_access(word, args);
+	case MS_OPT_LAST:
+		if (!ms_parse_u64(word, MS_EVENTS_MAX, &number) || !number)
+			return bad_value(opt, word, "a number of events from 1 to 16384");
+		args->last = (u32)number;
+		return NULL;
+	case MS_OPT_EVENT:
+		return parse_events(word, args);
 	case MS_OPT_FORMAT:
 		args->format = word;
 		return spte_profile_by_name(word) ? NULL

@@ -2,6 +2,7 @@
 libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_doctor.c \
+	src/query/cmd_events.c \
 	src/query/cmd_help.c \
 	src/query/cmd_leaves.c \
 	src/query/cmd_mmus.c \
@@ -11,6 +12,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_spte.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
+	src/query/cmd_walk.c \
 	src/query/commands.def \
 	src/query/filter.c \
 	src/query/options.def \

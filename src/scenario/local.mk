@@ -22,8 +22,13 @@ libmmuscope_a_SOURCES += \
 	src/scenario/play.c \
 	src/scenario/play.h \
 	src/scenario/scenario.h \
-	src/scenario/tables.c \
-	src/scenario/verbs.def
 	src/scenario/sched.c \
 	src/scenario/sched.h \
-	src/scenario/tables.c
+	src/scenario/tables.c \
+	src/scenario/verbs.def \
+	src/scenario/workload.c \
+	src/scenario/workload.h \
+	src/scenario/workload_l1.c \
+	src/scenario/workload_l2.c \
+	src/scenario/workload_private.h \
+	src/scenario/workload_t12.c
