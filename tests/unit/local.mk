@@ -13,12 +13,15 @@ unit_tests = \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_inject \
+	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_races \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
@@ -97,7 +100,10 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
 tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
+tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
+tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
+tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
