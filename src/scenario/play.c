@@ -103,6 +103,20 @@ struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 a
 	return slot;
 }
 
+/* An outcome that is not plain success was not what the text counted on, unless it says so. */
+static void claim(struct ms_play *play, struct outcome *out)
+{
+	const struct stmt at = { .line = out->line, .col = out->col };
+	struct ms_buf text = { 0 };
+
+	if (!out->unclaimed)
+		return;
+	out->unclaimed = false;
+	outcome_print(out, &text);
+	play_fail(play, &at, "nobody expected: %s", ms_buf_str(&text));
+	ms_buf_deinit(&text);
+}
+
 /* --- two actions in each other --- */
 
 static void inner_main(unsigned int low, unsigned int high)
@@ -152,8 +166,11 @@ static void on_yield(void *ctx, enum nmmu_point point)
 		if (hook->done || play->sc->stmts[hook->stmt].point != (u8)point + 1 || --hook->left)
 			continue;
 		hook->done = true;
+		/* Several may wait for one point: in the order of the text, unless one has to wait for the lock. */
+		claim(play, &play->inner);
 		inner_start(play, hook->stmt);
-		return;
+		if (play->inner_alive || play->failed)
+			return;
 	}
 }
 
@@ -279,20 +296,6 @@ static bool is_played(const struct ms_play *play, const struct stmt *stmt)
 	if (stmt->only_with && (stmt->only_with & play->opts.bugs) != stmt->only_with)
 		return false;
 	return !(stmt->only_without & play->opts.bugs);
-}
-
-/* An outcome that is not plain success was not what the text counted on, unless it says so. */
-static void claim(struct ms_play *play, struct outcome *out)
-{
-	const struct stmt at = { .line = out->line, .col = out->col };
-	struct ms_buf text = { 0 };
-
-	if (!out->unclaimed)
-		return;
-	out->unclaimed = false;
-	outcome_print(out, &text);
-	play_fail(play, &at, "nobody expected: %s", ms_buf_str(&text));
-	ms_buf_deinit(&text);
 }
 
 static void self_check(struct ms_play *play, const struct stmt *stmt)
