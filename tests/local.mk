@@ -67,4 +67,5 @@ EXTRA_DIST += \
 	tests/scenarios/bug-la57-root.scn \
 	tests/scenarios/bug-no-flush.scn \
 	tests/scenarios/bug-pml-l2.scn \
-	tests/scenarios/bug-stale-qual.scn
+	tests/scenarios/bug-stale-qual.scn \
+	tests/scenarios/bug-writable-invariant.scn
