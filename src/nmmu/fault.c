@@ -81,7 +81,7 @@ bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 		return true;
 	/* A slot made since: an MMIO SPTE with the new generation would hide its memory (H 13). */
 	if (!fault->slot)
-		return nmmu_slot_vcpu(v, fault->gfn);
+		return nmmu_slot_any(v->m, v->regs.smm, fault->gfn);
 	return invalidated(v->m, fault);
 }
 
