@@ -152,9 +152,12 @@ static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u6
 		nmmu_rmap_recycle(v->m, head);
 }
 
-/* Makes room for a leaf with this pfn. True when it is there already; *flush_ret is set when something went. */
-static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 pfn, enum ms_cause cause,
-			  bool *flush_ret)
+/*
+ * Makes room for a leaf of this gfn and pfn. True when it is there already; *flush_ret is set when something went. KVM asks
+ * for the pfn alone: where two frames share memory, the leaf then stays in the other one's reverse map, and out of its log.
+ */
+static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 gfn, u64 pfn,
+			  enum ms_cause cause, bool *flush_ret)
 {
 	const struct spte_profile *p = &m->profile;
 	u64 old_spte = nmmu_read64(sptep);
@@ -166,7 +169,7 @@ static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 pf
 		*flush_ret = true;
 		return false;
 	}
-	if (pfn == spte_pfn(p, old_spte))
+	if (pfn == spte_pfn(p, old_spte) && gfn == nmmu_sp_gfn(sp, (u32)(sptep - sp->spt)))
 		return true;
 	nmmu_spte_drop(m, sptep, cause);
 	*flush_ret = true;
@@ -182,7 +185,7 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	bool prefetch = !fault || fault->prefetch;
 	enum ms_cause cause = prefetch ? MS_CAUSE_PREFETCH : MS_CAUSE_FAULT;
 	bool flush = false;
-	bool was_rmapped = clear_the_way(m, sp, sptep, pfn, cause, &flush);
+	bool was_rmapped = clear_the_way(m, sp, sptep, gfn, pfn, cause, &flush);
 	struct nmmu_make make = {
 		.sp = sp,
 		.slot = slot,
