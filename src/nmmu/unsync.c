@@ -78,7 +78,11 @@ static void drop(struct nmmu *m, u64 *sptep)
 static void sync_mmio(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep, u64 spte,
 		      const struct nmmu_gpte *gpte)
 {
-	if (spte_mmio_gfn(&v->m->profile, spte) != gpte->gfn)
+	/*
+	 * Memory may have come there since: a number of today would make the entry current again (H 13). KVM does not
+	 * look, and goes on taking the page for a device's.
+	 */
+	if (spte_mmio_gfn(&v->m->profile, spte) != gpte->gfn || nmmu_slot_of(v->m, sp->role.smm, gpte->gfn))
 		nmmu_spte_clear(v->m, sptep, MS_CAUSE_SYNC);
 	else
 		nmmu_spte_init(v->m, sptep, nmmu_make_mmio(v, gpte->gfn, gpte->access), MS_CAUSE_SYNC);
