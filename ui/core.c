@@ -120,6 +120,8 @@ struct ms_err *ms_ui_create(struct ms_target *target, const struct ms_ui_opts *o
 		ms_ui_destroy(ui);
 		return err;
 	}
+	if (opts->notice && *opts->notice)
+		ms_ui_status(ui, MS_LOOK_WARNING, "%s", opts->notice);
 	*ret = ui;
 	return NULL;
 }

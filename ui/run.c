@@ -79,13 +79,14 @@ static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
 	struct ms_err *err;
 
 	while (!ui->quit) {
+		/* Before drawing: what was read is shown now, not an interval later. */
+		interval_do(ui, run);
 		err = resize(run);
 		if (err)
 			return err;
 		ms_ui_draw(ui, &run->grid);
 		ms_term_show(run->term, &run->grid, ui->redraw);
 		ui->redraw = false;
-		interval_do(ui, run);
 		ms_term_wait(run->term, timeout_of(ui, run), &event);
 		if (event.kind == MS_EVENT_END)
 			break;

@@ -77,6 +77,44 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 	return err;
 }
 
+#define SIM_INTERVAL_S 2
+
+/* Is there a VM on this host that can be read? *why_ret: what keeps it from being so. */
+static bool live_has_vms(struct ms_session *session, const struct ms_args *args, struct ms_buf *why)
+{
+	const struct ms_model *model;
+	struct ms_err *err = ms_session_open(session, args);
+	bool has;
+
+	if (!err)
+		err = ms_session_load(session, 0, NULL, &model, NULL);
+	has = !err && model->nr_vms;
+	if (err)
+		ms_buf_puts(why, ms_err_text(err));
+	else if (!has)
+		ms_buf_puts(why, "no VM runs on this host");
+	ms_err_free(err);
+	ms_session_drop(session);
+	return has;
+}
+
+/*
+ * Without --target: this host. Where it has no VM to look at, the simulated one, and *notice says so. Who names a
+ * VM means one of this host. Commands never do this: a script must not take a simulation for its host.
+ */
+static struct ms_err *open_target(struct ms_session *session, const struct ms_args *args,
+				  struct ms_buf *notice)
+{
+	struct ms_args sim = *args;
+
+	if (args->target || args->vm)
+		return ms_session_open(session, args);
+	if (live_has_vms(session, args, notice))
+		return NULL;
+	sim.target = "sim";
+	return ms_session_open(session, &sim);
+}
+
 int cli_ui(struct ms_session *session, const struct ms_args *args)
 {
 	static const enum ms_ui_color colors[] = {
@@ -89,6 +127,7 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 		.color = colors[args->color], .vm = args->vm, .command = command, .command_ctx = &ctx
 	};
 	bool frame = args->given & 1ull << MS_OPT_FRAME;
+	struct ms_buf why = { 0 }, notice = { 0 };
 	struct ms_err *err;
 
 	if (args->redact)
@@ -97,13 +136,23 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 				    "use a command, see `mmuscope help'"));
 	/* For the character set alone; numbers are written the same everywhere. */
 	setlocale(LC_CTYPE, "");
-	err = ms_session_open(session, args);
-	if (err)
+	err = open_target(session, args, &why);
+	if (err) {
+		ms_buf_deinit(&why);
 		return cli_fail(err);
+	}
+	if (why.len)
+		ms_buf_printf(&notice, "A simulated VM, nothing of this host: %s", ms_buf_str(&why));
+	opts.notice = ms_buf_str(&notice);
+	/* A simulated machine is there to be watched. */
+	if (session->target->ops == &ms_target_sim)
+		opts.interval_s = SIM_INTERVAL_S;
 	errno = 0;
 	err = frame ? ms_ui_frame(session->target, &opts, stdout) : ms_ui_run(session->target, &opts);
 	if (!err && fflush(stdout))
 		err = ms_err_errno(MS_ERR_TARGET, errno, "the output cannot be written");
+	ms_buf_deinit(&why);
+	ms_buf_deinit(&notice);
 	return err ? cli_fail(err) : 0;
 }
 

@@ -164,7 +164,7 @@ static bool is_collapsible(struct nmmu *m, struct nmmu_slot *slot, const struct 
 {
 	struct nmmu_pfn pfn;
 
-	if (!sp || !sp->role.direct || sp->gfn < slot->base_gfn || sp->gfn - slot->base_gfn >= slot->nr_pages)
+	if (!sp || !sp->role.direct || sp->gfn - slot->base_gfn >= slot->nr_pages)
 		return false;
 	if (sp->role.level >= nmmu_max_level(m, slot, sp->gfn, SPTE_LEVEL_HUGE_MAX, SPTE_LEVEL_HUGE_MAX))
 		return false;

@@ -115,5 +115,10 @@ int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, con
 
 int nmmu_emulate(struct nmmu_vcpu *v, const struct nmmu_access *access, struct nmmu_result *ret)
 {
-	return nmmu_emulate_exit(v, access, NULL, ret);
+	int err;
+
+	nmmu_slots_enter(v->m);
+	err = nmmu_emulate_exit(v, access, NULL, ret);
+	nmmu_slots_leave(v->m);
+	return err;
 }

@@ -79,7 +79,10 @@ bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 {
 	if (nmmu_root_is_stale(v))
 		return true;
-	return fault->slot && invalidated(v->m, fault);
+	/* A slot made since: an MMIO SPTE with the new generation would hide its memory (H 13). */
+	if (!fault->slot)
+		return nmmu_slot_vcpu(v, fault->gfn);
+	return invalidated(v->m, fault);
 }
 
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault)
@@ -389,7 +392,7 @@ int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result
 	}
 	if (ret == NMMU_RET_NONE && direct) {
 		fault.gfn = addr >> NMMU_PAGE_SHIFT;
-		fault.slot = nmmu_slot_vcpu(v, fault.gfn);
+		fault.slot = nmmu_slot_any(m, v->regs.smm, fault.gfn);
 		ret = nmmu_direct_fault(v, &fault);
 	} else if (ret == NMMU_RET_NONE) {
 		ret = nmmu_shadow_fault(v, &fault, result_ret);

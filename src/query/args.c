@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/event.h"
+#include "scenario/scenario.h"
+
 #define WORDS_MAX 64
 
 bool ms_parse_u64(const char *str, u64 max, u64 *ret)
@@ -119,6 +122,57 @@ static struct ms_err *parse_mmu(const char *word, struct ms_filter *f)
 	return bad_value(MS_OPT_MMU, word, "root, guest or nested");
 }
 
+static struct ms_err *parse_bugs(const char *words, u32 *ret)
+{
+	const char *word = words;
+	size_t len;
+	u32 bug;
+
+	for (*ret = 0;; word += len + 1) {
+		len = strcspn(word, ",");
+		if (!ms_bug_find(word, len, &bug))
+			return bad_value(MS_OPT_BUG, words, ms_options[MS_OPT_BUG].help);
+		*ret |= 1u << bug;
+		if (!word[len])
+			return NULL;
+	}
+}
+
+static struct ms_err *parse_access(const char *word, struct ms_args *args)
+{
+	const char *at;
+	u32 kinds = 0;
+
+	for (at = word; *at && strchr("rwxu", *at); at++) {
+		args->write |= *at == 'w';
+		args->fetch |= *at == 'x';
+		args->user |= *at == 'u';
+		kinds += *at != 'u';
+	}
+	if (*at || kinds > 1)
+		return bad_value(MS_OPT_ACCESS, word, "one of r, w, x, and u for a user's, e.g. wu");
+	return NULL;
+}
+
+static struct ms_err *parse_events(const char *words, struct ms_args *args)
+{
+	size_t len;
+	u32 id;
+
+	for (;;) {
+		len = strcspn(words, ",");
+		id = ms_event_find(words, len);
+		if (!id)
+			return ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "--event: '%.*s' is no event", (int)len, words),
+				"`mmuscope events --list' has them");
+		args->events |= 1ull << id;
+		if (!words[len])
+			return NULL;
+		words += len + 1;
+	}
+}
+
 static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 {
 	if (!strcmp(word, "auto"))
@@ -179,6 +233,21 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_LIST:
 		args->list = true;
 		return NULL;
+	case MS_OPT_VCPU:
+		if (!ms_parse_u64(word, 4095, &number))
+			return bad_value(opt, word, "a vCPU's number as `mmuscope vcpus' shows it, e.g. 0");
+		args->has_vcpu = true;
+		args->vcpu = (u32)number;
+		return NULL;
+	case MS_OPT_ACCESS:
+		return parse_access(word, args);
+	case MS_OPT_LAST:
+		if (!ms_parse_u64(word, MS_EVENTS_MAX, &number) || !number)
+			return bad_value(opt, word, "a number of events from 1 to 16384");
+		args->last = (u32)number;
+		return NULL;
+	case MS_OPT_EVENT:
+		return parse_events(word, args);
 	case MS_OPT_FORMAT:
 		args->format = word;
 		return spte_profile_by_name(word) ? NULL
@@ -204,6 +273,8 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_FORCE:
 		args->force = true;
 		return NULL;
+	case MS_OPT_BUG:
+		return parse_bugs(word, &args->bugs);
 	case MS_OPT_BUFFER_PAGES:
 		if (!ms_parse_u64(word, 1u << 20, &number) || !number)
 			return bad_value(opt, word, "a number of pages from 1 to 1048576");

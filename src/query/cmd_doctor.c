@@ -45,6 +45,7 @@ static void check_row(const struct ms_section *section, size_t row, struct ms_ce
 static const struct ms_column verdict_cols[] = {
 	{ "live", "target live", MS_V_TEXT },
 	{ "snap", "target snap", MS_V_TEXT },
+	{ "sim", "target sim", MS_V_TEXT },
 };
 
 static void verdict_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -54,6 +55,8 @@ static void verdict_row(const struct ms_section *section, size_t row, struct ms_
 	(void)row;
 	cell_text(&cells, ms_check_status_name(doctor->live))->style = status_style(doctor->live);
 	cell_text(&cells, ms_check_status_name(doctor->snap))->style = status_style(doctor->snap);
+	/* It asks nothing of the host. */
+	cell_text(&cells, ms_check_status_name(MS_CHECK_OK))->style = status_style(MS_CHECK_OK);
 }
 
 struct ms_err *query_run_doctor(struct query *q)

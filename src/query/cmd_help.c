@@ -207,6 +207,7 @@ static void exit_row(const struct ms_section *section, size_t row, struct ms_cel
 	static const char *const texts[][2] = {
 		{ "0", "fine" },
 		{ "1", "a finding: doctor says that the live target cannot be used" },
+		{ "1", "an expectation of a scenario failed" },
 		{ "2", "the words of the call are off" },
 		{ "3", "the target cannot be read, or the output cannot be written" },
 	};

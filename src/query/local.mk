@@ -2,14 +2,17 @@
 libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_doctor.c \
+	src/query/cmd_events.c \
 	src/query/cmd_help.c \
 	src/query/cmd_leaves.c \
 	src/query/cmd_mmus.c \
+	src/query/cmd_run.c \
 	src/query/cmd_save.c \
 	src/query/cmd_sp.c \
 	src/query/cmd_spte.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
+	src/query/cmd_walk.c \
 	src/query/commands.def \
 	src/query/filter.c \
 	src/query/options.def \

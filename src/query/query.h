@@ -170,6 +170,10 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_CMD_VM (1u << 1) /* is about one VM */
 #define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
 #define MS_CMD_FILE (1u << 3) /* writes a file: interrupted, it has to tidy up */
+#define MS_CMD_LIST (1u << 4) /* with --list it reads no target */
+
+#define MS_EVENTS_LAST 40 /* shown unless --last says otherwise */
+#define MS_EVENTS_MAX 16384
 
 enum ms_cmd_id {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) MS_CMD_ID_##id,
@@ -227,16 +231,24 @@ struct ms_filter {
 	const char *role; /* "field=value,..." , checked against the target's own role layout; NULL: any */
 };
 
+#define MS_ARGS_MAX 32 /* words behind a command */
+
 struct ms_args {
 	const struct ms_command *command; /* NULL: none was given */
 	u64 given; /* 1 << MS_OPT_ */
 	const char *target, *vm, *format, *layout; /* NULL: not given */
 	struct ms_filter filter;
 	bool list;
+	bool has_vcpu;
+	u32 vcpu;
+	bool write, fetch, user; /* --access */
+	u32 last; /* events, 0: default */
+	u64 events; /* 1 << enum ms_event_id, 0: any */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
-	const char *args[2];
+	u32 bugs; /* 1u << enum nmmu_bug */
+	const char *args[MS_ARGS_MAX];
 	size_t nr_args;
 	char **words; /* storage of what the strings above point to */
 	size_t nr_words;

@@ -41,6 +41,9 @@ struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args 
 	if (err) {
 		session->target = NULL;
 		free(copy);
+		/* Nobody asked for this one: there is another. */
+		if (!spec && ms_err_hint_text(err))
+			err = ms_err_hint(err, "%s; -T sim looks at a simulated VM", ms_err_hint_text(err));
 		return err;
 	}
 	session->spec = copy;
@@ -294,7 +297,7 @@ static struct ms_err *prepare(struct query *q)
 	const struct ms_command *command = q->args->command;
 	struct ms_err *err;
 
-	if (!(command->flags & MS_CMD_TARGET))
+	if (!(command->flags & MS_CMD_TARGET) || (command->flags & MS_CMD_LIST && q->args->list))
 		return NULL;
 	err = ms_session_open(q->session, q->args);
 	if (!err)

@@ -15,6 +15,7 @@ const struct ms_option ms_options[MS_NR_OPTS] = {
 #define V MS_CMD_VM
 #define C MS_CMD_CLI
 #define F MS_CMD_FILE
+#define L MS_CMD_LIST
 const struct ms_command ms_commands[MS_NR_CMDS] = {
 #define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                  \
 	[MS_CMD_ID_##id] = { #id,                                                           \
@@ -33,6 +34,7 @@ const struct ms_command ms_commands[MS_NR_CMDS] = {
 #undef V
 #undef C
 #undef F
+#undef L
 
 const struct ms_command *ms_command_find(const char *name)
 {

@@ -3,10 +3,14 @@ libmmuscope_a_SOURCES += \
 	src/target/doctor.c src/target/doctor.h \
 	src/target/kmem.c src/target/kmem.h \
 	src/target/ksyms.def \
-	src/target/live.h src/target/live_ksyms.c \
 	src/target/kvm_read.c \
 	src/target/kvm_sps.c \
+	src/target/live.h src/target/live_ksyms.c \
 	src/target/rec.c \
+	src/target/sim.c src/target/sim.h \
+	src/target/sim_events.c \
+	src/target/sim_rec.c \
+	src/target/sim_trace.c \
 	src/target/snap.c \
 	src/target/snapfile.c src/target/snapfile.h \
 	src/target/snapfile_read.c \

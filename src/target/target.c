@@ -89,10 +89,33 @@ struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, 
 	return target->ops->kread(target, reqs, nr);
 }
 
+/* What this build can do and this target cannot: one sentence for all. */
+static struct ms_err *target_lacks(const struct ms_target *target, const char *what)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target '%s' %s", target->spec, what),
+			   "target sim does: -T sim");
+}
+
+struct ms_err *ms_target_events(struct ms_target *target, u64 kvm, size_t max, struct ms_event_log *ret)
+{
+	if (!target->ops->events)
+		return target_lacks(target, "keeps no events");
+	return target->ops->events(target, kvm, max, ret);
+}
+
+struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_trace_req *req,
+				   struct ms_trace *ret)
+{
+	if (!target->ops->translate)
+		return target_lacks(target, "does not walk the tables of a guest");
+	return target->ops->translate(target, req, ret);
+}
+
 const struct ms_target_ops *const ms_target_list[] = {
 #ifdef WITH_BPF
 	&ms_target_live,
 #endif
 	&ms_target_snap,
+	&ms_target_sim,
 	NULL,
 };

@@ -7,11 +7,14 @@
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
 
+#include "abi/event.h"
 #include "abi/rec.h"
 #include "base/err.h"
 
 #define MS_CAP_LIVE (1u << 0) /* two reads may differ: refresh makes sense */
 #define MS_CAP_KREAD (1u << 1) /* kernel memory can be read by address */
+#define MS_CAP_EVENTS (1u << 2) /* it keeps the events of a VM */
+#define MS_CAP_TRANSLATE (1u << 3) /* it walks a guest's tables */
 
 #define MS_WANT_VCPUS (1u << 0)
 #define MS_WANT_SLOTS (1u << 1)
@@ -57,6 +60,69 @@ struct ms_kread {
 	s32 status; /* written: 0, -EFAULT (not readable), -ERANGE (not an address this target reads) */
 };
 
+/* --- events --- */
+
+struct ms_event_log {
+	struct ms_event *events; /* oldest first; the caller's, free() */
+	size_t nr;
+	u64 nr_raised; /* since the VM was made, or since somebody listens */
+	u64 nr_overwritten; /* of these, older than the oldest that is still kept */
+	u64 nr_missing; /* gaps in the numbers of those kept: lost on the way */
+};
+
+/* --- translations: a walk through the guest's tables, as its CPU would do it --- */
+
+#define MS_TRACE_MAX 40
+
+enum ms_gpt { /* format of a guest's table */
+	      MS_GPT_NONE,
+	      MS_GPT_32,
+	      MS_GPT_PAE,
+	      MS_GPT_64,
+	      MS_GPT_LA57,
+	      MS_GPT_EPT,
+};
+
+#define MS_TRACE_NOT_PRESENT (1u << 0)
+#define MS_TRACE_RSVD (1u << 1) /* reserved bits; EPT: a misconfiguration */
+#define MS_TRACE_DENIED (1u << 2) /* this entry is the first to refuse the access */
+#define MS_TRACE_LEAF (1u << 3)
+#define MS_TRACE_UNBACKED (1u << 4) /* the table's address has no memory */
+#define MS_TRACE_SET_A (1u << 5) /* a real access would set A */
+#define MS_TRACE_SET_D (1u << 6)
+
+struct ms_trace_step {
+	u8 dim; /* 0: the tables of the guest at work; 1: EPT12 or NPT12 */
+	u8 level;
+	u16 flags; /* MS_TRACE_ */
+	u32 gpt; /* enum ms_gpt */
+	u64 input; /* the address that is translated: GVA in dimension 0, nGPA in 1 */
+	u64 entry_at; /* where the entry lies: nGPA (or GPA without a dimension 1) in 0, GPA in 1 */
+	u64 entry;
+};
+
+struct ms_trace_req {
+	u64 kvm;
+	s32 vcpu_id;
+	u64 address; /* linear, of the guest at work on that vCPU */
+	bool write, fetch, user;
+};
+
+struct ms_trace {
+	bool guest_mode; /* the guest at work is L2 */
+	bool nested; /* there is a dimension 1 */
+	bool is_ept; /* it is EPT12 (else NPT12): fault is a qualification */
+	u64 root[2]; /* of each dimension: CR3, EPTP or nCR3 */
+	u32 nr;
+	struct ms_trace_step steps[MS_TRACE_MAX];
+	bool fault;
+	u8 fault_dim;
+	u64 error; /* PFERR bits */
+	u64 qual; /* EPT: bits 8:0 of the exit qualification */
+	u64 ngpa; /* L2 GPA; valid when nested and without a fault in dimension 0 */
+	u64 gpa; /* L1 GPA; valid without a fault */
+};
+
 struct ms_target;
 
 struct ms_target_opts {
@@ -72,6 +138,11 @@ struct ms_target_ops {
 			       const struct ms_sink *sink);
 	/* Reads in order; each has its status. NULL without MS_CAP_KREAD. */
 	struct ms_err *(*kread)(struct ms_target *target, struct ms_kread *reqs, size_t nr);
+	/* Events kept of a VM, at most the last max. NULL without MS_CAP_EVENTS. */
+	struct ms_err *(*events)(struct ms_target *target, u64 kvm, size_t max, struct ms_event_log *ret);
+	/* Changes nothing. A fault is a result. NULL without MS_CAP_TRANSLATE. */
+	struct ms_err *(*translate)(struct ms_target *target, const struct ms_trace_req *req,
+				    struct ms_trace *ret);
 };
 
 struct ms_target {
@@ -82,7 +153,7 @@ struct ms_target {
 };
 
 /*
- * spec: "live", "snap:FILE", or NULL for the default (live). The error says which targets this build has.
+ * spec: "live", "snap:FILE", "sim", "sim:...", or NULL for the default (live). The error says which targets this build has.
  * Ownership of *ret goes to the caller, who ends it with ms_target_close().
  */
 struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts,
@@ -91,8 +162,13 @@ void ms_target_close(struct ms_target *target); /* takes NULL */
 struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *want,
 			      const struct ms_sink *sink) MS_MUST_CHECK;
 struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr) MS_MUST_CHECK;
+struct ms_err *ms_target_events(struct ms_target *target, u64 kvm, size_t max,
+				struct ms_event_log *ret) MS_MUST_CHECK;
+struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_trace_req *req,
+				   struct ms_trace *ret) MS_MUST_CHECK;
 
 extern const struct ms_target_ops ms_target_live;
+extern const struct ms_target_ops ms_target_sim;
 extern const struct ms_target_ops ms_target_snap;
 
 /* Every backend this build has, NULL terminated. */

@@ -48,6 +48,40 @@ bad 3 'dir' -T "snap:$T/dir" vms
 bad 3 '/nonexistent' -T "snap:$T/a.snap" save /nonexistent/x
 bad 2 'no shell it knows' completion tcsh
 
+# Scenarios: file, line and column, before anything is played.
+bad_scenario() {
+	part=$1
+	shift
+	printf '%s\n' "$@" >"$T/bad.scn"
+	bad 2 "bad.scn:$part" run "$T/bad.scn"
+}
+bad_scenario '1:1: there is no machine' '# nothing'
+bad_scenario "2:1: no statement begins with 'slott'" 'machine vmx' 'slott 1'
+bad_scenario '1:9: hv: ' 'machine arm'
+bad_scenario '1:1: there is no machine yet' 'slot 1 gfn=0'
+bad_scenario "2:8: no name 'X' is known here" 'machine vmx' 'write  X'
+bad_scenario '2:24: the number has more than 64 bits' 'machine vmx' 'read 0x12345678901234567'
+bad_scenario "2:7: not a digit of this number" 'machine vmx' 'read 1z'
+bad_scenario '2:10: a number is missing' 'machine vmx' 'read 0x1+'
+bad_scenario '3:8: a number is missing' 'machine vmx' 'table t ept4 pool=1+9' 'read t['
+bad_scenario "2:8: \`read' takes no 'values='" 'machine vmx' 'read 1 values=1'
+bad_scenario '2:6: only an expectation can compare' 'machine vmx' 'kick vcpu>=1'
+bad_scenario "2:20: event fault has no field 'x'" 'machine vmx' 'expect event fault x=1'
+bad_scenario "2:5: 'x' is no table" 'machine vmx' 'map x 1 -> 2'
+bad_scenario "3:9: '->' is missing" 'machine vmx' 'table t ept4 pool=1+1' 'map t 1 2'
+bad_scenario "2:1: \`repeat' without \`end'" 'machine vmx' 'repeat 3'
+bad_scenario '2:1: nothing is open that could end' 'machine vmx' 'end'
+bad_scenario "2:4: 'nowhere' is no yield point" 'machine vmx' 'at nowhere do kick'
+bad_scenario "2:6: 'nobug' is no bug switch" 'machine vmx' 'with nobug kick'
+bad_scenario '2:16: 3-1 is no range of pages' 'machine vmx' 'log clear 1 3-1'
+bad 3 'none.scn' run "$T/none.scn"
+mkdir "$T/empty"
+bad 2 'there is no scenario in it' run "$T/empty"
+bad 2 'not a value for it' run --bug nosuch "$T/empty"
+bad 2 'something is missing' run
+head -c 1048577 /dev/zero | tr '\0' '\n' >"$T/long.scn"
+bad 2 'long.scn:1:1: more than 1048576 bytes' run "$T/long.scn"
+
 run 0 -T "snap:$T/a.snap" save "$T/b.snap" && cmp -s "$T/a.snap" "$T/b.snap"
 ok 'a saved snapshot is the snapshot'
 [ "$(stat -c %a "$T/b.snap")" = 600 ]

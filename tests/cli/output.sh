@@ -18,6 +18,21 @@ page=$("$M" $A sps --list --vm 4242 --level 1 --state mmio --no-header | sed -n 
 $python "$SRCDIR/tests/cli/schema.py" self "$SRCDIR/doc/schema.json"
 ok 'the schema is one'
 
+cat >"$T/good.scn" <<'END'
+scenario the log has what was written
+rule E.1
+bug pml-l2
+machine svm
+slot 0 gfn=0 pages=16 log=on
+write 0x3000 value=7
+log get 0
+expect log 0 3
+expect memory 0x3000 value=7
+with pml-l2 expect dirty 0 5
+END
+sed -e '/^bug/d' -e 's/expect log 0 3/expect log 0 4/' "$T/good.scn" >"$T/false.scn"
+printf 'machine svm\nwrite 0x3000\nkick\n' >"$T/unsaid.scn"
+
 # One command a line; each in every form, validated.
 cat >"$T/commands" <<END
 vms
@@ -36,6 +51,7 @@ leaves --vm 4343
 leaves --vm 4242 --mmu guest --address 0xa0fff
 leaves --vm 4242 --address 0xdead0000
 save $T/saved.snap --force
+run $SRCDIR/tests/scenarios
 spte 0x8600000012345b77
 spte 0x0600000012345b77
 spte 0x12300000fee0022e --format ept-6.1
@@ -68,6 +84,18 @@ for form in -j '-j --redact'; do
 	esac && $python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out"
 	ok "schema: doctor $form"
 done
+# A play that fails is a row and status 1, and the row says where and what.
+python_says() { $python -c "import json, sys; p = json.load(open(sys.argv[1]))['plays']; sys.exit(not ($1))" "$T/out"; }
+run 1 run "$T/good.scn" -j && $python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out" &&
+	python_says "[r['result'] for r in p] == ['passed', 'failed'] and p[1]['bugs'] == ['pml-l2'] and
+		p[1]['where'].endswith('good.scn:10:1') and p[1]['found'] == 'marked are: none'"
+ok 'a bug of the head is played beside: schema: run'
+run 1 run "$T/false.scn" -j && python_says "p[0]['where'].endswith('false.scn:7:1') and p[0]['found'] == 'the log was: 3'"
+ok 'what was expected and is not so'
+run 1 run "$T/unsaid.scn" -j && python_says "p[0]['where'].endswith('unsaid.scn:2:1') and 'nobody expected: mmio' in p[0]['found']"
+ok 'an outcome that nobody expected'
+run 0 run "$SRCDIR/tests/scenarios" && grep -q '^failed  *0$' "$T/out"
+ok 'every scenario passes'
 for snap in e p; do
 	for line in vms 'mmus --vm 4242' 'sps --vm 4242' 'leaves --vm 4242'; do
 		run 0 -T "snap:$T/$snap.snap" $line -j && $python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out"

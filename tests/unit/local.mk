@@ -9,18 +9,28 @@ unit_tests = \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
+	tests/unit/test_nmmu_inject \
+	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_random \
+	tests/unit/test_nmmu_races \
+	tests/unit/test_nmmu_rmap \
+	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_slot \
-	tests/unit/test_nmmu_fault \
+	tests/unit/test_nmmu_sp \
+	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_vcpu \
+	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_sched \
+	tests/unit/test_sim \
 	tests/unit/test_snap \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
@@ -31,7 +41,8 @@ unit_tests = \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
-	tests/unit/test_why
+	tests/unit/test_why \
+	tests/unit/test_workload
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
@@ -56,9 +67,15 @@ tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 
 # Guest tables by themselves, and a walker to judge them by.
-nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h tests/unit/nmmu_fake.c
+nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
 refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
-tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources) tests/unit/nmmu_fake.c
+tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
+tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
+tests_unit_test_nmmu_walk_SOURCES = tests/unit/test_nmmu_walk.c $(nmmu_fixture)
+tests_unit_test_nmmu_inject_SOURCES = tests/unit/test_nmmu_inject.c $(nmmu_fixture)
+# Its calls into the rest of the engine are looked at on their way.
+tests_unit_test_nmmu_inject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nmmu_invalidate_addr \
+	-Wl,--wrap=nmmu_pt_write -Wl,--wrap=nmmu_root_new_pgd -Wl,--wrap=nmmu_sp_by_pa
 tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
@@ -68,6 +85,11 @@ tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
 tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
+
+# A whole machine of the engine's, with memory that can run out.
+box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
+tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
+tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
 
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
@@ -79,6 +101,10 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
 tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
+tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
+tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
+tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
+tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h

@@ -212,3 +212,42 @@ void fix_l2(struct fix *f, enum nmmu_nested_kind kind, u64 root, const struct nm
 		nmmu_init_shadow_npt(&f->v, l1, root);
 	nmmu_init_nested_mmu(&f->v);
 }
+
+u64 fix_entry(u64 root_gfn, u32 level, u64 gfn)
+{
+	return (root_gfn + 4 - level) << 12 | (level == 1 ? gfn * 8 : 0);
+}
+
+static void identity(struct fix *f, u64 root_gfn, u64 upper, u64 leaf)
+{
+	for (u32 level = 4; level > 1; level--)
+		fix_set(f, fix_entry(root_gfn, level, 0), (root_gfn + 5 - level) << 12 | upper);
+	for (u64 gfn = 0; gfn < FIX_PAGES; gfn++)
+		fix_set(f, fix_entry(root_gfn, 1, gfn), gfn << 12 | leaf);
+}
+
+void fix_identity_ept(struct fix *f)
+{
+	identity(f, FIX_EPT_ROOT, 7, 0x37);
+}
+
+void fix_identity_pt(struct fix *f, u64 root_gfn)
+{
+	identity(f, root_gfn, 7, 7);
+}
+
+void fix_l2_identity(struct fix *f, u64 eptp_bits)
+{
+	bool ept = f->m.cfg.hv == MS_HV_VMX;
+	struct nmmu_regs regs = { .cr0 = CR0_PG | CR0_WP,
+				  .cr4 = CR4_PAE,
+				  .efer = EFER_LME | EFER_LMA | EFER_NX,
+				  .cr3 = FIX_PT_ROOT << 12 };
+
+	if (ept)
+		fix_identity_ept(f);
+	else
+		fix_identity_pt(f, FIX_EPT_ROOT);
+	fix_identity_pt(f, FIX_PT_ROOT);
+	fix_l2(f, ept ? NMMU_NESTED_EPT : NMMU_NESTED_NPT, FIX_EPT_ROOT << 12 | eptp_bits, &regs, &regs);
+}

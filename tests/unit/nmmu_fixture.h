@@ -41,6 +41,19 @@ void fix_l1(struct fix *f, const struct nmmu_regs *regs);
 void fix_l2(struct fix *f, enum nmmu_nested_kind kind, u64 root, const struct nmmu_regs *l1,
 	    const struct nmmu_regs *l2);
 
+/*
+ * Tables that map every frame to itself: EPT12 or NPT12 in frames 0-3 from the root down, L2's (or L1's) own 4-level ones
+ * in frames 20-23. Entries grant everything, A and D are clear.
+ */
+#define FIX_EPT_ROOT 0
+#define FIX_PT_ROOT 20
+void fix_identity_ept(struct fix *f);
+void fix_identity_pt(struct fix *f, u64 root_gfn);
+/* GPA of the entry for frame gfn at a level of such tables. */
+u64 fix_entry(u64 root_gfn, u32 level, u64 gfn);
+/* L2 in long mode on tables at FIX_PT_ROOT, under EPT12 with these EPTP bits or under 4-level NPT12. */
+void fix_l2_identity(struct fix *f, u64 eptp_bits);
+
 #define CR0_PG (1ULL << 31)
 #define CR0_WP (1ULL << 16)
 #define CR4_PSE (1ULL << 4)

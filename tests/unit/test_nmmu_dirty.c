@@ -193,9 +193,17 @@ static void test_init_set_huge_edges(void **state)
 	assert_int_equal(nmmu_log_clear(h.m, 0, 1, 512, 64, bits), 0);
 	assert_int_equal(spte_wstate(&h.m->profile, *sptep[0], 2), SPTE_W_RW);
 	assert_int_equal(spte_wstate(&h.m->profile, *sptep[1], 2), SPTE_W_WP);
-	bits[0] = 1ULL << 31;
-	assert_int_equal(nmmu_log_clear(h.m, 0, 1, 512, 64, bits), 0);
-	assert_int_equal(spte_wstate(&h.m->profile, *sptep[0], 2), SPTE_W_WP);
+	/* The slot is as it was: the leaf again, all bits, and one mask in the first leaf, one in both. */
+	for (u32 both = 0; both < 2; both++) {
+		assert_int_equal(nmmu_slot_set(h.m, 0, 1, BASE + 480, 1088, HOST_HVA + 480 * 4096, 0), 0);
+		nmmu_write64(sptep[0], leaf | spte_pfn(&h.m->profile, *sptep[0]) << 12);
+		nmmu_write64(sptep[1], leaf | spte_pfn(&h.m->profile, *sptep[1]) << 12);
+		assert_int_equal(nmmu_slot_set(h.m, 0, 1, BASE + 480, 1088, HOST_HVA + 480 * 4096, LOG), 0);
+		bits[0] = 0xf0000000 | (u64)both << 40;
+		assert_int_equal(nmmu_log_clear(h.m, 0, 1, 512, 64, bits), 0);
+		assert_int_equal(spte_wstate(&h.m->profile, *sptep[0], 2), SPTE_W_WP);
+		assert_int_equal(spte_wstate(&h.m->profile, *sptep[1], 2), both ? SPTE_W_WP : SPTE_W_RW);
+	}
 	host_deinit(&h);
 }
 

@@ -302,6 +302,162 @@ static void test_delete(void **state)
 	}
 }
 
+/* --- slots that come and go while a fault is under way --- */
+
+struct meddle {
+	enum nmmu_point point;
+	u32 times; /* at which passing of the point */
+	u64 nr_pages; /* 0: delete slot 1, else make it */
+	struct nmmu_vcpu *v;
+	u64 gen; /* of the MMIO SPTEs made inside the swap */
+	bool done;
+};
+
+static void meddle(struct host *h, enum nmmu_point point)
+{
+	struct meddle *md = h->ctx;
+
+	if (md->done || point != md->point || h->locked || --md->times)
+		return;
+	md->done = true;
+	assert_int_equal(nmmu_slot_set(h->m, 0, 1, BASE, md->nr_pages, HVA(0), 0), 0);
+}
+
+static enum nmmu_ret fault_at(struct nmmu_vcpu *v, u64 gpa)
+{
+	const struct nmmu_access access = { .gva = gpa, .bytes = 8 };
+	/* A read, not present. */
+	const struct nmmu_exit exit = {
+		.kind = NMMU_EXIT_EPT_VIOLATION, .info = 0x181, .addr = gpa, .access = &access
+	};
+	struct nmmu_result result;
+	int err = nmmu_handle_exit(v, &exit, &result);
+
+	assert_int_equal(err, 0);
+	return result.ret;
+}
+
+static u64 leaf_at(struct nmmu *m, u64 gfn)
+{
+	const struct nmmu_sp *sp = nmmu_hash_first(m, gfn & ~511ULL);
+
+	while (sp && (sp->role.level != 1 || nmmu_sp_is_obsolete(m, sp)))
+		sp = nmmu_hash_next(sp);
+	return sp ? sp->spt[gfn & 511] : m->profile.nonpresent_value;
+}
+
+static void check_sound(struct nmmu *m)
+{
+	const struct nmmu_sp *sp;
+	const char *text = "";
+	u32 row = nmmu_self_check(m, &text, &sp);
+
+	if (row)
+		fail_msg("H %u: %s", row, text);
+}
+
+static void test_meddle(void **state)
+{
+	u32 hit = 0, mmio = 0, ram = 0;
+
+	(void)state;
+	for (u32 kernel = NMMU_6_1; kernel <= NMMU_6_12; kernel++) {
+		for (u32 n = 0; n < 2 * NMMU_NR_POINTS * 4; n++) {
+			struct meddle md = { .point = n / 8,
+					     .times = 1 + n % 4,
+					     .nr_pages = n & 4 ? 0 : 600 };
+			struct nmmu_config cfg = host_config(false);
+			enum nmmu_ret ret;
+			struct host h;
+			u64 spte;
+
+			cfg.kernel = kernel;
+			cfg.no_zap_all = kernel == NMMU_6_12;
+			host_init(&h, &cfg);
+			assert_int_equal(nmmu_vcpu_create(h.m, &md.v), 0);
+			if (!md.nr_pages)
+				assert_int_equal(nmmu_slot_set(h.m, 0, 1, BASE, 600, HVA(0), 0), 0);
+			struct nmmu_entry entry;
+
+			assert_int_equal(nmmu_vcpu_load(md.v, &entry), 0);
+			h.ctx = &md;
+			h.on_yield = meddle;
+			ret = fault_at(md.v, BASE << 12);
+			h.on_yield = NULL;
+			check_sound(h.m);
+			hit += md.done;
+			mmio += ret == NMMU_RET_EMULATE;
+			ram += ret == NMMU_RET_FIXED;
+			/* In the end the guest finds what is there. */
+			for (u32 i = 0; i < 3; i++) {
+				assert_int_equal(nmmu_vcpu_load(md.v, &entry), 0);
+				ret = fault_at(md.v, BASE << 12);
+			}
+			spte = leaf_at(h.m, BASE);
+			if (nmmu_slot_of(h.m, 0, BASE))
+				assert_true(spte_is_leaf(&h.m->profile, spte, 1));
+			else
+				assert_int_equal(spte_mmio_gen(&h.m->profile, spte), nmmu_generation(h.m, 0));
+			check_sound(h.m);
+			host_deinit(&h);
+		}
+	}
+	print_message("slots changed inside %u faults; %u ended in MMIO, %u in RAM\n", hit, mmio, ram);
+	assert_true(hit > 8 && mmio > 8 && ram > 8);
+}
+
+/* I 10, 11: an MMIO SPTE made during the swap has the old number, and no vCPU caches it. */
+static void inside_swap(struct host *h, enum nmmu_point point)
+{
+	struct meddle *md = h->ctx;
+
+	if (point != NMMU_POINT_SLOTS_SWAP || md->done)
+		return;
+	md->done = true;
+	assert_int_equal(fault_at(md->v, (BASE + 700) << 12), NMMU_RET_EMULATE);
+	md->gen = spte_mmio_gen(&h->m->profile, leaf_at(h->m, BASE + 700));
+}
+
+static void test_inside_swap(void **state)
+{
+	struct meddle md = { 0 };
+	struct nmmu_entry entry;
+	struct host h;
+	u64 spte;
+
+	(void)state;
+	host_init(&h, NULL);
+	assert_int_equal(nmmu_vcpu_create(h.m, &md.v), 0);
+	assert_int_equal(nmmu_slot_set(h.m, 0, 1, BASE, 600, HVA(0), 0), 0);
+	assert_int_equal(nmmu_vcpu_load(md.v, &entry), 0);
+	h.ctx = &md;
+	h.on_yield = inside_swap;
+	assert_int_equal(nmmu_slot_set(h.m, 0, 2, BASE + 1024, 64, HVA(1024), 0), 0);
+	assert_true(md.done);
+	assert_int_equal(md.gen, 2);
+	assert_int_equal(h.m->as[0].generation, 4);
+	assert_false(md.v->mmio_valid);
+	check_sound(h.m);
+	/* Exit 49: stale, so it is made anew. */
+	const struct nmmu_access access = { .gva = (BASE + 700) << 12, .bytes = 8 };
+	const struct nmmu_exit exit = { .kind = NMMU_EXIT_EPT_MISCONFIG,
+					.addr = (BASE + 700) << 12,
+					.access = &access };
+	struct nmmu_result result;
+
+	assert_int_equal(nmmu_handle_exit(md.v, &exit, &result), 0);
+	assert_int_equal(result.action, NMMU_ACT_MMIO);
+	spte = leaf_at(h.m, BASE + 700);
+	assert_int_equal(spte_mmio_gen(&h.m->profile, spte), 4);
+	assert_true(md.v->mmio_valid);
+	/* And RAM, once a slot is there. */
+	assert_int_equal(nmmu_slot_set(h.m, 0, 3, BASE + 600, 200, HVA(600), 0), 0);
+	assert_int_equal(nmmu_handle_exit(md.v, &exit, &result), 0);
+	assert_int_equal(result.action, NMMU_ACT_RESUME);
+	assert_true(spte_is_leaf(&h.m->profile, leaf_at(h.m, BASE + 700), 1));
+	host_deinit(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +468,8 @@ int main(void)
 		cmocka_unit_test(test_nx),
 		cmocka_unit_test(test_nx_toggle),
 		cmocka_unit_test(test_delete),
+		cmocka_unit_test(test_meddle),
+		cmocka_unit_test(test_inside_swap),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

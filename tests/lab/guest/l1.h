@@ -46,6 +46,13 @@ static inline void port_write(gf_u32 port, gf_u8 value)
 	asm volatile("outb %0, %w1" ::"a"(value), "Nd"(port) : "memory");
 }
 
+/* After a store to a table: KVM learns of it only when the page is write-protected. */
+static inline void trap_store(gf_u64 gpa, gf_u64 len, gf_u64 value)
+{
+	asm volatile("outb %b0, %w1" ::"a"(GF_TRAP_STORE), "Nd"(GF_PORT_TRAP), "D"(gpa), "c"(len), "S"(value)
+		     : "memory");
+}
+
 static inline gf_u64 msr_read(gf_u32 msr)
 {
 	gf_u32 lo, hi;

@@ -18,6 +18,7 @@ struct table_pool {
 static struct table_pool npt_pool, l2_pool;
 /* A copy of NPT12's root, whose entries do not change once NPT12 is built; 0: none. */
 static gf_u64 npt_second_root;
+static int npt_is_live; /* built, and the VMM knows what it looked like then */
 
 static gf_u64 table_alloc(struct table_pool *pool, gf_u64 gfn, int level)
 {
@@ -37,6 +38,14 @@ static gf_u64 table_alloc(struct table_pool *pool, gf_u64 gfn, int level)
 	return gpa;
 }
 
+/* Stores an entry. Those of L2's own tables are only written before L2 runs. */
+static void pool_store(struct table_pool *pool, gf_u64 *entry, gf_u64 value)
+{
+	*(volatile gf_u64 *)entry = value;
+	if (pool == &npt_pool && npt_is_live && l1.param->flags & GF_F_TRACE)
+		trap_store((gf_u64)entry, 8, value);
+}
+
 /* The entry for gfn at the given level of a 4-level table; missing tables above it are made. */
 static gf_u64 *table_entry(struct table_pool *pool, gf_u64 gfn, int level)
 {
@@ -46,7 +55,7 @@ static gf_u64 *table_entry(struct table_pool *pool, gf_u64 gfn, int level)
 	for (l = 4; l > level; l--) {
 		entry = &table[gfn >> (9 * (l - 1)) & 511];
 		if (!(*entry & PTE_P))
-			*entry = table_alloc(pool, gfn, l - 1) | pool->link;
+			pool_store(pool, entry, table_alloc(pool, gfn, l - 1) | pool->link);
 		table = (gf_u64 *)(*entry & PTE_ADDR);
 	}
 	return &table[gfn >> (9 * (level - 1)) & 511];
@@ -73,6 +82,8 @@ void npt_root_write(void)
 
 	*last = 0;
 	*last = 0;
+	if (l1.param->flags & GF_F_TRACE)
+		trap_store((gf_u64)last, 8, 0);
 }
 
 static void npt_root_copy(void)
@@ -117,7 +128,7 @@ void npt_map(struct gf_rec *rec)
 		bits |= PTE_PS;
 	rec->pte_gpa = (gf_u64)entry;
 	rec->mapped = 1;
-	*(volatile gf_u64 *)entry = rec->l1_gfn << PAGE_SHIFT | bits;
+	pool_store(&npt_pool, entry, rec->l1_gfn << PAGE_SHIFT | bits);
 	l1.param->nr_table = npt_pool.used;
 }
 
@@ -125,7 +136,7 @@ void npt_unmap(struct gf_rec *rec)
 {
 	if (!rec->mapped)
 		return;
-	*(volatile gf_u64 *)rec->pte_gpa = 0;
+	pool_store(&npt_pool, (gf_u64 *)rec->pte_gpa, 0);
 	rec->mapped = 0;
 }
 
@@ -169,12 +180,13 @@ void npt_init(void)
 		system_page(p->l2_pool_gpa + i * PAGE_SIZE, GF_L2TABLE);
 	p->nr_l2_table = l2_pool.used;
 	p->nr_table = npt_pool.used;
-	if (p->flags & GF_F_NPT_FAULT)
-		return;
-	for (i = 0; i < p->nr_rec; i++)
+	for (i = 0; !(p->flags & GF_F_NPT_FAULT) && i < p->nr_rec; i++)
 		npt_map(&l1.rec[i]);
 	if (p->flags & GF_F_TWO_ROOTS)
 		npt_root_copy();
+	npt_is_live = 1;
+	if (p->flags & GF_F_TRACE)
+		port_write(GF_PORT_TRAP, GF_TRAP_TABLES);
 }
 
 static struct gf_rec *rec_find(gf_u64 gfn)

@@ -5,13 +5,16 @@
 check_PROGRAMS += tests/lab/vmm
 tests_lab_vmm_SOURCES = \
 	tests/lab/guest/proto.h \
+	tests/lab/guest/script.h \
 	tests/lab/guest/vmm.h \
 	tests/lab/guest/vmm_ctl.c \
 	tests/lab/guest/vmm_main.c \
 	tests/lab/guest/vmm_mem.c \
 	tests/lab/guest/vmm_opts.c \
+	tests/lab/guest/vmm_paging.c \
 	tests/lab/guest/vmm_stats.c \
 	tests/lab/guest/vmm_storm.c \
+	tests/lab/guest/vmm_trace.c \
 	tests/lab/guest/vmm_truth.c \
 	tests/lab/guest/vmm_vcpu.c
 tests_lab_vmm_CFLAGS = -std=gnu11 -Wall -Wextra -pthread $(AM_CFLAGS)
@@ -42,7 +45,33 @@ tests/lab/l1.elf: $(l1_sources) $(l1_headers) $(l1_script)
 tests/lab/l1.bin: tests/lab/l1.elf
 	$(AM_V_GEN)$(L1_OBJCOPY) -O binary tests/lab/l1.elf $@
 
+# The scripted guest, once for each size of a pointer; 32-bit code needs nothing of a 32-bit libc.
+script_sources = tests/lab/guest/script.c
+script_headers = tests/lab/guest/script.h tests/lab/guest/proto.h
+script_ld = tests/lab/guest/script.ld
+
+check_DATA += tests/lab/script32.bin tests/lab/script64.bin
+CLEANFILES += tests/lab/script32.bin tests/lab/script32.elf tests/lab/script64.bin tests/lab/script64.elf
+
+tests/lab/script32.elf: $(script_sources) $(script_headers) $(script_ld)
+	@$(MKDIR_P) tests/lab
+	$(AM_V_CCLD)$(CC) -m32 -march=i686 $(l1_flags) -Wl,-T,$(srcdir)/$(script_ld),--build-id=none -o $@ \
+		$(srcdir)/$(script_sources)
+
+tests/lab/script64.elf: $(script_sources) $(script_headers) $(script_ld)
+	@$(MKDIR_P) tests/lab
+	$(AM_V_CCLD)$(CC) $(l1_flags) -Wl,-T,$(srcdir)/$(script_ld),--build-id=none -o $@ $(srcdir)/$(script_sources)
+
+tests/lab/script32.bin: tests/lab/script32.elf
+	$(AM_V_GEN)$(L1_OBJCOPY) -O binary tests/lab/script32.elf $@
+
+tests/lab/script64.bin: tests/lab/script64.elf
+	$(AM_V_GEN)$(L1_OBJCOPY) -O binary tests/lab/script64.elf $@
+
 EXTRA_DIST += \
+	$(script_sources) \
+	$(script_headers) \
+	$(script_ld) \
 	$(l1_sources) \
 	$(l1_headers) \
 	$(l1_script) \

@@ -17,7 +17,11 @@
 
 typedef unsigned char gf_u8;
 typedef unsigned int gf_u32;
+#ifdef __LP64__
 typedef unsigned long gf_u64;
+#else
+typedef unsigned long long gf_u64;
+#endif
 
 #define GF_MAGIC 0x6d757466u /* "ftum" in memory order */
 #define GF_VERSION 1u
@@ -31,6 +35,7 @@ typedef unsigned long gf_u64;
 #define GF_PORT_CONSOLE 0xe9
 #define GF_PORT_EXIT 0xf4
 #define GF_PORT_CHECKPOINT 0xf5
+#define GF_PORT_TRAP 0xf6 /* enum gf_trap; only with GF_F_TRACE */
 
 enum gf_exit {
 	GF_EXIT_OK = 0,
@@ -39,6 +44,12 @@ enum gf_exit {
 	GF_EXIT_POOL = 3, /* a table pool given by the VMM was too small */
 	GF_EXIT_UNEXPECTED = 4, /* an L2 exit or an address L1 did not plan */
 	GF_EXIT_PROTO = 5, /* parameter block of another version */
+};
+
+/* What a traced guest tells the VMM, as KVM does not see it. */
+enum gf_trap {
+	GF_TRAP_TABLES = 1, /* the first tables are built and not yet in use */
+	GF_TRAP_STORE = 2, /* stored just now into a table: (r)di address, (r)cx length, (r)si value */
 };
 
 enum gf_mode { GF_PLAIN, GF_NESTED };
@@ -65,6 +76,7 @@ enum gf_rewrite {
 #define GF_F_NPT_NX (1u << 8) /* NPT12 data leaves carry NX (needs EFER.NXE in L1) */
 #define GF_F_STOP_REWRITTEN (1u << 9) /* one more checkpoint: NPT12 is rewritten, L2 has not run since */
 #define GF_F_TWO_ROOTS (1u << 10) /* even rounds run on a copy of NPT12's root */
+#define GF_F_TRACE (1u << 11) /* tell of tables and stores to them by GF_PORT_TRAP */
 
 /* Items: the pages that the guest is told to touch. Their numbers run through the kinds in this order. */
 enum gf_kind {
@@ -189,6 +201,8 @@ struct gf_param {
 	gf_u64 l2_stack_gpa; /* one page for each vCPU */
 	gf_u64 npt_pool_gpa, npt_pool_pages;
 	gf_u64 l2_pool_gpa, l2_pool_pages;
+	/* the scripted guest's (script.h); it counts facts[0].round in operations */
+	gf_u64 op_gpa, nr_op, user_sp;
 	/* written by L1 */
 	gf_u64 nr_rec, nr_item, nr_table, nr_l2_table;
 	gf_u64 ready_round; /* rounds vCPU 0 has prepared */

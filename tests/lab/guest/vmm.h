@@ -35,7 +35,8 @@ enum vmm_status {
 enum { HOLD_OUT, HOLD_RUN, HOLD_NO };
 enum { DIRTY_OFF, DIRTY_ON, DIRTY_GET };
 enum { STORM_SLOT = 1, STORM_MADVISE = 2, STORM_MPROTECT = 4 };
-enum { L1_NX = 1, L1_WP = 2, L1_SMEP = 4, L1_SMAP = 8 };
+enum { L1_NX = 1, L1_WP = 2, L1_SMEP = 4, L1_SMAP = 8, L1_PSE = 16 };
+enum vmm_paging { PAGING_FLAT, PAGING_32, PAGING_PAE, PAGING_64 };
 
 /* Numbers are all uint64_t, so that one table describes them; ranges are checked on parsing. */
 struct vmm_opts {
@@ -43,10 +44,11 @@ struct vmm_opts {
 		npt_ad, npt_nx;
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
 		dups, dirty;
-	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp;
+	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
+		paging;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
-	const char *comm, *ctl, *truth, *image;
+	const char *comm, *ctl, *truth, *image, *trace;
 };
 
 enum vmm_slot_id { SLOT_SYS, SLOT_DATA, SLOT_RO, SLOT_STORM, NR_SLOTS };
@@ -83,6 +85,8 @@ struct vmm_vm {
 	uint64_t seed;
 	uint64_t nr_mmu_pages; /* what KVM_SET_NR_MMU_PAGES was given; 0: not called */
 	uint64_t l1_cr3;
+	uint64_t table_gpa, nr_table_pages; /* L1's own tables */
+	uint64_t desc_gpa, user_stack_gpa; /* --paging only */
 	struct vmm_slot slot[NR_SLOTS];
 	struct gf_param *param;
 	struct vmm_vcpu vcpu[GF_MAX_VCPUS];
@@ -122,6 +126,7 @@ int vmm_ioctl(int fd, unsigned long request, void *arg, const char *what);
 /* opts: fills opts from the command line, or ends the process (--help: status 0, wrong use: VMM_USAGE). */
 void opts_parse(struct vmm_opts *opts, int argc, char **argv);
 const char *opts_mode_name(const struct vmm_opts *opts);
+const char *opts_paging_name(const struct vmm_opts *opts);
 
 /* mem: lays out, allocates and registers a VM's slots, loads L1 and fills in the parameter block. */
 void mem_setup(struct vmm_vm *vm);
@@ -131,6 +136,14 @@ void mem_slot_set(struct vmm_vm *vm, enum vmm_slot_id id, bool present);
 void *mem_ptr(struct vmm_vm *vm, uint64_t gpa, uint64_t len);
 /* The slot that holds gpa, or NULL. */
 struct vmm_slot *mem_slot_of(struct vmm_vm *vm, uint64_t gpa);
+
+/*
+ * paging: the scripted guest of --paging. Bytes it needs in the system area; its tables, script and
+ * descriptors, once slots, image and parameter block are there; what of the registers differs from L1's.
+ */
+uint64_t paging_area_bytes(const struct vmm_opts *opts);
+void paging_setup(struct vmm_vm *vm, uint64_t area_gpa);
+void paging_sregs(struct vmm_vm *vm, struct kvm_sregs *sregs);
 
 /* vcpu */
 void vcpu_setup(struct vmm_vcpu *vcpu);
@@ -148,6 +161,18 @@ bool storm_zap(struct vmm *vmm);
  * truth: writes the ground truth of a held process to opts.truth. Returns the number of contradictions found.
  */
 unsigned long truth_write(struct vmm *vmm, uint64_t checkpoint);
+
+/*
+ * trace: with opts.trace, of VM 0's only vCPU. trace_open when the VMs are made and nothing has run;
+ * trace_thread at the start of the vCPU's thread, by it; trace_trap at its GF_PORT_TRAP; trace_checkpoint
+ * while it is held; trace_close at the end, and before a failure ends the process.
+ */
+void trace_open(struct vmm *vmm);
+void trace_thread(struct vmm_vcpu *vcpu);
+void trace_trap(struct vmm_vcpu *vcpu, enum gf_trap trap);
+void trace_checkpoint(struct vmm *vmm, uint64_t checkpoint);
+void trace_dirty_get(enum vmm_slot_id id);
+void trace_close(void);
 
 /*
  * stats: the statistics descriptor of a VM or vCPU, to be opened before it runs; calls emit for each of them.

@@ -207,6 +207,8 @@ static void threads_look(struct loop *l)
 		vmm->phase = PHASE_END;
 	if (vmm->phase == PHASE_RUN && vmm_all_arrived(vmm, &checkpoint)) {
 		vmm->phase = PHASE_HELD;
+		/* First: the truth may read the dirty log, which changes SPTEs. */
+		trace_checkpoint(vmm, checkpoint);
 		l->wrong |= truth_write(vmm, checkpoint) != 0;
 		vmm->checkpoint = checkpoint;
 	}

@@ -33,6 +33,7 @@ void vmm_fail(enum vmm_status status, const char *fmt, ...)
 	fflush(stdout);
 	if (socket_path)
 		unlink(socket_path);
+	trace_close();
 	/* Not exit(): other threads are running. The kernel takes the VMs down with the process. */
 	_exit(status);
 }
@@ -151,6 +152,7 @@ static void vmm_teardown(struct vmm *vmm)
 {
 	storm_stop(vmm);
 	vcpu_stop_all(vmm);
+	trace_close();
 	if (socket_path)
 		unlink(socket_path);
 }
@@ -174,6 +176,7 @@ int main(int argc, char **argv)
 	kvm_open(&vmm);
 	for (unsigned int i = 0; i < vmm.opts.vms; i++)
 		vm_create(&vmm, i);
+	trace_open(&vmm);
 	if (vmm.opts.ctl) {
 		listen_fd = ctl_listen(vmm.opts.ctl);
 		socket_path = vmm.opts.ctl;

@@ -88,6 +88,12 @@ static void slot_create(struct vmm_vm *vm, enum vmm_slot_id id, uint64_t gpa, ui
 	if (madvise(slot->hva, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 		vmm_fail(VMM_ENVIRONMENT, "madvise(%s): %s", thp ? "MADV_HUGEPAGE" : "MADV_NOHUGEPAGE",
 			 strerror(errno));
+	/*
+	 * A page that was only read would be the zero page, and the first write to it a change of the host's
+	 * tables.
+	 */
+	if (vm->vmm->opts.trace && madvise(slot->hva, size, MADV_POPULATE_WRITE))
+		vmm_fail(VMM_ENVIRONMENT, "madvise(MADV_POPULATE_WRITE): %s", strerror(errno));
 	mem_slot_set(vm, id, true);
 }
 
@@ -113,6 +119,9 @@ static void ranges_draw(struct vmm_vm *vm, struct gf_param *p)
 
 	/* Not far up: L1's own tables have to reach it. */
 	r[GF_DATA].l1_gfn = (4 * GIB + gf_draw(vm->seed, DRAW_DATA_BASE, 0) % 4096 * SIZE_2M) >> GFN_SHIFT;
+	if (o->paging == PAGING_32) /* within 32 bits, and at a multiple of a large page */
+		r[GF_DATA].l1_gfn =
+			base_draw(vm, DRAW_DATA_BASE, 1 * GIB, 2 * GIB, o->pages + 4096) & ~1023ull;
 	r[GF_RO].l1_gfn = base_draw(vm, DRAW_RO_BASE, 2 * GIB, 3 * GIB, o->ro);
 	r[GF_MMIO].l1_gfn = base_draw(vm, DRAW_MMIO_BASE, 3 * GIB, MMIO_END, o->mmio);
 	r[GF_STORM].l1_gfn = base_draw(vm, DRAW_STORM_BASE, 1 * GIB, 2 * GIB, o->storm_pages);
@@ -129,7 +138,7 @@ static void ranges_draw(struct vmm_vm *vm, struct gf_param *p)
 		r[kind].l2_step = o->map == 1 && kind != GF_DATA ? 1 : step;
 		l2_gfn += r[kind].nr * step;
 	}
-	p->max_work = nr;
+	p->max_work = o->paging ? 0 : nr;
 }
 
 static uint64_t area_take(uint64_t *at, uint64_t size_bytes)
@@ -161,13 +170,14 @@ static uint64_t tables_bound(const struct gf_param *p, int leaf_level)
 
 /* Places the logs, pools and stacks in the system area; returns its end. */
 static uint64_t areas_place(struct vmm_vm *vm, struct gf_param *p, uint64_t nr_l1_tables,
-			    uint64_t *l1_tables_ret, uint64_t *l1_stacks_ret)
+			    uint64_t *l1_tables_ret, uint64_t *l1_stacks_ret, uint64_t *paging_ret)
 {
 	const struct vmm_opts *o = &vm->vmm->opts;
 	uint64_t at = GF_SYS_GPA;
 
 	*l1_tables_ret = area_take(&at, nr_l1_tables << GFN_SHIFT);
 	*l1_stacks_ret = area_take(&at, o->vcpus * 16384);
+	*paging_ret = area_take(&at, o->paging ? paging_area_bytes(o) : 0);
 	p->argpage_gpa = area_take(&at, sizeof(struct gf_argpage));
 	p->l2_stack_gpa = area_take(&at, o->vcpus << GFN_SHIFT);
 	p->work_gpa = area_take(&at, p->max_work * sizeof(struct gf_work));
@@ -213,7 +223,7 @@ static void param_fill(struct vmm_vm *vm, struct gf_param *p)
 		   (o->ro_write ? GF_F_RO_WRITE : 0) | (o->l1_touch ? GF_F_L1_TOUCH : 0) |
 		   (o->rounds ? 0 : GF_F_ENDLESS) | (o->map == 2 ? GF_F_SHUFFLE : 0) |
 		   (o->npt_nx ? GF_F_NPT_NX : 0) | (o->stop_rewritten ? GF_F_STOP_REWRITTEN : 0) |
-		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0);
+		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0) | (o->trace ? GF_F_TRACE : 0);
 }
 
 /* L1's tables: identity, 2M leaves, supervisor, A and D set, over [0, top_gpa). */
@@ -232,22 +242,26 @@ static void l1_tables_build(struct vmm_vm *vm, uint64_t tables_gpa, uint64_t top
 	for (uint64_t i = 0; i < nr_pd * TABLE_ENTRIES; i++)
 		pd[i] = i * SIZE_2M | 0xe3;
 	vm->l1_cr3 = tables_gpa;
+	vm->table_gpa = tables_gpa;
+	vm->nr_table_pages = 1 + nr_pdpt + nr_pd;
 }
 
 static void image_load(struct vmm_vm *vm)
 {
-	const char *path = vm->vmm->opts.image;
+	const char *path = vm->vmm->opts.image, *name = "l1.bin";
 	char beside[4096], *image = mem_ptr(vm, GF_IMAGE_GPA, GF_SYS_GPA - GF_IMAGE_GPA), *slash;
 	ssize_t n;
 	int fd;
 
+	if (vm->vmm->opts.paging)
+		name = vm->vmm->opts.paging == PAGING_64 ? "script64.bin" : "script32.bin";
 	if (!path) {
 		n = readlink("/proc/self/exe", beside, sizeof(beside) - 16);
 		if (n < 0)
 			vmm_fail(VMM_ENVIRONMENT, "/proc/self/exe: %s", strerror(errno));
 		beside[n] = 0;
 		slash = strrchr(beside, '/');
-		strcpy(slash ? slash + 1 : beside, "l1.bin");
+		strcpy(slash ? slash + 1 : beside, name);
 		path = beside;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -281,18 +295,21 @@ static void values_fill(struct vmm_vm *vm)
 void mem_setup(struct vmm_vm *vm)
 {
 	const struct vmm_opts *o = &vm->vmm->opts;
-	uint64_t top_gpa, end, l1_tables, l1_stacks, leaf = o->size_2m ? SIZE_2M : 1 << GFN_SHIFT;
+	uint64_t top_gpa, end, l1_tables, l1_stacks, paging_area, data_size,
+		leaf = o->size_2m ? SIZE_2M : 1 << GFN_SHIFT;
 	struct gf_param param = { 0 };
 	struct gf_range *data = &param.range[GF_DATA];
 
 	ranges_draw(vm, &param);
 	top_gpa = (data->l1_gfn + param.nr_l1page * data->l1_step) << GFN_SHIFT;
 	end = areas_place(vm, &param, 2 + top_gpa / GIB + 1 + top_gpa / (GIB * TABLE_ENTRIES) + 1, &l1_tables,
-			  &l1_stacks);
+			  &l1_stacks, &paging_area);
 	param_fill(vm, &param);
 	slot_create(vm, SLOT_SYS, 0, end, 0, o->sys_thp);
-	slot_create(vm, SLOT_DATA, data->l1_gfn << GFN_SHIFT,
-		    (param.nr_l1page - 1) * (data->l1_step << GFN_SHIFT) + leaf,
+	data_size = (param.nr_l1page - 1) * (data->l1_step << GFN_SHIFT) + leaf;
+	if (o->paging) /* room for large pages of both sizes */
+		data_size = round_up(data_size, 2 * SIZE_2M) + 2 * SIZE_2M;
+	slot_create(vm, SLOT_DATA, data->l1_gfn << GFN_SHIFT, data_size,
 		    o->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0, o->thp);
 	slot_create(vm, SLOT_RO, param.range[GF_RO].l1_gfn << GFN_SHIFT, o->ro << GFN_SHIFT, KVM_MEM_READONLY,
 		    false);
@@ -300,12 +317,16 @@ void mem_setup(struct vmm_vm *vm)
 		    false);
 	vm->param = mem_ptr(vm, GF_PARAM_GPA, sizeof(*vm->param));
 	*vm->param = param;
-	l1_tables_build(vm, l1_tables, top_gpa);
 	image_load(vm);
-	values_fill(vm);
 	/* Stacks grow down; as after a call, rsp + 8 is a multiple of 16. */
 	for (unsigned int i = 0; i < o->vcpus; i++)
 		vm->vcpu[i].l1_rsp = l1_stacks + (i + 1) * 16384 - 16;
+	if (o->paging) {
+		paging_setup(vm, paging_area);
+	} else {
+		l1_tables_build(vm, l1_tables, top_gpa);
+		values_fill(vm);
+	}
 	vm->mmio_reads = calloc(o->mmio + 1, sizeof(uint64_t));
 	vm->mmio_writes = calloc(o->mmio + 1, sizeof(uint64_t));
 	vm->ro_writes = calloc(o->ro + 1, sizeof(uint64_t));

@@ -41,6 +41,8 @@ struct opt {
 
 static const struct opt opts_table[] = {
 	CHOICE("mode", mode, "plain|nested", "what L1 is (plain)"),
+	CHOICE("paging", paging, "flat|32|pae|64",
+	       "plain: flat, or the scripted guest with drawn tables of that format (flat)"),
 	NUMBER("pages", pages, 1, 1 << 20, "data pages (256)"),
 	CHOICE("size", size_2m, "4k|2m", "size of a data page: its step, and its leaf in NPT12 (4k)"),
 	CHOICE("backing", thp, "4k|thp", "host memory behind the data slot (as --size)"),
@@ -78,12 +80,13 @@ static const struct opt opts_table[] = {
 	NUMBER("storm-pages", storm_pages, 0, 65536, "pages of the storm slot (16 if there is a storm)"),
 	NUMBER("storm-hz", storm_hz, 0, 1000000, "storm operations per second; 0: as fast as it goes (100)"),
 	FLAG("l1-touch", l1_touch, "nested: L1 reads all data pages itself after each round"),
-	{ "l1", OPT_L1, 0, 0, 0, NULL, "bits of L1's EFER, CR0 and CR4, of nx,wp,smep,smap (nx,wp)" },
+	{ "l1", OPT_L1, 0, 0, 0, NULL, "bits of L1's EFER, CR0 and CR4, of nx,wp,smep,smap,pse (nx,wp,pse)" },
 	NUMBER("mmu-pages", mmu_pages, 0, 1 << 24, "KVM_SET_NR_MMU_PAGES; 0: enough for NPT12 (0)"),
 	NUMBER("timeout", timeout_s, 0, 86400, "end with status 5 after so many seconds; 0: never (0)"),
 	TEXT("comm", comm, "process name (at most 15 bytes are kept)"),
 	TEXT("ctl", ctl, "path of the control socket"),
 	TEXT("truth", truth, "file for the ground truth, see truth.md"),
+	TEXT("trace", trace, "file for the trace of what KVM was told, see tests/conform/trace.md"),
 	TEXT("l1-image", image, "flat L1 (l1.bin beside this program)"),
 };
 
@@ -151,10 +154,10 @@ static unsigned int parse_l1_bits(const char *text)
 
 	while (*text) {
 		size_t n = strcspn(text, ",");
-		int i = choice_find("nx|wp|smep|smap", text, n);
+		int i = choice_find("nx|wp|smep|smap|pse", text, n);
 
 		if (i < 0)
-			bad_value("l1", text, "a list of nx,wp,smep,smap");
+			bad_value("l1", text, "a list of nx,wp,smep,smap,pse");
 		bits |= 1u << i;
 		text += n + (text[n] == ',');
 	}
@@ -215,6 +218,10 @@ static void opts_check(struct vmm_opts *o)
 	       "--npt-roots 2 needs --mode nested, and no --npt fault");
 	refuse(endless && o->hold == HOLD_NO && !o->storms && !o->rewrite,
 	       "--rounds 0 --hold no would do nothing");
+	refuse(o->paging && (nested || o->size_2m || o->storms || o->vcpus > 1 || endless),
+	       "--paging needs --mode plain, --size 4k, one vCPU, a number of rounds and no storm");
+	refuse(o->trace && (o->vms > 1 || o->vcpus > 1 || o->storms || o->hold == HOLD_RUN),
+	       "--trace needs one VM, one vCPU, no storm and no --hold run");
 	if (o->passes == 0)
 		o->passes = o->npt_fault || o->rewrite || o->storms ? 2 : 1;
 	if (o->storms && !o->storm_pages)
@@ -237,7 +244,7 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 				   .vcpus = 1,
 				   .vms = 1,
 				   .storm_hz = 100,
-				   .l1_bits = L1_NX | L1_WP };
+				   .l1_bits = L1_NX | L1_WP | L1_PSE };
 	for (size_t i = 0; i < NR_OPTS; i++)
 		longopts[i] = (struct option){ opts_table[i].name, opts_table[i].kind != OPT_FLAG, NULL,
 					       (int)i + 256 };
@@ -260,6 +267,13 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 	if (!seed_given && getrandom(&opts->seed, sizeof(opts->seed), 0) != sizeof(opts->seed))
 		vmm_fail(VMM_ENVIRONMENT, "getrandom: %s", strerror(errno));
 	opts_check(opts);
+}
+
+const char *opts_paging_name(const struct vmm_opts *opts)
+{
+	static const char *const name[] = { "flat", "32", "pae", "64" };
+
+	return name[opts->paging];
 }
 
 const char *opts_mode_name(const struct vmm_opts *opts)

@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "script.h"
 #include "vmm.h"
 
 #define PTE_P 1ull
@@ -323,6 +324,7 @@ static void write_dirty(struct truth *t)
 	if (!bitmap)
 		vmm_fail(VMM_ENVIRONMENT, "out of memory");
 	vmm_ioctl(t->vm->fd, KVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG");
+	trace_dirty_get(SLOT_DATA);
 	for (uint64_t i = 0; i < n; i++)
 		if (bitmap[i / 64] >> i % 64 & 1)
 			line(t, "dirty vm=%u gfn=0x%" PRIx64, t->vm->index, (s->gpa >> GFN_SHIFT) + i);
@@ -358,6 +360,24 @@ static void write_vcpus(struct truth *t)
 	}
 }
 
+static void write_script(struct truth *t)
+{
+	const struct gf_param *p = t->vm->param;
+	const struct gs_op *op;
+
+	if (!p->nr_op)
+		return;
+	op = guest_area(t, p->op_gpa, p->nr_op * sizeof(*op));
+	for (uint64_t i = 0; i < t->vm->nr_table_pages; i++)
+		line(t, "gtable vm=%u gfn=0x%" PRIx64, t->vm->index, (t->vm->table_gpa >> GFN_SHIFT) + i);
+	for (uint64_t i = 0; i < p->nr_op && op[i].status != GS_PENDING; i++)
+		line(t,
+		     "op vm=%u n=%" PRIu64 " code=%u user=%u addr=0x%" PRIx64 " value=0x%" PRIx64
+		     " len=%u fault=%u err=0x%x found=0x%x",
+		     t->vm->index, i, op[i].code, op[i].flags & GS_F_USER, (uint64_t)op[i].addr,
+		     (uint64_t)op[i].value, op[i].len, op[i].status == GS_FAULTED, op[i].err, op[i].found);
+}
+
 static void write_vm(struct truth *t)
 {
 	const struct vmm_vm *vm = t->vm;
@@ -377,6 +397,7 @@ static void write_vm(struct truth *t)
 	write_slots(t);
 	write_leaves(t, rec, work);
 	write_tables(t);
+	write_script(t);
 	write_l1page_touched(t);
 	write_aliases(t, rec);
 	write_exits(t);

@@ -71,6 +71,8 @@ void vcpu_setup(struct vmm_vcpu *vcpu)
 	sregs.cr0 = 0x80000013 | (bits & L1_WP ? 1u << 16 : 0);
 	sregs.cr4 = 0x20 | (bits & L1_SMEP ? 1u << 20 : 0) | (bits & L1_SMAP ? 1u << 21 : 0);
 	sregs.efer = 0x500 | (bits & L1_NX ? 1u << 11 : 0);
+	if (vm->vmm->opts.paging)
+		paging_sregs(vm, &sregs);
 	vmm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS (is a bit of --l1 missing on this CPU?)");
 	vmm_ioctl(vcpu->fd, KVM_SET_REGS, &regs, "KVM_SET_REGS");
 }
@@ -151,6 +153,9 @@ static void handle_io(struct vmm_vcpu *vcpu)
 	case GF_PORT_CHECKPOINT:
 		checkpoint_hold(vcpu);
 		break;
+	case GF_PORT_TRAP:
+		trace_trap(vcpu, value);
+		break;
 	case GF_PORT_EXIT:
 		guest_ended(vcpu, value);
 		break;
@@ -219,6 +224,7 @@ static void *vcpu_thread(void *arg)
 	pthread_mutex_lock(&vmm->lock);
 	vcpu->tid = gettid();
 	pthread_mutex_unlock(&vmm->lock);
+	trace_thread(vcpu);
 	for (;;) {
 		pthread_mutex_lock(&vmm->lock);
 		stop = vmm->stop || vcpu->ended;

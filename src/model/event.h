@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The events of abi/events.def as data: names, fields, units, and the words for values that have names. */
+#ifndef MODEL_EVENT_H
+#define MODEL_EVENT_H
+
+#include "abi/event.h"
+
+enum ms_event_unit {
+#define EVENT_UNIT(id, form, text) MS_UNIT_##id,
+#include "abi/events.def"
+	MS_NR_UNITS
+};
+
+/* How a unit's values are written. */
+enum ms_event_form {
+	MS_FORM_X, /* hexadecimal */
+	MS_FORM_D, /* decimal */
+	MS_FORM_B, /* yes or no */
+	MS_FORM_R, /* SPTE */
+	MS_FORM_O, /* role word */
+	MS_FORM_C, /* cause */
+};
+
+struct ms_event_field {
+	const char *name, *type, *text;
+	enum ms_event_unit unit;
+	u16 offset, bytes; /* in its event's struct */
+};
+
+struct ms_event_desc {
+	const char *name, *text;
+	const struct ms_event_field *fields;
+	u32 nr_fields;
+};
+
+/* id: from 1 up to MS_EV_NR - 1, else false. */
+bool ms_event_desc(u32 id, struct ms_event_desc *ret);
+/* 0 when there is none of this name. */
+u32 ms_event_find(const char *name, size_t len);
+/* The value of a field of that event. */
+u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *field);
+
+const char *ms_unit_name(enum ms_event_unit unit);
+const char *ms_unit_text(enum ms_event_unit unit);
+enum ms_event_form ms_unit_form(enum ms_event_unit unit);
+/* Names of values: of a unit CAUSE or RET. NULL when there is none. */
+const char *ms_cause_name(u64 cause);
+const char *ms_fault_ret_name(u64 ret);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared within src/scenario: the state of a play, and who carries out which statement. */
+#ifndef SCENARIO_PLAY_H
+#define SCENARIO_PLAY_H
+
+#include <ucontext.h>
+
+#include "scenario/lang.h"
+
+enum outcome_kind {
+	OUT_NONE, /* nothing was done yet */
+	OUT_ACCESS, /* run is valid */
+	OUT_PROBE, /* hw is valid */
+	OUT_CALL, /* error is */
+	OUT_LOG, /* bitmap is, of slot */
+	OUT_AGE, /* young is */
+};
+
+/* What came of an action. */
+struct outcome {
+	enum outcome_kind kind;
+	u32 line, col;
+	struct ms_run run;
+	struct hw_result hw;
+	int error; /* 0 or -errno of the engine */
+	bool young;
+	bool is_write, is_fetch; /* the access */
+	/* It was not simply done: an expectation has to say so before the next action. */
+	bool unclaimed;
+};
+
+#define MAX_MAPPED 64
+#define MAX_HOOKS 4
+#define MAX_EVENTS 65536
+
+/* An action that waits for a yield point of the next one. */
+struct hook {
+	u32 stmt;
+	u32 left; /* times the point is still to be passed */
+	bool done;
+};
+
+struct ms_play {
+	const struct ms_scenario *sc;
+	struct ms_play_opts opts;
+	struct ms_machine *machine;
+	struct ms_tables *tables[MS_SCENARIO_MAX_TABLES];
+	u32 nr_vcpus;
+	struct nmmu_regs l1[MS_SCENARIO_MAX_VCPUS], l2[MS_SCENARIO_MAX_VCPUS];
+	u16 pml12_index[MS_SCENARIO_MAX_VCPUS];
+	struct {
+		u64 start, bytes;
+	} mapped[MAX_MAPPED];
+	u32 nr_mapped;
+
+	u32 pc;
+	u64 left[MS_SCENARIO_MAX_DEPTH]; /* rounds of the loops that are open */
+	u32 depth;
+	u64 nr_steps, nr_expects;
+
+	struct outcome outcome, inner;
+	struct nmmu_result told; /* the last exit that L1 was given */
+	/* The bitmap of the last log that was got. */
+	u64 *log;
+	u64 log_pages;
+	u16 log_slot;
+
+	/* Events since the last action began. */
+	struct ms_event *events;
+	size_t nr_events, cap_events;
+
+	/* Interleaving: the action of a hook runs on a stack of its own and waits for mmu_lock there. */
+	struct hook hooks[MAX_HOOKS];
+	u32 nr_hooks;
+	ucontext_t outer_ctx, inner_ctx;
+	void *stack;
+	bool in_inner, inner_alive, inner_waits, lock_held;
+	u32 inner_stmt;
+
+	/* The first thing that went wrong. */
+	bool failed;
+	u32 fail_line, fail_col;
+	struct ms_buf text;
+};
+
+/* Note a failure of the statement. Only the first counts. Returns false, so that a check can end with it. */
+bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, ...) MS_PRINTF(3, 4);
+/* The same from an error, which is freed. */
+void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err *err);
+
+/* The value of an argument, or what stands for it when it is not given. */
+u64 arg_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, u64 missing);
+bool arg_has(struct ms_play *play, const struct stmt *stmt, enum key_id key);
+/* CHOICE, TABLE, RIGHTS: the number found when it was parsed. */
+u32 arg_choice(struct ms_play *play, const struct stmt *stmt, enum key_id key, u32 missing);
+u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg);
+/* The vCPU that a statement names; -1 with a failure when there is none. */
+int arg_vcpu(struct ms_play *play, const struct stmt *stmt);
+struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id);
+
+static inline struct nmmu *play_nmmu(struct ms_play *play)
+{
+	return ms_machine_nmmu(play->machine);
+}
+
+/* --- act.c: accesses, vCPUs, logs, slots; act_tables.c: guest tables --- */
+
+void act(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+void act_machine(struct ms_play *play, const struct stmt *stmt);
+void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+void act_table(struct ms_play *play, const struct stmt *stmt);
+void act_map(struct ms_play *play, const struct stmt *stmt);
+void act_edit(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+void act_grant(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+/* Frame of a table's root, and the EPTP that names it. */
+u64 table_eptp(struct ms_play *play, u32 table, bool ad);
+bool table_is_ept(const struct ms_play *play, u32 table);
+/* Where an entry lies; -ENOENT. level 0: the root. */
+int table_entry(void *ctx, u32 table, u64 addr, u32 level, u64 *ret);
+void do_access(struct ms_play *play, u32 vcpu, const struct nmmu_access *access, struct outcome *out);
+
+/* --- expect.c, expect_mmu.c --- */
+
+/* False: it is not so, and play says what is. */
+bool expect(struct ms_play *play, const struct stmt *stmt);
+bool expect_mmu(struct ms_play *play, const struct stmt *stmt);
+/* Compare what was found with the argument, if it is given. */
+bool check_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, const char *what, u64 found);
+/* A short description of what an action came to. */
+void outcome_print(const struct outcome *out, struct ms_buf *to);
+
+#endif

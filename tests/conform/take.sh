@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Inside the lab: runs a fixture guest with a trace and saves what the real KVM came to. Sourced after tests/lab/lib.sh.
+#
+#	take DIR NAME N VMM-OPTION...	DIR/NAME.{trace,snap,truth} of checkpoint N
+
+# khugepaged may put huge pages where small ones were, which no trace tells of.
+echo never >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag 2>/dev/null || echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
+
+# modules "KVM OPTIONS" "KVM_AMD OPTIONS"
+modules()
+{
+	modprobe -r kvm_amd kvm && modprobe kvm ${1:+$1} && modprobe kvm_amd ${2:+$2}
+}
+
+take()
+{
+	local dir=$1 name=$2 nr=$3 i
+	shift 3
+
+	start_vmm t --seed "$seed" --trace "$SCRATCH/t.trace" "$@"
+	for ((i = 1; i <= nr; i++)); do
+		wait_checkpoint t "$i" || return 1
+		[ "$i" -eq "$nr" ] || release_vmm t
+	done
+	"$mmuscope" save "$SCRATCH/t.snap" >/dev/null || return 1
+	end_vmm t || return 1
+	mv "$SCRATCH/t.trace" "$dir/$name.trace" && mv "$SCRATCH/t.snap" "$dir/$name.snap" &&
+		cp "$SCRATCH/t.truth" "$dir/$name.truth"
+}
