@@ -285,9 +285,11 @@ void ms_machine_destroy(struct ms_machine *machine)
 {
 	if (!machine)
 		return;
-	nmmu_destroy(machine->m);
+	/* The CPUs first: nobody is in the guest while the engine is torn down. */
 	for (u32 i = 0; i < machine->nr_vcpus; i++)
 		hw_cpu_destroy(machine->vcpus[i].cpu);
+	machine->nr_vcpus = 0;
+	nmmu_destroy(machine->m);
 	hostmem_destroy(machine->mem);
 	free(machine->vcpus);
 	free(machine);

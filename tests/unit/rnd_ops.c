@@ -135,10 +135,10 @@ static bool draw_nested(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_nested *
 		nested->root = (u64)root->gfn << 12 | 6 | (u64)(root->levels - 1) << 3;
 		if (r->cfg.ad && rnd_chance(r, 60))
 			nested->root |= 0x40;
-		if (nested->root & 0x40 && rnd_chance(r, 30)) {
+		if (nested->root & 0x40 && rnd_chance(r, 60)) {
 			nested->pml = true;
 			nested->pml_addr = 0x2ff000;
-			nested->pml_index = rnd_chance(r, 80) ? 511 : rnd_below(r, 4);
+			nested->pml_index = rnd_chance(r, 40) ? 511 : (u16)(rnd_below(r, 3) - 1);
 		}
 		vc->nested_kind = NMMU_GPT_EPT;
 		vc->nested_levels = root->levels;
@@ -180,7 +180,8 @@ static void op_enter(struct rnd *r, struct rnd_vcpu *vc)
 	if (kind == NMMU_GPT_PAE)
 		loaded = rnd_load_pdptes(r, vc, true);
 	rc = nmmu_nested_enter(vc->v, &nested);
-	if (rc == -EINVAL && !loaded)
+	/* Reading PDPTEs is an access to L2's memory, to be logged. */
+	if (rc == -EINVAL && (!loaded || (kind == NMMU_GPT_PAE && nested.pml && nested.pml_index > 511)))
 		return;
 	if (rc || !loaded) {
 		rnd_fail(r, "error %d, PDPTEs %s", rc, loaded ? "good" : "bad");

@@ -45,9 +45,9 @@ static void one_op(struct rnd *r)
 	for (u32 i = 0; dice < 62 && i < RND_VCPUS && rnd_chance(r, 60) && !vc->l2; i++)
 		vc = &r->vc[i];
 	r->now++;
-	r->nomem = rnd_chance(r, 1);
+	r->nomem = rnd_chance(r, 2);
 	if (r->nomem)
-		ms_machine_fail_alloc(r->machine, 1 + rnd_below(r, 12));
+		ms_machine_fail_alloc(r->machine, 1 + rnd_below(r, 3));
 	if (dice < 62)
 		rnd_op_access(r, vc);
 	else if (dice < 66)
