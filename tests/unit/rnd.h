@@ -90,23 +90,13 @@ struct rnd_vcpu {
 	X(emulated)                                                                                         \
 	X(gpte_store)                                                                                       \
 	X(gpte_emulated)                                                                                    \
+	X(cycle)                                                                                            \
 	X(mmio)                                                                                             \
-	X(fault)                                                                                            \
-	X(exit_to_l1)                                                                                       \
-	X(pml12_full)                                                                                       \
-	X(invlpg)                                                                                           \
-	X(flush_guest)                                                                                      \
-	X(invept)                                                                                           \
-	X(flush_npt)                                                                                        \
-	X(cr3)                                                                                              \
-	X(role)                                                                                             \
-	X(mode)                                                                                             \
-	X(enter_nested)                                                                                     \
-	X(enter_off)                                                                                        \
-	X(leave)                                                                                            \
-	X(slot_add) X(slot_delete) X(slot_move) X(slot_log) X(log_get) X(log_clear) X(discard) X(migrate)   \
-		X(protect) X(collapse) X(age) X(age_young) X(nx_toggle) X(nx_recover) X(max_pages) X(nomem) \
-			X(host_write) X(zap_all) X(stale_used)
+	X(fault) X(exit_to_l1) X(pml12_full) X(invlpg) X(flush_guest) X(invept) X(flush_npt) X(cr3) X(role) \
+		X(mode) X(enter_nested) X(enter_off) X(leave) X(slot_add) X(slot_delete) X(slot_move)       \
+			X(slot_log) X(log_get) X(log_clear) X(discard) X(migrate) X(protect) X(collapse)    \
+				X(age) X(age_young) X(nx_toggle) X(nx_recover) X(max_pages) X(nomem)        \
+					X(host_write) X(zap_all) X(stale_used)
 
 struct rnd_count {
 #define X(name) u64 name;
@@ -154,6 +144,8 @@ u32 rnd_shift(enum nmmu_gpt kind, u32 level); /* of the address bits that index 
 u32 rnd_entries(const struct rnd_table *t);
 const struct rnd_table *rnd_table_at(const struct rnd *r, u64 gfn);
 /* Where L1 of this kind finds all of slot 0's tables, whatever else it has mapped. */
+/* Makes of an address that an edit was about one that this mode has. */
+u64 rnd_recent(struct rnd *r, enum nmmu_gpt kind);
 u64 rnd_window(enum nmmu_gpt kind);
 /* Registers for a paging mode, with random role bits. */
 struct nmmu_regs rnd_regs(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind);
@@ -181,7 +173,7 @@ struct rnd_answer {
 	u32 nr; /* paths that are right or excused, the current one included */
 	bool too_many;
 	bool old; /* an entry on some way was changed and not yet invalidated */
-	bool rom; /* a table lies in read-only memory */
+	bool rom, frozen; /* a table lies in read-only memory; the host lets nobody write one */
 	struct rnd_path paths[RND_PATHS_MAX];
 };
 
@@ -199,10 +191,15 @@ void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
 void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc);
+/* True: made, or answered by a device. */
+bool rnd_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate);
 
 /* --- rnd_ops.c --- */
 
 void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc);
+/* The guest invalidates what concerns this address: of its own paging, or of L1's nested tables. */
+void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
 /* The engine has put this vCPU back into L1. */
 void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
 

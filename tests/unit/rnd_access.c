@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define HOT_PAGES 24
+#define CYCLES 3
 
 static u64 low(u64 value, u32 bytes)
 {
@@ -143,8 +144,9 @@ static void judge_refusal(struct rnd *r, const struct rnd_vcpu *vc, const struct
 	if (action == NMMU_ACT_EXIT_L1 && res->reason == 48 && !(res->qual & 7))
 		rnd_fail(r, "a violation without access, qualification 0x%llx",
 			 (unsigned long long)res->qual);
+	/* A table whose A bit cannot be set refuses everything (D.1 step 4). */
 	/* Nested tables as they were may lead the CPU to other tables of L2's, with faults of their own. */
-	if (same_refusal(before, action, res) || before->old || pdptes_differ(r, vc))
+	if (same_refusal(before, action, res) || before->old || before->frozen || pdptes_differ(r, vc))
 		return;
 	rnd_ask(r, vc, want, &after);
 	if (!same_refusal(&after, action, res))
@@ -354,7 +356,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 	}
 }
 
-static bool do_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate)
+bool rnd_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate)
 {
 	struct rnd_want want = {
 		.addr = a->gva, .write = a->write, .fetch = a->fetch, .user = a->user, .rmw = a->rmw
@@ -388,14 +390,19 @@ static u64 draw_page(struct rnd *r)
 	return 0x1000 + rnd_below(r, 8);
 }
 
+u64 rnd_recent(struct rnd *r, enum nmmu_gpt kind)
+{
+	return r->recent[rnd_below(r, RND_RECENT)] &
+	       (kind < NMMU_GPT_64 ? 0xfffff000 : (1ULL << (kind == NMMU_GPT_64 ? 47 : 56)) - 1);
+}
+
 static u64 draw_gva(struct rnd *r, enum nmmu_gpt kind)
 {
 	u64 gva = draw_page(r) << 12;
 	u32 dice = rnd_below(r, 100);
 
 	if (rnd_chance(r, 25))
-		gva = r->recent[rnd_below(r, RND_RECENT)] &
-		      (kind < NMMU_GPT_64 ? 0xfffff000 : (1ULL << (kind == NMMU_GPT_64 ? 47 : 56)) - 1);
+		gva = rnd_recent(r, kind);
 	if (kind == NMMU_GPT_NONE || dice < 80)
 		return gva;
 	/* Large pages at level-2 entries 4 to 7. */
@@ -409,21 +416,16 @@ static u64 draw_gva(struct rnd *r, enum nmmu_gpt kind)
 	return gva | rnd_below(r, 2) << 30 | rnd_below(r, 2) << 39;
 }
 
-static void draw_index(struct rnd *r, const struct rnd_table *t, u32 *index_ret)
+static u32 draw_index(struct rnd *r, const struct rnd_table *t)
 {
-	if (t->level > 1)
-		*index_ret = rnd_chance(r, 90) ? rnd_below(r, 8) : rnd_below(r, rnd_entries(t));
-	else
-		*index_ret = draw_page(r) % rnd_entries(t);
-	*index_ret %= rnd_entries(t);
+	if (t->level == 1)
+		return draw_page(r) % rnd_entries(t);
+	return rnd_below(r, rnd_chance(r, 90) ? 8 : rnd_entries(t)) % rnd_entries(t);
 }
 
 /* A store that could be a guest's edit of its tables. */
-static bool draw_gpte(struct rnd *r, const struct rnd_table *t, u64 window, struct nmmu_access *a)
+static void draw_gpte(struct rnd *r, const struct rnd_table *t, u32 index, u64 window, struct nmmu_access *a)
 {
-	u32 index;
-
-	draw_index(r, t, &index);
 	*a = (struct nmmu_access){ .write = true, .bytes = rnd_entry_bytes(t->kind) };
 	a->value = low(rnd_entry(r, t, index), a->bytes);
 	a->gva = window + ((u64)t->gfn << 12) + index * a->bytes;
@@ -439,7 +441,6 @@ static bool draw_gpte(struct rnd *r, const struct rnd_table *t, u64 window, stru
 		a->bytes = 1 << rnd_below(r, 2);
 	}
 	a->value = low(a->value, a->bytes);
-	return true;
 }
 
 void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
@@ -459,11 +460,11 @@ void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
 	if (a.write && t) {
 		u64 gva = a.gva & ~0xfffULL;
 
-		draw_gpte(r, t, gva - ((u64)t->gfn << 12), &a);
+		draw_gpte(r, t, draw_index(r, t), gva - ((u64)t->gfn << 12), &a);
 	} else if (a.write && a.gva >> 12 < RND_POOL_PAGES) {
 		a.write = a.rmw = false;
 	}
-	do_access(r, vc, &a, false);
+	rnd_access(r, vc, &a, false);
 }
 
 void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc)
@@ -476,7 +477,7 @@ void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc)
 	a.write = a.gva >> 12 >= RND_POOL_PAGES && rnd_chance(r, 50);
 	a.rmw = a.write && rnd_chance(r, 20);
 	a.value = rnd_next(r);
-	do_access(r, vc, &a, true);
+	rnd_access(r, vc, &a, true);
 }
 
 /* The window's own entries of L1's roots, should an edit have hit them. */
@@ -513,7 +514,7 @@ static void mend_window(struct rnd *r, struct rnd_vcpu *vc)
 			a.gva = root + 2 * 8;
 			a.value = pml4 << 12 | 0x23;
 		}
-		do_access(r, vc, &a, false);
+		rnd_access(r, vc, &a, false);
 	}
 }
 
@@ -544,12 +545,76 @@ void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
 		if (is_in_use(r, t))
 			break;
 	}
-	draw_gpte(r, t, rnd_window(vc->kind[0]), &a);
-	done = do_access(r, vc, &a, emulate);
+	draw_gpte(r, t, draw_index(r, t), rnd_window(vc->kind[0]), &a);
+	done = rnd_access(r, vc, &a, emulate);
 	if (done && emulate)
 		r->count->gpte_emulated++;
 	else if (done)
 		r->count->gpte_store++;
 	else if (!r->failed)
 		mend_window(r, vc);
+}
+
+/* --- change, invalidate, look: what a guest does with a page, on purpose --- */
+
+static struct rnd_vcpu *find_editor(struct rnd *r, struct rnd_vcpu *vc)
+{
+	if (!vc->l2)
+		return vc;
+	for (u32 i = 0; i < RND_VCPUS; i++)
+		if (!r->vc[i].l2)
+			return &r->vc[i];
+	return NULL;
+}
+
+/* A table on the way of this vCPU's accesses. */
+static const struct rnd_table *find_table(struct rnd *r, const struct rnd_vcpu *vc)
+{
+	bool nested = vc->l2 && vc->nested.kind != NMMU_NESTED_OFF;
+	enum rnd_use use = !nested ? RND_L1 : rnd_chance(r, 70) ? RND_NESTED : RND_L2;
+	enum nmmu_gpt kind = use == RND_NESTED ? vc->nested_kind : vc->kind[vc->l2];
+	u32 level = rnd_chance(r, 80) ? 1 : 2, start = rnd_below(r, r->nr_tables);
+
+	for (u32 i = 0; i < r->nr_tables; i++) {
+		const struct rnd_table *t = &r->tables[(start + i) % r->nr_tables];
+
+		if (t->use == use && t->kind == kind && t->level == level)
+			return t;
+	}
+	return NULL;
+}
+
+void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc)
+{
+	struct rnd_vcpu *editor = find_editor(r, vc);
+	const struct rnd_table *t = find_table(r, vc);
+	struct nmmu_access look = { .bytes = 8, .value = rnd_next(r), .user = rnd_chance(r, 60) }, edit;
+	u32 index;
+
+	if (!editor || !t)
+		return;
+	index = draw_index(r, t);
+	look.gva = t->base + ((u64)index << rnd_shift(t->kind, t->level)) + rnd_below(r, 512) * 8;
+	if (look.gva >> 12 < RND_POOL_PAGES)
+		return;
+	for (u32 i = 0; i < CYCLES && !r->failed; i++) {
+		bool l2 = vc->l2;
+
+		look.write = rnd_chance(r, 50);
+		r->now++;
+		rnd_access(r, vc, &look, false);
+		draw_gpte(r, t, index, rnd_window(editor->kind[0]), &edit);
+		r->now++;
+		if (rnd_access(r, editor, &edit, false))
+			r->count->gpte_store++;
+		r->now++;
+		if (rnd_chance(r, 60))
+			rnd_invalidate(r, vc, look.gva, t->use == RND_NESTED);
+		r->now++;
+		if (!r->failed)
+			rnd_access(r, vc, &look, false);
+		if (vc->l2 != l2)
+			return;
+	}
+	r->count->cycle++;
 }

@@ -17,15 +17,23 @@ void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc)
 		rnd_fail(r, "still in L2");
 }
 
-static void op_invlpg(struct rnd *r, struct rnd_vcpu *vc)
+static void invlpg(struct rnd *r, struct rnd_vcpu *vc, u64 gva)
 {
-	u64 gva = (0x300 + rnd_below(r, 0x500)) << 12;
 	struct rnd_invlpg *inv = &vc->invlpg[vc->next_invlpg++ % RND_INVLPG_MAX];
 
 	SAY(r, "vCPU %u %s: INVLPG 0x%llx", vc->id, vc->l2 ? "L2" : "L1", (unsigned long long)gva);
 	ms_machine_invlpg(r->machine, vc->id, gva);
 	*inv = (struct rnd_invlpg){ .page = gva >> 12, .when = r->now, .l2 = vc->l2 };
 	r->count->invlpg++;
+}
+
+static void op_invlpg(struct rnd *r, struct rnd_vcpu *vc)
+{
+	u64 gva = (0x300 + rnd_below(r, 0x500)) << 12;
+
+	if (rnd_chance(r, 70))
+		gva = rnd_recent(r, vc->kind[vc->l2]);
+	invlpg(r, vc, gva);
 }
 
 static void op_flush_guest(struct rnd *r, struct rnd_vcpu *vc)
@@ -63,6 +71,16 @@ static void op_flush_nested(struct rnd *r, struct rnd_vcpu *vc)
 		rnd_fail(r, "error %d", rc);
 	vc->flush2 = r->now;
 	r->count->invept++;
+}
+
+void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested)
+{
+	if (nested)
+		op_flush_nested(r, vc);
+	else if (rnd_chance(r, 80))
+		invlpg(r, vc, gva);
+	else
+		op_flush_guest(r, vc);
 }
 
 /* New registers for the guest at work; false: it would have been #GP. */

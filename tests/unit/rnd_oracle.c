@@ -49,7 +49,7 @@ struct ask {
 	u64 since1, since2; /* old entries count when they were overwritten after */
 	struct refusal no;
 	bool old; /* some entry could be taken for more than one value */
-	bool rom; /* a table lies in read-only memory */
+	bool rom, frozen; /* a table lies in read-only memory; the host lets nobody write one */
 };
 
 struct rnd_slot *rnd_slot_of(struct rnd *r, u64 gfn)
@@ -99,11 +99,14 @@ static u32 values_of(struct ask *q, const struct format *f, u64 gpa, u64 *values
 {
 	u32 bytes = f->kind == NMMU_GPT_32 ? 4 : 8, nr = 1, k;
 	u64 since = f->use_dim ? q->since2 : q->since1;
+	const struct rnd_slot *slot = rnd_slot_of(q->r, gpa >> 12);
 	const struct rnd *r = q->r;
 
 	values[0] = 0;
-	if (rnd_slot_of(q->r, gpa >> 12) && rnd_slot_of(q->r, gpa >> 12)->flags & MS_SLOT_READONLY)
-		q->rom = true;
+	if (slot) {
+		q->rom |= slot->flags & MS_SLOT_READONLY;
+		q->frozen |= slot->protected[(gpa >> 12) - slot->gfn];
+	}
 	if (!read_mem(q->r, gpa, &values[0], bytes))
 		return 0;
 	if (q->now)
@@ -246,7 +249,8 @@ static void nested(struct ask *q, u64 ngpa, const struct need *n, struct maps *r
 struct state {
 	bool r, w, x, u;
 	bool clean; /* nothing old used */
-	u64 upper_a; /* A set in all */
+	u64 without_a[5]; /* entries on the way whose A bit is to be set */
+	u32 nr_without_a;
 };
 
 /* The places where an entry at addr of f's own space may lie in L1's. */
@@ -289,7 +293,8 @@ static void one_value(struct ask *q, const struct format *f, u64 addr, u32 level
 		st.u &= ept || (e >> 2 & 1);
 		st.x &= ept ? e >> 2 & 1 : !(f->nx && f->kind != NMMU_GPT_32 && e >> 63);
 		st.clean &= !f->ad || (e & a);
-		st.upper_a &= !f->ad || (e & a);
+		if (f->ad && !(e & a))
+			st.without_a[st.nr_without_a++] = e_addr;
 	}
 	if (!leaf(f, e, level)) {
 		descend(q, f, addr, level - 1, target(f, e, addr, level, false), st, n, ret);
@@ -300,10 +305,12 @@ static void one_value(struct ask *q, const struct format *f, u64 addr, u32 level
 		return;
 	}
 	/* A bit must be set where EPT12 without A/D asked for no write: that takes another look. */
-	if (q->now && !f->use_dim && f->ad && (!st.upper_a || (n->write && !(e & d)))) {
+	if (f->ad && n->write && !(e & d) && (e & a))
+		st.without_a[st.nr_without_a++] = e_addr;
+	for (u32 i = 0; q->now && !f->use_dim && i < st.nr_without_a; i++) {
 		struct maps again;
 
-		places(q, f, e_addr, true, &again);
+		places(q, f, st.without_a[i], true, &again);
 		if (!again.nr)
 			return;
 	}
@@ -344,7 +351,7 @@ static void descend(struct ask *q, const struct format *f, u64 addr, u32 level, 
 
 static void walk(struct ask *q, const struct format *f, u64 addr, const struct need *n, struct maps *ret)
 {
-	struct state st = { .r = true, .w = true, .x = true, .u = true, .clean = true, .upper_a = true };
+	struct state st = { .r = true, .w = true, .x = true, .u = true, .clean = true };
 
 	ret->nr = 0;
 	ret->too_many = false;
@@ -490,6 +497,7 @@ void rnd_ask(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *wa
 	own_walk(&q, &w, ret);
 	ret->old = q.old;
 	ret->rom = q.rom;
+	ret->frozen = q.frozen;
 	if (q.since1 < r->stale_lost || q.since2 < r->stale_lost)
 		ret->too_many = true;
 }

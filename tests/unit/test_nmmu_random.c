@@ -52,8 +52,10 @@ static void one_op(struct rnd *r)
 		rnd_op_access(r, vc);
 	else if (dice < 66)
 		rnd_op_emulate(r, vc);
-	else if (dice < 80 && !vc->l2)
+	else if (dice < 78 && !vc->l2)
 		rnd_op_gpte(r, vc);
+	else if (dice < 84)
+		rnd_op_cycle(r, vc);
 	else
 		rnd_op_other(r, vc);
 	if (r->nomem)
