@@ -32,7 +32,8 @@ void nmmu_pml_drain(struct nmmu_vcpu *v)
 	for (; index < PML_ENTRIES; index++) {
 		u64 gfn = nmmu_read64(&log[index]) >> NMMU_PAGE_SHIFT;
 
-		nmmu_mark_dirty(m, v, nmmu_slot_vcpu(v, gfn), gfn);
+		/* Also in a slot that is being moved: its log moves along. */
+		nmmu_mark_dirty(m, v, nmmu_slot_any(m, v->regs.smm, gfn), gfn);
 	}
 	v->pml_index = PML_LAST;
 }

@@ -18,6 +18,7 @@ unit_tests = \
 	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_races \
+	tests/unit/test_nmmu_random \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_root \
@@ -135,3 +136,13 @@ EXTRA_DIST += \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
 	tests/golden/vms-none.txt
+
+# Random operations on machines in process, and what judges them.
+tests_unit_test_nmmu_random_SOURCES = \
+	tests/unit/rnd.h \
+	tests/unit/rnd_access.c \
+	tests/unit/rnd_log.c \
+	tests/unit/rnd_ops.c \
+	tests/unit/rnd_oracle.c \
+	tests/unit/rnd_world.c \
+	tests/unit/test_nmmu_random.c
