@@ -9,20 +9,18 @@ unit_tests = \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_nmmu_check \
-	tests/unit/test_nmmu_life \
-	tests/unit/test_nmmu_rmap \
-	tests/unit/test_nmmu_root \
-	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_inject \
+	tests/unit/test_nmmu_life \
 	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_races \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
+	tests/unit/test_nmmu_root \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
