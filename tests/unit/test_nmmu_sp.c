@@ -396,6 +396,39 @@ static void zapping_goes_down(void **state)
 	}
 }
 
+/* Shadow paging leaves orphans; those that are unsync go, though, with whatever led to them. */
+static void unsync_children_go_too(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		u64 root, pt[2], self = 0x40000000;
+		struct box b;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		pt[0] = box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE) >> 12;
+		pt[1] = box_map(&b, root, 4, 1 << 21, DATA, 1, PT_RW, PT_TABLE) >> 12;
+		box_map(&b, root, 4, self, pt[1] << 12, 1, PT_RW, PT_TABLE);
+		box_long_mode(&b, root << 12);
+		box_fault(&b, 0, R);
+		box_fault(&b, 1 << 21, R);
+		assert_int_equal(box_fault(&b, self, W), NMMU_RET_FIXED);
+		assert_true(box_sp(&b, pt[1], 1)->unsync);
+		nmmu_lock(b.m);
+		assert_true(nmmu_unprotect_gfn(b.m, page_of(&b, 0, 2)->gfn));
+		nmmu_unlock(b.m);
+		box_check(&b);
+		assert_non_null(box_sp(&b, pt[0], 1));
+		assert_int_equal(box_sp(&b, pt[0], 1)->parents.val, 0);
+		assert_null(box_sp(&b, pt[1], 1));
+		box_deinit(&b);
+	}
+}
+
 /* A root in use is zapped and stays until its vCPU has dropped it. */
 static void zapped_root_waits(void **state)
 {
@@ -905,6 +938,7 @@ int main(void)
 		cmocka_unit_test(right_child_is_kept),
 		cmocka_unit_test(orphans),
 		cmocka_unit_test(zapping_goes_down),
+		cmocka_unit_test(unsync_children_go_too),
 		cmocka_unit_test(zapped_root_waits),
 		cmocka_unit_test(zap_all),
 		cmocka_unit_test(unsync_and_sync),
