@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * nmmu's walks against the reference walker on tables of random entries: every format alone, and every format of L2 over
- * EPT12 and NPT12 of every format. Compared are the outcome, the fault bit by bit, every entry read with its address, and
- * all of memory afterwards (A and D bits). Counts are printed, and none may be near zero.
+ * nmmu's walks against the reference walker on tables of random entries: every format alone, and every format
+ * of L2 over EPT12 and NPT12 of every format. Compared are the outcome, the fault bit by bit, every entry
+ * read with its address, and all of memory afterwards (A and D bits). Counts are printed, and none may be
+ * near zero.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,8 +110,8 @@ static void fill_x86(struct fix *f, const struct mood *mood, u32 first, u32 nr, 
 }
 
 /*
- * Second dimension: frames [0, SECOND_PAGES), the level of each fixed so that leaves lead out of them. nGPAs are small:
- * only the first entries of upper tables are used, all others are random too.
+ * Second dimension: frames [0, SECOND_PAGES), the level of each fixed so that leaves lead out of them. nGPAs
+ * are small: only the first entries of upper tables are used, all others are random too.
  */
 static void fill_second(struct fix *f, const struct mood *mood, u32 levels, enum nmmu_gpt kind)
 {
@@ -409,7 +410,9 @@ static void two_dimensions(struct setup *s, enum ref_kind second, bool ept_ad, c
 			draw_regs(second, &l1, &s->second, 0);
 			s->second.amd = true;
 			s->second.gb = s->guest.gb;
-			/* VMRUN takes no CR0 of L1 into NPT; all walks are a user's, so WP decides nothing. */
+			/*
+			 * VMRUN takes no CR0 of L1 into NPT; all walks are a user's, so WP decides nothing.
+			 */
 			s->second.ac = false;
 			fill_second(&s->f, &mood, levels, second == REF_32 ? NMMU_GPT_32 : NMMU_GPT_64);
 		}
