@@ -30,6 +30,7 @@ struct ref_mem {
 	uint8_t *bytes;
 	const bool *backed, *readonly; /* by page */
 	unsigned int nr_pages;
+	unsigned int changes; /* counts up with each */
 };
 
 enum ref_code { REF_OK, REF_NOT_PRESENT, REF_RESERVED, REF_DENIED, REF_NO_MEMORY };
@@ -37,6 +38,7 @@ enum ref_code { REF_OK, REF_NOT_PRESENT, REF_RESERVED, REF_DENIED, REF_NO_MEMORY
 struct ref_step {
 	int dim, level;
 	uint64_t at; /* address of the entry in the space of its tables */
+	uint64_t gpa; /* and in memory */
 	uint64_t value;
 };
 
