@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Faults that go to the guest (SEMANTICS D.2-D.4): what is invalidated first, and what L1 or the guest at work is told,
- * bit by bit; and the way back from L2 to L1. Finds no faults itself: walk.c does.
+ * Faults that go to the guest (SEMANTICS D.2-D.4): what is invalidated first, and what L1 or the guest at
+ * work is told, bit by bit; and the way back from L2 to L1. Finds no faults itself: walk.c does.
  *
- * Sources: Intel SDM vol. 3 table 28-7 (exit qualification); AMD APM vol. 2 15.25.6 (EXITINFO1); SEMANTICS D1, D3, D4.
+ * Sources: Intel SDM vol. 3 table 28-7 (exit qualification); AMD APM vol. 2 15.25.6 (EXITINFO1); SEMANTICS
+ * D1, D3, D4.
  */
 #include "nmmu/private.h"
 

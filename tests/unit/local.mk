@@ -72,6 +72,7 @@ tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 # Guest tables by themselves, and a walker to judge them by.
 nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
 refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
+cpujudge_sources = tests/unit/cpujudge.c tests/unit/cpujudge.h
 tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
 tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
 tests_unit_test_nmmu_walk_SOURCES = tests/unit/test_nmmu_walk.c $(nmmu_fixture)
@@ -79,7 +80,7 @@ tests_unit_test_nmmu_inject_SOURCES = tests/unit/test_nmmu_inject.c $(nmmu_fixtu
 # Its calls into the rest of the engine are looked at on their way.
 tests_unit_test_nmmu_inject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nmmu_invalidate_addr \
 	-Wl,--wrap=nmmu_pt_write -Wl,--wrap=nmmu_root_new_pgd -Wl,--wrap=nmmu_sp_by_pa
-tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
+tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(cpujudge_sources) $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
