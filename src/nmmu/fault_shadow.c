@@ -247,7 +247,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		return NMMU_FAULT_INJECTED;
 	}
 	/* B1: the first write is to fault, to set D. A write fault has set it, or could not (D.1 step 6). */
-	if (!fault->write && !w.dirty)
+	if (!fault->write && !w.dirty && !nmmu_mutant(m, CLEAN_WRITABLE))
 		w.pte_access &= ~NMMU_ACC_W;
 	fault->gfn = w.gfn;
 	fault->max_level = w.level;

@@ -158,7 +158,15 @@ void nmmu_init_shadow_ept(struct nmmu_vcpu *v, u64 eptp)
 		.ad = (eptp & EPTP_AD) != 0,
 		.exec_only = cfg->exec_only,
 	};
+	if (nmmu_mutant(v->m, EXEC_ONLY_ALWAYS))
+		mmu->fmt.exec_only = true;
+	if (nmmu_mutant(v->m, EXEC_ONLY_NEVER))
+		mmu->fmt.exec_only = false;
 	nmmu_gfmt_finish(&mmu->fmt);
+	if (nmmu_mutant(v->m, RSVD_ONE_SHORT)) {
+		mmu->fmt.rsvd[1][1] &= ~SPTE_BIT(20);
+		mmu->fmt.rsvd[1][2] &= ~SPTE_BIT(29);
+	}
 }
 
 void nmmu_init_shadow_npt(struct nmmu_vcpu *v, const struct nmmu_regs *l1, u64 ncr3)
@@ -171,6 +179,10 @@ void nmmu_init_shadow_npt(struct nmmu_vcpu *v, const struct nmmu_regs *l1, u64 n
 		.efer = l1->efer,
 	};
 
+	if (nmmu_mutant(v->m, NPT_ALWAYS_SMEP))
+		regs.cr4 |= CR4_SMEP | CR4_SMAP;
+	if (nmmu_mutant(v->m, NPT_NEVER_SMEP))
+		regs.cr4 &= ~(CR4_SMEP | CR4_SMAP);
 	mmu->which = MS_MMU_GUEST;
 	mmu->cpu_role = calc_cpu_role(&regs, v->regs.smm, true);
 	mmu->root_role = mmu->cpu_role.base;

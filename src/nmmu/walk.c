@@ -255,7 +255,8 @@ static int walk_tables(struct walk *c)
 		if (!read_entry(c, table_gfn, level, &pte))
 			return 0;
 		c->rwx &= (u32)pte & EPT_RWX;
-		if (!nmmu_gfmt_is_present(fmt, pte)) {
+		if (!nmmu_gfmt_is_present(fmt, pte) &&
+		    !(nmmu_mutant(c->v->m, NONZERO_IS_PRESENT) && is_ept(c) && level > 1 && pte)) {
 			trace_flag(c, c->step[level - 1], NMMU_STEP_NOT_PRESENT);
 			return fail(c, 0);
 		}
@@ -405,9 +406,14 @@ int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u3
 static u64 page_pferr(const struct walk *c)
 {
 	u64 pferr = c->pferr & (NMMU_PF_W | NMMU_PF_I);
+	bool kvm = as_kvm(c);
 
+	if (nmmu_mutant(c->v->m, EXACT_ADDS_R))
+		kvm = c->flags & NMMU_WALK_EMULATOR;
+	if (nmmu_mutant(c->v->m, COMPAT_IS_EXACT))
+		kvm = false;
 	/* NPT: every nested walk is a user's. KVM has its emulator ask for R always (D1). */
-	if (c->v->guest_mmu.fmt.kind != NMMU_GPT_EPT || as_kvm(c) || !pferr || (c->flags & NMMU_WALK_RMW))
+	if (c->v->guest_mmu.fmt.kind != NMMU_GPT_EPT || kvm || !pferr || (c->flags & NMMU_WALK_RMW))
 		pferr |= NMMU_PF_U;
 	return pferr | NMMU_PF_FINAL;
 }

@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/test_hw \
 	tests/unit/test_machine \
 	tests/unit/test_model \
+	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
@@ -32,6 +33,7 @@ unit_tests = \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
+	tests/unit/test_scenario \
 	tests/unit/test_sched \
 	tests/unit/test_sim \
 	tests/unit/test_snap \
@@ -112,6 +114,10 @@ tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
 tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
+
+# The engine once more, with its mutants: what is compiled here is taken before what the library has.
+tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
+tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
