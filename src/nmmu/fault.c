@@ -331,6 +331,12 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	struct nmmu *m = v->m;
 	int ret;
 
+	/*
+	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and tables of four
+	 * levels. An entry for it would stand where that of another address belongs.
+	 */
+	if (fault->addr >> (NMMU_PAGE_SHIFT + 9 * v->mmu->root_role.level) && v->mmu->root_role.level >= 4)
+		return NMMU_RET_EMULATE;
 	if (nmmu_fault_write_tracked(v, fault))
 		return NMMU_RET_EMULATE;
 	ret = nmmu_fast_fault(v, fault);

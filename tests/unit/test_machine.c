@@ -409,6 +409,27 @@ static void l2_svm(void **state)
 	}
 }
 
+/* C4 for L1: four levels index 48 bits, whatever the CPU's address width; what lies above must not stand for what lies below. */
+static void wide_addresses(void **state)
+{
+	struct nmmu_config config = svm();
+	struct nmmu_regs regs;
+	struct ms_tables *t;
+
+	config.phys_bits = config.guest_phys_bits = 50;
+	make(&config, 1);
+	t = tables_new(NMMU_GPT_64, 4, 0x100);
+	OK(ms_tables_map(t, 0x400000, (1ULL << 36) + 0x800, 1, 7, 7));
+	OK(ms_tables_map(t, 0x401000, 0x800, 1, 7, 7));
+	regs = regs_of(&modes[3], ms_tables_root_gfn(t));
+	assert_int_equal(ms_machine_set_regs(machine, vcpu, &regs), 0);
+	mmio(0x400000, (1ULL << 48) + 0x800000);
+	at(go(0x401000, "w", 3), 0x800000);
+	mmio(0x400000, (1ULL << 48) + 0x800000);
+	assert_int_equal(go(0x401000, "", 0).exits, 0);
+	ms_tables_destroy(t);
+}
+
 /* NPT12 of a PAE L1: a PDPTE that L1 changes while L2 runs counts from the next walk on (B1a). */
 static void npt_pdpte_changes(void **state)
 {
@@ -634,6 +655,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_teardown(fn, teardown)
 	const struct CMUnitTest tests[] = {
+		T(wide_addresses),
 		T(npt_pdpte_changes),
 		T(synced_mmio),
 		T(buffered_writes_are_kept),
