@@ -153,11 +153,10 @@ static struct ms_err *go_on(struct ms_target *target, u64 steps)
 	struct ms_err *err = ms_workload_run(sim->workload, steps);
 
 	if (!err && (stats->l0_lost || stats->l1_lost))
-		snprintf(
-			target->note, sizeof(target->note),
-			"migrations so far have lost what was written to %llu pages of the VM and to %llu of L2's: "
-			"no dirty log named them",
-			(unsigned long long)stats->l0_lost, (unsigned long long)stats->l1_lost);
+		snprintf(target->note, sizeof(target->note),
+			 "%llu pages of the VM and %llu of L2's were written and lost by migrations: "
+			 "no log named them",
+			 (unsigned long long)stats->l0_lost, (unsigned long long)stats->l1_lost);
 	return err;
 }
 
