@@ -200,6 +200,9 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	int ret = NMMU_RET_FIXED;
 	u64 spte;
 
+	if (nmmu_mutant(m, LEAF_KEEPS_MMIO) && spte_is_mmio(&m->profile, nmmu_read64(sptep)) &&
+	    pfn != NMMU_PFN_NOSLOT)
+		return NMMU_RET_RETRY;
 	if (pfn == NMMU_PFN_NOSLOT) {
 		nmmu_spte_init(m, sptep, nmmu_make_mmio(v, gfn, access), cause);
 		if (flush)
@@ -208,6 +211,9 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	}
 
 	make.old_spte = nmmu_read64(sptep);
+	if (nmmu_mutant(m, TRACKED_READ_ONLY) && !sp->role.direct && fault && !fault->write &&
+	    spte_is_access_tracked(&m->profile, make.old_spte))
+		make.access &= ~NMMU_ACC_W;
 	if (nmmu_make_spte(v, &make, &spte) && fault && fault->write)
 		ret = NMMU_RET_EMULATE;
 	/* Also what is there already: the rights that the guest grants may have changed. */
@@ -325,6 +331,12 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	struct nmmu *m = v->m;
 	int ret;
 
+	/*
+	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and tables of four
+	 * levels. An entry for it would stand where that of another address belongs.
+	 */
+	if (fault->addr >> (NMMU_PAGE_SHIFT + 9 * v->mmu->root_role.level) && v->mmu->root_role.level >= 4)
+		return NMMU_RET_EMULATE;
 	if (nmmu_fault_write_tracked(v, fault))
 		return NMMU_RET_EMULATE;
 	ret = nmmu_fast_fault(v, fault);
