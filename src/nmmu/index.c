@@ -150,39 +150,48 @@ void nmmu_index_each(const struct nmmu *m, bool (*visit)(void *ctx, const struct
 				return;
 }
 
-/* Nothing was found: because pages were being moved since *seq was read, or are now? */
-static bool look_again(const struct nmmu *m, u64 *seq)
+static struct nmmu_sp *find_va(const struct nmmu *m, uintptr_t spt)
 {
-	u64 now = nmmu_read64(&m->index_seq);
-	bool again = now & 1 || now != *seq;
+	struct nmmu_sp *sp = *bucket(m->index, BY_VA, spt >> NMMU_PAGE_SHIFT);
 
-	*seq = now;
-	return again;
+	while (sp && (uintptr_t)sp->spt != spt)
+		sp = sp->va_next;
+	return sp;
+}
+
+static struct nmmu_sp *find_pa(const struct nmmu *m, u64 pa)
+{
+	struct nmmu_sp *sp = *bucket(m->index, BY_PA, pa >> NMMU_PAGE_SHIFT);
+
+	while (sp && sp->spt_pa != pa)
+		sp = sp->pa_next;
+	return sp;
+}
+
+/* Nothing was found, maybe only since pages are being moved: until a look had nobody moving them meanwhile. */
+static struct nmmu_sp *look_again(const struct nmmu *m, uintptr_t spt, u64 pa)
+{
+	struct nmmu_sp *sp;
+	u64 seq;
+
+	do {
+		seq = nmmu_read64(&m->index_seq);
+		sp = spt ? find_va(m, spt) : find_pa(m, pa);
+	} while (!sp && (seq & 1 || seq != nmmu_read64(&m->index_seq)));
+	return sp;
 }
 
 struct nmmu_sp *nmmu_sp_of_spte(const struct nmmu *m, const u64 *sptep)
 {
 	const uintptr_t spt = (uintptr_t)sptep & ~(uintptr_t)(NMMU_PAGE_SIZE - 1);
-	u64 seq = nmmu_read64(&m->index_seq);
-	struct nmmu_sp *sp;
+	struct nmmu_sp *sp = find_va(m, spt);
 
-	do {
-		sp = *bucket(m->index, BY_VA, spt >> NMMU_PAGE_SHIFT);
-		while (sp && (uintptr_t)sp->spt != spt)
-			sp = sp->va_next;
-	} while (!sp && look_again(m, &seq));
-	return sp;
+	return sp ? sp : look_again(m, spt, 0);
 }
 
 struct nmmu_sp *nmmu_sp_by_pa(const struct nmmu *m, u64 pa)
 {
-	u64 seq = nmmu_read64(&m->index_seq);
-	struct nmmu_sp *sp;
+	struct nmmu_sp *sp = find_pa(m, pa);
 
-	do {
-		sp = *bucket(m->index, BY_PA, pa >> NMMU_PAGE_SHIFT);
-		while (sp && sp->spt_pa != pa)
-			sp = sp->pa_next;
-	} while (!sp && look_again(m, &seq));
-	return sp;
+	return sp ? sp : look_again(m, 0, pa);
 }

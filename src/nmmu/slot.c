@@ -110,17 +110,26 @@ void nmmu_slots_leave(struct nmmu *m)
 
 /* --- looking up --- */
 
+static bool has_gfn(const struct nmmu_slot *slot, u64 gfn)
+{
+	return gfn - slot->base_gfn < slot->nr_pages;
+}
+
 struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
 {
-	const struct nmmu_slot_table *table;
-	u32 low = 0, high;
+	struct nmmu_slot_table *table;
+	u32 low, high;
 
 	if (as_id >= NMMU_NR_AS)
 		return NULL;
 	table = m->as[as_id].table;
-	if (!table)
+	if (!table || !table->nr)
 		return NULL;
+	low = table->last;
+	if (has_gfn(table->slot[low], gfn))
+		return table->slot[low];
 	/* The last slot that begins at or below gfn is slot[low - 1]. */
+	low = 0;
 	high = table->nr;
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
@@ -130,8 +139,9 @@ struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
 		else
 			high = mid;
 	}
-	if (!low || gfn - table->slot[low - 1]->base_gfn >= table->slot[low - 1]->nr_pages)
+	if (!low || !has_gfn(table->slot[low - 1], gfn))
 		return NULL;
+	table->last = low - 1;
 	return table->slot[low - 1];
 }
 

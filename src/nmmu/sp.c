@@ -17,11 +17,8 @@
 
 static void fill_nonpresent(const struct nmmu *m, u64 *spt)
 {
-	u32 i;
-
 	if (m->profile.nonpresent_value)
-		for (i = 0; i < SPTES; i++)
-			spt[i] = m->profile.nonpresent_value;
+		nmmu_fill64(spt, m->profile.nonpresent_value, SPTES);
 }
 
 static void *alloc_one(struct nmmu *m, size_t bytes)

@@ -112,10 +112,11 @@ struct nmmu_slot {
 	struct nmmu_grave *dirty_mem; /* its memory */
 };
 
-/* Slots by base_gfn, for looking one up. Replaced as a whole, never changed. */
+/* Slots by base_gfn, for looking one up. Replaced as a whole; only the hint changes. */
 struct nmmu_slot_table {
 	struct nmmu_grave grave;
 	u32 nr;
+	u32 last; /* index of the one found last: a hint, written by anybody */
 	struct nmmu_slot *slot[];
 };
 
