@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The nested MMU; portable C, also compiled into the kernel module.
-libmmuscope_a_SOURCES += \
+nmmu_sources = \
 	src/abi/causes.def \
 	src/abi/event.h \
 	src/abi/events.def \
@@ -43,3 +43,4 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/vcpu.c \
 	src/nmmu/walk.c \
 	src/nmmu/zap.c
+libmmuscope_a_SOURCES += $(nmmu_sources)

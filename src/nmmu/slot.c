@@ -180,7 +180,7 @@ void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen)
 {
 	u32 bits = m->profile.gen_low_bits + m->profile.gen_high_bits;
 
-	if (gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1))
+	if (gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1) || nmmu_mutant(m, NO_WRAP))
 		return;
 	nmmu_lock(m);
 	nmmu_zap_all_locked(m, MS_CAUSE_MMIO_GEN);

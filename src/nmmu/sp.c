@@ -207,8 +207,13 @@ static void account(struct nmmu *m, struct nmmu_sp *sp)
 		nmmu_write_track(m, slot, sp->gfn, 1);
 	nmmu_lpage_disallow(slot, sp->gfn, 1);
 	nmmu_gfn_write_protect(m, slot, sp->gfn, 1, false, MS_CAUSE_SHADOWED, &flush);
-	if (flush)
+	if (flush && nmmu_mutant(m, FLUSH_LATE)) {
+		nmmu_unlock(m);
+		nmmu_flush_all(m, MS_CAUSE_SHADOWED, true);
+		nmmu_lock(m);
+	} else if (flush) {
 		nmmu_flush_all(m, MS_CAUSE_SHADOWED, false);
+	}
 }
 
 void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp)
@@ -332,7 +337,8 @@ struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, unio
 		 * C3, both comparisons: a leaf is removed from the list of the gfn that its own page computes,
 		 * which is another one under a page of another gfn, or of another role (direct or not).
 		 */
-		if (child && child->gfn == gfn && child->role.word == role.word)
+		if (child && (child->gfn == gfn || nmmu_mutant(m, REUSE_ANY_GFN)) &&
+		    (child->role.word == role.word || nmmu_mutant(m, REUSE_ANY_ROLE)))
 			return NULL;
 	}
 	return nmmu_sp_get(v, gfn, role);
