@@ -19,9 +19,14 @@ static u64 round_gfn(u64 gfn, u32 level)
 
 static u64 load_gpte(const u8 *src, u32 bytes)
 {
-	u64 gpte = 0;
+	u64 gpte;
+	u32 half;
 
-	nmmu_copy(&gpte, src, bytes);
+	if (bytes == sizeof(half)) {
+		nmmu_copy(&half, src, sizeof(half));
+		return half;
+	}
+	nmmu_copy(&gpte, src, sizeof(gpte));
 	return gpte;
 }
 

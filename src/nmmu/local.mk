@@ -15,6 +15,7 @@ nmmu_sources = \
 	src/nmmu/fault_shadow.c \
 	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
+	src/nmmu/index.c \
 	src/nmmu/invalidate.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \

@@ -99,6 +99,8 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
 void nmmu_slots_init(struct nmmu *m, u64 first_gen);
+/* Memory that nobody can find any more is freed once nobody can be using it. Locked. */
+void nmmu_bury(struct nmmu *m, struct nmmu_grave *grave);
 /* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
 void nmmu_slots_enter(struct nmmu *m);
 void nmmu_slots_leave(struct nmmu *m);
@@ -226,6 +228,16 @@ u64 nmmu_make_mmio(struct nmmu_vcpu *v, u64 gfn, u32 access);
 /* mark_spte_for_access_track(), spte_restore, as values. */
 u64 nmmu_spte_mark_tracked(const struct nmmu *m, u64 spte);
 u64 nmmu_spte_restore_tracked(const struct nmmu *m, u64 spte);
+
+/* --- index.c: finding shadow pages --- */
+
+int nmmu_index_init(struct nmmu *m);
+void nmmu_index_deinit(struct nmmu *m);
+void nmmu_index_add(struct nmmu *m, struct nmmu_sp *sp); /* locked */
+void nmmu_index_del(struct nmmu *m, struct nmmu_sp *sp); /* locked */
+void nmmu_index_grow(struct nmmu *m); /* when there are many pages; unlocked */
+/* Zapped roots too, which are not on active_pages. */
+void nmmu_index_each(const struct nmmu *m, bool (*visit)(void *ctx, const struct nmmu_sp *sp), void *ctx);
 
 /* --- sp.c: shadow pages and their life (F) --- */
 
