@@ -564,6 +564,45 @@ static void unsync_and_sync(void **state)
 	}
 }
 
+/* F "unsync attempt", row by row. */
+static void unsync_attempts(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_slot *slot;
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root;
+
+		start_l2(&b, kernel, &root);
+		slot = nmmu_slot_of(b.m, 0, 0);
+		map(&b, root, 0, DATA);
+		sp = page_of(&b, 0, 1);
+		nmmu_lock(b.m);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, DATA >> 12, false, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, root, true, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), -EEXIST);
+		assert_false(sp->unsync);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, false), 0);
+		assert_true(sp->unsync);
+		/* Unsync by now: no matter to a prefetch, but none may be made while syncing. */
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		nmmu_unlock(b.m);
+		box_check(&b);
+		/* An obsolete page does not count. */
+		nmmu_lock(b.m);
+		b.m->valid_gen = !b.m->valid_gen;
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, true), 0);
+		b.m->valid_gen = !b.m->valid_gen;
+		nmmu_unlock(b.m);
+		box_deinit(&b);
+	}
+}
+
 /* A gpte that grants less: the entry follows, in both kernels. */
 static void sync_takes_rights_away(void **state)
 {
@@ -942,6 +981,7 @@ int main(void)
 		cmocka_unit_test(zapped_root_waits),
 		cmocka_unit_test(zap_all),
 		cmocka_unit_test(unsync_and_sync),
+		cmocka_unit_test(unsync_attempts),
 		cmocka_unit_test(sync_takes_rights_away),
 		cmocka_unit_test(unsync_page_is_linked_again),
 		cmocka_unit_test(sync_in_batches),
