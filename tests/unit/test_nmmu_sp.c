@@ -661,6 +661,33 @@ static void unsync_page_is_linked_again(void **state)
 	}
 }
 
+/* A clear: to be set by a walk, so nothing is mapped. D clear: the first write must fault (B1). */
+static void sync_of_clear_bits(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct box b;
+		u64 root, pte;
+
+		start_l2(&b, kernel, &root);
+		map(&b, root, 0, DATA);
+		map(&b, root, 0x9000, DATA + 0x1000);
+		pte = page_of(&b, 0, 1)->gfn << 12;
+		leave(&b);
+		assert_false(l1_write(&b, pte, DATA | (EPT_RWX & ~0x100ULL)));
+		assert_false(l1_write(&b, pte + 72, (DATA + 0x1000) | (EPT_RWX & ~0x200ULL)));
+		nmmu_invept(b.v, true, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(pfn_at(&b, 0), 0);
+		assert_int_equal(pfn_at(&b, 0x9000), pfn_of(DATA + 0x1000));
+		assert_false(spte_is_writable(*box_spte(&b, 0x9000, 1)));
+		box_deinit(&b);
+	}
+}
+
 /* More unsync pages than one batch, below one root. */
 static void sync_in_batches(void **state)
 {
@@ -984,6 +1011,7 @@ int main(void)
 		cmocka_unit_test(unsync_attempts),
 		cmocka_unit_test(sync_takes_rights_away),
 		cmocka_unit_test(unsync_page_is_linked_again),
+		cmocka_unit_test(sync_of_clear_bits),
 		cmocka_unit_test(sync_in_batches),
 		cmocka_unit_test(sync_of_device_entries),
 		cmocka_unit_test(unsync_page_yields_to_a_higher_level),
