@@ -26,7 +26,7 @@
 
 #define SEED 3
 #define STEPS_FIRST 4000 /* before the first reading */
-#define STEPS_MAX 10000000 /* what one may ask for with steps= */
+#define STEPS_MAX 1000000 /* what one may ask for with steps= */
 #define STEPS 250 /* between two readings */
 #define EVENTS_KEPT 16384
 
