@@ -134,6 +134,12 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	new_spte = mended(v, fault, it.level, spte);
 	if (new_spte == spte)
 		return NMMU_RET_INVALID;
+	if (nmmu_mutant(m, FAST_MARK_FIRST) && spte_is_writable(new_spte)) {
+		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
+		nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
+	}
+	if (nmmu_mutant(m, FAST_STORE))
+		spte = nmmu_read64(it.sptep);
 	if (!nmmu_spte_try_update(v, it.sptep, spte, new_spte, MS_CAUSE_FAST_FAULT)) {
 		*again_ret = true;
 		return NMMU_RET_INVALID;
@@ -143,7 +149,7 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	 * Marked last. The other way round, a log read between the two would take the bit and find nothing to protect,
 	 * the exchange would still succeed, and the writes after it would be seen by nobody.
 	 */
-	if (spte_is_writable(new_spte) && !spte_is_writable(spte))
+	if (spte_is_writable(new_spte) && !spte_is_writable(spte) && !nmmu_mutant(m, FAST_MARK_FIRST))
 		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
 	nmmu_yield(m, NMMU_POINT_FAST_DONE);
 	return NMMU_RET_FIXED;

@@ -88,6 +88,12 @@ static bool pdptes_differ(struct rnd *r, const struct rnd_vcpu *vc)
 	return memcmp(now, vc->pdpte[vc->l2], sizeof(now));
 }
 
+/* They did before the access, or do now: it may have been made to them. */
+static bool pdptes_unsure(struct rnd *r, const struct rnd_vcpu *vc)
+{
+	return r->pdptes_differ || pdptes_differ(r, vc);
+}
+
 static const struct rnd_path *find_path(struct rnd *r, const struct rnd_answer *answer, u64 pa)
 {
 	for (u32 i = 0; i < answer->nr; i++)
@@ -103,7 +109,7 @@ static const struct rnd_path *judge_cpu(struct rnd *r, const struct rnd_vcpu *vc
 	const struct rnd_path *path = find_path(r, answer, run->pa);
 
 	if (!path) {
-		if (!answer->too_many && !pdptes_differ(r, vc))
+		if (!answer->too_many && !pdptes_unsure(r, vc))
 			rnd_fail(r,
 				 "went to pa 0x%llx; %u paths allowed, first 0x%llx (pa 0x%llx), verdict %d",
 				 (unsigned long long)run->pa, answer->nr,
@@ -146,7 +152,7 @@ static void judge_refusal(struct rnd *r, const struct rnd_vcpu *vc, const struct
 			 (unsigned long long)res->qual);
 	/* A table whose A bit cannot be set refuses everything (D.1 step 4). */
 	/* Nested tables as they were may lead the CPU to other tables of L2's, with faults of their own. */
-	if (same_refusal(before, action, res) || before->old || before->frozen || pdptes_differ(r, vc))
+	if (same_refusal(before, action, res) || before->old || before->frozen || pdptes_unsure(r, vc))
 		return;
 	rnd_ask(r, vc, want, &after);
 	if (!same_refusal(&after, action, res))
@@ -173,13 +179,13 @@ static void judge_emulated(struct rnd *r, const struct rnd_vcpu *vc, const struc
 			   const struct rnd_answer *before, u64 value, u64 old)
 {
 	if (before->verdict != RND_OK) {
-		if (!pdptes_differ(r, vc))
+		if (!pdptes_unsure(r, vc))
 			rnd_fail(r, "emulated, but refused by the tables: verdict %d", before->verdict);
 	} else if (is_device(r, before->gpa, a->write)) {
 		rnd_fail(r, "emulated on memory, but gpa 0x%llx is a device's",
 			 (unsigned long long)before->gpa);
 	} else if ((!a->write || a->rmw) && !same_value(before->gpa, value, low(old, a->bytes)) &&
-		   !pdptes_differ(r, vc)) {
+		   !pdptes_unsure(r, vc)) {
 		rnd_fail(r, "read 0x%llx, there was 0x%llx", (unsigned long long)value,
 			 (unsigned long long)low(old, a->bytes));
 	}
@@ -266,7 +272,7 @@ static void judge_flags(struct rnd *r, const struct rnd_vcpu *vc, const struct r
 	rnd_ask(r, vc, want, &after);
 	if (after.verdict != RND_OK || after.nr != 1 || after.old || after.too_many || after.gpa != gpa)
 		return;
-	if (!after.paths[0].clean && !pdptes_differ(r, vc))
+	if (!after.paths[0].clean && !pdptes_unsure(r, vc))
 		rnd_fail(r, "A or D is not set after the access to gpa 0x%llx", (unsigned long long)gpa);
 }
 
@@ -291,6 +297,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 
 	describe(r, vc, emulate ? "emulated" : "access", a);
 	rnd_ask(r, vc, &want, &answer);
+	r->pdptes_differ = pdptes_differ(r, vc);
 	for (u32 i = 0; i < answer.nr; i++)
 		rnd_read_pair(r, answer.paths[i].gpa, before.pair[i]);
 	if (emulate) {
@@ -320,7 +327,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 		if (run.emulated) {
 			r->count->emulated++;
 			judge_emulated(r, vc, a, &answer, run.value, old_value(&answer, &before));
-			if (answer.verdict == RND_OK && !pdptes_differ(r, vc))
+			if (answer.verdict == RND_OK && !pdptes_unsure(r, vc))
 				judge_written(r, &want, a, answer.gpa, false);
 			return true;
 		}
@@ -334,7 +341,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 	case NMMU_ACT_MMIO:
 		r->count->mmio++;
 		if ((answer.verdict != RND_OK || !is_device_to_emulator(r, answer.gpa, a->write)) &&
-		    !pdptes_differ(r, vc))
+		    !pdptes_unsure(r, vc))
 			rnd_fail(r, "to a device at 0x%llx; expected verdict %d gpa 0x%llx",
 				 (unsigned long long)run.last.gpa, answer.verdict,
 				 (unsigned long long)answer.gpa);
