@@ -19,9 +19,14 @@ static u64 round_gfn(u64 gfn, u32 level)
 
 static u64 load_gpte(const u8 *src, u32 bytes)
 {
-	u64 gpte = 0;
+	u64 gpte;
+	u32 half;
 
-	nmmu_copy(&gpte, src, bytes);
+	if (bytes == sizeof(half)) {
+		nmmu_copy(&half, src, sizeof(half));
+		return half;
+	}
+	nmmu_copy(&gpte, src, sizeof(gpte));
 	return gpte;
 }
 
@@ -247,7 +252,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		return NMMU_FAULT_INJECTED;
 	}
 	/* B1: the first write is to fault, to set D. A write fault has set it, or could not (D.1 step 6). */
-	if (!fault->write && !w.dirty)
+	if (!fault->write && !w.dirty && !nmmu_mutant(m, CLEAN_WRITABLE))
 		w.pte_access &= ~NMMU_ACC_W;
 	fault->gfn = w.gfn;
 	fault->max_level = w.level;
