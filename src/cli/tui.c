@@ -142,7 +142,7 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 		return cli_fail(err);
 	}
 	if (why.len)
-		ms_buf_printf(&notice, "A simulated VM, nothing of this host: %s", ms_buf_str(&why));
+		ms_buf_printf(&notice, "Simulated VM, not this host: %s", ms_buf_str(&why));
 	else
 		ms_buf_puts(&notice, session->target->note);
 	opts.notice = ms_buf_str(&notice);

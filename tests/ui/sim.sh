@@ -147,7 +147,7 @@ if "$MMUSCOPE" -T live vms -j 2>/dev/null | grep -q '"kvm"'; then
 else
 	start 80 24
 	sees '^ mmuscope  sim ' "without a target and without a VM it opens on sim"
-	sees 'A simulated VM, nothing of this host' "and says so"
+	sees 'Simulated VM, not this host' "and says so"
 fi
 
 start 80 24 -T sim:hv=svm,kernel=6.1
