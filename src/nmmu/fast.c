@@ -141,8 +141,6 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
 		nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
 	}
-	if (nmmu_mutant(m, FAST_STORE))
-		spte = nmmu_read64(it.sptep);
 	if (!nmmu_spte_try_update(v, it.sptep, spte, new_spte, MS_CAUSE_FAST_FAULT)) {
 		*again_ret = true;
 		return NMMU_RET_INVALID;

@@ -121,6 +121,8 @@ tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 # The engine once more, with its mutants: what is compiled here is taken before what the library has.
 tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
 tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+tests_unit_test_explore_SOURCES = tests/unit/test_explore.c $(nmmu_sources)
+tests_unit_test_explore_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
