@@ -436,11 +436,22 @@ static void shadow_cr3(void **state)
 			assert_int_equal(run.value, 0x77);
 			lab_check(&lab);
 
+			/* Back to a root that is cached: not made anew, so it must be synced. */
+			lab_poke(&lab, 0x8006000, 0x88, 8);
+			run = lab_access(&lab, window + (entry & 0xfff), "w", 0x8006000 | PT_BITS);
+			assert_false(run.emulated);
+			regs.cr3 = root;
+			assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+			run = lab_access(&lab, gva, "r", 0);
+			assert_int_equal(run.value, 0x88);
+			regs.cr3 = other;
+			assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+
 			if (f->kind == NMMU_GPT_PAE) {
 				/* The quarter with gva goes; CR3 is written with what it holds. */
 				lab_poke(&lab, other + 8, 0, 8);
 				run = lab_access(&lab, gva, "r", 0);
-				assert_int_equal(run.value, 0x77);
+				assert_int_equal(run.value, 0x88);
 				assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
 				run = lab_access(&lab, gva, "r", 0);
 				assert_int_equal(run.action, NMMU_ACT_PF);
