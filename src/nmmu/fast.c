@@ -96,6 +96,7 @@ static u64 last_spte(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *las
 	u64 spte = 0;
 
 	last_ret->sptep = NULL;
+	last_ret->level = 0;
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		*last_ret = it;
