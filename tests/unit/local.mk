@@ -155,6 +155,7 @@ tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd_access.c \
 	tests/unit/rnd_log.c \
 	tests/unit/rnd_ops.c \
+	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
 	tests/unit/rnd_world.c \
 	tests/unit/test_nmmu_random.c

@@ -84,28 +84,11 @@ struct rnd_vcpu {
 	u32 next_invlpg;
 };
 
-#define RND_OPS(X)                                                                                         \
-	X(access_l1)                                                                                       \
-	X(access_l2)                                                                                       \
-	X(emulated)                                                                                        \
-	X(gpte_store)                                                                                      \
-	X(gpte_emulated)                                                                                   \
-	X(cycle)                                                                                           \
-	X(mmio)                                                                                            \
-	X(fault)                                                                                           \
-	X(exit_to_l1)                                                                                      \
-	X(pml12_full)                                                                                      \
-	X(invlpg)                                                                                          \
-	X(flush_guest) X(invept) X(flush_npt) X(cr3) X(role) X(mode) X(enter_nested) X(enter_off) X(leave) \
-		X(slot_add) X(slot_delete) X(slot_move) X(slot_log) X(log_get) X(log_clear) X(discard)     \
-			X(migrate) X(protect) X(collapse) X(age) X(age_young) X(nx_toggle) X(nx_recover)   \
-				X(max_pages) X(nomem) X(host_write) X(zap_all) X(stale_used)
-
 struct rnd_count {
-#define X(name) u64 name;
-	RND_OPS(X)
-#undef X
-	u64 ops, checks, mem_full, dead, host_fault;
+#define RND_OP(name) u64 name;
+#include "tests/unit/rnd_ops.def"
+#undef RND_OP
+	u64 ops, checks, dead, host_fault;
 };
 
 struct rnd {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Accesses and table writes, and whether what came of them is allowed: see rnd.h. */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <string.h>
 
@@ -243,10 +243,8 @@ static u64 old_value(const struct rnd_answer *answer, const struct befores *befo
 }
 
 /* What a write left behind. */
-static void judge_written(struct rnd *r, const struct rnd_want *want, const struct nmmu_access *a, u64 gpa,
-			  bool was_clean)
+static void judge_written(struct rnd *r, const struct nmmu_access *a, u64 gpa)
 {
-	struct rnd_answer after;
 	u64 value = 0;
 
 	if (!a->write)
@@ -254,9 +252,6 @@ static void judge_written(struct rnd *r, const struct rnd_want *want, const stru
 	if (ms_machine_peek(r->machine, gpa, &value, a->bytes) || value != low(a->value, a->bytes))
 		rnd_fail(r, "gpa 0x%llx holds 0x%llx after the write", (unsigned long long)gpa,
 			 (unsigned long long)value);
-	(void)want;
-	(void)was_clean;
-	(void)after;
 }
 
 /*
@@ -328,14 +323,14 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 			r->count->emulated++;
 			judge_emulated(r, vc, a, &answer, run.value, old_value(&answer, &before));
 			if (answer.verdict == RND_OK && !pdptes_unsure(r, vc))
-				judge_written(r, &want, a, answer.gpa, false);
+				judge_written(r, a, answer.gpa);
 			return true;
 		}
 		count_done(r, vc);
 		path = judge_cpu(r, vc, a, &run, &answer);
 		if (!path)
 			return true;
-		judge_written(r, &want, a, path->gpa, path->clean);
+		judge_written(r, a, path->gpa);
 		judge_flags(r, vc, &want, path->gpa);
 		return true;
 	case NMMU_ACT_MMIO:

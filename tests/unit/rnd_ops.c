@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What guests, VMM and host do beside accesses: see rnd.h. */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * with no memory but one: what an entry held before, as long as this vCPU has not invalidated it, may still be
  * used for an access that succeeds (SDM 4.10.4). It must never be used to refuse one.
  */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <string.h>
 
