@@ -156,6 +156,7 @@ struct rnd_path {
 struct rnd_answer {
 	enum rnd_verdict verdict; /* of the tables as they are */
 	u64 error; /* PF */
+	bool table; /* NESTED_FAULT: for an entry of L2's tables */
 	u64 gpa; /* OK */
 	u32 nr; /* paths that are right or excused, the current one included */
 	bool too_many;
@@ -178,6 +179,7 @@ void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
 void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_burst(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc);
 /* True: made, or answered by a device. */
 bool rnd_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate);

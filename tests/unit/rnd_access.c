@@ -133,7 +133,12 @@ static bool same_refusal(const struct rnd_answer *answer, enum nmmu_action actio
 		return answer->verdict == RND_PF && answer->error == res->qual;
 	if (res->reason == 49)
 		return answer->verdict == RND_NESTED_MISCONFIG;
-	return answer->verdict == RND_NESTED_FAULT;
+	if (answer->verdict != RND_NESTED_FAULT)
+		return false;
+	/* Bit 8 of a qualification, bits 32 and 33 of EXITINFO1. */
+	if (res->reason == 48)
+		return !(res->qual >> 8 & 1) == answer->table;
+	return (res->qual >> 32 & 3) == (answer->table ? 2 : 1);
 }
 
 static void judge_refusal(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *want,
@@ -555,6 +560,31 @@ void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
 		r->count->gpte_store++;
 	else if (!r->failed)
 		mend_window(r, vc);
+}
+
+/*
+ * More first writes than a log of 512 entries holds, and more pages than most limits allow. The second time, behind a
+ * log that was read, they are mapped already: nothing but the CPU's own log tells of them.
+ */
+void rnd_op_burst(struct rnd *r, struct rnd_vcpu *vc)
+{
+	u32 nr = 500 + rnd_below(r, 400), i = 0;
+
+	for (u32 round = 0; round < 2; round++) {
+		for (i = 0; i < nr && !r->failed; i++) {
+			struct nmmu_access a = {
+				.gva = (0x400 + i) << 12, .bytes = 8, .write = true, .value = r->now
+			};
+
+			r->now++;
+			if (!rnd_access(r, vc, &a, false))
+				return;
+		}
+		r->now++;
+		if (!r->failed)
+			rnd_op_log_get(r);
+	}
+	r->count->burst++;
 }
 
 /* --- change, invalidate, look: what a guest does with a page, on purpose --- */

@@ -415,6 +415,8 @@ void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc)
 		op_nx(r);
 	else if (dice < 945)
 		op_max_pages(r);
+	else if (dice < 948)
+		rnd_op_burst(r, vc);
 	else if (dice < 995)
 		op_host_write(r);
 	else {
