@@ -153,6 +153,7 @@ EXTRA_DIST += \
 tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd.h \
 	tests/unit/rnd_access.c \
+	tests/unit/rnd_audit.c \
 	tests/unit/rnd_log.c \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \

@@ -7,6 +7,7 @@
  *                  afresh, by code of its own; old entries count while the guest has not invalidated them
  *   rnd_access.c   accesses, table writes and what is expected of them
  *   rnd_ops.c      everything else that can be done to a machine
+ *   rnd_audit.c    every entry of every page in sync against the guest's
  *   rnd_log.c      the dirty log against copies of memory
  *
  * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
@@ -191,6 +192,10 @@ void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
 /* The engine has put this vCPU back into L1. */
 void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
+
+/* --- rnd_audit.c --- */
+
+void rnd_audit(struct rnd *r);
 
 /* --- rnd_log.c --- */
 

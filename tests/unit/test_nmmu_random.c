@@ -29,6 +29,7 @@ static void self_check(struct rnd *r)
 	u32 row = nmmu_self_check(r->m, &text, &sp);
 
 	r->count->checks++;
+	rnd_audit(r);
 	if (row)
 		rnd_fail(r, "row %u: %s (page of gfn 0x%llx role 0x%x)", row, text,
 			 (unsigned long long)(sp ? sp->gfn : ~0ULL), sp ? sp->role.word : 0);
