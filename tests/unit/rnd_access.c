@@ -284,6 +284,27 @@ static void count_done(struct rnd *r, const struct rnd_vcpu *vc)
 		r->count->access_l1++;
 }
 
+/* What is shown to a user as the walk must end as the oracle's does. */
+static void judge_translation(struct rnd *r, const struct rnd_vcpu *vc, const struct nmmu_access *a,
+			      const struct rnd_answer *answer)
+{
+	enum rnd_verdict verdict = RND_OK;
+	struct nmmu_trace t;
+
+	if (pdptes_unsure(r, vc) || nmmu_translate(vc->v, a, false, &t))
+		return;
+	if (t.fault)
+		verdict = !t.fault_dim					      ? RND_PF
+			  : vc->nested.kind == NMMU_NESTED_EPT && t.error & 8 ? RND_NESTED_MISCONFIG
+									      : RND_NESTED_FAULT;
+	if (verdict != answer->verdict || (verdict == RND_OK && t.gpa != answer->gpa) ||
+	    (verdict == RND_PF && (t.error & 31) != answer->error))
+		rnd_fail(r, "translated with verdict %d gpa 0x%llx error 0x%llx; expected %d 0x%llx 0x%llx",
+			 verdict, (unsigned long long)t.gpa, (unsigned long long)t.error, answer->verdict,
+			 (unsigned long long)answer->gpa, (unsigned long long)answer->error);
+	r->count->translated++;
+}
+
 /* True: made, or answered by a device. */
 static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate)
 {
@@ -298,6 +319,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 	describe(r, vc, emulate ? "emulated" : "access", a);
 	rnd_ask(r, vc, &want, &answer);
 	r->pdptes_differ = pdptes_differ(r, vc);
+	judge_translation(r, vc, a, &answer);
 	for (u32 i = 0; i < answer.nr; i++)
 		rnd_read_pair(r, answer.paths[i].gpa, before.pair[i]);
 	if (emulate) {
