@@ -93,7 +93,7 @@ static u64 last_spte(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *las
 	struct nmmu_shadow_iter it;
 	u64 spte = 0;
 
-	last_ret->sptep = NULL;
+	*last_ret = (struct nmmu_shadow_iter){ 0 };
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		*last_ret = it;

@@ -116,8 +116,8 @@ fi
 # shellcheck disable=SC2086
 objects engine $engine_sources || failed=1
 cp "$src"/tests/scenarios/*.scn "$out/corpus-fuzz_scenario/"
-if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 20000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
+if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 8000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
 printf '\001\100\060' >"$out/corpus-fuzz_gpt/vmx"
 printf '\200\100\060' >"$out/corpus-fuzz_gpt/svm"
-if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 40000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
+if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 3000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
 exit $failed
