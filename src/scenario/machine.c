@@ -6,17 +6,7 @@
 #include <string.h>
 
 #include "scenario/hostmem.h"
-
-#define CR0_PE (1ULL << 0)
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NXE (1ULL << 11)
+#include "nmmu/x86.h"
 
 #define DEFAULT_TLB 64
 #define DEFAULT_BYTES (256ULL << 20)
@@ -424,7 +414,7 @@ static int state_shadow(struct ms_machine *machine, const struct nmmu_entry *ent
 	s->cr0 = CR0_PE | CR0_PG | (entry->wp ? CR0_WP : 0);
 	s->cr3 = entry->root_pa;
 	s->cr4 = CR4_PAE | (entry->smep ? CR4_SMEP : 0) | (entry->smap ? CR4_SMAP : 0);
-	s->efer = entry->nx ? EFER_NXE : 0;
+	s->efer = entry->nx ? EFER_NX : 0;
 	s->stage = HW_STAGE_NONE;
 	if (entry->level == 3)
 		return hostmem_read(machine->mem, entry->root_pa, s->pdpte, sizeof(s->pdpte));

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "scenario/machine.h"
+#include "nmmu/x86.h"
 
 #define HVA 0x7f0000000000ULL
 #define MIB (1ULL << 20)
@@ -19,11 +20,6 @@
 #define MMIO_GPA 0x10000000ULL
 
 #define CR0_LONG 0x80010001ULL
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define EFER_LME (1ULL << 8)
-#define EFER_NX (1ULL << 11)
 #define NX (1ULL << 63)
 
 static struct ms_machine *machine;
