@@ -48,7 +48,7 @@ cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-re
 # Each file by name: what the fuzzer covers is only what is built with it.
 snap_sources="$src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
-engine_sources="$src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
+engine_sources="$src/src/abi/*.c $src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
 
 # What is built of one folder, with a folder of objects of its own. Two at a time.
