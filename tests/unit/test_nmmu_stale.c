@@ -33,6 +33,7 @@ static const enum nmmu_kernel kernels[] = { NMMU_6_1, NMMU_6_12 };
 /* --- leaves that went and were not flushed yet --- */
 
 struct watch {
+	bool pending_w, synced_early; /* the same of W; a table was read for syncing meanwhile */
 	bool pending; /* a CPU may hold a translation of what is no longer there */
 	u32 cleared, unlocks, unflushed;
 	enum ms_cause flush_cause;
@@ -50,7 +51,13 @@ static void watch_event(struct box *b, const struct ms_event *event)
 		watch->pending = true;
 		watch->cleared++;
 	}
+	if (event->id == MS_EV_spte_set && spte_is_mmu_present(p, event->u.spte_set.new_spte) &&
+	    spte_is_writable(event->u.spte_set.old_spte) && !spte_is_writable(event->u.spte_set.new_spte))
+		watch->pending_w = true;
+	if (event->id == MS_EV_sync)
+		watch->synced_early |= watch->pending_w;
 	if (event->id == MS_EV_flush) {
+		watch->pending_w = false;
 		watch->pending = false;
 		watch->flush_cause = event->u.flush.cause;
 		watch->flush_locked = b->locked;
@@ -595,6 +602,83 @@ static void found_unsync_is_synced(void **state)
 	}
 }
 
+/* E1 in those that drop entries by themselves: sync at load, INVLPG, an emulated write, a reverse map that is full. */
+static void who_drops_flushes(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_slot *slot;
+		struct watch watch;
+		struct box b;
+		u64 root, pte;
+
+		box_start_l2(&b, kernel, &root);
+		box_map_l2(&b, root, 0, DATA);
+		box_map_l2(&b, root, 0x9000, DATA + 0x1000);
+		pte = box_page_of(&b, 0, 1)->gfn << 12;
+		box_leave(&b);
+		assert_false(box_l1_write(&b, pte, 0));
+		assert_int_equal(nmmu_invept(b.v, true, 0), 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		watch_start(&b, &watch);
+		box_load(&b);
+		watch_stop(&b);
+		assert_true(watch.cleared);
+		assert_int_equal(watch.unflushed, 0);
+		assert_false(watch.synced_early);
+
+		watch_start(&b, &watch);
+		nmmu_pt_write(b.v, pte + 9 * 8, 0, 8);
+		watch_stop(&b);
+		assert_int_equal(watch.cleared, 1);
+		assert_int_equal(watch.unflushed, 0);
+
+		assert_int_equal(box_fault(&b, 0x9000, R), NMMU_RET_FIXED);
+		slot = nmmu_slot_of(b.m, 0, 0);
+		watch_start(&b, &watch);
+		nmmu_lock(b.m);
+		nmmu_rmap_recycle(b.m, nmmu_slot_rmap(slot, (DATA + 0x1000) >> 12, 1));
+		nmmu_unlock(b.m);
+		watch_stop(&b);
+		assert_int_equal(watch.cleared, 1);
+		assert_int_equal(watch.unflushed, 0);
+		box_check(&b);
+		box_deinit(&b);
+	}
+}
+
+static void invlpg_flushes(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		u64 root, pte, self = 0x40000000;
+		struct watch watch;
+		struct box b;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		pte = box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE);
+		box_map(&b, root, 4, self, pte & ~0xfffULL, 1, PT_RW, PT_TABLE);
+		box_long_mode(&b, root << 12);
+		box_fault(&b, 0, R);
+		assert_int_equal(box_fault(&b, self, W), NMMU_RET_FIXED);
+		box_set(&b, pte, 0);
+		watch_start(&b, &watch);
+		nmmu_invlpg(b.v, 0);
+		watch_stop(&b);
+		assert_int_equal(watch.cleared, 1);
+		assert_int_equal(watch.unflushed, 0);
+		box_check(&b);
+		box_deinit(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +689,7 @@ int main(void)
 		cmocka_unit_test(range_in_progress),	 cmocka_unit_test(request_without_root_page),
 		cmocka_unit_test(prefetch_stops),	 cmocka_unit_test(prefetch_at_end_of_slot),
 		cmocka_unit_test(link_over_a_leaf),	 cmocka_unit_test(found_unsync_is_synced),
+		cmocka_unit_test(who_drops_flushes),	 cmocka_unit_test(invlpg_flushes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
