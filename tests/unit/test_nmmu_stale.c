@@ -679,6 +679,40 @@ static void invlpg_flushes(void **state)
 	}
 }
 
+/* An entry made in SMM has the number of that address space, and is current by it alone. */
+static void device_entry_in_smm(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_result result = { 0 };
+		struct nmmu_regs regs;
+		struct box b;
+		u32 stored;
+
+		box_init(&b, &cfg);
+		box_long_mode(&b, 0);
+		/* The numbers differ by more than the address space's bit. */
+		assert_int_equal(nmmu_slot_set(b.m, 1, 1, 0, 16, BOX_HVA, 0), 0);
+		assert_int_equal(nmmu_slot_set(b.m, 1, 1, 0, 16, BOX_HVA, MS_SLOT_LOG_DIRTY), 0);
+		box_load(&b); /* a root for the other address space */
+		regs = b.v->regs;
+		regs.smm = true;
+		assert_int_equal(nmmu_set_regs(b.v, &regs), 0);
+		assert_int_equal(box_fault(&b, DEV, R), NMMU_RET_EMULATE);
+		assert_int_equal(box_fault(&b, DEV + 0x1000, R), NMMU_RET_EMULATE);
+		assert_int_equal(box_page_of(&b, DEV, 1)->role.smm, 1);
+		assert_int_equal(spte_mmio_gen(&b.m->profile, *box_spte(&b, DEV, 1)),
+				 nmmu_generation(b.m, 1));
+		stored = b.events[MS_EV_spte_set];
+		assert_int_equal(nmmu_page_fault(b.v, DEV, NMMU_PF_RSVD, &result), NMMU_RET_EMULATE);
+		assert_int_equal(b.events[MS_EV_spte_set], stored);
+		box_deinit(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -690,6 +724,7 @@ int main(void)
 		cmocka_unit_test(prefetch_stops),	 cmocka_unit_test(prefetch_at_end_of_slot),
 		cmocka_unit_test(link_over_a_leaf),	 cmocka_unit_test(found_unsync_is_synced),
 		cmocka_unit_test(who_drops_flushes),	 cmocka_unit_test(invlpg_flushes),
+		cmocka_unit_test(device_entry_in_smm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
