@@ -158,5 +158,6 @@ tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
+	tests/unit/rnd_parallel.c \
 	tests/unit/rnd_world.c \
 	tests/unit/test_nmmu_random.c

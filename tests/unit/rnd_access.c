@@ -476,19 +476,28 @@ static void draw_gpte(struct rnd *r, const struct rnd_table *t, u32 index, u64 w
 	a->value = low(a->value, a->bytes);
 }
 
-void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
+void rnd_draw_access(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret)
 {
 	struct nmmu_access a = { .gva = draw_gva(r, vc->kind[vc->l2]),
 				 .bytes = 1 << rnd_below(r, 4),
 				 .write = rnd_chance(r, 45),
 				 .user = rnd_chance(r, 50) };
-	const struct rnd_table *t = rnd_table_at(r, a.gva >> 12);
 
 	a.fetch = !a.write && rnd_chance(r, 20);
 	a.rmw = a.write && rnd_chance(r, 20);
 	a.gva += rnd_below(r, 512) * 8;
 	a.gva &= ~(u64)(a.bytes - 1);
 	a.value = low(rnd_next(r), a.bytes);
+	*ret = a;
+}
+
+void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
+{
+	const struct rnd_table *t;
+	struct nmmu_access a;
+
+	rnd_draw_access(r, vc, &a);
+	t = rnd_table_at(r, a.gva >> 12);
 	/* Where tables are, edits; anything else written there would soon leave nothing to walk. */
 	if (a.write && t) {
 		u64 gva = a.gva & ~0xfffULL;
@@ -566,11 +575,9 @@ static bool is_in_use(const struct rnd *r, const struct rnd_table *t)
 	return false;
 }
 
-void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
+void rnd_draw_edit(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret)
 {
 	const struct rnd_table *t;
-	bool emulate = rnd_chance(r, 25), done;
-	struct nmmu_access a;
 
 	/* Those that some vCPU runs on are worth more. */
 	for (u32 i = 0; i < 12; i++) {
@@ -578,7 +585,15 @@ void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
 		if (is_in_use(r, t))
 			break;
 	}
-	draw_gpte(r, t, draw_index(r, t), rnd_window(vc->kind[0]), &a);
+	draw_gpte(r, t, draw_index(r, t), rnd_window(vc->kind[0]), ret);
+}
+
+void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
+{
+	bool emulate = rnd_chance(r, 25), done;
+	struct nmmu_access a;
+
+	rnd_draw_edit(r, vc, &a);
 	done = rnd_access(r, vc, &a, emulate);
 	if (done && emulate)
 		r->count->gpte_emulated++;

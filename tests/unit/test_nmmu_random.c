@@ -57,6 +57,8 @@ static void one_op(struct rnd *r)
 		rnd_op_gpte(r, vc);
 	else if (dice < 84)
 		rnd_op_cycle(r, vc);
+	else if (dice < 88)
+		rnd_op_parallel(r);
 	else
 		rnd_op_other(r, vc);
 	if (r->nomem)
