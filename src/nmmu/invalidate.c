@@ -68,7 +68,7 @@ static void invalidate_root(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr,
 	/* Short of memory it does without what only 6.1's prefetch needs. */
 	if (!nmmu_is_6_12(m))
 		nmmu_cache_topup(v, true);
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	sp = nmmu_root_sp(v, mmu, hpa, addr);
 	while (sp) {
 		u32 index = addr >> (NMMU_PAGE_SHIFT + SPTE_LEVEL_BITS * (sp->role.level - 1)) & 511;
@@ -158,7 +158,7 @@ int nmmu_invept(struct nmmu_vcpu *v, bool all, u64 eptp)
 
 void nmmu_flush_nested_npt(struct nmmu_vcpu *v)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	v->requests |= NMMU_REQ_SYNC | NMMU_REQ_FLUSH;
 	nmmu_unlock(v->m);
 }

@@ -83,7 +83,8 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	u32 i, zapped;
 
 	m->stats.sp_zapped++;
-	nmmu_event(m, NULL, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word, .cause = cause);
+	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
+		   .cause = cause);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
 	for (i = 0; i < SPTES; i++)
 		zapped += zap_entry(m, sp, i, invalid, cause, &present);
@@ -178,7 +179,7 @@ static u32 zap_oldest(struct nmmu *m, u32 nr_wanted)
 	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_RECYCLE);
 	m->stats.sp_recycled += zapped;
 	if (zapped)
-		nmmu_event(m, NULL, recycle, .pages = zapped);
+		nmmu_event(m, m->at_work, recycle, .pages = zapped);
 	return zapped;
 }
 

@@ -31,6 +31,7 @@ unit_tests = \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
+	tests/unit/test_nmmu_who \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
@@ -117,6 +118,7 @@ tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
 tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
+tests_unit_test_nmmu_who_SOURCES = tests/unit/test_nmmu_who.c $(faultlab)
 
 # The engine once more, with its mutants: what is compiled here is taken before what the library has.
 tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
