@@ -196,7 +196,8 @@ static int set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs)
 	struct nmmu_regs now = settled(regs);
 	u64 pdptrs[4];
 
-	if (!regs_ok(v->m, &now))
+	/* An SMI ends L2 first: its pages are those of address space 0 (C.2). */
+	if (!regs_ok(v->m, &now) || (v->guest_mode && now.smm))
 		return -EINVAL;
 	if (is_pae_paging(&now)) {
 		if (!read_pdptrs(v, now.cr3, pdptrs))
@@ -294,6 +295,9 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	u64 pdptrs[4];
 
 	if (v->guest_mode || !nested_ok(v->m, nested) || !regs_ok(v->m, &l2))
+		return -EINVAL;
+	/* VMX is off in SMM, VMRUN undefined. */
+	if (v->regs.smm || l2.smm)
 		return -EINVAL;
 	v->l1 = v->regs;
 	nmmu_copy(v->l1_pdptrs, v->root_mmu.pdptrs, sizeof(v->l1_pdptrs));
