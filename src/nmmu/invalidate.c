@@ -61,8 +61,7 @@ static void invalidate_root(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr,
 	struct nmmu *m = v->m;
 	struct nmmu_sp *sp;
 
-	if (v->mmio_gva == (addr & ~(u64)(NMMU_PAGE_SIZE - 1)))
-		v->mmio_valid = false;
+	nmmu_mmio_cache_clear(v, false, addr);
 	if (hpa == NMMU_NO_PAGE)
 		return;
 	/* Short of memory it does without what only 6.1's prefetch needs. */
