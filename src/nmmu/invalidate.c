@@ -157,6 +157,9 @@ int nmmu_invept(struct nmmu_vcpu *v, bool all, u64 eptp)
 
 void nmmu_flush_nested_npt(struct nmmu_vcpu *v)
 {
+	/* The PDPTEs that its root was made of are translations too; to sync looks at pages only. */
+	if (v->guest_mmu.fmt.kind == NMMU_GPT_PAE)
+		nmmu_root_free(v, &v->guest_mmu, true, 0, MS_CAUSE_GUEST_FLUSH);
 	nmmu_lock_vcpu(v);
 	v->requests |= NMMU_REQ_SYNC | NMMU_REQ_FLUSH;
 	nmmu_unlock(v->m);
