@@ -46,7 +46,8 @@ static void misuse(struct ms_machine *machine, const char *text)
 
 static bool alloc_fails(struct ms_machine *machine)
 {
-	if (machine->locked)
+	/* With several actions under way it may be another's lock. */
+	if (machine->locked && !machine->opts.lock)
 		misuse(machine, "memory allocated under mmu_lock");
 	return machine->fail_after && !--machine->fail_after;
 }
@@ -470,8 +471,11 @@ static int run_cpu(struct ms_machine *machine, struct vcpu *vcpu, const struct n
 	struct hw_access hw_access;
 	struct nmmu_entry entry;
 	struct hw_state state;
-	int rc = nmmu_vcpu_load(vcpu->v, &entry);
+	int rc;
 
+	if (machine->opts.yield)
+		machine->opts.yield(machine->opts.yield_ctx, NMMU_POINT_ENTER);
+	rc = nmmu_vcpu_load(vcpu->v, &entry);
 	*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
 	if (rc)
 		return rc;

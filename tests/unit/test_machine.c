@@ -460,6 +460,10 @@ static void npt_pdpte_changes(void **state)
 		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
 		at(go(0x40000000, "w", 1), 0x900000);
 		at(go(0, "w", 1), 0x800000);
+		/* Nobody checks their reserved bits, and none of them is part of the address. */
+		value = peek(nested.root) | 1ULL << 57 | 6;
+		assert_int_equal(nmmu_host_write(m, nested.root + 16, &value, 8), 0);
+		at(go(0x80000000, "w", 1), 0x800000);
 		ms_tables_destroy(second);
 		ms_tables_destroy(other);
 		assert_int_equal(teardown(NULL), 0);
