@@ -508,6 +508,39 @@ static void self_check(struct replay *r)
 			      sp ? sp->gfn : 0, sp ? sp->role.word : 0);
 }
 
+struct flip {
+	const struct spte_profile *profile;
+	u64 nr, at;
+	u32 bit;
+	bool done;
+};
+
+static bool flip_visit(void *ctx, const struct nmmu_sp *sp)
+{
+	struct flip *f = ctx;
+
+	for (int i = 0; i < MS_SPTES && !f->done; i++) {
+		if (!spte_is_mmu_present(f->profile, sp->spt[i]) || sp->role.level != 1 ||
+		    !(sp->spt[i] & f->profile->m.accessed))
+			continue;
+		f->done = f->bit < 64 && f->nr == f->at;
+		if (f->done)
+			sp->spt[i] ^= SPTE_BIT(f->bit);
+		f->nr++;
+	}
+	return !f->done;
+}
+
+/* For the tests of the comparison: a bit of one accessed 4K leaf, the middle one of all, is turned over. */
+static void flip(struct replay *r, u32 bit)
+{
+	struct flip f = { .profile = &r->m->profile, .bit = 64 };
+
+	nmmu_for_each_sp(r->m, flip_visit, &f);
+	f = (struct flip){ .profile = &r->m->profile, .at = f.nr / 2, .bit = bit };
+	nmmu_for_each_sp(r->m, flip_visit, &f);
+}
+
 static struct ms_err *replay_run(struct replay *r)
 {
 	struct ms_err *err = vm_find(r);
@@ -522,6 +555,8 @@ static struct ms_err *replay_run(struct replay *r)
 	if (err)
 		return err;
 	self_check(r);
+	if (r->flip_bit < 64)
+		flip(r, r->flip_bit);
 	compare_shadow_pages(r);
 	compare_tdp_leaves(r);
 	return NULL;
@@ -547,19 +582,22 @@ static struct ms_err *load(const char *trace_path, const char *snap_path, struct
 
 int main(int argc, char **argv)
 {
-	struct replay r = { .max_shown = 20 };
+	struct replay r = { .max_shown = 20, .flip_bit = 64 };
 	struct trace *trace = NULL;
 	struct ms_model *model = NULL;
 	struct ms_err *err;
 	int status;
 
-	if (argc == 5 && !strcmp(argv[1], "--max")) {
-		r.max_shown = strtoul(argv[2], NULL, 10);
-		argv += 2;
-		argc -= 2;
+	for (; argc > 4 && !strncmp(argv[1], "--", 2); argc -= 2, argv += 2) {
+		if (!strcmp(argv[1], "--max"))
+			r.max_shown = strtoul(argv[2], NULL, 10);
+		else if (!strcmp(argv[1], "--flip"))
+			r.flip_bit = strtoul(argv[2], NULL, 10);
+		else
+			break;
 	}
 	if (argc != 3) {
-		fprintf(stderr, "usage: replay [--max N] TRACE SNAPSHOT\n");
+		fprintf(stderr, "usage: replay [--max N] [--flip BIT] TRACE SNAPSHOT\n");
 		return 2;
 	}
 	err = load(argv[1], argv[2], &trace, &model);

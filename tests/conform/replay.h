@@ -32,6 +32,7 @@ struct replay {
 	struct replay_window *windows;
 	size_t nr_windows;
 	u32 max_shown; /* differences told of in full */
+	u32 flip_bit; /* of an SPTE, before comparing; 64: none */
 	/* what was seen */
 	u64 nr_events, nr_faults, nr_stores, nr_vmruns;
 	u64 nr_sps, nr_tables, nr_leaves, nr_mmio, nr_words; /* compared and equal, but for nr_differences */
