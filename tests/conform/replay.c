@@ -5,6 +5,7 @@
  * pages, roles and entries. Exit status 0: equal; 1: not; 2: wrong use; 3: no usable trace or snapshot.
  */
 #include "replay.h"
+#include "spte/spte.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -349,6 +350,25 @@ static void enter(struct replay *r, const struct tr_event *ev)
 		replay_differ(r, "line %u: entry refused: %s", ev->line, strerror(-err));
 }
 
+/* "kvm_tdp_mmu_spte_changed as id 0 gfn 400 level 2 old_spte 10c00ae5 new_spte cc1e827": a leaf became a table? */
+static struct ms_err *split_note(struct replay *r, const char *text)
+{
+	u64 gfn, old_spte, new_spte, *more;
+	unsigned int as_id, level;
+
+	if (sscanf(text, "kvm_tdp_mmu_spte_changed as id %u gfn %lx level %u old_spte %lx new_spte %lx",
+		   &as_id, &gfn, &level, &old_spte, &new_spte) != 5 ||
+	    level != 2 || !spte_is_leaf(&r->m->profile, old_spte, 2) ||
+	    !spte_is_mmu_present(&r->m->profile, new_spte) || spte_is_leaf(&r->m->profile, new_spte, 2))
+		return NULL;
+	more = reallocarray(r->splits, r->nr_splits + 1, sizeof(*more));
+	if (!more)
+		return ms_err_nomem();
+	r->splits = more;
+	r->splits[r->nr_splits++] = gfn;
+	return NULL;
+}
+
 static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 {
 	const struct tr_event *ev = &r->trace->events[i];
@@ -410,7 +430,7 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 	case TR_SAW:
 		if (!strncmp(ev->text, "unmap ", 6))
 			return ms_err_new(MS_ERR_TARGET, "line %u: the host took memory away", ev->line);
-		return NULL;
+		return split_note(r, ev->text);
 	default:
 		return NULL;
 	}
@@ -622,6 +642,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "replay: the engine has kept %lu tables\n", r.host.nr_tables);
 	host_deinit(&r.host);
 	free(r.windows);
+	free(r.splits);
 	ms_model_destroy(model);
 	trace_destroy(trace);
 	return status;

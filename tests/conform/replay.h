@@ -29,6 +29,8 @@ struct replay {
 	struct nmmu *m;
 	struct nmmu_vcpu *v;
 	u64 l2_cr3;
+	u64 *splits; /* first frames of 2M leaves that the TDP MMU has split into 512 */
+	size_t nr_splits;
 	struct replay_window *windows;
 	size_t nr_windows;
 	u32 max_shown; /* differences told of in full */
