@@ -18,4 +18,5 @@ EXTRA_DIST += \
 	scripts/in-lab/session \
 	tests/scripts/bench.sh \
 	tests/scripts/lab.sh \
+	tests/scripts/run.sh \
 	tests/scripts/tap.sh

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Tests that are scripts are run by scripts/check; what `make check' runs is in tests/unit.
-EXTRA_DIST += tests/ui/tmux.sh
+EXTRA_DIST += tests/ui/sim.sh tests/ui/tmux.sh
 
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
-cli_tests = tests/cli/errors.sh tests/cli/output.sh
+cli_tests = tests/cli/errors.sh tests/cli/output.sh tests/cli/sim.sh
 TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 
 dist_noinst_SCRIPTS += tests/fuzz/run.sh
-EXTRA_DIST += tests/fuzz/fuzz_snap.c
+EXTRA_DIST += tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scenario.c tests/fuzz/fuzz_snap.c
 
 # What needs a checkout, a terminal or the lab.
 EXTRA_DIST += \
@@ -25,4 +25,47 @@ EXTRA_DIST += \
 
 # Scenarios, each naming its rule.
 EXTRA_DIST += \
-	tests/scenarios/01-dirty-two-aliases.scn
+	tests/scenarios/01-dirty-two-aliases.scn \
+	tests/scenarios/02-dirty-without-ept12.scn \
+	tests/scenarios/03-dirty-at-read.scn \
+	tests/scenarios/04-wrprot-only.scn \
+	tests/scenarios/05-kind-without-pml.scn \
+	tests/scenarios/06-pml-full.scn \
+	tests/scenarios/07-pml12.scn \
+	tests/scenarios/08-mmio-write-after-read-compat.scn \
+	tests/scenarios/08-mmio-write-after-read.scn \
+	tests/scenarios/09-npt-mmio-write-after-read.scn \
+	tests/scenarios/10-mmio-becomes-memory.scn \
+	tests/scenarios/11-mmio-during-update.scn \
+	tests/scenarios/12-generation-wraps.scn \
+	tests/scenarios/13-never-no-access.scn \
+	tests/scenarios/14-ept-rights-exec-only.scn \
+	tests/scenarios/14-ept-rights.scn \
+	tests/scenarios/15-guest-tables-read-only.scn \
+	tests/scenarios/16-ept-reserved-low-bits.scn \
+	tests/scenarios/17-npt-table-read-only.scn \
+	tests/scenarios/18-la57-toggled-smep-smap.scn \
+	tests/scenarios/18-la57-toggled.scn \
+	tests/scenarios/19-passthrough-root-written.scn \
+	tests/scenarios/20-child-of-another-role.scn \
+	tests/scenarios/21-child-of-another-frame.scn \
+	tests/scenarios/22-shadowed-while-logged.scn \
+	tests/scenarios/23-fast-fault-races.scn \
+	tests/scenarios/24-rmap-chain-6.1.scn \
+	tests/scenarios/24-rmap-chain-6.12.scn \
+	tests/scenarios/25-unsync-until-invept.scn \
+	tests/scenarios/26-flooding.scn \
+	tests/scenarios/27-partial-writes.scn \
+	tests/scenarios/27-quadrants.scn \
+	tests/scenarios/28-aged-direct-without-ad.scn \
+	tests/scenarios/28-aged-ept12-without-ad.scn \
+	tests/scenarios/29-huge-page-logged.scn \
+	tests/scenarios/30-nx-huge.scn \
+	tests/scenarios/38-cleared-huge.scn \
+	tests/scenarios/39-pml12-unwritable.scn \
+	tests/scenarios/40-not-present-hides.scn \
+	tests/scenarios/bug-la57-root.scn \
+	tests/scenarios/bug-no-flush.scn \
+	tests/scenarios/bug-pml-l2.scn \
+	tests/scenarios/bug-stale-qual.scn \
+	tests/scenarios/bug-writable-invariant.scn

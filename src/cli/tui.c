@@ -143,9 +143,11 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 	}
 	if (why.len)
 		ms_buf_printf(&notice, "A simulated VM, nothing of this host: %s", ms_buf_str(&why));
+	else
+		ms_buf_puts(&notice, session->target->note);
 	opts.notice = ms_buf_str(&notice);
 	/* A simulated machine is there to be watched. */
-	if (session->target->ops == &ms_target_sim)
+	if (session->target->ops == &ms_target_sim && session->target->caps & MS_CAP_LIVE)
 		opts.interval_s = SIM_INTERVAL_S;
 	errno = 0;
 	err = frame ? ms_ui_frame(session->target, &opts, stdout) : ms_ui_run(session->target, &opts);

@@ -51,14 +51,23 @@ void hw_cpu_flush_tag(struct hw_cpu *cpu, u64 tag)
 			cpu->tlb[i].valid = false;
 }
 
+static bool tlb_maps(const struct hw_tlb_entry *t, u64 addr)
+{
+	return (t->page ^ addr >> 12) >> t->shift == 0;
+}
+
 void hw_cpu_flush_page(struct hw_cpu *cpu, u64 tag, u64 addr)
 {
-	for (u32 i = 0; i < cpu->nr; i++) {
-		struct hw_tlb_entry *t = &cpu->tlb[i];
+	for (u32 i = 0; i < cpu->nr; i++)
+		if (cpu->tlb[i].tag == tag && tlb_maps(&cpu->tlb[i], addr))
+			cpu->tlb[i].valid = false;
+}
 
-		if (t->tag == tag && (t->page ^ addr >> 12) >> t->shift == 0)
-			t->valid = false;
-	}
+void hw_cpu_flush_linear(struct hw_cpu *cpu, u64 addr)
+{
+	for (u32 i = 0; i < cpu->nr; i++)
+		if (tlb_maps(&cpu->tlb[i], addr))
+			cpu->tlb[i].valid = false;
 }
 
 u32 hw_cpu_tlb_used(const struct hw_cpu *cpu)

@@ -87,6 +87,8 @@ void hw_cpu_access(struct hw_cpu *cpu, const struct hw_state *state, const struc
 void hw_cpu_flush(struct hw_cpu *cpu);
 void hw_cpu_flush_tag(struct hw_cpu *cpu, u64 tag);
 void hw_cpu_flush_page(struct hw_cpu *cpu, u64 tag, u64 addr);
+/* One page of every tag. */
+void hw_cpu_flush_linear(struct hw_cpu *cpu, u64 addr);
 /* Translations now held; for tests. */
 u32 hw_cpu_tlb_used(const struct hw_cpu *cpu);
 

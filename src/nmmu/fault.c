@@ -392,7 +392,7 @@ int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result
 	}
 	if (ret == NMMU_RET_NONE && direct) {
 		fault.gfn = addr >> NMMU_PAGE_SHIFT;
-		fault.slot = nmmu_slot_vcpu(v, fault.gfn);
+		fault.slot = nmmu_slot_any(m, v->regs.smm, fault.gfn);
 		ret = nmmu_direct_fault(v, &fault);
 	} else if (ret == NMMU_RET_NONE) {
 		ret = nmmu_shadow_fault(v, &fault, result_ret);

@@ -234,7 +234,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		w.pte_access &= ~NMMU_ACC_W;
 	fault->gfn = w.gfn;
 	fault->max_level = w.level;
-	fault->slot = nmmu_slot_vcpu(v, fault->gfn);
+	fault->slot = nmmu_slot_any(m, v->regs.smm, fault->gfn);
 	if (nmmu_fault_write_tracked(v, fault)) {
 		clear_flood(v, fault->addr);
 		return NMMU_RET_EMULATE;

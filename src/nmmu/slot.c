@@ -150,8 +150,11 @@ void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen)
 {
 	u32 bits = m->profile.gen_low_bits + m->profile.gen_high_bits;
 
-	if (!(gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1)))
-		nmmu_zap_all(m);
+	if (gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1))
+		return;
+	nmmu_lock(m);
+	nmmu_zap_all_locked(m, MS_CAUSE_MMIO_GEN);
+	nmmu_unlock(m);
 }
 
 /* --- changing --- */

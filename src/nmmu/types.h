@@ -223,7 +223,7 @@ struct nmmu_vcpu {
 	struct nmmu_mmu *mmu, *walk_mmu; /* A1 */
 	struct nmmu_page dummy_root; /* C7: empty, for a root without memory; va NULL: not made */
 	u64 l1_pdptrs[4];
-	u32 requests; /* NMMU_REQ_ */
+	u64 requests; /* NMMU_REQ_; changed under the lock */
 	struct nmmu_cache cache;
 	/* The MMIO cache of one gfn (D.1 step 2). */
 	u64 mmio_gva, mmio_gfn;

@@ -75,10 +75,14 @@ static void drop(struct nmmu *m, u64 *sptep)
 		nmmu_spte_clear(m, sptep, MS_CAUSE_SYNC);
 }
 
+/*
+ * KVM gives the entry the current generation also where memory has come since it was made: every access is then emulated,
+ * until something zaps it. Here it goes (H 13).
+ */
 static void sync_mmio(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep, u64 spte,
 		      const struct nmmu_gpte *gpte)
 {
-	if (spte_mmio_gfn(&v->m->profile, spte) != gpte->gfn)
+	if (spte_mmio_gfn(&v->m->profile, spte) != gpte->gfn || nmmu_slot_of(v->m, sp->role.smm, gpte->gfn))
 		nmmu_spte_clear(v->m, sptep, MS_CAUSE_SYNC);
 	else
 		nmmu_spte_init(v->m, sptep, nmmu_make_mmio(v, gpte->gfn, gpte->access), MS_CAUSE_SYNC);

@@ -413,10 +413,13 @@ static void fill_entry(struct nmmu_vcpu *v, struct nmmu_entry *e)
 	e->tag = entry_tag(v, e);
 }
 
-static u32 take_requests(struct nmmu_vcpu *v)
+static u64 take_requests(struct nmmu_vcpu *v)
 {
-	u32 requests;
+	u64 requests;
 
+	/* As a CPU that runs does not wait for mmu_lock: with nothing to do it is not taken. */
+	if (!nmmu_read64(&v->requests))
+		return 0;
 	nmmu_lock(v->m);
 	requests = v->requests;
 	v->requests = 0;
@@ -426,7 +429,7 @@ static u32 take_requests(struct nmmu_vcpu *v)
 
 static int vcpu_load(struct nmmu_vcpu *v, struct nmmu_entry *ret)
 {
-	u32 requests = take_requests(v);
+	u64 requests = take_requests(v);
 	int err;
 
 	if (requests & NMMU_REQ_FREE_OBSOLETE)

@@ -121,7 +121,10 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 	enum spte_class cls;
 	char text[160];
 
-	if (field->unit == MS_UNIT_ROLE) {
+	/* An enumeration that has no unit of its own. */
+	if (!strcmp(field->name, "mmu") && value <= MS_MMU_NESTED) {
+		ms_buf_printf(out, "[%s]", ms_mmu_name((u32)value));
+	} else if (field->unit == MS_UNIT_ROLE) {
 		role_format(&model->roles, (u32)value, p->format == SPTE_FMT_EPT, text, sizeof(text));
 		ms_buf_putc(out, '[');
 		put_joined(out, text);

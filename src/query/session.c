@@ -214,12 +214,15 @@ static void prov_count_pages(struct ms_provenance *prov, const struct ms_vm *vm)
 		++*by_state[vm->sps[i].rec.state];
 }
 
-static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model *model)
+static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model *model,
+				 const char *target_note)
 {
 	const struct ms_provenance *prov = &result->prov;
 	struct ms_err *err = NULL;
 
-	if (*model->roles_note)
+	if (*target_note)
+		err = note_add(result, "%s", target_note);
+	if (!err && *model->roles_note)
 		err = note_add(result, "roles: %s", model->roles_note);
 	if (!err && strstr(model->profile_note, "doubt"))
 		err = note_add(result, "SPTEs: %s", model->profile_note);
@@ -276,7 +279,7 @@ static struct ms_err *prov_fill(struct query *q)
 		.vm = q->vm,
 		.ctx = prov,
 	};
-	return prov_notes(q->result, model);
+	return prov_notes(q->result, model, q->session->target->note);
 }
 
 /* --- running --- */

@@ -75,7 +75,7 @@ static void act_access(struct ms_play *play, const struct stmt *stmt, u32 vcpu, 
 		return;
 	}
 	/* The first that is not simply done is the outcome. */
-	for (; times; times--, access.gva += step) {
+	for (; times && play_spend(play, stmt); times--, access.gva += step) {
 		do_access(play, vcpu, &access, out);
 		if (out->unclaimed)
 			return;

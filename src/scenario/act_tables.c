@@ -158,10 +158,11 @@ void act_map(struct ms_play *play, const struct stmt *stmt)
 	else
 		upper = X86_P | (rights & RIGHT_W ? X86_W : 0) | (rights & RIGHT_U ? X86_U : 0) |
 			(rights & RIGHT_X || kind_of(play, table) == KIND_PT32 ? 0 : X86_NX);
-	for (; pages && !err && !play->failed; pages--) {
+	for (; pages && !err && play_spend(play, stmt); pages--) {
 		err = ms_tables_map(tables, addr, gpa >> NMMU_PAGE_SHIFT, level, bits, upper);
 		addr += level_bytes(play, table, level);
-		gpa += level_bytes(play, table, level);
+		if (!arg_has(play, stmt, KEY_ALIAS))
+			gpa += level_bytes(play, table, level);
 	}
 	if (err)
 		play_fail_err(play, stmt, err);
@@ -237,11 +238,11 @@ void act_edit(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 
 /*
  * What an L1 does on an exit that tells of missing access: it adds the rights that the exit asked for, and no
- * others, to the entry.
+ * others, to the entry. If that changes nothing it stores nothing.
  */
 void act_grant(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
-	u64 gpa, value = 0;
+	u64 gpa, value = 0, before;
 	u32 table;
 
 	if (!find_entry(play, stmt, &table, &gpa))
@@ -250,11 +251,12 @@ void act_grant(struct ms_play *play, const struct stmt *stmt, struct outcome *ou
 		play_fail(play, stmt, "the entry cannot be read");
 		return;
 	}
+	before = value;
 	value |= arg_num(play, stmt, KEY_GPA, 0);
 	if (table_is_ept(play, table))
 		value |= (play->told.qual & 7) | EPT_MT_WB << 3;
 	else
 		value |= X86_P | X86_U | (play->told.qual & NMMU_PF_W ? X86_W : 0);
-	if (!play->failed)
+	if (!play->failed && value != before)
 		store(play, stmt, table, gpa, value, out);
 }

@@ -341,8 +341,25 @@ static bool expect_gpte(struct ms_play *play, const struct stmt *stmt)
 	       check_num(play, stmt, KEY_BIT_D, "D", gpte >> (ept ? 9 : 6) & 1);
 }
 
+static bool expect_mmio_cache(struct ms_play *play, const struct stmt *stmt)
+{
+	int vcpu = arg_vcpu(play, stmt);
+	const struct nmmu_vcpu *v;
+
+	if (vcpu < 0)
+		return false;
+	v = ms_machine_vcpu(play->machine, (u32)vcpu);
+	if (arg_has(play, stmt, KEY_NONE))
+		return !v->mmio_valid ||
+		       play_fail(play, stmt, "it has frame 0x%llx", (unsigned long long)v->mmio_gfn);
+	if (!v->mmio_valid)
+		return play_fail(play, stmt, "it is empty");
+	return check_num(play, stmt, KEY_GFN, "the frame", v->mmio_gfn);
+}
+
 bool expect_mmu(struct ms_play *play, const struct stmt *stmt)
 {
+	const struct nmmu *m = play_nmmu(play);
 	int vcpu;
 	u64 as_id;
 
@@ -366,6 +383,13 @@ bool expect_mmu(struct ms_play *play, const struct stmt *stmt)
 	case VERB_X_PML12:
 		vcpu = arg_vcpu(play, stmt);
 		return vcpu >= 0 && check_num(play, stmt, KEY_INDEX, "the index", play->pml12_index[vcpu]);
+	case VERB_X_MMIO_CACHE:
+		return expect_mmio_cache(play, stmt);
+	case VERB_X_LEAVES:
+		return check_num(play, stmt, KEY_PAGES_4K, "the number of 4K leaves", m->stats.pages[0]) &&
+		       check_num(play, stmt, KEY_PAGES_2M, "the number of 2M leaves", m->stats.pages[1]) &&
+		       check_num(play, stmt, KEY_PAGES_1G, "the number of 1G leaves", m->stats.pages[2]) &&
+		       check_num(play, stmt, KEY_NX_SPLITS, "the number of NX splits", m->stats.nx_splits);
 	case VERB_X_GENERATION:
 		as_id = arg_num(play, stmt, KEY_AS, 0);
 		return as_id < NMMU_NR_AS && check_num(play, stmt, KEY_VALUE, "the generation",

@@ -100,6 +100,8 @@ static int expect_char(struct parser *p, char c)
 static int eval_entry(struct parser *p, u32 table, u64 addr, u32 level, u64 *ret)
 {
 	*ret = 0;
+	if (p->env->no_tables)
+		return fail(p, "where a table lies is known only where it is used");
 	if (!p->env->entry)
 		return 0;
 	if (p->env->entry(p->env->ctx, table, addr, level, ret))

@@ -150,6 +150,7 @@ struct expr_env {
 	/* Address of a table's root (level 0), or of the entry for addr. -ENOENT: none. NULL: not worked out. */
 	int (*entry)(void *ctx, u32 table, u64 addr, u32 level, u64 *ret);
 	void *ctx;
+	bool no_tables; /* they cannot be named here */
 };
 
 struct expr_error {

@@ -24,7 +24,6 @@
 struct vcpu {
 	struct nmmu_vcpu *v;
 	struct hw_cpu *cpu;
-	u64 tag; /* of the last entry */
 	struct nmmu_regs seen[2]; /* what L1 [0] and L2 [1] ran with last */
 };
 
@@ -431,8 +430,8 @@ static int state_shadow(struct ms_machine *machine, const struct nmmu_entry *ent
 
 static bool same_paging(const struct nmmu_regs *a, const struct nmmu_regs *b)
 {
-	return a->cr3 == b->cr3 && ((a->cr0 ^ b->cr0) & CR0_PG) == 0 && a->cr4 == b->cr4 &&
-	       a->efer == b->efer && a->smm == b->smm;
+	return a->cr3 == b->cr3 && !((a->cr0 ^ b->cr0) & CR0_PG) && a->cr4 == b->cr4 &&
+	       !((a->efer ^ b->efer) & ~EFER_LMA) && a->smm == b->smm;
 }
 
 static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_entry *entry,
@@ -447,11 +446,10 @@ static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const stru
 		.amd = machine->opts.config.hv == MS_HV_SVM,
 		.tag = entry->tag,
 	};
-	vcpu->tag = s->tag;
 	if (!entry->tdp)
 		return state_shadow(machine, entry, s);
 	state_two_stages(machine, vcpu, entry, s);
-	/* The guest wrote its control registers, without an exit. */
+	/* Entered with other registers than it ran with last. */
 	if (!same_paging(seen, &entry->regs))
 		hw_cpu_flush_tag(vcpu->cpu, s->tag);
 	*seen = entry->regs;
@@ -595,8 +593,9 @@ void ms_machine_invlpg(struct ms_machine *machine, u32 id, u64 gva)
 	struct vcpu *vcpu = &machine->vcpus[id];
 
 	nmmu_invlpg(vcpu->v, gva);
+	/* Combined translations go whatever EPT they were made with (SDM 28.4.3.1). */
 	if (machine->opts.config.tdp)
-		hw_cpu_flush_page(vcpu->cpu, vcpu->tag, gva);
+		hw_cpu_flush_linear(vcpu->cpu, gva);
 }
 
 void ms_machine_flush_guest(struct ms_machine *machine, u32 id)
@@ -605,12 +604,18 @@ void ms_machine_flush_guest(struct ms_machine *machine, u32 id)
 
 	nmmu_flush_guest(vcpu->v);
 	if (machine->opts.config.tdp)
-		hw_cpu_flush_tag(vcpu->cpu, vcpu->tag);
+		hw_cpu_flush(vcpu->cpu);
 }
 
 int ms_machine_set_regs(struct ms_machine *machine, u32 id, const struct nmmu_regs *regs)
 {
-	return nmmu_set_regs(machine->vcpus[id].v, regs);
+	struct vcpu *vcpu = &machine->vcpus[id];
+	struct nmmu_regs old = vcpu->v->regs;
+	int rc = nmmu_set_regs(vcpu->v, regs);
+
+	if (!rc && machine->opts.config.tdp && !same_paging(&old, regs))
+		hw_cpu_flush(vcpu->cpu);
+	return rc;
 }
 
 /* --- guest memory --- */

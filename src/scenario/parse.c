@@ -32,7 +32,7 @@ static u32 verb_matches(const struct parse *p, const struct verb *verb)
 
 static struct ms_err *find_verb(struct parse *p, u32 *verb_ret)
 {
-	struct word word = p->words[p->at];
+	struct word word = p->words[p->at], part;
 	u32 verb, best = 0, nr;
 	bool first = false;
 	struct ms_err *err;
@@ -43,7 +43,8 @@ static struct ms_err *find_verb(struct parse *p, u32 *verb_ret)
 			best = nr;
 			*verb_ret = verb;
 		}
-		if (!strncmp(ms_verbs[verb].words, word.s, word.len) && ms_verbs[verb].words[word.len] == ' ')
+		if (list_at(ms_verbs[verb].words, ' ', 0, &part) && part.len == word.len &&
+		    !memcmp(part.s, word.s, word.len))
 			first = true;
 	}
 	if (best) {

@@ -30,7 +30,8 @@ static inline u32 this_stmt(const struct parse *p)
 	return (u32)p->scenario->nr_stmts;
 }
 
-struct ms_err *parse_expr(struct parse *p, struct word word, u64 *ret) MS_MUST_CHECK; /* ret may be NULL */
+struct ms_err *parse_expr(struct parse *p, struct word word,
+			  u64 *ret) MS_MUST_CHECK; /* ret may be NULL: only checked */
 struct ms_err *parse_add_name(struct parse *p, struct word word, bool table, u64 value) MS_MUST_CHECK;
 /* NAME OP VALUE taken apart. False: the word has no operator. */
 bool parse_split(struct word word, struct word *name, u8 *op, struct word *value);

@@ -61,9 +61,10 @@ static struct ms_err *take_rights(struct parse *p, struct arg *arg, const struct
 	return NULL;
 }
 
+/* With ret the number is taken as it is now, and no table can be part of it. */
 struct ms_err *parse_expr(struct parse *p, struct word word, u64 *ret)
 {
-	struct expr_env env = { .scenario = p->scenario, .stmt = this_stmt(p) };
+	struct expr_env env = { .scenario = p->scenario, .stmt = this_stmt(p), .no_tables = ret };
 	struct expr_error e;
 	u64 value;
 
@@ -304,8 +305,7 @@ static struct ms_err *missing_pos(struct parse *p, const struct verb *verb, stru
 	u32 key = key_by_id(pos);
 	struct ms_err *err;
 
-	err = parse_error(p, col, "%s is missing",
-			  key < NR_KEYS ? ms_keys[key].what : "'->'");
+	err = parse_error(p, col, "%s is missing", key < NR_KEYS ? ms_keys[key].what : "'->'");
 	return parse_usage(err, verb);
 }
 

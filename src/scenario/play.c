@@ -39,6 +39,15 @@ void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err 
 	ms_err_free(err);
 }
 
+bool play_spend(struct ms_play *play, const struct stmt *stmt)
+{
+	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
+
+	if (++play->nr_steps > max)
+		play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
+	return !play->failed;
+}
+
 u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg)
 {
 	struct expr_env env = {
@@ -94,6 +103,20 @@ struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 a
 	return slot;
 }
 
+/* An outcome that is not plain success was not what the text counted on, unless it says so. */
+static void claim(struct ms_play *play, struct outcome *out)
+{
+	const struct stmt at = { .line = out->line, .col = out->col };
+	struct ms_buf text = { 0 };
+
+	if (!out->unclaimed)
+		return;
+	out->unclaimed = false;
+	outcome_print(out, &text);
+	play_fail(play, &at, "nobody expected: %s", ms_buf_str(&text));
+	ms_buf_deinit(&text);
+}
+
 /* --- two actions in each other --- */
 
 static void inner_main(unsigned int low, unsigned int high)
@@ -143,8 +166,11 @@ static void on_yield(void *ctx, enum nmmu_point point)
 		if (hook->done || play->sc->stmts[hook->stmt].point != (u8)point + 1 || --hook->left)
 			continue;
 		hook->done = true;
+		/* Several may wait for one point: in the order of the text, unless one has to wait for the lock. */
+		claim(play, &play->inner);
 		inner_start(play, hook->stmt);
-		return;
+		if (play->inner_alive || play->failed)
+			return;
 	}
 }
 
@@ -272,20 +298,6 @@ static bool is_played(const struct ms_play *play, const struct stmt *stmt)
 	return !(stmt->only_without & play->opts.bugs);
 }
 
-/* An outcome that is not plain success was not what the text counted on, unless it says so. */
-static void claim(struct ms_play *play, struct outcome *out)
-{
-	const struct stmt at = { .line = out->line, .col = out->col };
-	struct ms_buf text = { 0 };
-
-	if (!out->unclaimed)
-		return;
-	out->unclaimed = false;
-	outcome_print(out, &text);
-	play_fail(play, &at, "nobody expected: %s", ms_buf_str(&text));
-	ms_buf_deinit(&text);
-}
-
 static void self_check(struct ms_play *play, const struct stmt *stmt)
 {
 	const struct nmmu_sp *sp = NULL;
@@ -401,7 +413,6 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 
 void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 {
-	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
 	const struct stmt *stmt = NULL;
 
 	*ret = (struct ms_step_result){ .step = MS_STEP_END, .text = "" };
@@ -424,9 +435,7 @@ void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 		ret->column = stmt->col;
 		ret->expect = ms_verbs[stmt->verb].group == GROUP_EXPECT;
 		ret->step = MS_STEP_DONE;
-		if (++play->nr_steps > max)
-			play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
-		else
+		if (play_spend(play, stmt))
 			play_stmt(play, stmt);
 	}
 	if (play->failed) {

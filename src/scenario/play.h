@@ -88,6 +88,9 @@ bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, .
 /* The same from an error, which is freed. */
 void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err *err);
 
+/* One step more of those that a play may take. False when there is none left, or it has failed. */
+bool play_spend(struct ms_play *play, const struct stmt *stmt);
+
 /* The value of an argument, or what stands for it when it is not given. */
 u64 arg_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, u64 missing);
 bool arg_has(struct ms_play *play, const struct stmt *stmt, enum key_id key);

@@ -6,14 +6,21 @@
  *	sim			the built-in workload
  *	sim:7			... of another seed
  *	sim:seed=7,hv=svm,...	... in detail
+ *	sim:FILE.scn		the machine of a scenario, as it is when that has been played
  *
  * Time. The machine stands still until something that was already told is asked for again: then it has moved on
  * by STEPS steps. So all that one command reads is of one moment, two commands of one process see two moments,
- * and what is seen depends on nothing but the spec and the number of readings.
+ * and what is seen depends on nothing but the spec and the number of readings. A scenario's machine stands
+ * still for good.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/guard.h"
+#include "scenario/scenario.h"
 #include "scenario/workload.h"
 #include "target/sim.h"
 
@@ -24,7 +31,9 @@
 #define EVENTS_KEPT 16384
 
 struct sim {
-	struct ms_workload *workload;
+	struct ms_workload *workload; /* NULL: a scenario's machine */
+	struct ms_scenario *scenario;
+	struct ms_play *play;
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
 	u32 told; /* 1 << MS_WANT_ of each reading of this moment */
@@ -130,6 +139,8 @@ static void sim_close(struct ms_target *target)
 	if (!sim)
 		return;
 	ms_workload_destroy(sim->workload);
+	ms_play_destroy(sim->play);
+	ms_scenario_destroy(sim->scenario);
 	ms_sim_ring_destroy(sim->ring);
 	free(sim);
 	target->priv = NULL;
@@ -151,13 +162,81 @@ static struct ms_err *start_workload(struct sim *sim, struct spec *spec)
 	return NULL;
 }
 
+/* --- a scenario's machine --- */
+
+static bool is_file(const char *arg)
+{
+	size_t len = arg ? strlen(arg) : 0;
+
+	return len > 4 && !strcmp(arg + len - 4, ".scn");
+}
+
+static struct ms_err *read_text(const char *path, struct ms_buf *text)
+{
+	FILE *file MS_FCLOSE = fopen(path, "re");
+	char part[4096];
+	size_t n;
+
+	if (!file)
+		return ms_err_errno(MS_ERR_TARGET, errno, "%s", path);
+	while (text->len <= MS_SCENARIO_MAX_BYTES && (n = fread(part, 1, sizeof(part), file)))
+		ms_buf_put(text, part, n);
+	if (ferror(file))
+		return ms_err_errno(MS_ERR_TARGET, errno, "%s", path);
+	return text->oom ? ms_err_nomem() : NULL;
+}
+
+/* The text may quote the file. */
+static void note_failure(struct ms_target *target, const struct ms_step_result *end)
+{
+	char *clean = ms_clean_dup(end->text);
+
+	snprintf(target->note, sizeof(target->note), "the scenario failed at %u:%u: %s", end->line,
+		 end->column, clean ? clean : "");
+	free(clean);
+}
+
+/* A scenario that fails leaves a machine worth looking at: it is shown, and why is said. */
+static struct ms_err *play(struct ms_target *target, struct sim *sim, const char *path)
+{
+	struct ms_play_opts opts = { .event = ms_sim_ring_put, .event_ctx = sim->ring };
+	struct ms_step_result end;
+	struct ms_err *err;
+
+	err = ms_play_create(sim->scenario, &opts, &sim->play);
+	if (err)
+		return err;
+	ms_play_run(sim->play, &end);
+	if (!ms_play_machine(sim->play))
+		return ms_err_new(MS_ERR_TARGET, "%s: it makes no machine%s%s", path,
+				  end.step == MS_STEP_FAILED ? ": " : "",
+				  end.step == MS_STEP_FAILED ? end.text : "");
+	if (end.step == MS_STEP_FAILED)
+		note_failure(target, &end);
+	sim->shown.m = ms_machine_nmmu(ms_play_machine(sim->play));
+	sim->shown.owner = "sim:scenario";
+	return NULL;
+}
+
+static struct ms_err *start_scenario(struct ms_target *target, struct sim *sim, const char *path)
+{
+	struct ms_buf text = { 0 };
+	struct ms_err *err = read_text(path, &text);
+
+	if (!err)
+		err = ms_scenario_parse(path, ms_buf_str(&text), text.len, &sim->scenario);
+	ms_buf_deinit(&text);
+	return err ? err : play(target, sim, path);
+}
+
 static struct ms_err *sim_open(struct ms_target *target, const char *arg, const struct ms_target_opts *opts)
 {
-	struct ms_err *err;
+	struct ms_err *err = NULL;
 	struct spec spec;
 	struct sim *sim;
 
-	err = parse_spec(arg, &spec);
+	if (!is_file(arg))
+		err = parse_spec(arg, &spec);
 	if (err)
 		return err;
 	sim = calloc(1, sizeof(*sim));
@@ -165,12 +244,15 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		return ms_err_nomem();
 	target->priv = sim;
 	sim->ring = ms_sim_ring_create(EVENTS_KEPT);
-	err = sim->ring ? start_workload(sim, &spec) : ms_err_nomem();
+	if (!sim->ring)
+		err = ms_err_nomem();
+	else
+		err = is_file(arg) ? start_scenario(target, sim, arg) : start_workload(sim, &spec);
 	if (err) {
 		sim_close(target);
 		return ms_err_wrap(err, "target sim");
 	}
-	target->caps = MS_CAP_LIVE | MS_CAP_EVENTS | MS_CAP_TRANSLATE;
+	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE;
 	return NULL;
 }
 
@@ -181,7 +263,7 @@ static struct ms_err *sim_read(struct ms_target *target, const struct ms_want *w
 	u32 bit = 1u << (want->what & MS_WANT_ALL);
 	struct ms_err *err;
 
-	if (sim->told & bit) {
+	if (sim->workload && sim->told & bit) {
 		err = ms_workload_run(sim->workload, STEPS);
 		if (err)
 			return ms_err_wrap(err, "target sim");

@@ -109,6 +109,9 @@ def secrets(node, found):
                     found.add(str(value))
             if key == "raw" and node.get("class") in MAPPED:
                 found.add(value)
+            # Of an event: present by the bit that says so in every profile.
+            if key in ("old_spte", "new_spte") and value and int(value, 16) >> 11 & 1:
+                found.add(value)
             secrets(value, found)
 
 

@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Fuzz what reads foreign files, as TAP. usage: tests/fuzz/run.sh [--deep] [BUILD-DIR]
+# Fuzz what takes foreign content, as TAP. usage: tests/fuzz/run.sh [--deep] [BUILD-DIR]
 #
-# A fixed number of runs from a fixed seed, so that two goes do the same: 20,000, with --deep 2,000,000 and a seed of the day. The input that
-# failed is left in BUILD-DIR/fuzz and named. Needs clang with libFuzzer; without it the tests are skipped, by name.
+# fuzz_snap: snapshot files; fuzz_scenario: scenario texts; fuzz_gpt: guest tables and registers.
+# A fixed number of runs from a fixed seed, so that two goes do the same; with --deep a hundred times as many and a seed of the day. The input
+# that failed is left in BUILD-DIR/fuzz and named. Needs clang with libFuzzer; without it the tests are skipped, by name.
 set -u
-runs=20000
+times=1
 seed=1
 if [ "${1:-}" = --deep ]; then
-	runs=2000000
+	times=100
 	seed=$(date +%Y%m%d)
 	shift
 fi
@@ -22,53 +23,101 @@ if [ -z "$clang" ]; then
 fi
 out=$build/fuzz
 mkdir -p "$out" || exit 1
+nr=0
+failed=0
 
-echo 1..2
-cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-recover=all -I$src/src -I$src -I$build"
-# Each file by name: what the fuzzer covers is only what is built with it.
-sources="$src/tests/fuzz/fuzz_snap.c $src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
-	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
-# shellcheck disable=SC2086
+say()
+{
+	nr=$((nr + 1))
+	case $1 in 'not ok'*) failed=1 ;; esac
+	echo "$1 $nr - $2"
+}
+
+echo 1..6
+targets='fuzz_snap fuzz_scenario fuzz_gpt'
 if [ "$clang" = none ] || ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return 0; }' |
 	"$clang" -fsanitize=fuzzer,address,undefined -x c -o "$out/probe" - >/dev/null 2>&1; then
-	echo "ok 1 - fuzz_snap builds # SKIP no clang with libFuzzer (Debian: clang, libclang-rt-dev)"
-	echo "ok 2 - fuzz_snap # SKIP not built"
+	for name in $targets; do
+		say ok "$name builds # SKIP no clang with libFuzzer (Debian: clang, libclang-rt-dev)"
+		say ok "$name # SKIP not built"
+	done
 	exit 0
 fi
-# shellcheck disable=SC2086
-if ! "$clang" $cflags -fsanitize=fuzzer,address,undefined -o "$out/fuzz_snap" $sources -lz \
-	>"$out/build.log" 2>&1; then
-	sed 's/^/# /' "$out/build.log"
-	echo "not ok 1 - fuzz_snap builds"
-	echo "not ok 2 - fuzz_snap"
-	exit 1
-fi
-echo "ok 1 - fuzz_snap builds"
 
-# Seeds: every variant of the made-up host, unpacked.
-mksnap=$build/tests/unit/mksnap
-rm -rf "$out/corpus"
-mkdir "$out/corpus" || exit 1
-if [ ! -x "$mksnap" ]; then
-	echo "# $mksnap is not there: make check builds it"
-	echo "not ok 2 - fuzz_snap"
-	exit 1
-fi
-for kernel in 6.1 6.12; do
-	"$mksnap" ept $kernel raw "$out/corpus/ept-$kernel" && "$mksnap" npt $kernel raw "$out/corpus/npt-$kernel" || exit 1
+cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-recover=all -I$src/src -I$src -I$build"
+# Each file by name: what the fuzzer covers is only what is built with it.
+snap_sources="$src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
+	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
+engine_sources="$src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
+	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
+
+# What is built of one folder, with a folder of objects of its own. Two at a time.
+# objects NAME SOURCES...
+objects()
+{
+	dir=$out/$1.o
+	shift
+	rm -rf "$dir"
+	mkdir "$dir" || return 1
+	printf '%s\n' "$@" | (cd "$dir" && xargs -P 2 -I{} sh -c \
+		'o=$(echo "$1" | tr / _).o; exec "$2" $3 -fsanitize=fuzzer-no-link,address,undefined -c -o "$o" "$1"' - {} "$clang" "$cflags")
+}
+
+# build NAME LIBS OBJECT-FOLDER
+build()
+{
+	# shellcheck disable=SC2086
+	if "$clang" $cflags -fsanitize=fuzzer,address,undefined -o "$out/$1" "$src/tests/fuzz/$1.c" "$3"/*.o $2 \
+		>"$out/build-$1.log" 2>&1; then
+		say ok "$1 builds"
+	else
+		sed 's/^/# /' "$out/build-$1.log"
+		say 'not ok' "$1 builds"
+		return 1
+	fi
+}
+
+# fuzz NAME RUNS MAX_LEN: seeds are in $out/corpus-NAME.
+fuzz()
+{
+	runs=$(($2 * times))
+	began=$(date +%s)
+	# New inputs go to a folder of this run: the seeds stay what they are, and a run depends on no earlier one.
+	rm -rf "$out/found-$1"
+	mkdir "$out/found-$1"
+	if "$out/$1" -runs=$runs -seed="$seed" -max_len="$3" -rss_limit_mb=1024 -timeout=20 -verbosity=0 \
+		-artifact_prefix="$out/" "$out/found-$1" "$out/corpus-$1" >"$out/run-$1.log" 2>&1; then
+		say ok "$1, $runs runs, seed $seed # time=$(($(date +%s) - began))s"
+	else
+		tail -n 40 "$out/run-$1.log" | sed 's/^/# /'
+		say 'not ok' "$1, $runs runs, seed $seed: the input is in $out"
+	fi
+}
+
+for name in $targets; do
+	rm -rf "$out/corpus-$name"
+	mkdir "$out/corpus-$name" || exit 1
 done
-"$mksnap" npt 6.12 passthrough raw "$out/corpus/passthrough" &&
-	"$mksnap" ept 6.1 extra=4 raw "$out/corpus/extra" || exit 1
 
-began=$(date +%s)
-# New inputs go to a folder of this run: the seeds stay what they are, and a run depends on no earlier one.
-rm -rf "$out/found"
-mkdir "$out/found"
-if "$out/fuzz_snap" -runs=$runs -seed="$seed" -max_len=65536 -rss_limit_mb=1024 -timeout=10 -verbosity=0 \
-	-artifact_prefix="$out/" "$out/found" "$out/corpus" >"$out/run.log" 2>&1; then
-	echo "ok 2 - fuzz_snap, $runs runs, seed $seed # time=$(($(date +%s) - began))s"
-	exit 0
+# Snapshots: every variant of the made-up host, unpacked.
+# shellcheck disable=SC2086
+if objects snap $snap_sources && build fuzz_snap -lz "$out/snap.o"; then
+	mksnap=$build/tests/unit/mksnap
+	for kernel in 6.1 6.12; do
+		"$mksnap" ept $kernel raw "$out/corpus-fuzz_snap/ept-$kernel" && "$mksnap" npt $kernel raw "$out/corpus-fuzz_snap/npt-$kernel"
+	done && "$mksnap" npt 6.12 passthrough raw "$out/corpus-fuzz_snap/passthrough" &&
+		"$mksnap" ept 6.1 extra=4 raw "$out/corpus-fuzz_snap/extra" || echo "# $mksnap: make check builds it"
+	fuzz fuzz_snap 20000 65536
+else
+	say 'not ok' 'fuzz_snap: not built'
 fi
-tail -n 40 "$out/run.log" | sed 's/^/# /'
-echo "not ok 2 - fuzz_snap, $runs runs, seed $seed: the input is in $out"
-exit 1
+
+# The engine: scenarios start from those of the tree, tables from nothing.
+# shellcheck disable=SC2086
+objects engine $engine_sources || failed=1
+cp "$src"/tests/scenarios/*.scn "$out/corpus-fuzz_scenario/"
+if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 20000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
+printf '\001\100\060' >"$out/corpus-fuzz_gpt/vmx"
+printf '\200\100\060' >"$out/corpus-fuzz_gpt/svm"
+if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 40000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
+exit $failed

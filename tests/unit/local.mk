@@ -8,17 +8,23 @@ unit_tests = \
 	tests/unit/test_hw \
 	tests/unit/test_machine \
 	tests/unit/test_model \
+	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_inject \
+	tests/unit/test_nmmu_life \
+	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
+	tests/unit/test_nmmu_races \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
+	tests/unit/test_nmmu_root \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_query \
@@ -26,6 +32,7 @@ unit_tests = \
 	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_sched \
+	tests/unit/test_sim \
 	tests/unit/test_snap \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
@@ -83,7 +90,10 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 
 # A whole machine of the engine's, with memory that can run out.
 box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
+tests_unit_test_nmmu_check_SOURCES = tests/unit/test_nmmu_check.c $(box_sources)
+tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
+tests_unit_test_nmmu_root_SOURCES = tests/unit/test_nmmu_root.c $(box_sources)
 tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
 
 # The smallest host there is.
@@ -96,7 +106,10 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
 tests_unit_test_nmmu_fault_SOURCES = tests/unit/test_nmmu_fault.c $(faultlab)
+tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
+tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
+tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h

@@ -30,6 +30,7 @@
 #define EPT_RWX 0x337ULL /* write-back, A D */
 #define EPT_TABLE 0x107ULL /* A */
 #define EPTP 0x5eULL /* 4 levels, write-back, A/D bits in use */
+#define EPTP_NO_AD 0x1eULL
 
 struct box {
 	struct nmmu *m;

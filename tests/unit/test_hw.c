@@ -712,6 +712,12 @@ static void tlb(void **state)
 	assert_true(go(&s, 8, "", 0).tlb_hit);
 	hw_cpu_flush_page(cpu, 1, 0xff0);
 	assert_false(go(&s, 8, "", 0).tlb_hit);
+	assert_false(go(&other, 8, "", 0).tlb_hit);
+	hw_cpu_flush_linear(cpu, 0x1000);
+	assert_true(go(&other, 8, "", 0).tlb_hit);
+	hw_cpu_flush_linear(cpu, 0x10);
+	assert_false(go(&other, 8, "", 0).tlb_hit);
+	assert_false(go(&s, 8, "", 0).tlb_hit);
 	hw_cpu_flush(cpu);
 	assert_int_equal(hw_cpu_tlb_used(cpu), 0);
 }

@@ -589,6 +589,46 @@ static void sync_in_batches(void **state)
 	}
 }
 
+/*
+ * An entry for a device, and memory comes to its place: when the page is synced it may not be made current again, or all
+ * accesses would be emulated (KVM does so).
+ */
+static void sync_of_device_entries(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		const u64 device = (BOX_PAGES + 0x10ULL) << 12, other = device + 0x100000;
+		const struct spte_profile *p;
+		struct box b;
+		u64 root, pte, stale;
+
+		start_l2(&b, kernel, &root);
+		p = &b.m->profile;
+		map(&b, root, 0x20000, DATA);
+		pte = box_map(&b, root, 4, 0, device, 1, EPT_RWX, EPT_TABLE);
+		box_map(&b, root, 4, 0x9000, other, 1, EPT_RWX, EPT_TABLE);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_EMULATE);
+		assert_int_equal(box_fault(&b, 0x9000, R), NMMU_RET_EMULATE);
+		stale = *box_spte(&b, 0x9000, 1);
+		assert_true(spte_is_mmio(p, stale));
+		leave(&b);
+		assert_false(l1_write(&b, pte + 800, 0));
+		assert_int_equal(nmmu_slot_set(b.m, 0, 2, BOX_PAGES, 0x80, BOX_HVA, 0), 0);
+		nmmu_invept(b.v, true, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_true(spte_is_nonpresent(p, *box_spte(&b, 0, 1)));
+		/* Still a device: made current. */
+		assert_true(spte_is_mmio(p, *box_spte(&b, 0x9000, 1)));
+		assert_true(spte_mmio_gen(p, *box_spte(&b, 0x9000, 1)) != spte_mmio_gen(p, stale));
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		assert_int_equal(pfn_at(&b, 0), BOX_PFN + 0x10);
+		box_deinit(&b);
+	}
+}
+
 /* A table becomes one of a higher level: pages of level 1 that were unsync go, since the frame must not stay writable. */
 static void unsync_page_yields_to_a_higher_level(void **state)
 {
@@ -831,6 +871,7 @@ int main(void)
 		cmocka_unit_test(unsync_and_sync),
 		cmocka_unit_test(sync_takes_rights_away),
 		cmocka_unit_test(sync_in_batches),
+		cmocka_unit_test(sync_of_device_entries),
 		cmocka_unit_test(unsync_page_yields_to_a_higher_level),
 		cmocka_unit_test(write_sizes),
 		cmocka_unit_test(flooding),

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libFuzzer target: whatever a guest has in its tables and registers. The input is a machine, memory to be
+ * taken for tables, and acts of a guest and its host; tables point into themselves, at nothing, at each other.
+ * Nothing may crash, no access may reach memory of the host that is not the guest's, and the engine's
+ * invariants hold behind every act.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scenario/machine.h"
+
+#define PAGES 32 /* of guest memory: few, so that an entry often hits a table */
+#define HVA 0x7f0000000000ULL
+#define HOLE 20 /* frames from here to 23 have no memory */
+#define MAX_ACTS 64
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+	const uint8_t *data;
+	size_t size, at;
+};
+
+static u64 take(struct input *in, u32 bytes)
+{
+	u64 value = 0;
+	u32 i;
+
+	for (i = 0; i < bytes && in->at < in->size; i++)
+		value |= (u64)in->data[in->at++] << 8 * i;
+	return value;
+}
+
+/* An entry: mostly one of this memory with arbitrary low bits, at times anything. */
+static u64 take_entry(struct input *in)
+{
+	u64 how = take(in, 1), low = take(in, 2);
+
+	if (how >= 0xf0)
+		return take(in, 8);
+	return (how & 0x1f) << 12 | (low & 0xfff) | (low >> 12) << 60 | (how & 0x80 ? 0 : 7);
+}
+
+static void fill_tables(struct ms_machine *machine, struct input *in)
+{
+	u32 nr = (u32)take(in, 1), i;
+
+	for (i = 0; i < nr && in->at < in->size; i++) {
+		u64 gpa = take(in, 1) % PAGES << 12 | (take(in, 1) & 0x3f) << 3, entry = take_entry(in);
+
+		/* Some at the high end, where canonical addresses go. */
+		if (gpa & 0x100)
+			gpa |= 0xe00;
+		if (ms_machine_poke(machine, gpa, &entry, 8) && (gpa >> 12 < HOLE || gpa >> 12 >= HOLE + 4))
+			abort();
+	}
+}
+
+static void take_regs(struct input *in, struct nmmu_regs *regs)
+{
+	u64 bits = take(in, 2);
+
+	*regs = (struct nmmu_regs){
+		.cr0 = 0x11 | (bits & 1 ? 1ULL << 31 : 0) | (bits & 2 ? 1ULL << 16 : 0),
+		.cr3 = take(in, 1) << 12 | (bits & 4 ? take(in, 2) : 0),
+		.cr4 = (bits & 8 ? 1ULL << 4 : 0) | (bits & 16 ? 1ULL << 5 : 0) |
+		       (bits & 32 ? 1ULL << 12 : 0) | (bits & 64 ? 1ULL << 20 : 0) |
+		       (bits & 128 ? 1ULL << 21 : 0),
+		.efer = (bits & 256 ? 0x500ULL : 0) | (bits & 512 ? 1ULL << 11 : 0),
+		.ac = bits & 1024,
+		.smm = bits & 2048,
+	};
+	/* Mostly something that a CPU accepts. */
+	if (bits & 4096 && regs->efer & 0x400) {
+		regs->cr0 |= 1ULL << 31;
+		regs->cr4 |= 1ULL << 5;
+	}
+}
+
+static u64 take_addr(struct input *in)
+{
+	u64 how = take(in, 1), page = take(in, 2);
+
+	if (how < 0x80)
+		return (page & 0x3f) << 12 | (how & 0x7f) << 3;
+	if (how < 0xc0)
+		return (page & 7) << 39 | (page >> 3 & 7) << 30 | (page >> 6 & 7) << 21 |
+		       (page >> 9 & 15) << 12;
+	if (how < 0xe0)
+		return 0xffffULL << 48 | page << 32 | (page & 0xff) << 12;
+	return take(in, 8) & ~7ULL;
+}
+
+static void act_access(struct ms_machine *machine, struct input *in, u32 vcpu)
+{
+	u64 bits = take(in, 1);
+	struct nmmu_access access = {
+		.gva = take_addr(in),
+		.bytes = (u8)(1u << (bits & 3)),
+		.write = bits & 4,
+		.fetch = (bits & 12) == 8,
+		.user = bits & 16,
+		.value = bits & 32 ? take_entry(in) : bits,
+	};
+	struct ms_run run;
+	struct nmmu *m = ms_machine_nmmu(machine);
+
+	access.rmw = access.write && bits & 64;
+	ms_machine_access(machine, vcpu, &access, &run);
+	/* Memory reached by the CPU is a page of a slot. */
+	if (!run.error && !run.stuck && run.action == NMMU_ACT_DONE && run.pa) {
+		struct nmmu_slot *slot;
+		u64 gfn;
+
+		for (gfn = 0; gfn < 2 * PAGES; gfn++) {
+			slot = nmmu_slot_of(m, gfn >= PAGES, gfn % PAGES);
+			if (slot && ms_machine_pfn(machine, slot->hva + ((gfn % PAGES - slot->base_gfn)
+									 << 12)) == run.pa >> 12)
+				return;
+		}
+		abort();
+	}
+}
+
+static void act_nested(struct ms_machine *machine, struct input *in, struct nmmu_vcpu *v)
+{
+	struct nmmu *m = ms_machine_nmmu(machine);
+	u64 bits = take(in, 2);
+	struct nmmu_nested nested = {
+		.kind = bits & 1 ? (m->cfg.hv == MS_HV_VMX ? NMMU_NESTED_EPT : NMMU_NESTED_NPT)
+				 : NMMU_NESTED_OFF,
+		.root = (bits >> 8 & 0x1f) << 12,
+		.pml = bits & 2,
+		.pml_addr = (bits >> 9 & 0x1f) << 12,
+		.pml_index = (u16)(bits & 4 ? bits : bits & 511),
+	};
+
+	if (v->guest_mode) {
+		nmmu_nested_leave(v, NULL);
+		return;
+	}
+	if (nested.kind == NMMU_NESTED_EPT)
+		nested.root |= (bits & 8 ? 4u << 3 : 3u << 3) | 6 | (bits & 16 ? 1u << 6 : 0) |
+			       (bits & 0xe0) == 0xe0;
+	take_regs(in, &nested.l2);
+	if (nmmu_nested_enter(v, &nested) > 0)
+		abort();
+}
+
+static void act_host(struct ms_machine *machine, struct input *in)
+{
+	struct nmmu *m = ms_machine_nmmu(machine);
+	u64 how = take(in, 1), page = take(in, 1) % PAGES, bitmap[1] = { 0 };
+	u64 entry;
+
+	switch (how % 10) {
+	case 0:
+		ms_machine_discard(machine, HVA + (page << 12), 1 << 12);
+		break;
+	case 1:
+		ms_machine_migrate(machine, HVA + (page << 12), 4 << 12);
+		break;
+	case 2:
+		ms_machine_protect(machine, HVA + (page << 12), 1 << 12, how & 16);
+		break;
+	case 3:
+		nmmu_age(m, HVA, HVA + (PAGES << 12));
+		break;
+	case 4:
+		entry = take_entry(in);
+		nmmu_host_write(m, page << 12 | (how & 0xf0) << 3, &entry, 8);
+		break;
+	case 5:
+		nmmu_log_get(m, 0, 0, bitmap);
+		break;
+	case 6:
+		nmmu_slot_set(m, 0, 0, 0, HOLE, HVA, how & 16 ? MS_SLOT_LOG_DIRTY : 0);
+		break;
+	case 7:
+		nmmu_slot_set(m, 0, 1, HOLE + 4, how & 16 ? PAGES - HOLE - 4 : 0, HVA + ((HOLE + 4) << 12),
+			      how & 32 ? MS_SLOT_READONLY : 0);
+		break;
+	case 8:
+		nmmu_set_max_pages(m, how & 16 ? 40 : 0);
+		break;
+	default:
+		if (how & 16)
+			nmmu_zap_all(m);
+		else
+			nmmu_set_nx_huge_pages(m, how & 32);
+		break;
+	}
+}
+
+static void act(struct ms_machine *machine, struct input *in)
+{
+	u64 how = take(in, 1);
+	u32 vcpu = how >> 7;
+	struct nmmu_vcpu *v = ms_machine_vcpu(machine, vcpu);
+	struct nmmu_regs regs;
+
+	switch (how % 10) {
+	case 0:
+		take_regs(in, &regs);
+		ms_machine_set_regs(machine, vcpu, &regs);
+		break;
+	case 1:
+		act_nested(machine, in, v);
+		break;
+	case 2:
+		act_host(machine, in);
+		break;
+	case 3:
+		if (how & 64)
+			ms_machine_invlpg(machine, vcpu, take_addr(in));
+		else if (how & 32)
+			ms_machine_flush_guest(machine, vcpu);
+		else
+			nmmu_invept(v, how & 16, take(in, 1) << 12 | 0x1e);
+		break;
+	case 4:
+		ms_machine_fail_alloc(machine, take(in, 1) & 15);
+		act_access(machine, in, vcpu);
+		ms_machine_fail_alloc(machine, 0);
+		break;
+	default:
+		act_access(machine, in, vcpu);
+		break;
+	}
+}
+
+static void take_config(struct input *in, struct nmmu_config *config)
+{
+	u64 bits = take(in, 2);
+	bool vmx = bits & 1;
+
+	*config = (struct nmmu_config){
+		.hv = vmx ? MS_HV_VMX : MS_HV_SVM,
+		.kernel = bits & 2 ? NMMU_6_1 : NMMU_6_12,
+		.tdp = bits & 12,
+		.ad = !vmx || bits & 48,
+		.exec_only = vmx && bits & 64,
+		.la57 = bits & 128,
+		.gbpages = bits & 256,
+		.nx_huge_pages = bits & 512,
+		.mmio_caching = !(bits & 1024),
+		.compat = bits & 2048,
+		.phys_bits = bits & 4096 ? 52 : 46,
+		.guest_phys_bits = 46,
+		.no_zap_all = bits & 8192,
+	};
+	config->pml = vmx && config->tdp && config->ad && bits & 16384;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { .data = data, .size = size };
+	struct ms_machine_opts opts = { .seed = 1, .tlb_entries = 16, .max_bytes = 16 << 20 };
+	struct ms_machine *machine = NULL;
+	const struct nmmu_sp *sp;
+	const char *text;
+	struct ms_err *err;
+	u32 i, vcpu;
+
+	take_config(&in, &opts.config);
+	err = ms_machine_create(&opts, &machine);
+	for (i = 0; i < 2 && !err; i++)
+		err = ms_machine_add_vcpu(machine, &vcpu);
+	if (!err)
+		err = ms_machine_map(machine, HVA, PAGES << 12, 1, true);
+	if (!err && (nmmu_slot_set(ms_machine_nmmu(machine), 0, 0, 0, HOLE, HVA, 0) ||
+		     nmmu_slot_set(ms_machine_nmmu(machine), 0, 1, HOLE + 4, PAGES - HOLE - 4,
+				   HVA + ((HOLE + 4) << 12), 0) ||
+		     nmmu_slot_set(ms_machine_nmmu(machine), 1, 0, 0, HOLE, HVA, 0)))
+		abort();
+	if (!err)
+		fill_tables(machine, &in);
+	for (i = 0; i < MAX_ACTS && !err && in.at < in.size; i++) {
+		act(machine, &in);
+		if (nmmu_self_check(ms_machine_nmmu(machine), &text, &sp))
+			abort();
+	}
+	ms_machine_destroy(machine);
+	ms_err_free(err);
+	return 0;
+}

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# scripts/run as far as it needs no emulated machine: without a terminal one frame of the simulated VM, its commands, its words.
+# What --lab does is tests/scripts/lab.sh's and the lab suites'.
+
+set -u
+top=${SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+run=$top/scripts/run
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+number=0 failed=0
+
+# ok NAME COMMAND...
+ok()
+{
+	local name=$1
+	shift
+	number=$((number + 1))
+	if "$@"; then
+		echo "ok $number - $name"
+	else
+		echo "not ok $number - $name"
+		sed 's/^/# /' "$dir/err" "$dir/out" 2>/dev/null | head -n 20
+		failed=1
+	fi
+}
+
+# run_it WORDS...: stdout in $dir/out, stderr in $dir/err.
+run_it()
+{
+	(cd "$dir" && unset COLUMNS LINES && LC_ALL=C.UTF-8 "$run" "$@") </dev/null >"$dir/out" 2>"$dir/err"
+}
+
+ok "--help ends well" run_it --help
+ok "--help speaks of --lab" grep -q '^       scripts/run --lab ' "$dir/out"
+
+ok "without a terminal it ends well" run_it
+ok "and prints one frame" [ "$(wc -l <"$dir/out")" = 24 ]
+ok "of the simulated VM" grep -q '^ mmuscope  sim  ' "$dir/out"
+ok "in which L2 runs" grep -q 'runs L2' "$dir/out"
+ok "--kernel" run_it --kernel 6.1 --frame
+ok "whose behaviour is followed" grep -q '^ mmuscope  sim:kernel=6.1  ' "$dir/out"
+ok "--sim" run_it --kernel 6.12 --sim seed=5,hv=svm -- vms -j
+ok "what stands behind it" grep -q '"target":"sim:kernel=6.12,seed=5,hv=svm"' "$dir/out"
+ok "a command" run_it -- save here.snap
+ok "writes where it was called" [ -s "$dir/here.snap" ]
+run_it -- vms --nonsense
+ok "the status is the command's" [ $? = 2 ]
+
+for wrong in --nonsense --kernel '--kernel 5.4' '--out x' '--lab --sim seed=1' --sim; do
+	# shellcheck disable=SC2086 # several words
+	run_it $wrong
+	ok "$wrong: refused" [ $? -eq 1 ]
+	ok "$wrong: in one line, nothing else" [ "$(wc -l <"$dir/err")/$(wc -c <"$dir/out")" = 1/0 ]
+done
+echo "1..$number"
+exit $failed
