@@ -71,7 +71,7 @@ npt_cases()
 		--npt-ro 20
 	case_ok "$1-nested-2m" 1 --mode nested --pages 12 --size 2m --npt-nx
 	case_ok "$1-nested-fault" 2 --mode nested --pages 100 --npt fault --ad 0 --rewrite mix --rounds 2 --l1 nx,wp,smep,smap
-	case_ok "$1-nested-rewrite" 3 --mode nested --pages 150 --rewrite mix --rounds 3 --npt-roots 2 --mmio 3 --l1-touch
+	case_ok "$1-nested-rewrite" 3 --mode nested --pages 150 --rewrite mix --rounds 3 --npt-roots 2 --mmio 3 --l1-touch --sys-thp
 }
 
 kvm_with '' ''

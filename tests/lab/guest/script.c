@@ -117,7 +117,7 @@ static int access(const struct gs_op *op)
 
 static void table_store(const struct gs_op *op)
 {
-	unsigned long addr = op->addr, value = op->value;
+	unsigned long addr = op->addr, value = op->value, gpa = op->gpa;
 
 #ifdef __x86_64__
 	if (op->len == 8)
@@ -125,7 +125,7 @@ static void table_store(const struct gs_op *op)
 	else
 #endif
 		*(volatile gf_u32 *)addr = value;
-	asm volatile("outb %b0, %w1" ::"a"(GF_TRAP_STORE), "Nd"(GF_PORT_TRAP), "D"(addr), "c"(op->len),
+	asm volatile("outb %b0, %w1" ::"a"(GF_TRAP_STORE), "Nd"(GF_PORT_TRAP), "D"(gpa), "c"(op->len),
 		     "S"(value)
 		     : "memory");
 }
