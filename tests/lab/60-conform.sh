@@ -79,6 +79,8 @@ npt_cases npt
 kvm_with tdp_mmu=0 ''
 npt_cases legacy
 case_ok legacy-dirty 2 --pages 50 --dirty get --rounds 2
+case_ok legacy-nested-dirty 3 --mode nested --pages 60 --dirty get --rounds 3 --rewrite w --ad 0 --l1-touch --map shuffle --alias 5
+case_ok legacy-recycle 2 --mode nested --pages 100 --stride 512 --mmu-pages 80 --rounds 2 --order random --passes 2
 
 noticed legacy-nested "host frames" '/^back/ { sub(/pfn=0x/, "pfn=0x1") } { print }'
 noticed legacy-nested "one right in NPT12" '!done && /^page/ && sub(/067 /, "065 ") { done = 1 } { print }'
@@ -99,7 +101,13 @@ for paging in 32 pae 64; do
 	flips "shadow-$paging"
 done
 case_ok shadow-32-nopse 2 --paging 32 --pages 300 --rounds 2 --l1 wp
+case_ok shadow-64-recycle 2 --paging 64 --pages 1200 --rounds 2 --ro 4 --mmio 4 --mmu-pages 64
 case_ok shadow-flat 1 --pages 100 --ro 5
+
+# What is no trace, or not of this snapshot, is told from an engine that differs.
+head -n 100 "$keep/shadow-64.trace" >"$SCRATCH/cut.trace"
+status_is "a trace that is cut off" 3 "$replay" "$SCRATCH/cut.trace" "$keep/shadow-64.snap"
+status_is "a snapshot of another VM" 3 "$replay" "$keep/shadow-64.trace" "$keep/shadow-32.snap"
 
 [ -z "${vmm_pid[keeper]:-}" ] || end_vmm keeper
 ok "modules as they were" modules '' ''
