@@ -363,15 +363,10 @@ static bool check_page(struct check *c, const struct nmmu_sp *sp)
 
 /* --- the machine --- */
 
-static bool check_hashed(struct check *c)
+static bool check_hashed_page(void *ctx, const struct nmmu_sp *sp)
 {
-	const struct nmmu_sp *sp;
-	u32 i;
-
-	for (i = 0; i < 1u << NMMU_HASH_BITS; i++)
-		for (sp = c->m->hash[i]; sp; sp = sp->hash_next)
-			if (sp->role.invalid && !sp->root_count && nmmu_link_empty(&sp->link))
-				return broken(c, 40, sp, "a zapped page that nobody will free");
+	if (sp->role.invalid && !sp->root_count && nmmu_link_empty(&sp->link))
+		return broken(ctx, 40, sp, "a zapped page that nobody will free");
 	return true;
 }
 
@@ -402,7 +397,7 @@ u32 nmmu_self_check(const struct nmmu *m, const char **text_ret, const struct nm
 		if (check_mmu(&c, &v->root_mmu))
 			check_mmu(&c, &v->guest_mmu);
 	if (!c.row)
-		check_hashed(&c);
+		nmmu_index_each(m, check_hashed_page, &c);
 	if (c.row) {
 		*text_ret = c.text;
 		*sp_ret = c.sp;

@@ -100,9 +100,13 @@ static u32 clear_dirty_rmap(struct nmmu *m, struct nmmu_rmap head, enum ms_cause
 			if (spte & p->m.dirty)
 				nmmu_spte_update(m, sptep, spte & ~p->m.dirty, cause);
 		} else if (spte_is_writable(spte)) {
-			nmmu_spte_clear_bits(m, sptep, SPTE_HW_W, cause);
+			nmmu_spte_clear_bits(m, sptep,
+					     SPTE_HW_W | (nmmu_mutant(m, WRPROT_CLEARS_D) ? p->m.dirty : 0),
+					     cause);
 			nr++;
 		}
+		if (nmmu_mutant(m, LOG_ONE_OF_LIST))
+			break;
 	}
 	return nr;
 }
@@ -194,6 +198,8 @@ void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot)
 {
 	bool flush = false;
 
+	if (nmmu_mutant(m, NO_COLLAPSE))
+		return;
 	nmmu_lock(m);
 	for (u32 level = 1; level < SPTE_LEVEL_HUGE_MAX; level++) {
 		u64 nr = nmmu_nr_lpages(slot, level);
@@ -245,9 +251,11 @@ static void protect_masked(struct nmmu *m, struct nmmu_slot *slot, u64 first_gfn
 	 * 4K. The mask may lie across two of them.
 	 */
 	if (m->log_mode & NMMU_LOG_INIT_SET) {
-		nmmu_gfn_write_protect(m, slot, first, 2, false, MS_CAUSE_LOG_CLEAR, &flush);
+		bool keep_m = nmmu_mutant(m, CLEAR_KEEPS_M);
+
+		nmmu_gfn_write_protect(m, slot, first, 2, keep_m, MS_CAUSE_LOG_CLEAR, &flush);
 		if (first >> 9 != last >> 9)
-			nmmu_gfn_write_protect(m, slot, last, 2, false, MS_CAUSE_LOG_CLEAR, &flush);
+			nmmu_gfn_write_protect(m, slot, last, 2, keep_m, MS_CAUSE_LOG_CLEAR, &flush);
 	}
 	for (; mask; mask &= mask - 1) {
 		u64 gfn = first_gfn + (u64)__builtin_ctzll(mask);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Accesses made by the emulator: the guest's tables are walked in software, memory is read or written by GPA, and shadow
- * pages are told of what was written. An access within one page only; the caller splits those that cross.
+ * Accesses made by the emulator: the guest's tables are walked in software, memory is read or written by GPA,
+ * and shadow pages are told of what was written. An access within one page only; the caller splits those that
+ * cross.
  *
- * Memory is stored before mmu_lock is taken (SEMANTICS F, pte_write): between the two, shadow pages are older than the
- * tables they shadow, as between a store and INVLPG.
+ * Memory is stored before mmu_lock is taken (SEMANTICS F, pte_write): between the two, shadow pages are older
+ * than the tables they shadow, as between a store and INVLPG.
  */
 #include "nmmu/private.h"
 

@@ -108,7 +108,8 @@ static u64 mended(struct nmmu_vcpu *v, const struct nmmu_fault *fault, u32 level
 	u64 new_spte = spte;
 
 	if (!p->m.accessed && spte_is_access_tracked(p, spte))
-		new_spte = nmmu_spte_restore_tracked(v->m, new_spte);
+		new_spte = nmmu_spte_restore_tracked(v->m, new_spte) |
+			   (nmmu_mutant(v->m, FAST_RESTORES_W) ? SPTE_HW_W : 0);
 	if (fault->write && spte_is_mmu_writable(p, spte)) {
 		/* Only one page would be marked, and all of them could be written. */
 		if (level > 1 && nmmu_slot_logs(fault->slot))

@@ -81,7 +81,7 @@ bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 		return true;
 	/* A slot made since: an MMIO SPTE with the new generation would hide its memory (H 13). */
 	if (!fault->slot)
-		return nmmu_slot_vcpu(v, fault->gfn);
+		return nmmu_slot_any(v->m, v->regs.smm, fault->gfn);
 	return invalidated(v->m, fault);
 }
 
@@ -152,9 +152,12 @@ static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u6
 		nmmu_rmap_recycle(v->m, head);
 }
 
-/* Makes room for a leaf with this pfn. True when it is there already; *flush_ret is set when something went. */
-static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 pfn, enum ms_cause cause,
-			  bool *flush_ret)
+/*
+ * Makes room for a leaf of this gfn and pfn. True when it is there already; *flush_ret is set when something went. KVM asks
+ * for the pfn alone: where two frames share memory, the leaf then stays in the other one's reverse map, and out of its log.
+ */
+static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 gfn, u64 pfn,
+			  enum ms_cause cause, bool *flush_ret)
 {
 	const struct spte_profile *p = &m->profile;
 	u64 old_spte = nmmu_read64(sptep);
@@ -166,7 +169,7 @@ static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 pf
 		*flush_ret = true;
 		return false;
 	}
-	if (pfn == spte_pfn(p, old_spte))
+	if (pfn == spte_pfn(p, old_spte) && gfn == nmmu_sp_gfn(sp, (u32)(sptep - sp->spt)))
 		return true;
 	nmmu_spte_drop(m, sptep, cause);
 	*flush_ret = true;
@@ -182,7 +185,7 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	bool prefetch = !fault || fault->prefetch;
 	enum ms_cause cause = prefetch ? MS_CAUSE_PREFETCH : MS_CAUSE_FAULT;
 	bool flush = false;
-	bool was_rmapped = clear_the_way(m, sp, sptep, pfn, cause, &flush);
+	bool was_rmapped = clear_the_way(m, sp, sptep, gfn, pfn, cause, &flush);
 	struct nmmu_make make = {
 		.sp = sp,
 		.slot = slot,
@@ -197,6 +200,9 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	int ret = NMMU_RET_FIXED;
 	u64 spte;
 
+	if (nmmu_mutant(m, LEAF_KEEPS_MMIO) && spte_is_mmio(&m->profile, nmmu_read64(sptep)) &&
+	    pfn != NMMU_PFN_NOSLOT)
+		return NMMU_RET_RETRY;
 	if (pfn == NMMU_PFN_NOSLOT) {
 		nmmu_spte_init(m, sptep, nmmu_make_mmio(v, gfn, access), cause);
 		if (flush)
@@ -205,6 +211,9 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	}
 
 	make.old_spte = nmmu_read64(sptep);
+	if (nmmu_mutant(m, TRACKED_READ_ONLY) && !sp->role.direct && fault && !fault->write &&
+	    spte_is_access_tracked(&m->profile, make.old_spte))
+		make.access &= ~NMMU_ACC_W;
 	if (nmmu_make_spte(v, &make, &spte) && fault && fault->write)
 		ret = NMMU_RET_EMULATE;
 	/* Also what is there already: the rights that the guest grants may have changed. */
@@ -322,6 +331,12 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	struct nmmu *m = v->m;
 	int ret;
 
+	/*
+	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and tables of four
+	 * levels. An entry for it would stand where that of another address belongs.
+	 */
+	if (fault->addr >> (NMMU_PAGE_SHIFT + 9 * v->mmu->root_role.level) && v->mmu->root_role.level >= 4)
+		return NMMU_RET_EMULATE;
 	if (nmmu_fault_write_tracked(v, fault))
 		return NMMU_RET_EMULATE;
 	ret = nmmu_fast_fault(v, fault);

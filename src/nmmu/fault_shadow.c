@@ -19,9 +19,14 @@ static u64 round_gfn(u64 gfn, u32 level)
 
 static u64 load_gpte(const u8 *src, u32 bytes)
 {
-	u64 gpte = 0;
+	u64 gpte;
+	u32 half;
 
-	nmmu_copy(&gpte, src, bytes);
+	if (bytes == sizeof(half)) {
+		nmmu_copy(&half, src, sizeof(half));
+		return half;
+	}
+	nmmu_copy(&gpte, src, sizeof(gpte));
 	return gpte;
 }
 
@@ -124,7 +129,19 @@ static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const s
 	return true;
 }
 
-static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_walk *w)
+/*
+ * PDPTEs of NPT12 are memory, read at every walk (B1a), but the root was made from what they held then. KVM would
+ * shadow entries of the new table in the page of the old one, or fail with -EFAULT where there was none.
+ */
+static bool pdpte_changed(const struct nmmu_vcpu *v, const struct nmmu_shadow_iter *it,
+			  const struct nmmu_walk *w)
+{
+	if (v->mmu->which != MS_MMU_GUEST || v->mmu->fmt.kind != NMMU_GPT_PAE)
+		return false;
+	return !it->sptep || it->sp->gfn != w->table_gfn[1];
+}
+
+static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_walk *w, bool *old_root_ret)
 {
 	struct nmmu_shadow_iter it;
 	struct window win;
@@ -139,6 +156,10 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
 	}
 
 	nmmu_shadow_first(v, fault->addr, &it);
+	if (pdpte_changed(v, &it, w)) {
+		*old_root_ret = true;
+		return NMMU_RET_RETRY;
+	}
 	for (; it.sptep; nmmu_shadow_next(v, &it, nmmu_read64(it.sptep))) {
 		it.sp->write_flooding = 0; /* in use */
 		if (it.level == w->level)
@@ -221,6 +242,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 {
 	struct nmmu *m = v->m;
 	struct nmmu_walk w;
+	bool old_root = false;
 	int ret;
 
 	if (!nmmu_walk(v, v->mmu, fault->addr, fault->error & ~NMMU_PF_RSVD, NMMU_WALK_SET_AD, &w, NULL)) {
@@ -230,7 +252,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		return NMMU_FAULT_INJECTED;
 	}
 	/* B1: the first write is to fault, to set D. A write fault has set it, or could not (D.1 step 6). */
-	if (!fault->write && !w.dirty)
+	if (!fault->write && !w.dirty && !nmmu_mutant(m, CLEAN_WRITABLE))
 		w.pte_access &= ~NMMU_ACC_W;
 	fault->gfn = w.gfn;
 	fault->max_level = w.level;
@@ -255,7 +277,9 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 	else if (nmmu_fault_is_stale(v, fault))
 		ret = NMMU_RET_RETRY;
 	else
-		ret = fetch(v, fault, &w);
+		ret = fetch(v, fault, &w, &old_root);
 	nmmu_unlock(m);
+	if (old_root)
+		nmmu_root_free(v, v->mmu, true, 0, MS_CAUSE_OBSOLETE);
 	return ret;
 }

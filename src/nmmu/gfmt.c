@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Formats of guest tables (SEMANTICS B.1, B.2): which bits are reserved at which level, what an entry grants, where
- * it points, and which granted access an access faults on. Values only: reads no memory, knows no vCPU.
+ * Formats of guest tables (SEMANTICS B.1, B.2): which bits are reserved at which level, what an entry grants,
+ * where it points, and which granted access an access faults on. Values only: reads no memory, knows no vCPU.
  *
  * Sources: Intel SDM vol. 3 4.3-4.7 and 28.3.2-28.3.3; AMD APM vol. 2 5.3-5.6; SEMANTICS B1a, B2, D.1 step 7.
  */
@@ -81,7 +81,9 @@ static void rsvd_pae(struct nmmu_gfmt *fmt)
 	rsvd_same(fmt, 1, high);
 }
 
-/* entry[5:0] of EPT misconfigurations by rights or memory type (B2). Bits 5:3 of a table are reserved anyway. */
+/*
+ * entry[5:0] of EPT misconfigurations by rights or memory type (B2). Bits 5:3 of a table are reserved anyway.
+ */
 static u64 bad_mt_xwr(bool exec_only)
 {
 	u64 bad = 0;

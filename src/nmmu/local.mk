@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The nested MMU; portable C, also compiled into the kernel module.
-libmmuscope_a_SOURCES += \
+nmmu_sources = \
 	src/abi/causes.def \
 	src/abi/event.h \
 	src/abi/events.def \
@@ -15,6 +15,7 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/fault_shadow.c \
 	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
+	src/nmmu/index.c \
 	src/nmmu/invalidate.c \
 	src/nmmu/lpage.c \
 	src/nmmu/machine.c \
@@ -42,3 +43,4 @@ libmmuscope_a_SOURCES += \
 	src/nmmu/vcpu.c \
 	src/nmmu/walk.c \
 	src/nmmu/zap.c
+libmmuscope_a_SOURCES += $(nmmu_sources)

@@ -120,6 +120,11 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 	nmmu_link_init(&m->nx_pages);
 	nmmu_link_init(&m->deferred);
 	nmmu_slots_init(m, config->first_generation);
+	err = nmmu_index_init(m);
+	if (err) {
+		ops->free(host, m);
+		return err;
+	}
 	*ret = m;
 	return 0;
 }
@@ -138,6 +143,7 @@ void nmmu_destroy(struct nmmu *m)
 	nmmu_zap_all_locked(m, MS_CAUSE_TEARDOWN);
 	nmmu_unlock(m);
 	nmmu_slots_free(m);
+	nmmu_index_deinit(m);
 	m->ops->free(m->host, m);
 }
 

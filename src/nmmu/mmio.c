@@ -17,7 +17,7 @@ void nmmu_mmio_cache_fill(struct nmmu_vcpu *v, u64 gva, u64 gfn, u32 access)
 {
 	u64 gen = generation_of(v);
 
-	if (gen & NMMU_GEN_UPDATE)
+	if (gen & NMMU_GEN_UPDATE && !nmmu_mutant(v->m, MMIO_CACHE_IN_UPDATE))
 		return;
 	/* Under nested paging what comes as the address is an nGPA: no GVA is known. */
 	v->mmio_gva = v->walk_mmu == &v->nested_mmu ? 0 : gva & ~(u64)(NMMU_PAGE_SIZE - 1);

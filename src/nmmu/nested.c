@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Faults that go to the guest (SEMANTICS D.2-D.4): what is invalidated first, and what L1 or the guest at work is told,
- * bit by bit; and the way back from L2 to L1. Finds no faults itself: walk.c does.
+ * Faults that go to the guest (SEMANTICS D.2-D.4): what is invalidated first, and what L1 or the guest at
+ * work is told, bit by bit; and the way back from L2 to L1. Finds no faults itself: walk.c does.
  *
- * Sources: Intel SDM vol. 3 table 28-7 (exit qualification); AMD APM vol. 2 15.25.6 (EXITINFO1); SEMANTICS D1, D3, D4.
+ * Sources: Intel SDM vol. 3 table 28-7 (exit qualification); AMD APM vol. 2 15.25.6 (EXITINFO1); SEMANTICS
+ * D1, D3, D4.
  */
 #include "nmmu/private.h"
 
@@ -53,6 +54,8 @@ static u64 violation_qual(const struct inject *in)
 	else if (in->from_cpu && (exit_is(in, NMMU_EXIT_EPT_VIOLATION) || cfg->compat))
 		/* 6.12 reads the field though an exit 49 leaves other things there (D4). */
 		bits = in->exit->info & QUAL_GVA_BITS;
+	if (nmmu_mutant(in->v->m, ALWAYS_FINAL))
+		bits |= QUAL_GVA_BITS;
 	return (qual & ~QUAL_GVA_BITS) | bits;
 }
 
@@ -79,7 +82,12 @@ static void npf_info(const struct inject *in, struct nmmu_result *ret)
 	} else if (!stage) {
 		stage = f->table ? NMMU_PF_PAGE : NMMU_PF_FINAL;
 	}
+	if (nmmu_mutant(in->v->m, NPF_ALWAYS_FINAL))
+		stage = NMMU_PF_FINAL;
 	ret->qual = (f->error & PFERR_LOW) | stage;
+	if (nmmu_mutant(in->v->m, NPF_CODE_OF_CPU) && exit_is(in, NMMU_EXIT_NPF) &&
+	    in->exit->info & NMMU_PF_RSVD)
+		ret->qual = (in->exit->info & PFERR_LOW) | stage;
 }
 
 /* Previous roots whose EPTP names the same tables as the current one. */
@@ -137,7 +145,8 @@ static void inject_nested(struct inject *in, struct nmmu_result *ret)
 	struct nmmu_vcpu *v = in->v;
 	bool ept = v->m->cfg.hv == MS_HV_VMX;
 
-	if (ept && !f->misconfig && !f->pml_full && !(f->qual & QUAL_ACCESS) && !v->m->cfg.compat) {
+	if (ept && !f->misconfig && !f->pml_full && !(f->qual & QUAL_ACCESS) && !v->m->cfg.compat &&
+	    !nmmu_mutant(v->m, NO_ACCESS)) {
 		drop_mmio_spte(v, f->addr);
 		ret->action = NMMU_ACT_RESUME;
 		return;

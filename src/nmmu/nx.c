@@ -52,7 +52,7 @@ u32 nmmu_nx_recover(struct nmmu *m, u32 ratio)
 	for (; left && !nmmu_link_empty(&m->nx_pages); left--) {
 		struct nmmu_sp *sp = nmmu_container(m->nx_pages.next, struct nmmu_sp, nx_link);
 
-		if (is_logged(m, sp)) {
+		if (is_logged(m, sp) || nmmu_mutant(m, NX_FORGETS)) {
 			nmmu_nx_unaccount(m, sp);
 			continue;
 		}

@@ -24,7 +24,7 @@ void nmmu_pml_drain(struct nmmu_vcpu *v)
 	/* vmcs02 has no PML. With the bug, what L2's CPU logged is taken for addresses of L1's (E7). */
 	if (v->guest_mode && !nmmu_bug_on(m, PML_L2))
 		return;
-	if (index == PML_LAST)
+	if (index == PML_LAST || (nmmu_mutant(m, PML_FULL_IS_EMPTY) && index >= PML_ENTRIES))
 		return;
 	index = index >= PML_ENTRIES ? 0 : index + 1;
 	nmmu_add64(&m->stats.pml_entries, PML_ENTRIES - index);
@@ -32,7 +32,8 @@ void nmmu_pml_drain(struct nmmu_vcpu *v)
 	for (; index < PML_ENTRIES; index++) {
 		u64 gfn = nmmu_read64(&log[index]) >> NMMU_PAGE_SHIFT;
 
-		nmmu_mark_dirty(m, v, nmmu_slot_vcpu(v, gfn), gfn);
+		/* Also in a slot that is being moved: its log moves along. */
+		nmmu_mark_dirty(m, v, nmmu_slot_any(m, v->regs.smm, gfn), gfn);
 	}
 	v->pml_index = PML_LAST;
 }
@@ -49,8 +50,13 @@ int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa)
 		return -ENOSPC;
 	addr = nested->pml_addr + nested->pml_index * sizeof(entry);
 	/* A store that fails is lost, and D is set all the same (I 39). */
-	if (nmmu_gpa_write(m, 0, addr, &entry, sizeof(entry)))
+	if (nmmu_mutant(m, PML12_OFFSET))
+		entry = ngpa;
+	if (nmmu_gpa_write(m, 0, addr, &entry, sizeof(entry))) {
+		if (nmmu_mutant(m, PML12_COUNTS_FAILED))
+			nested->pml_index--;
 		return 0;
+	}
 	nmmu_mark_dirty(m, v, nmmu_slot_of(m, 0, addr >> NMMU_PAGE_SHIFT), addr >> NMMU_PAGE_SHIFT);
 	nmmu_event(m, v, pml12, .addr = entry, .index = nested->pml_index);
 	nested->pml_index--;

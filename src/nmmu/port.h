@@ -29,6 +29,7 @@
 #define nmmu_smp_wmb() smp_wmb()
 #define nmmu_zero(p, n) memset((p), 0, (n))
 #define nmmu_copy(d, s, n) memcpy((d), (s), (n))
+#define nmmu_fill64(p, v, n) memset64((p), (v), (n))
 #else
 /* Yield points are worked only where somebody can interleave vCPUs. */
 #define NMMU_YIELDS 1
@@ -84,6 +85,15 @@ static inline void nmmu_smp_wmb(void)
 static inline void nmmu_zero(void *p, size_t n)
 {
 	__builtin_memset(p, 0, n);
+}
+
+/* nr words, a multiple of 8. */
+static inline void nmmu_fill64(u64 *p, u64 v, size_t nr)
+{
+	for (u64 *end = p + nr; p < end; p += 8) {
+		p[0] = p[1] = p[2] = p[3] = v;
+		p[4] = p[5] = p[6] = p[7] = v;
+	}
 }
 
 static inline void nmmu_copy(void *d, const void *s, size_t n)

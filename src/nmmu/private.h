@@ -11,13 +11,12 @@
 
 #define nmmu_container(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define nmmu_bug_on(m, id) ((m)->cfg.bugs & 1u << NMMU_BUG_##id)
+/* A deliberate mistake of mutants.def; no code in any but a test build. */
 #ifdef NMMU_WITH_MUTANTS
 #define nmmu_mutant(m, id) ((m)->cfg.mutant == NMMU_MUTANT_##id)
 #else
-#define nmmu_mutant(m, id) false
+#define nmmu_mutant(m, id) ((void)(m), false)
 #endif
-
-/* A test build with mutants; see mutants.def. */
 
 static inline void nmmu_yield(struct nmmu *m, enum nmmu_point point)
 {
@@ -100,6 +99,8 @@ static inline void nmmu_link_del(struct nmmu_link *item)
 
 /* first_gen: generation of AS 0, a multiple of NMMU_NR_AS; AS 1 starts one higher. */
 void nmmu_slots_init(struct nmmu *m, u64 first_gen);
+/* Memory that nobody can find any more is freed once nobody can be using it. Locked. */
+void nmmu_bury(struct nmmu *m, struct nmmu_grave *grave);
 /* Around whatever a vCPU does in the engine: slots it has looked up stay valid memory meanwhile. */
 void nmmu_slots_enter(struct nmmu *m);
 void nmmu_slots_leave(struct nmmu *m);
@@ -227,6 +228,16 @@ u64 nmmu_make_mmio(struct nmmu_vcpu *v, u64 gfn, u32 access);
 /* mark_spte_for_access_track(), spte_restore, as values. */
 u64 nmmu_spte_mark_tracked(const struct nmmu *m, u64 spte);
 u64 nmmu_spte_restore_tracked(const struct nmmu *m, u64 spte);
+
+/* --- index.c: finding shadow pages --- */
+
+int nmmu_index_init(struct nmmu *m);
+void nmmu_index_deinit(struct nmmu *m);
+void nmmu_index_add(struct nmmu *m, struct nmmu_sp *sp); /* locked */
+void nmmu_index_del(struct nmmu *m, struct nmmu_sp *sp); /* locked */
+void nmmu_index_grow(struct nmmu *m); /* when there are many pages; unlocked */
+/* Zapped roots too, which are not on active_pages. */
+void nmmu_index_each(const struct nmmu *m, bool (*visit)(void *ctx, const struct nmmu_sp *sp), void *ctx);
 
 /* --- sp.c: shadow pages and their life (F) --- */
 

@@ -15,23 +15,23 @@ struct gpte_write {
 };
 
 /* A status byte at the start of an entry is fine; else it must be entries, whole or their halves, and one only. */
-static bool is_misaligned(const struct nmmu_sp *sp, struct gpte_write w)
+static bool is_misaligned(const struct nmmu *m, const struct nmmu_sp *sp, struct gpte_write w)
 {
 	u32 gpte_bytes = sp->role.has_4_byte_gpte ? 4 : 8;
 
 	if (w.bytes == 1 && !(w.offset & (gpte_bytes - 1)))
-		return false;
+		return nmmu_mutant(m, BYTE_IS_MISALIGNED);
 	return w.bytes < 4 || (w.offset ^ (w.offset + w.bytes - 1)) & ~(gpte_bytes - 1);
 }
 
 /* Level 1 is left out: it becomes unsync and is written without being emulated. */
-static bool is_flooded(struct nmmu_sp *sp)
+static bool is_flooded(const struct nmmu *m, struct nmmu_sp *sp)
 {
-	return sp->role.level > 1 && ++sp->write_flooding >= FLOODED;
+	return sp->role.level > 1 && ++sp->write_flooding >= FLOODED + nmmu_mutant(m, FLOOD_LATE);
 }
 
 /* The SPTEs made from the entry; none when it lies in another quadrant than the page's. */
-static u32 written_sptes(const struct nmmu_sp *sp, struct gpte_write w, u32 *first_ret)
+static u32 written_sptes(const struct nmmu *m, const struct nmmu_sp *sp, struct gpte_write w, u32 *first_ret)
 {
 	u32 index = w.offset / 8, nr = 1;
 
@@ -42,7 +42,7 @@ static u32 written_sptes(const struct nmmu_sp *sp, struct gpte_write w, u32 *fir
 			index *= 2;
 			nr = 2;
 		}
-		if (index / 512 != sp->role.quadrant)
+		if (index / 512 != sp->role.quadrant && !nmmu_mutant(m, ANY_QUADRANT))
 			return 0;
 		index %= 512;
 	}
@@ -52,7 +52,7 @@ static u32 written_sptes(const struct nmmu_sp *sp, struct gpte_write w, u32 *fir
 
 static u32 zap_written(struct nmmu *m, struct nmmu_sp *sp, struct gpte_write w)
 {
-	u32 first = 0, nr = written_sptes(sp, w, &first), zapped = 0;
+	u32 first = 0, nr = written_sptes(m, sp, w, &first), zapped = 0;
 
 	/* Without a list: children are orphaned, since the guest may put the table back. */
 	while (nr--)
@@ -81,9 +81,10 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes)
 	nmmu_link_init(&invalid);
 	nmmu_lock(m);
 	for (sp = m->nr_indirect ? nmmu_hash_first(m, gfn) : NULL; sp; sp = nmmu_hash_next(sp)) {
-		if (nmmu_sp_is_obsolete(m, sp) || !nmmu_sp_has_gptes(sp))
+		if (nmmu_sp_is_obsolete(m, sp) ||
+		    (!nmmu_sp_has_gptes(sp) && !(nmmu_mutant(m, PT_WRITE_PORTAL) && sp->role.passthrough)))
 			continue;
-		if (is_misaligned(sp, w) || is_flooded(sp)) {
+		if (is_misaligned(m, sp, w) || is_flooded(m, sp)) {
 			nmmu_sp_prepare_zap(m, sp, &invalid, MS_CAUSE_FLOODING);
 			m->stats.flooded++;
 			pages++;

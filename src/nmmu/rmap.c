@@ -81,6 +81,10 @@ u32 nmmu_rmap_add(struct nmmu *m, struct nmmu_cache *cache, struct nmmu_rmap *he
 		head->val = (uintptr_t)sptep;
 		return 0;
 	}
+	if (nmmu_mutant(m, RMAP_AT_HEAD) && head->val & RMAP_MANY)
+		return add_head(cache, head, sptep);
+	if (nmmu_mutant(m, RMAP_AT_TAIL) && head->val & RMAP_MANY)
+		return add_tail(cache, head, sptep);
 	if (head->val & RMAP_MANY)
 		return nmmu_is_6_12(m) ? add_head(cache, head, sptep) : add_tail(cache, head, sptep);
 

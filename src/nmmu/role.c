@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Roles (SEMANTICS C.1-C.3): from what the guest wrote into its control registers to the CPU role, the root role, the
- * format of the tables behind each MMU and their root. Roots themselves are not touched: whoever calls these tells root.c
- * the new pgd afterwards, and root.c finds by role.word that a root no longer fits (C6).
+ * Roles (SEMANTICS C.1-C.3): from what the guest wrote into its control registers to the CPU role, the root
+ * role, the format of the tables behind each MMU and their root. Roots themselves are not touched: whoever
+ * calls these tells root.c the new pgd afterwards, and root.c finds by role.word that a root no longer fits
+ * (C6).
  *
  *   L1, or L2 without nested paging   root_mmu                   direct (TDP) or shadow
  *   L2 under EPT12, NPT12             guest_mmu, and nested_mmu, which has L2's tables and never a root (A1)
@@ -68,7 +69,7 @@ static void set_fmt(const struct nmmu *m, struct nmmu_mmu *mmu)
 		.kind = kinds[role->base.level],
 		.levels = (u8)role->base.level,
 		.phys_bits = m->cfg.guest_phys_bits,
-		/* 4-byte entries have no NX bit; KVM has the error code of a fetch depend on EFER alone even so. */
+		/* 4-byte entries have no NX bit, yet KVM's error code of a fetch depends on EFER alone. */
 		.nx = role->base.efer_nx && (m->cfg.compat || !role->base.has_4_byte_gpte),
 		.wp = role->base.cr0_wp,
 		.pse = role->ext.cr4_pse,
@@ -157,7 +158,15 @@ void nmmu_init_shadow_ept(struct nmmu_vcpu *v, u64 eptp)
 		.ad = (eptp & EPTP_AD) != 0,
 		.exec_only = cfg->exec_only,
 	};
+	if (nmmu_mutant(v->m, EXEC_ONLY_ALWAYS))
+		mmu->fmt.exec_only = true;
+	if (nmmu_mutant(v->m, EXEC_ONLY_NEVER))
+		mmu->fmt.exec_only = false;
 	nmmu_gfmt_finish(&mmu->fmt);
+	if (nmmu_mutant(v->m, RSVD_ONE_SHORT)) {
+		mmu->fmt.rsvd[1][1] &= ~SPTE_BIT(20);
+		mmu->fmt.rsvd[1][2] &= ~SPTE_BIT(29);
+	}
 }
 
 void nmmu_init_shadow_npt(struct nmmu_vcpu *v, const struct nmmu_regs *l1, u64 ncr3)
@@ -170,6 +179,10 @@ void nmmu_init_shadow_npt(struct nmmu_vcpu *v, const struct nmmu_regs *l1, u64 n
 		.efer = l1->efer,
 	};
 
+	if (nmmu_mutant(v->m, NPT_ALWAYS_SMEP))
+		regs.cr4 |= CR4_SMEP | CR4_SMAP;
+	if (nmmu_mutant(v->m, NPT_NEVER_SMEP))
+		regs.cr4 &= ~(CR4_SMEP | CR4_SMAP);
 	mmu->which = MS_MMU_GUEST;
 	mmu->cpu_role = calc_cpu_role(&regs, v->regs.smm, true);
 	mmu->root_role = mmu->cpu_role.base;

@@ -24,30 +24,50 @@ void nmmu_slots_init(struct nmmu *m, u64 first_gen)
 		m->as[i].generation = first_gen + i;
 }
 
-static void free_graves(struct nmmu *m)
+/* As nmmu_lock(), for what no vCPU can tell happened: no yield point. */
+static void graves_lock(struct nmmu *m)
 {
-	struct nmmu_grave *next;
-
-	for (struct nmmu_grave *g = m->graves; g; g = next) {
-		next = g->next;
-		m->ops->free(m->host, g);
-	}
-	m->graves = NULL;
+	if (m->ops->lock)
+		m->ops->lock(m->host);
 }
 
-static void bury(struct nmmu *m, struct nmmu_grave *grave)
+static void graves_unlock(struct nmmu *m)
 {
-	if (!grave)
-		return;
+	if (m->ops->unlock)
+		m->ops->unlock(m->host);
+}
+
+void nmmu_bury(struct nmmu *m, struct nmmu_grave *grave)
+{
 	grave->next = m->graves;
 	m->graves = grave;
 }
 
+/* Who comes inside after this look cannot find what was buried before it. */
+static void free_graves(struct nmmu *m)
+{
+	struct nmmu_grave *grave = NULL, *next;
+
+	graves_lock(m);
+	if (!nmmu_read64(&m->readers)) {
+		grave = m->graves;
+		m->graves = NULL;
+	}
+	graves_unlock(m);
+	for (; grave; grave = next) {
+		next = grave->next;
+		m->ops->free(m->host, grave);
+	}
+}
+
 static void bury_slot(struct nmmu *m, struct nmmu_slot *slot)
 {
-	bury(m, slot->arrays);
-	bury(m, slot->dirty_mem);
-	bury(m, &slot->grave);
+	graves_lock(m);
+	nmmu_bury(m, slot->arrays);
+	if (slot->dirty_mem)
+		nmmu_bury(m, slot->dirty_mem);
+	nmmu_bury(m, &slot->grave);
+	graves_unlock(m);
 }
 
 /* Of a slot that nobody has seen. Takes NULL. */
@@ -90,17 +110,26 @@ void nmmu_slots_leave(struct nmmu *m)
 
 /* --- looking up --- */
 
+static bool has_gfn(const struct nmmu_slot *slot, u64 gfn)
+{
+	return gfn - slot->base_gfn < slot->nr_pages;
+}
+
 struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
 {
-	const struct nmmu_slot_table *table;
-	u32 low = 0, high;
+	struct nmmu_slot_table *table;
+	u32 low, high;
 
 	if (as_id >= NMMU_NR_AS)
 		return NULL;
 	table = m->as[as_id].table;
-	if (!table)
+	if (!table || !table->nr)
 		return NULL;
+	low = table->last;
+	if (has_gfn(table->slot[low], gfn))
+		return table->slot[low];
 	/* The last slot that begins at or below gfn is slot[low - 1]. */
+	low = 0;
 	high = table->nr;
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
@@ -110,8 +139,9 @@ struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
 		else
 			high = mid;
 	}
-	if (!low || gfn - table->slot[low - 1]->base_gfn >= table->slot[low - 1]->nr_pages)
+	if (!low || !has_gfn(table->slot[low - 1], gfn))
 		return NULL;
+	table->last = low - 1;
 	return table->slot[low - 1];
 }
 
@@ -150,7 +180,7 @@ void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen)
 {
 	u32 bits = m->profile.gen_low_bits + m->profile.gen_high_bits;
 
-	if (gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1))
+	if (gen & ((1ULL << bits) - 1) & ~(u64)(NMMU_NR_AS - 1) || nmmu_mutant(m, NO_WRAP))
 		return;
 	nmmu_lock(m);
 	nmmu_zap_all_locked(m, MS_CAUSE_MMIO_GEN);
@@ -212,7 +242,7 @@ static void swap_slots(struct nmmu *m, u16 as_id, const struct swap *swap)
 		*link = NULL;
 		as->nr = swap->table->nr;
 		if (as->table)
-			bury(m, &as->table->grave);
+			nmmu_bury(m, &as->table->grave);
 		as->table = swap->table;
 	}
 	if (swap->invalid)
@@ -337,9 +367,13 @@ static int slot_set_flags(struct nmmu *m, struct nmmu_slot *slot, u32 flags)
 	else
 		nmmu_log_stopped(m, slot);
 	if (!(flags & MS_SLOT_LOG_DIRTY)) {
-		bury(m, slot->dirty_mem);
-		slot->dirty_mem = NULL;
+		struct nmmu_grave *mem = slot->dirty_mem;
+
 		slot->dirty = NULL;
+		slot->dirty_mem = NULL;
+		graves_lock(m);
+		nmmu_bury(m, mem);
+		graves_unlock(m);
 	}
 	tell(m, slot, slot->nr_pages);
 	return 0;
@@ -407,7 +441,6 @@ int nmmu_slot_set(struct nmmu *m, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 
 	    hva + (nr_pages << NMMU_PAGE_SHIFT) < hva)
 		return -EINVAL;
 	err = change_slot(m, &want);
-	if (!nmmu_read64(&m->readers))
-		free_graves(m);
+	free_graves(m);
 	return err;
 }

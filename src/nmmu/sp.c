@@ -17,11 +17,8 @@
 
 static void fill_nonpresent(const struct nmmu *m, u64 *spt)
 {
-	u32 i;
-
 	if (m->profile.nonpresent_value)
-		for (i = 0; i < SPTES; i++)
-			spt[i] = m->profile.nonpresent_value;
+		nmmu_fill64(spt, m->profile.nonpresent_value, SPTES);
 }
 
 static void *alloc_one(struct nmmu *m, size_t bytes)
@@ -83,6 +80,7 @@ int nmmu_cache_topup(struct nmmu_vcpu *v, bool indirect)
 	struct nmmu_cache *c = &v->cache;
 	int err = 0;
 
+	nmmu_index_grow(v->m);
 	if (c->nr_descs < TOPUP_DESCS)
 		err = topup_descs(v->m, c);
 	if (!err && c->nr_pages < TOPUP_PAGES)
@@ -108,51 +106,6 @@ void nmmu_cache_free(struct nmmu *m, struct nmmu_cache *cache)
 
 /* --- finding --- */
 
-static u32 hash_bucket(u64 key)
-{
-	return (u32)((key * 0x9e3779b97f4a7c15ULL) >> (64 - NMMU_HASH_BITS));
-}
-
-static u32 va_bucket(const u64 *sptep)
-{
-	return hash_bucket((uintptr_t)sptep >> NMMU_PAGE_SHIFT);
-}
-
-static struct nmmu_sp *same_gfn(struct nmmu_sp *sp, u64 gfn)
-{
-	while (sp && sp->gfn != gfn)
-		sp = sp->hash_next;
-	return sp;
-}
-
-struct nmmu_sp *nmmu_hash_first(const struct nmmu *m, u64 gfn)
-{
-	return same_gfn(m->hash[hash_bucket(gfn)], gfn);
-}
-
-struct nmmu_sp *nmmu_hash_next(const struct nmmu_sp *sp)
-{
-	return same_gfn(sp->hash_next, sp->gfn);
-}
-
-struct nmmu_sp *nmmu_sp_of_spte(const struct nmmu *m, const u64 *sptep)
-{
-	struct nmmu_sp *sp = m->by_va[va_bucket(sptep)];
-
-	while (sp && (uintptr_t)sp->spt != ((uintptr_t)sptep & ~(uintptr_t)(NMMU_PAGE_SIZE - 1)))
-		sp = sp->va_next;
-	return sp;
-}
-
-struct nmmu_sp *nmmu_sp_by_pa(const struct nmmu *m, u64 pa)
-{
-	struct nmmu_sp *sp = m->by_pa[hash_bucket(pa >> NMMU_PAGE_SHIFT)];
-
-	while (sp && sp->spt_pa != pa)
-		sp = sp->pa_next;
-	return sp;
-}
-
 void nmmu_for_each_sp(const struct nmmu *m, bool (*visit)(void *ctx, const struct nmmu_sp *sp), void *ctx)
 {
 	const struct nmmu_link *link, *next;
@@ -162,37 +115,6 @@ void nmmu_for_each_sp(const struct nmmu *m, bool (*visit)(void *ctx, const struc
 		if (!visit(ctx, nmmu_container(link, struct nmmu_sp, link)))
 			return;
 	}
-}
-
-static void hash_add(struct nmmu *m, struct nmmu_sp *sp)
-{
-	struct nmmu_sp **gfn_head = &m->hash[hash_bucket(sp->gfn)];
-	struct nmmu_sp **va_head = &m->by_va[va_bucket(sp->spt)];
-	struct nmmu_sp **pa_head = &m->by_pa[hash_bucket(sp->spt_pa >> NMMU_PAGE_SHIFT)];
-
-	sp->hash_next = *gfn_head;
-	sp->va_next = *va_head;
-	sp->pa_next = *pa_head;
-	/* Lock-free faults look pages up by address: a page is complete before it can be met. */
-	nmmu_smp_wmb();
-	*gfn_head = sp;
-	*va_head = sp;
-	*pa_head = sp;
-}
-
-static void hash_del(struct nmmu *m, struct nmmu_sp *sp)
-{
-	struct nmmu_sp **p;
-
-	for (p = &m->hash[hash_bucket(sp->gfn)]; *p != sp;)
-		p = &(*p)->hash_next;
-	*p = sp->hash_next;
-	for (p = &m->by_va[va_bucket(sp->spt)]; *p != sp;)
-		p = &(*p)->va_next;
-	*p = sp->va_next;
-	for (p = &m->by_pa[hash_bucket(sp->spt_pa >> NMMU_PAGE_SHIFT)]; *p != sp;)
-		p = &(*p)->pa_next;
-	*p = sp->pa_next;
 }
 
 /* --- what a page says --- */
@@ -285,8 +207,13 @@ static void account(struct nmmu *m, struct nmmu_sp *sp)
 		nmmu_write_track(m, slot, sp->gfn, 1);
 	nmmu_lpage_disallow(slot, sp->gfn, 1);
 	nmmu_gfn_write_protect(m, slot, sp->gfn, 1, false, MS_CAUSE_SHADOWED, &flush);
-	if (flush)
+	if (flush && nmmu_mutant(m, FLUSH_LATE)) {
+		nmmu_unlock(m);
+		nmmu_flush_all(m, MS_CAUSE_SHADOWED, true);
+		nmmu_lock(m);
+	} else if (flush) {
 		nmmu_flush_all(m, MS_CAUSE_SHADOWED, false);
+	}
 }
 
 void nmmu_sp_unaccount(struct nmmu *m, struct nmmu_sp *sp)
@@ -327,7 +254,7 @@ static struct nmmu_sp *sp_alloc(struct nmmu_vcpu *v, u64 gfn, union nmmu_role ro
 	nmmu_link_add(&sp->link, &m->active_pages);
 	m->nr_used++;
 	m->stats.sp_created++;
-	hash_add(m, sp);
+	nmmu_index_add(m, sp);
 	nmmu_event(m, v, sp_create, .sp = sp->id, .gfn = gfn, .role = role.word);
 	if (nmmu_sp_has_gptes(sp))
 		account(m, sp);
@@ -337,7 +264,7 @@ static struct nmmu_sp *sp_alloc(struct nmmu_vcpu *v, u64 gfn, union nmmu_role ro
 /* Lock-free walks that begin from now on do not find it; those under way may still be on it. */
 void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp)
 {
-	hash_del(m, sp);
+	nmmu_index_del(m, sp);
 }
 
 void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
@@ -410,7 +337,8 @@ struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, unio
 		 * C3, both comparisons: a leaf is removed from the list of the gfn that its own page computes,
 		 * which is another one under a page of another gfn, or of another role (direct or not).
 		 */
-		if (child && child->gfn == gfn && child->role.word == role.word)
+		if (child && (child->gfn == gfn || nmmu_mutant(m, REUSE_ANY_GFN)) &&
+		    (child->role.word == role.word || nmmu_mutant(m, REUSE_ANY_ROLE)))
 			return NULL;
 	}
 	return nmmu_sp_get(v, gfn, role);

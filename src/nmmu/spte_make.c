@@ -20,6 +20,10 @@ static u64 leaf_kind(const struct nmmu *m, const struct nmmu_sp *sp)
 
 	if (sp->role.ad_disabled)
 		return (u64)SPTE_AD_DISABLED << p->ad_shift;
+	if (nmmu_mutant(m, KIND_BY_EPT12) && sp->role.direct)
+		return 0;
+	if (nmmu_mutant(m, WRPROT_WITHOUT_PML) && p->format == SPTE_FMT_EPT && sp->role.guest_mode)
+		return (u64)SPTE_AD_WRPROT_ONLY << p->ad_shift;
 	if (m->cfg.pml && sp->role.guest_mode && !nmmu_bug_on(m, PML_L2))
 		return (u64)SPTE_AD_WRPROT_ONLY << p->ad_shift;
 	return 0;

@@ -173,7 +173,9 @@ bool nmmu_spte_try_update(struct nmmu_vcpu *v, u64 *sptep, u64 old_spte, u64 new
 	struct nmmu *m = v->m;
 	struct place at;
 
-	if (!nmmu_cmpxchg64(sptep, old_spte, new_spte))
+	if (nmmu_mutant(m, BLIND_STORE))
+		nmmu_write64(sptep, new_spte);
+	else if (!nmmu_cmpxchg64(sptep, old_spte, new_spte))
 		return false;
 	at = place_of(m, sptep);
 	stored(m, v, &at, old_spte, new_spte, cause);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A walk for display: every step from the address that the guest at work uses to L1's, and why it failed. Exact, as the
- * CPU would do it, whatever the configuration says of KVM's peculiarities.
+ * A walk for display: every step from the address that the guest at work uses to L1's, and why it failed.
+ * Exact, as the CPU would do it, whatever the configuration says of KVM's peculiarities.
  */
 #include "nmmu/private.h"
 

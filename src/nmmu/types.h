@@ -112,10 +112,11 @@ struct nmmu_slot {
 	struct nmmu_grave *dirty_mem; /* its memory */
 };
 
-/* Slots by base_gfn, for looking one up. Replaced as a whole, never changed. */
+/* Slots by base_gfn, for looking one up. Replaced as a whole; only the hint changes. */
 struct nmmu_slot_table {
 	struct nmmu_grave grave;
 	u32 nr;
+	u32 last; /* index of the one found last: a hint, written by anybody */
 	struct nmmu_slot *slot[];
 };
 
@@ -247,8 +248,6 @@ struct nmmu_stats {
 	u64 injected, pml_entries, dirtied;
 };
 
-#define NMMU_HASH_BITS 12
-
 struct nmmu {
 	struct nmmu_config cfg;
 	const struct nmmu_ops *ops;
@@ -261,9 +260,8 @@ struct nmmu {
 	u32 nr_log_slots; /* slots that log: PML runs while it is not 0 */
 	struct nmmu_vcpu *vcpus;
 	u32 nr_vcpus;
-	struct nmmu_sp *hash[1 << NMMU_HASH_BITS];
-	struct nmmu_sp *by_va[1 << NMMU_HASH_BITS];
-	struct nmmu_sp *by_pa[1 << NMMU_HASH_BITS];
+	struct nmmu_index *index; /* of the pages: by gfn, by spt, by spt_pa */
+	u64 index_seq; /* odd while pages are moved to a larger one */
 	struct nmmu_link active_pages;
 	struct nmmu_link nx_pages;
 	struct nmmu_link deferred; /* zapped pages that lock-free walkers may still look at */

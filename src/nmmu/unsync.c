@@ -125,8 +125,8 @@ int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index)
 		.host_writable = spte_is_host_writable(p, spte),
 	};
 	/* Execute-only hardware: nothing granted would be an entry that is not present to the CPU. */
-	if ((gpte.access | p->m.present) == p->nonpresent_value || gpte.gfn != nmmu_sp_gfn(sp, index) ||
-	    !make.slot) {
+	if ((gpte.access | p->m.present) == p->nonpresent_value ||
+	    (gpte.gfn != nmmu_sp_gfn(sp, index) && !nmmu_mutant(m, SYNC_KEEPS_GFN)) || !make.slot) {
 		drop(m, sptep);
 		return 1;
 	}

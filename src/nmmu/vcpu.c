@@ -334,6 +334,8 @@ int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	int err;
 
 	nmmu_slots_enter(v->m);
+	/* L1's VM entry was an exit too. What its buffer holds cannot be told from L2's once L2 runs. */
+	nmmu_pml_drain(v);
 	err = nested_enter(v, nested);
 	nmmu_slots_leave(v->m);
 	return err;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Walks of the guest's tables: L1's or L2's own (dimension 0) and EPT12 or NPT12 (dimension 1), as the CPU or KVM's
- * software walker makes them (SEMANTICS D.1 steps 3-4, D.2). Reads guest memory; of it, writes A and D bits and PML12
- * only, and only when asked. Decides nothing about shadow pages and injects nothing: a fault is a result.
+ * Walks of the guest's tables: L1's or L2's own (dimension 0) and EPT12 or NPT12 (dimension 1), as the CPU or
+ * KVM's software walker makes them (SEMANTICS D.1 steps 3-4, D.2). Reads guest memory; of it, writes A and D
+ * bits and PML12 only, and only when asked. Decides nothing about shadow pages and injects nothing: a fault
+ * is a result.
  *
  *   nested_mmu   L2 GVA --(tables at nGPAs, each through guest_mmu)--> nGPA --guest_mmu--> GPA
  *
@@ -122,7 +123,7 @@ static u64 table_pferr(const struct walk *c, bool must_write)
 	const struct nmmu_gfmt *fmt = &c->v->guest_mmu.fmt;
 	u64 pferr = NMMU_PF_U | NMMU_PF_PAGE;
 
-	/* NPT has every table access be a write. EPT has with A/D on; KVM's walker asks for W even with A/D off. */
+	/* A write always under NPT, and under EPT with A/D on. KVM's walker asks for W even with A/D off. */
 	if (fmt->kind != NMMU_GPT_EPT || fmt->ad || must_write || as_kvm(c))
 		pferr |= NMMU_PF_W;
 	return pferr;
@@ -232,7 +233,9 @@ static int walk_tables(struct walk *c)
 
 	c->rwx = EPT_RWX;
 	w->pgd_gfn = table_gfn = nmmu_gfmt_table_gfn(fmt, c->mmu->guest_pgd);
-	/* C4, SDM 28.3.2: guest-physical bits that no level indexes must be 0. Linear ones are the CPU's #GP. */
+	/*
+	 * C4, SDM 28.3.2: guest-physical bits that no level indexes must be 0. Linear ones are the CPU's #GP.
+	 */
 	if (is_second_dim(c) && c->addr >> input_bits(fmt)) {
 		c->rwx = 0;
 		trace_step(c, level, 0, 0, NMMU_STEP_NOT_PRESENT);
@@ -252,7 +255,8 @@ static int walk_tables(struct walk *c)
 		if (!read_entry(c, table_gfn, level, &pte))
 			return 0;
 		c->rwx &= (u32)pte & EPT_RWX;
-		if (!nmmu_gfmt_is_present(fmt, pte)) {
+		if (!nmmu_gfmt_is_present(fmt, pte) &&
+		    !(nmmu_mutant(c->v->m, NONZERO_IS_PRESENT) && is_ept(c) && level > 1 && pte)) {
 			trace_flag(c, c->step[level - 1], NMMU_STEP_NOT_PRESENT);
 			return fail(c, 0);
 		}
@@ -402,9 +406,14 @@ int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u3
 static u64 page_pferr(const struct walk *c)
 {
 	u64 pferr = c->pferr & (NMMU_PF_W | NMMU_PF_I);
+	bool kvm = as_kvm(c);
 
+	if (nmmu_mutant(c->v->m, EXACT_ADDS_R))
+		kvm = c->flags & NMMU_WALK_EMULATOR;
+	if (nmmu_mutant(c->v->m, COMPAT_IS_EXACT))
+		kvm = false;
 	/* NPT: every nested walk is a user's. KVM has its emulator ask for R always (D1). */
-	if (c->v->guest_mmu.fmt.kind != NMMU_GPT_EPT || as_kvm(c) || !pferr || (c->flags & NMMU_WALK_RMW))
+	if (c->v->guest_mmu.fmt.kind != NMMU_GPT_EPT || kvm || !pferr || (c->flags & NMMU_WALK_RMW))
 		pferr |= NMMU_PF_U;
 	return pferr | NMMU_PF_FINAL;
 }

@@ -170,9 +170,13 @@ static void op_flush(void *host, struct nmmu_vcpu *vcpu)
 {
 	struct ms_machine *machine = host;
 
-	for (u32 i = 0; i < machine->nr_vcpus; i++)
-		if (!vcpu || machine->vcpus[i].v == vcpu)
-			hw_cpu_flush(machine->vcpus[i].cpu);
+	for (u32 i = 0; i < machine->nr_vcpus; i++) {
+		if (vcpu && machine->vcpus[i].v != vcpu)
+			continue;
+		hw_cpu_flush(machine->vcpus[i].cpu);
+		/* Whom the interrupt found in the guest has left it, and did what is done at every exit. */
+		nmmu_pml_drain(machine->vcpus[i].v);
+	}
 }
 
 static void op_event(void *host, const struct ms_event *event)
@@ -281,9 +285,11 @@ void ms_machine_destroy(struct ms_machine *machine)
 {
 	if (!machine)
 		return;
-	nmmu_destroy(machine->m);
+	/* The CPUs first: nobody is in the guest while the engine is torn down. */
 	for (u32 i = 0; i < machine->nr_vcpus; i++)
 		hw_cpu_destroy(machine->vcpus[i].cpu);
+	machine->nr_vcpus = 0;
+	nmmu_destroy(machine->m);
 	hostmem_destroy(machine->mem);
 	free(machine->vcpus);
 	free(machine);
@@ -613,7 +619,9 @@ int ms_machine_set_regs(struct ms_machine *machine, u32 id, const struct nmmu_re
 	struct nmmu_regs old = vcpu->v->regs;
 	int rc = nmmu_set_regs(vcpu->v, regs);
 
-	if (!rc && machine->opts.config.tdp && !same_paging(&old, regs))
+	/* PDPTEs that are loaded again may be others. */
+	if (!rc && machine->opts.config.tdp &&
+	    (!same_paging(&old, regs) || (regs->cr4 & CR4_PAE && !(regs->efer & EFER_LME))))
 		hw_cpu_flush(vcpu->cpu);
 	return rc;
 }

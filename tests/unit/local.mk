@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/test_hw \
 	tests/unit/test_machine \
 	tests/unit/test_model \
+	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
@@ -18,6 +19,7 @@ unit_tests = \
 	tests/unit/test_nmmu_paths \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_races \
+	tests/unit/test_nmmu_random \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_root \
@@ -31,6 +33,7 @@ unit_tests = \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
+	tests/unit/test_scenario \
 	tests/unit/test_sched \
 	tests/unit/test_sim \
 	tests/unit/test_snap \
@@ -71,6 +74,7 @@ tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 # Guest tables by themselves, and a walker to judge them by.
 nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
 refwalk_sources = tests/unit/refwalk.c tests/unit/refwalk.h
+cpujudge_sources = tests/unit/cpujudge.c tests/unit/cpujudge.h
 tests_unit_test_nmmu_gfmt_SOURCES = tests/unit/test_nmmu_gfmt.c $(refwalk_sources)
 tests_unit_test_nmmu_role_SOURCES = tests/unit/test_nmmu_role.c $(nmmu_fixture)
 tests_unit_test_nmmu_walk_SOURCES = tests/unit/test_nmmu_walk.c $(nmmu_fixture)
@@ -78,7 +82,7 @@ tests_unit_test_nmmu_inject_SOURCES = tests/unit/test_nmmu_inject.c $(nmmu_fixtu
 # Its calls into the rest of the engine are looked at on their way.
 tests_unit_test_nmmu_inject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=nmmu_invalidate_addr \
 	-Wl,--wrap=nmmu_pt_write -Wl,--wrap=nmmu_root_new_pgd -Wl,--wrap=nmmu_sp_by_pa
-tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(refwalk_sources) $(nmmu_fixture)
+tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(cpujudge_sources) $(refwalk_sources) $(nmmu_fixture)
 
 # A host made up, as records, and the program that saves it.
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
@@ -111,6 +115,10 @@ tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 
+# The engine once more, with its mutants: what is compiled here is taken before what the library has.
+tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
+tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
 tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
@@ -135,3 +143,13 @@ EXTRA_DIST += \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
 	tests/golden/vms-none.txt
+
+# Random operations on machines in process, and what judges them.
+tests_unit_test_nmmu_random_SOURCES = \
+	tests/unit/rnd.h \
+	tests/unit/rnd_access.c \
+	tests/unit/rnd_log.c \
+	tests/unit/rnd_ops.c \
+	tests/unit/rnd_oracle.c \
+	tests/unit/rnd_world.c \
+	tests/unit/test_nmmu_random.c

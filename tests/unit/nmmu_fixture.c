@@ -116,6 +116,7 @@ void fix_init(struct fix *f, enum ms_hv hv, enum nmmu_kernel kernel)
 	nmmu_link_init(&f->m.active_pages);
 	nmmu_link_init(&f->m.nx_pages);
 	nmmu_slots_init(&f->m, 0);
+	assert_int_equal(nmmu_index_init(&f->m), 0);
 	f->v.m = &f->m;
 	f->v.mmu = f->v.walk_mmu = &f->v.root_mmu;
 	f->v.root_mmu.root.hpa = f->v.guest_mmu.root.hpa = f->v.nested_mmu.root.hpa = NMMU_NO_PAGE;
@@ -131,6 +132,7 @@ void fix_init(struct fix *f, enum ms_hv hv, enum nmmu_kernel kernel)
 void fix_deinit(struct fix *f)
 {
 	nmmu_slots_free(&f->m);
+	nmmu_index_deinit(&f->m);
 	free(f->mem);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A machine for tests of what looks at guest tables: a little guest memory, one vCPU put together by hand, and a log of
- * what the engine asked of its surroundings. No CPU, no shadow pages.
+ * A machine for tests of what looks at guest tables: a little guest memory, one vCPU put together by hand,
+ * and a log of what the engine asked of its surroundings. No CPU, no shadow pages.
  */
 #ifndef TESTS_UNIT_NMMU_FIXTURE_H
 #define TESTS_UNIT_NMMU_FIXTURE_H
@@ -42,8 +42,8 @@ void fix_l2(struct fix *f, enum nmmu_nested_kind kind, u64 root, const struct nm
 	    const struct nmmu_regs *l2);
 
 /*
- * Tables that map every frame to itself: EPT12 or NPT12 in frames 0-3 from the root down, L2's (or L1's) own 4-level ones
- * in frames 20-23. Entries grant everything, A and D are clear.
+ * Tables that map every frame to itself: EPT12 or NPT12 in frames 0-3 from the root down, L2's (or L1's) own
+ * 4-level ones in frames 20-23. Entries grant everything, A and D are clear.
  */
 #define FIX_EPT_ROOT 0
 #define FIX_PT_ROOT 20

@@ -40,17 +40,19 @@ static bool mem_read(struct ref_mem *mem, uint64_t gpa, unsigned int bytes, uint
 
 static void mem_set(struct ref_mem *mem, uint64_t gpa, int n)
 {
-	if (!mem->readonly[gpa >> 12])
-		mem->bytes[gpa + (unsigned int)n / 8] |= (uint8_t)(1 << n % 8);
+	if (mem->readonly[gpa >> 12])
+		return;
+	mem->changes++;
+	mem->bytes[gpa + (unsigned int)n / 8] |= (uint8_t)(1 << n % 8);
 }
 
-static void step(struct run *run, int dim, int level, uint64_t at, uint64_t value)
+static void step(struct run *run, int dim, int level, uint64_t at, uint64_t gpa, uint64_t value)
 {
 	struct ref_result *res = run->res;
 
 	if (res->nr_steps < 64)
 		res->step[res->nr_steps++] =
-			(struct ref_step){ .dim = dim, .level = level, .at = at, .value = value };
+			(struct ref_step){ .dim = dim, .level = level, .at = at, .gpa = gpa, .value = value };
 }
 
 /* --- EPT --- */
@@ -102,16 +104,16 @@ static bool ept_walk(struct run *run, const struct ref_tables *t, uint64_t ngpa,
 	uint64_t table = t->root & 0xffffffffff000, at[6], e, size;
 
 	if (ngpa >> (t->kind == REF_EPT5 ? 57 : 48)) {
-		step(run, 1, level, 0, 0);
+		step(run, 1, level, 0, 0, 0);
 		return ept_fault(run, REF_NOT_PRESENT, ngpa, rwx, 0, page);
 	}
 	for (;; level--) {
 		at[level] = table + (ngpa >> (12 + 9 * (level - 1)) & 0x1ff) * 8;
 		if (!mem_read(run->mem, at[level], 8, &e)) {
-			step(run, 1, level, at[level], 0);
+			step(run, 1, level, at[level], at[level], 0);
 			return ept_fault(run, REF_NO_MEMORY, ngpa, rwx, granted, page);
 		}
-		step(run, 1, level, at[level], e);
+		step(run, 1, level, at[level], at[level], e);
 		granted &= (int)(e & 7);
 		if (!(e & 7))
 			return ept_fault(run, REF_NOT_PRESENT, ngpa, rwx, 0, page);
@@ -219,7 +221,7 @@ static bool x86_walk(struct run *run, const struct ref_tables *t, int dim, uint6
 	table = t->kind == REF_32 ? t->root & 0xfffff000 : t->root & 0xffffffffff000;
 	level = t->kind == REF_32 ? 2 : t->kind == REF_PAE ? 3 : t->kind == REF_4LEVEL ? 4 : 5;
 	if (dim == 1 && addr >> (t->kind == REF_4LEVEL ? 48 : t->kind == REF_5LEVEL ? 57 : 32)) {
-		step(run, dim, level, 0, 0);
+		step(run, dim, level, 0, 0, 0);
 		return x86_fault(run, t, REF_NOT_PRESENT, addr, a, dim, page);
 	}
 	if (t->kind == REF_PAE) {
@@ -230,7 +232,7 @@ static bool x86_walk(struct run *run, const struct ref_tables *t, int dim, uint6
 			e = t->pdpte[i];
 		else if (!mem_read(run->mem, where, 8, &e))
 			e = 0;
-		step(run, dim, 3, where, e);
+		step(run, dim, 3, where, where, e);
 		if (!bit(e, 0))
 			return x86_fault(run, t, REF_NOT_PRESENT, addr, a, dim, page);
 		table = e & 0xffffffffff000;
@@ -244,10 +246,10 @@ static bool x86_walk(struct run *run, const struct ref_tables *t, int dim, uint6
 					true, set_ad, &phys[level]))
 			return false;
 		if (!mem_read(run->mem, phys[level], bytes, &e)) {
-			step(run, dim, level, at[level], 0);
+			step(run, dim, level, at[level], phys[level], 0);
 			return x86_fault(run, t, REF_NO_MEMORY, addr, a, dim, page);
 		}
-		step(run, dim, level, at[level], e);
+		step(run, dim, level, at[level], phys[level], e);
 		if (!bit(e, 0))
 			return x86_fault(run, t, REF_NOT_PRESENT, addr, a, dim, page);
 		if (x86_reserved(t, e, level))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A reference walker of guest tables, in one and in two dimensions: written from the manuals, bit by bit and without
- * tables of masks, to judge src/nmmu/gfmt.c and walk.c. It shares no line and no constant with them, works on memory of
- * its own, and is as slow as it is plain.
+ * A reference walker of guest tables, in one and in two dimensions: written from the manuals, bit by bit and
+ * without tables of masks, to judge src/nmmu/gfmt.c and walk.c. It shares no line and no constant with them,
+ * works on memory of its own, and is as slow as it is plain.
  *
  * Sources: Intel SDM vol. 3 4.3-4.8, 28.3.2-28.3.3, table 28-7; AMD APM vol. 2 5.3-5.6, 15.25.
  */
@@ -30,6 +30,7 @@ struct ref_mem {
 	uint8_t *bytes;
 	const bool *backed, *readonly; /* by page */
 	unsigned int nr_pages;
+	unsigned int changes; /* counts up with each */
 };
 
 enum ref_code { REF_OK, REF_NOT_PRESENT, REF_RESERVED, REF_DENIED, REF_NO_MEMORY };
@@ -37,6 +38,7 @@ enum ref_code { REF_OK, REF_NOT_PRESENT, REF_RESERVED, REF_DENIED, REF_NO_MEMORY
 struct ref_step {
 	int dim, level;
 	uint64_t at; /* address of the entry in the space of its tables */
+	uint64_t gpa; /* and in memory */
 	uint64_t value;
 };
 
@@ -48,7 +50,8 @@ struct ref_result {
 	uint64_t qual; /* EPT: bits 8:0 */
 	uint64_t addr; /* faulting address in its dimension */
 	uint64_t l2_gpa, gpa;
-	int rights; /* x86: 1 executable, 2 writable, 4 user; EPT: 4 readable. OK only; of dimension 0 if there is one */
+	/* x86: 1 executable, 2 writable, 4 user; EPT: 4 readable. OK only; of dimension 0 if there is one */
+	int rights;
 	int leaf_level;
 	struct ref_step step[64];
 	int nr_steps;
@@ -60,8 +63,9 @@ struct ref_access {
 };
 
 /*
- * Walks addr. second: the tables that translate guest-physical addresses, or NULL. Sets A and D in mem when set_ad. The
- * second stage alone: tables is second's and the access is made with `stage' (FINAL or PAGE of the error code).
+ * Walks addr. second: the tables that translate guest-physical addresses, or NULL. Sets A and D in mem when
+ * set_ad. The second stage alone: tables is second's and the access is made with `stage' (FINAL or PAGE of
+ * the error code).
  */
 void ref_walk(struct ref_mem *mem, const struct ref_tables *tables, const struct ref_tables *second,
 	      uint64_t addr, const struct ref_access *access, bool set_ad, struct ref_result *ret);

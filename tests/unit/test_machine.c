@@ -409,6 +409,121 @@ static void l2_svm(void **state)
 	}
 }
 
+/* C4 for L1: four levels index 48 bits, whatever the CPU's address width; what lies above must not stand for what lies below. */
+static void wide_addresses(void **state)
+{
+	struct nmmu_config config = svm();
+	struct nmmu_regs regs;
+	struct ms_tables *t;
+
+	config.phys_bits = config.guest_phys_bits = 50;
+	make(&config, 1);
+	t = tables_new(NMMU_GPT_64, 4, 0x100);
+	OK(ms_tables_map(t, 0x400000, (1ULL << 36) + 0x800, 1, 7, 7));
+	OK(ms_tables_map(t, 0x401000, 0x800, 1, 7, 7));
+	regs = regs_of(&modes[3], ms_tables_root_gfn(t));
+	assert_int_equal(ms_machine_set_regs(machine, vcpu, &regs), 0);
+	mmio(0x400000, (1ULL << 48) + 0x800000);
+	at(go(0x401000, "w", 3), 0x800000);
+	mmio(0x400000, (1ULL << 48) + 0x800000);
+	assert_int_equal(go(0x401000, "", 0).exits, 0);
+	ms_tables_destroy(t);
+}
+
+/* NPT12 of a PAE L1: a PDPTE that L1 changes while L2 runs counts from the next walk on (B1a). */
+static void npt_pdpte_changes(void **state)
+{
+	for (u32 kernel = NMMU_6_1; kernel <= NMMU_6_12; kernel++) {
+		struct nmmu_nested nested = { .kind = NMMU_NESTED_NPT, .l2 = { .cr0 = 1 } };
+		struct nmmu_config config = svm();
+		struct nmmu_regs l1_regs;
+		struct ms_tables *second, *other;
+		u64 pdpte, value;
+
+		config.kernel = kernel;
+		make(&config, 1);
+		l1_regs = own_tables(&modes[2], 0x200);
+		assert_int_equal(ms_machine_set_regs(machine, vcpu, &l1_regs), 0);
+		second = tables_new(NMMU_GPT_PAE, 3, 0x3000);
+		other = tables_new(NMMU_GPT_PAE, 3, 0x3100);
+		OK(ms_tables_map(second, 0, 0x800, 1, 7, 7));
+		OK(ms_tables_map(other, 0, 0x900, 1, 7, 7));
+		nested.root = ms_tables_root_gfn(second) << 12;
+		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+		at(go(0, "w", 1), 0x800000);
+		/* From nothing to something, ... */
+		pdpte = nested.root + 8;
+		value = peek(nested.root);
+		assert_int_equal(nmmu_host_write(m, pdpte, &value, 8), 0);
+		at(go(0x40000000, "w", 1), 0x800000);
+		/* ... and to something else, for which L1 flushes. */
+		value = peek(ms_tables_root_gfn(other) << 12);
+		assert_int_equal(nmmu_host_write(m, pdpte, &value, 8), 0);
+		at(go(0x40000000, "w", 1), 0x800000);
+		nmmu_nested_leave(ms_machine_vcpu(machine, vcpu), NULL);
+		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+		at(go(0x40000000, "w", 1), 0x900000);
+		at(go(0, "w", 1), 0x800000);
+		ms_tables_destroy(second);
+		ms_tables_destroy(other);
+		assert_int_equal(teardown(NULL), 0);
+	}
+}
+
+/* An entry of a table that became memory is not made a device's again by L1's flush (H 13). */
+static void synced_mmio(void **state)
+{
+	struct nmmu_nested nested = { .kind = NMMU_NESTED_EPT, .l2 = { .cr0 = 1 } };
+	struct nmmu_config config = vmx();
+	struct ms_tables *second;
+	struct ms_run run;
+	u64 ngpa = 0x4000, pte;
+
+	make(&config, 1);
+	second = tables_new(NMMU_GPT_EPT, 4, 0x3000);
+	OK(ms_tables_map(second, ngpa, MMIO_GPA >> 12, 1, 0x337, 7));
+	OK(ms_tables_map(second, ngpa + 0x1000, 0x900, 1, 0x337, 7));
+	nested.root = ms_tables_root_gfn(second) << 12 | 0x5e;
+	assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+	assert_int_equal(go(ngpa, "", 0).action, NMMU_ACT_MMIO);
+	/* Another slot takes no page of L2's away; L1 writes the table, which makes it unsync. */
+	OK(ms_machine_map(machine, HVA + 0x40000000, 0x1000, 1, true));
+	assert_int_equal(nmmu_slot_set(m, 0, 1, MMIO_GPA >> 12, 1, HVA + 0x40000000, 0), 0);
+	nmmu_nested_leave(ms_machine_vcpu(machine, vcpu), NULL);
+	pte = ms_tables_entry(second, ngpa + 0x1000, 1);
+	assert_int_equal(go(pte, "w", 0x901337).action, NMMU_ACT_DONE);
+	assert_int_equal(nmmu_invept(ms_machine_vcpu(machine, vcpu), true, 0), 0);
+	assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+	run = go(ngpa, "", 0);
+	assert_int_equal(run.action, NMMU_ACT_DONE);
+	assert_false(run.emulated);
+	at(go(ngpa + 0x1000, "", 0), 0x901000);
+	ms_tables_destroy(second);
+}
+
+/* L1's log must not lose what the CPU has in its buffer when L1 goes on to L2, or its slot elsewhere (E4). */
+static void buffered_writes_are_kept(void **state)
+{
+	struct nmmu_nested nested = { .kind = NMMU_NESTED_OFF, .l2 = { .cr0 = 1 } };
+	struct nmmu_config config = vmx();
+	u64 bitmap[RAM_PAGES / 64];
+
+	make(&config, 1);
+	at(go(0x800000, "w", 5), 0x800000);
+	assert_int_equal(nmmu_slot_set(m, 0, 0, 0, RAM_PAGES, HVA, MS_SLOT_LOG_DIRTY), 0);
+	assert_int_equal(ms_machine_log_get(machine, 0, 0, bitmap), 0);
+	assert_int_equal(go(0x800000, "w", 6).exits, 0);
+	assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+	assert_int_equal(ms_machine_log_get(machine, 0, 0, bitmap), 0);
+	assert_int_equal(bitmap[0x800 / 64], 1);
+	nmmu_nested_leave(ms_machine_vcpu(machine, vcpu), NULL);
+
+	assert_int_equal(go(0x800000, "w", 7).exits, 0);
+	assert_int_equal(nmmu_slot_set(m, 0, 0, 0x100000, RAM_PAGES, HVA, MS_SLOT_LOG_DIRTY), 0);
+	assert_int_equal(ms_machine_log_get(machine, 0, 0, bitmap), 0);
+	assert_int_equal(bitmap[0x800 / 64], 1);
+}
+
 /* --- the host --- */
 
 static void host_changes(void **state)
@@ -540,8 +655,18 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_teardown(fn, teardown)
 	const struct CMUnitTest tests[] = {
-		T(l1),	    T(l2_vmx),	      T(l2_svm),       T(host_changes), T(a_missing_flush_is_seen),
-		T(logging), T(out_of_memory), T(bad_settings),
+		T(wide_addresses),
+		T(npt_pdpte_changes),
+		T(synced_mmio),
+		T(buffered_writes_are_kept),
+		T(l1),
+		T(l2_vmx),
+		T(l2_svm),
+		T(host_changes),
+		T(a_missing_flush_is_seen),
+		T(logging),
+		T(out_of_memory),
+		T(bad_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

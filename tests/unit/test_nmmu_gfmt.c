@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Guest table formats: reserved bits and misconfigurations entry by entry from a table (SEMANTICS B.1, B.2, B4), every
- * bit of every format alone, EPT's permission values of D.1 step 7, and all of W, U, NX x WP, SMEP, SMAP, AC, NXE x
- * access against the reference walker's rule.
+ * Guest table formats: reserved bits and misconfigurations entry by entry from a table (SEMANTICS B.1, B.2,
+ * B4), every bit of every format alone, EPT's permission values of D.1 step 7, and all of W, U, NX x WP,
+ * SMEP, SMAP, AC, NXE x access against the reference walker's rule.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -308,7 +308,10 @@ static void x86_permissions(void **state)
 	print_message("# %u combinations, %u denied\n", nr, nr_denied);
 }
 
-/* All EPT entries in bits 7:0, at each level, with and without execute-only and 1G, against the rule read plainly. */
+/*
+ * All EPT entries in bits 7:0, at each level, with and without execute-only and 1G, against the rule read
+ * plainly.
+ */
 static void ept_low_bits(void **state)
 {
 	unsigned int nr_bad = 0;

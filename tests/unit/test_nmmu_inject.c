@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the guest is told of a fault (SEMANTICS D.2, D.4), what is invalidated before and in which order (D3), that an exact
- * engine never reports an access of none (D4), the way back to L1, and accesses made by the emulator.
+ * What the guest is told of a fault (SEMANTICS D.2, D.4), what is invalidated before and in which order (D3),
+ * that an exact engine never reports an access of none (D4), the way back to L1, and accesses made by the
+ * emulator.
  */
 #include <setjmp.h>
 #include <stdarg.h>

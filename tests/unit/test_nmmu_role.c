@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Roles as the engine computes them (SEMANTICS C.1-C.3): the union's bits against the layout that src/spte decodes with,
- * the example words of C.2, the levels of every MMU kind, the formats that follow from them, and the switch that takes the
- * passthrough bit away.
+ * Roles as the engine computes them (SEMANTICS C.1-C.3): the union's bits against the layout that src/spte
+ * decodes with, the example words of C.2, the levels of every MMU kind, the formats that follow from them,
+ * and the switch that takes the passthrough bit away.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,10 @@
 
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Each field by its name, all ones, must be the bits that role.def gives it; and the fields are all there are. */
+/*
+ * Each field by its name, all ones, must be the bits that role.def gives it; and the fields are all there
+ * are.
+ */
 static void layout(void **state)
 {
 	const struct role_layout *base = role_layout_builtin(ROLE_BASE), *ext = role_layout_builtin(ROLE_EXT);

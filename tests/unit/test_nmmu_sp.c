@@ -396,6 +396,39 @@ static void zapping_goes_down(void **state)
 	}
 }
 
+/* Shadow paging leaves orphans; those that are unsync go, though, with whatever led to them. */
+static void unsync_children_go_too(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		u64 root, pt[2], self = 0x40000000;
+		struct box b;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		pt[0] = box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE) >> 12;
+		pt[1] = box_map(&b, root, 4, 1 << 21, DATA, 1, PT_RW, PT_TABLE) >> 12;
+		box_map(&b, root, 4, self, pt[1] << 12, 1, PT_RW, PT_TABLE);
+		box_long_mode(&b, root << 12);
+		box_fault(&b, 0, R);
+		box_fault(&b, 1 << 21, R);
+		assert_int_equal(box_fault(&b, self, W), NMMU_RET_FIXED);
+		assert_true(box_sp(&b, pt[1], 1)->unsync);
+		nmmu_lock(b.m);
+		assert_true(nmmu_unprotect_gfn(b.m, page_of(&b, 0, 2)->gfn));
+		nmmu_unlock(b.m);
+		box_check(&b);
+		assert_non_null(box_sp(&b, pt[0], 1));
+		assert_int_equal(box_sp(&b, pt[0], 1)->parents.val, 0);
+		assert_null(box_sp(&b, pt[1], 1));
+		box_deinit(&b);
+	}
+}
+
 /* A root in use is zapped and stays until its vCPU has dropped it. */
 static void zapped_root_waits(void **state)
 {
@@ -531,6 +564,45 @@ static void unsync_and_sync(void **state)
 	}
 }
 
+/* F "unsync attempt", row by row. */
+static void unsync_attempts(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_slot *slot;
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root;
+
+		start_l2(&b, kernel, &root);
+		slot = nmmu_slot_of(b.m, 0, 0);
+		map(&b, root, 0, DATA);
+		sp = page_of(&b, 0, 1);
+		nmmu_lock(b.m);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, DATA >> 12, false, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, root, true, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), -EEXIST);
+		assert_false(sp->unsync);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, false), 0);
+		assert_true(sp->unsync);
+		/* Unsync by now: no matter to a prefetch, but none may be made while syncing. */
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		nmmu_unlock(b.m);
+		box_check(&b);
+		/* An obsolete page does not count. */
+		nmmu_lock(b.m);
+		b.m->valid_gen = !b.m->valid_gen;
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, true), 0);
+		b.m->valid_gen = !b.m->valid_gen;
+		nmmu_unlock(b.m);
+		box_deinit(&b);
+	}
+}
+
 /* A gpte that grants less: the entry follows, in both kernels. */
 static void sync_takes_rights_away(void **state)
 {
@@ -555,6 +627,63 @@ static void sync_takes_rights_away(void **state)
 		assert_false(spte_is_executable(&b.m->profile, *box_spte(&b, 0, 1)));
 		assert_int_equal(nmmu_sp_access(page_of(&b, 0, 1), 0), NMMU_ACC_U);
 		assert_int_equal(b.last[MS_EV_sync].u.sync.changed, 1);
+		box_deinit(&b);
+	}
+}
+
+/* An unsync page found again is brought up to date, stays unsync, and its new way up is marked. */
+static void unsync_page_is_linked_again(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root;
+
+		start_l2(&b, kernel, &root);
+		map(&b, root, 0, DATA);
+		sp = page_of(&b, 0, 1);
+		box_map(&b, root, 4, 1ULL << 39, sp->gfn << 12, 2, EPT_TABLE, EPT_TABLE);
+		leave(&b);
+		assert_false(l1_write(&b, sp->gfn << 12, (DATA + 0x5000) | EPT_RWX));
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(pfn_at(&b, 0), pfn_of(DATA));
+		box_fault(&b, 1ULL << 39, R);
+		assert_ptr_equal(page_of(&b, 1ULL << 39, 1), sp);
+		assert_true(sp->unsync);
+		assert_int_equal(page_of(&b, 1ULL << 39, 2)->unsync_children, 1);
+		assert_int_equal(page_of(&b, 0, 4)->unsync_children, 2);
+		assert_int_equal(pfn_at(&b, 0), pfn_of(DATA + 0x5000));
+		box_deinit(&b);
+	}
+}
+
+/* A clear: to be set by a walk, so nothing is mapped. D clear: the first write must fault (B1). */
+static void sync_of_clear_bits(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct box b;
+		u64 root, pte;
+
+		start_l2(&b, kernel, &root);
+		map(&b, root, 0, DATA);
+		map(&b, root, 0x9000, DATA + 0x1000);
+		pte = page_of(&b, 0, 1)->gfn << 12;
+		leave(&b);
+		assert_false(l1_write(&b, pte, DATA | (EPT_RWX & ~0x100ULL)));
+		assert_false(l1_write(&b, pte + 72, (DATA + 0x1000) | (EPT_RWX & ~0x200ULL)));
+		nmmu_invept(b.v, true, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(pfn_at(&b, 0), 0);
+		assert_int_equal(pfn_at(&b, 0x9000), pfn_of(DATA + 0x1000));
+		assert_false(spte_is_writable(*box_spte(&b, 0x9000, 1)));
 		box_deinit(&b);
 	}
 }
@@ -727,6 +856,14 @@ static void flooding(void **state)
 		assert_int_equal(slot->write_track[pd], 0);
 		box_check(&b);
 
+		/* A root that is loaded anew is in use, too. */
+		nmmu_pt_write(b.v, (root << 12) + 80, 0, 8);
+		nmmu_pt_write(b.v, (root << 12) + 88, 0, 8);
+		nmmu_invept(b.v, true, 0);
+		box_load(&b);
+		nmmu_pt_write(b.v, (root << 12) + 80, 0, 8);
+		assert_non_null(box_sp(&b, root, 4));
+
 		/* Level 1 is never flooded. */
 		map(&b, root, 0x12000, DATA + 0x3000);
 		pd = page_of(&b, 0, 1)->gfn;
@@ -770,6 +907,7 @@ static void recycling(void **state)
 			assert_int_equal(b.last[MS_EV_recycle].u.recycle.pages, 25 - 4);
 			/* The oldest, but for the root in use. */
 			assert_int_equal(nmmu_sp_by_pa(b.m, b.v->mmu->root.hpa)->gfn, root);
+			assert_int_equal(b.events[MS_EV_root_load], 1);
 			assert_null(box_sp(&b, pt[0], 1));
 			assert_non_null(box_sp(&b, pt[i - 1], 1));
 			assert_non_null(box_sp(&b, pt[25], 1));
@@ -866,10 +1004,14 @@ int main(void)
 		cmocka_unit_test(right_child_is_kept),
 		cmocka_unit_test(orphans),
 		cmocka_unit_test(zapping_goes_down),
+		cmocka_unit_test(unsync_children_go_too),
 		cmocka_unit_test(zapped_root_waits),
 		cmocka_unit_test(zap_all),
 		cmocka_unit_test(unsync_and_sync),
+		cmocka_unit_test(unsync_attempts),
 		cmocka_unit_test(sync_takes_rights_away),
+		cmocka_unit_test(unsync_page_is_linked_again),
+		cmocka_unit_test(sync_of_clear_bits),
 		cmocka_unit_test(sync_in_batches),
 		cmocka_unit_test(sync_of_device_entries),
 		cmocka_unit_test(unsync_page_yields_to_a_higher_level),

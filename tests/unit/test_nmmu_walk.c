@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Walks, case by case: EPT's rights x level x access x A/D x execute-only in full (SEMANTICS I 14), precedence (I 40), A and
- * D with races, read-only and failing memory (D.1 step 4), PML12 (E5), PAE pointers (B1a), L2's tables under EPT12 (D2,
- * I 15) and NPT12 (I 17), what compat adds (D1, D2), and the trace.
+ * Walks, case by case: EPT's rights x level x access x A/D x execute-only in full (SEMANTICS I 14),
+ * precedence (I 40), A and D with races, read-only and failing memory (D.1 step 4), PML12 (E5), PAE pointers
+ * (B1a), L2's tables under EPT12 (D2, I 15) and NPT12 (I 17), what compat adds (D1, D2), and the trace.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -403,8 +403,8 @@ static void beyond(void **state)
 /* --- two dimensions --- */
 
 /*
- * I 15: a guest table whose page EPT12 maps without W; the level-1 entry of L2's tables is looked at. D2: with A/D on the
- * CPU asks for R and W, without for R first and for both when it must set a bit.
+ * I 15: a guest table whose page EPT12 maps without W; the level-1 entry of L2's tables is looked at. D2:
+ * with A/D on the CPU asks for R and W, without for R first and for both when it must set a bit.
  */
 static void table_matrix(void **state)
 {

@@ -7,6 +7,8 @@
  *	bench walk		shadow pages, headers only and with tables; as records alone, and as a model
  *	bench snap FILE		the same from a snapshot
  *	bench bpf		what the live target holds in the kernel
+ *	bench trace FUNCTION COMMAND...
+ *				each call of a function of the kernel's while a command runs, by ftrace's function_graph
  *	bench run COMMAND...	a whole command; its largest resident set and what it prints
  *
  * A line of output: name, unit, value (the median of the rounds), least, most; separated by blanks.
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -251,6 +254,93 @@ static void round_run(char **args)
 	note("output", "bytes", (u64)st.st_size);
 }
 
+/* --- functions of the kernel's --- */
+
+#define TRACING "/sys/kernel/tracing/"
+
+static void trace_set(const char *file, const char *value)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), TRACING "%s", file);
+	f = fopen(path, "we");
+	if (!f || fprintf(f, "%s\n", value) < 0 || fclose(f))
+		fail(path, strerror(errno));
+}
+
+static void run_quietly(char **args)
+{
+	int out = memfd_create("out", MFD_CLOEXEC), status;
+	pid_t pid = fork();
+
+	if (out < 0 || pid < 0)
+		fail(args[0], strerror(errno));
+	if (!pid) {
+		dup2(out, STDOUT_FILENO);
+		dup2(out, STDERR_FILENO);
+		execvp(args[0], args);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		fail(args[0], "failed");
+	close(out);
+}
+
+/*
+ * Only this function is hooked: what it calls is not slowed down. The tracer's own cost is in each time; trace a
+ * function that does next to nothing to learn it.
+ */
+static void show_trace(char **args)
+{
+	char line[512];
+	u64 *ns = NULL, sum = 0, mean;
+	size_t nr = 0;
+	FILE *f;
+
+	mount("tracefs", TRACING, "tracefs", 0, NULL);
+	trace_set("current_tracer", "nop");
+	trace_set("trace", "");
+	trace_set("buffer_size_kb", "16384");
+	trace_set("set_ftrace_filter", args[0]);
+	trace_set("current_tracer", "function_graph");
+	trace_set("tracing_on", "1");
+	run_quietly(args + 1);
+	trace_set("tracing_on", "0");
+	f = fopen(TRACING "trace", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		/* " 0)   4.750 us    |  kvm_mmu_page_fault [kvm]();", perhaps with a mark before the number. */
+		char *unit = strstr(line, " us "), *at = unit;
+		double us;
+
+		while (at && at > line && strchr("0123456789.", at[-1]))
+			at--;
+		if (!at || sscanf(at, "%lf", &us) != 1)
+			continue;
+		if (!(nr & (nr - 1))) {
+			ns = realloc(ns, (nr ? 2 * nr : 1) * sizeof(*ns));
+			if (!ns)
+				fail("trace", "no memory");
+		}
+		ns[nr] = (u64)(us * 1000 + 0.5);
+		sum += ns[nr++];
+	}
+	if (f)
+		fclose(f);
+	trace_set("current_tracer", "nop");
+	trace_set("set_ftrace_filter", "");
+	if (!nr)
+		fail(args[0], "was not called");
+	qsort(ns, nr, sizeof(*ns), value_cmp);
+	mean = sum / nr;
+	printf("calls count %zu %zu %zu\n", nr, nr, nr);
+	printf("median ns %llu %llu %llu\n", (unsigned long long)ns[nr / 2], (unsigned long long)ns[nr / 4],
+	       (unsigned long long)ns[nr / 4 * 3]);
+	printf("mean ns %llu %llu %llu\n", (unsigned long long)mean, (unsigned long long)mean,
+	       (unsigned long long)mean);
+	free(ns);
+}
+
 /* The programs and maps that our own descriptors hold, once. */
 static void show_bpf(void)
 {
@@ -322,8 +412,13 @@ int main(int argc, char **argv)
 		print_figures();
 		return 0;
 	}
+	if (argc > 3 && !strcmp(argv[1], "trace")) {
+		show_trace(argv + 2);
+		return 0;
+	}
 	if (argc != 2 || strcmp(argv[1], "bpf")) {
-		fprintf(stderr, "usage: bench steps | walk | snap FILE | bpf | run COMMAND...\n");
+		fprintf(stderr,
+			"usage: bench steps | walk | snap FILE | bpf | run COMMAND... | trace FUNCTION COMMAND...\n");
 		return 2;
 	}
 	show_bpf();

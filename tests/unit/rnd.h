@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Random operations on a machine in process, judged by a naive oracle: shared by its parts.
+ *
+ *   rnd_world.c    the machine and its guests' tables, made from a seed; what entries are worth writing
+ *   rnd_oracle.c   where an access may go and why it may fail: guest tables, slots and host memory read
+ *                  afresh, by code of its own; old entries count while the guest has not invalidated them
+ *   rnd_access.c   accesses, table writes and what is expected of them
+ *   rnd_ops.c      everything else that can be done to a machine
+ *   rnd_log.c      the dirty log against copies of memory
+ *
+ * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
+ * aligned), 0x800.. slot 3 (read-only), and a device everywhere else.
+ */
+#ifndef RND_H
+#define RND_H
+
+#include <stdio.h>
+
+#include "scenario/machine.h"
+
+#define RND_VCPUS 3
+#define RND_SLOTS 4
+#define RND_POOL_PAGES 0x200u /* tables */
+#define RND_TABLES_MAX 200
+#define RND_ROOTS_MAX 24
+#define RND_STALE_MAX 4096
+#define RND_INVLPG_MAX 64
+#define RND_PATHS_MAX 64
+#define RND_RECENT 8
+
+enum rnd_use { RND_L1, RND_L2, RND_NESTED };
+
+/* A page of the pool: an entry at index i translates base + i * its size, if all is as it was built. */
+struct rnd_table {
+	enum nmmu_gpt kind;
+	u8 level;
+	u8 use;
+	u16 gfn;
+	u64 base;
+};
+
+struct rnd_root {
+	enum nmmu_gpt kind;
+	u8 levels;
+	u8 use;
+	u16 gfn;
+};
+
+/* What a table's memory held before somebody wrote it. */
+struct rnd_stale {
+	u64 gpa; /* 8-byte aligned */
+	u64 value;
+	u64 when;
+};
+
+struct rnd_slot {
+	bool on, logging;
+	u32 flags;
+	u64 gfn, nr, hva;
+	u8 *copy; /* contents when each page was last known to be reported */
+	u64 *bits; /* manual mode: bits handed out and not cleared */
+	bool protected[0x400]; /* by the host: not writable */
+};
+
+struct rnd_invlpg {
+	u64 page, when;
+	bool l2;
+};
+
+struct rnd_vcpu {
+	u32 id;
+	struct nmmu_vcpu *v;
+	bool l2;
+	struct nmmu_regs regs[2]; /* L1's, L2's */
+	enum nmmu_gpt kind[2];
+	u64 pdpte[2][4]; /* as loaded */
+	struct nmmu_nested nested;
+	enum nmmu_gpt nested_kind;
+	u8 nested_levels;
+	u64 flush1[2]; /* when the guest last invalidated all of its own paging */
+	u64 flush2; /* ... its nested paging */
+	struct rnd_invlpg invlpg[RND_INVLPG_MAX];
+	u32 next_invlpg;
+};
+
+#define RND_OPS(X)                                                                                          \
+	X(access_l1)                                                                                        \
+	X(access_l2)                                                                                        \
+	X(emulated)                                                                                         \
+	X(gpte_store)                                                                                       \
+	X(gpte_emulated)                                                                                    \
+	X(cycle)                                                                                            \
+	X(mmio)                                                                                             \
+	X(fault)                                                                                            \
+	X(exit_to_l1) X(pml12_full) X(invlpg) X(flush_guest) X(invept) X(flush_npt) X(cr3) X(role) X(mode)  \
+		X(enter_nested) X(enter_off) X(leave) X(slot_add) X(slot_delete) X(slot_move) X(slot_log)   \
+			X(log_get) X(log_clear) X(discard) X(migrate) X(protect) X(collapse) X(age)         \
+				X(age_young) X(nx_toggle) X(nx_recover) X(max_pages) X(nomem) X(host_write) \
+					X(zap_all) X(stale_used)
+
+struct rnd_count {
+#define X(name) u64 name;
+	RND_OPS(X)
+#undef X
+	u64 ops, checks, mem_full, dead, host_fault;
+};
+
+struct rnd {
+	u64 seed, rng;
+	struct nmmu_config cfg;
+	struct ms_machine *machine;
+	struct nmmu *m;
+	struct rnd_vcpu vc[RND_VCPUS];
+	struct rnd_slot slot[RND_SLOTS];
+	struct rnd_table tables[RND_TABLES_MAX];
+	struct rnd_root roots[RND_ROOTS_MAX];
+	u32 nr_tables, nr_roots;
+	u16 next_gfn;
+	u32 log_mode;
+	struct rnd_stale stale[RND_STALE_MAX];
+	u32 nr_stale;
+	u64 stale_lost; /* old values written up to here may have been forgotten: everything is excused */
+	u64 now; /* operations so far */
+	u64 recent[RND_RECENT]; /* addresses whose translation was edited */
+	u32 next_recent;
+	bool nomem; /* an allocation may fail in this operation */
+	struct rnd_count *count;
+	char what[200]; /* the operation, for the report of a failure */
+	bool failed;
+};
+
+/* --- rnd_world.c --- */
+
+u64 rnd_next(struct rnd *r);
+u64 rnd_below(struct rnd *r, u64 bound);
+bool rnd_chance(struct rnd *r, u32 percent);
+bool rnd_world_make(struct rnd *r);
+void rnd_world_free(struct rnd *r);
+const struct rnd_root *rnd_root_pick(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind);
+/* A value worth having in entry index of a table. */
+u64 rnd_entry(struct rnd *r, const struct rnd_table *t, u32 index);
+u32 rnd_entry_bytes(enum nmmu_gpt kind);
+u32 rnd_shift(enum nmmu_gpt kind, u32 level); /* of the address bits that index a table */
+u32 rnd_entries(const struct rnd_table *t);
+const struct rnd_table *rnd_table_at(const struct rnd *r, u64 gfn);
+/* Where L1 of this kind finds all of slot 0's tables, whatever else it has mapped. */
+/* Makes of an address that an edit was about one that this mode has. */
+u64 rnd_recent(struct rnd *r, enum nmmu_gpt kind);
+u64 rnd_window(enum nmmu_gpt kind);
+/* Registers for a paging mode, with random role bits. */
+struct nmmu_regs rnd_regs(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind);
+bool rnd_kind_ok(const struct rnd *r, enum nmmu_gpt kind);
+void rnd_fail(struct rnd *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- rnd_oracle.c --- */
+
+struct rnd_want {
+	u64 addr;
+	bool write, fetch, user, rmw;
+};
+
+enum rnd_verdict { RND_OK, RND_PF, RND_NESTED_FAULT, RND_NESTED_MISCONFIG };
+
+struct rnd_path {
+	u64 gpa;
+	bool clean; /* all entries current, and A and D as the CPU leaves them for this access */
+};
+
+struct rnd_answer {
+	enum rnd_verdict verdict; /* of the tables as they are */
+	u64 error; /* PF */
+	u64 gpa; /* OK */
+	u32 nr; /* paths that are right or excused, the current one included */
+	bool too_many;
+	bool old; /* an entry on some way was changed and not yet invalidated */
+	bool rom, frozen; /* a table lies in read-only memory; the host lets nobody write one */
+	struct rnd_path paths[RND_PATHS_MAX];
+};
+
+void rnd_ask(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *want, struct rnd_answer *ret);
+/* Visible slot of a gfn, or NULL. */
+struct rnd_slot *rnd_slot_of(struct rnd *r, u64 gfn);
+/* PDPTEs for CR3, as the CPU loads them; false: it could not. */
+bool rnd_load_pdptes(struct rnd *r, struct rnd_vcpu *vc, bool l2);
+/* Somebody has stored to [gpa, gpa + 16): old holds what was there (aligned to 8). */
+void rnd_note_write(struct rnd *r, u64 gpa, const u64 old[2]);
+void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
+
+/* --- rnd_access.c --- */
+
+void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc);
+/* True: made, or answered by a device. */
+bool rnd_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate);
+
+/* --- rnd_ops.c --- */
+
+void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc);
+/* The guest invalidates what concerns this address: of its own paging, or of L1's nested tables. */
+void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
+/* The engine has put this vCPU back into L1. */
+void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
+
+/* --- rnd_log.c --- */
+
+void rnd_log_start(struct rnd *r, struct rnd_slot *s);
+void rnd_log_stop(struct rnd_slot *s);
+void rnd_op_log_get(struct rnd *r);
+void rnd_op_log_clear(struct rnd *r);
+/* Contents changed by the host, not the guest. */
+void rnd_log_forget(struct rnd *r, u64 hva, u64 bytes);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every mutant of src/nmmu/mutants.def against every scenario: it must break its own and no other, and every
+ * scenario must have one. Those named bug-* show a bug of the seeds, whose switch is their mutant: what it
+ * breaks must not depend on one of these. The engine is linked with its mutants here, and nowhere else.
+ */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "scenario/scenario.h"
+
+#define MAX_FILES 128
+#define SUFFIX ".scn"
+#define LONG_STEPS 50000
+
+struct file {
+	char name[64]; /* without suffix */
+	struct ms_scenario *scenario;
+	u32 broken_by; /* mutants that must break it */
+	u64 steps; /* of its last play */
+	bool is_long;
+};
+
+static struct file files[MAX_FILES];
+static u32 nr_files;
+
+static int is_scenario(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return len > strlen(SUFFIX) && !strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX);
+}
+
+static void load_file(const char *dir, const char *name)
+{
+	struct file *file = &files[nr_files++];
+	char *text = malloc(MS_SCENARIO_MAX_BYTES);
+	char path[512];
+	struct ms_err *err;
+	FILE *stream;
+	size_t len;
+
+	assert_non_null(text);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(file->name, sizeof(file->name), "%.*s", (int)(strlen(name) - strlen(SUFFIX)), name);
+	stream = fopen(path, "r");
+	assert_non_null(stream);
+	len = fread(text, 1, MS_SCENARIO_MAX_BYTES, stream);
+	fclose(stream);
+	err = ms_scenario_parse(path, text, len, &file->scenario);
+	if (err)
+		fail_msg("%s", ms_err_text(err));
+	free(text);
+}
+
+static int load_all(void **state)
+{
+	const char *src = getenv("SRCDIR");
+	struct dirent **entries;
+	char dir[256];
+	u32 mutant, i;
+	int nr, k;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/tests/scenarios", src ? src : ".");
+	nr = scandir(dir, &entries, is_scenario, alphasort);
+	assert_in_range(nr, 1, MAX_FILES);
+	for (k = 0; k < nr; k++) {
+		load_file(dir, entries[k]->d_name);
+		free(entries[k]);
+	}
+	free(entries);
+	for (mutant = 1; mutant < NMMU_NR_MUTANTS; mutant++)
+		for (i = 0; i < nr_files; i++)
+			files[i].broken_by += !strcmp(files[i].name, ms_mutant_scenario(mutant));
+	return 0;
+}
+
+static int unload_all(void **state)
+{
+	(void)state;
+	while (nr_files)
+		ms_scenario_destroy(files[--nr_files].scenario);
+	return 0;
+}
+
+/*
+ * Where it failed, 0: it did not. A mutant must be caught by what the text expects: the engine's own checks are left
+ * out then.
+ */
+static u32 play_as(struct file *file, enum nmmu_kernel kernel, u32 mutant, u32 bugs, char *text, size_t len)
+{
+	const struct ms_play_opts opts = {
+		.kernel = kernel,
+		.mutant = mutant,
+		.bugs = bugs,
+		.no_self_check = mutant != NMMU_MUTANT_NONE,
+	};
+	struct ms_step_result result;
+	struct ms_play *p = NULL;
+
+	assert_null(ms_play_create(file->scenario, &opts, &p));
+	ms_play_run(p, &result);
+	snprintf(text, len, "%s", result.text);
+	file->steps = ms_play_nr_steps(p);
+	ms_play_destroy(p);
+	return result.step == MS_STEP_FAILED ? result.line : 0;
+}
+
+/* As each kernel, unless it names one. */
+static u32 play(struct file *file, u32 mutant, u32 bugs, char *text, size_t len)
+{
+	u32 line = play_as(file, NMMU_6_12, mutant, bugs, text, len);
+
+	if (line || ms_scenario_names_kernel(file->scenario))
+		return line;
+	return play_as(file, NMMU_6_1, mutant, bugs, text, len);
+}
+
+static void test_without(void **state)
+{
+	char text[200];
+	u32 i, line;
+
+	(void)state;
+	for (i = 0; i < nr_files; i++) {
+		line = play(&files[i], NMMU_MUTANT_NONE, 0, text, sizeof(text));
+		if (line)
+			fail_msg("%s:%u: %s", files[i].name, line, text);
+		files[i].is_long = files[i].steps > LONG_STEPS;
+	}
+}
+
+static bool shows_bug(const struct file *file)
+{
+	return ms_scenario_bugs(file->scenario);
+}
+
+static void test_each_has_one(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < nr_files; i++)
+		if (!files[i].broken_by && !shows_bug(&files[i]))
+			fail_msg("no mutant is said to break %s", files[i].name);
+}
+
+/* With a bug, its file is right in what it says of the harm, and wrong in what it says of its absence. */
+static void test_bugs(void **state)
+{
+	char text[200];
+	u32 i, bug, line, seen = 0;
+
+	(void)state;
+	for (i = 0; i < nr_files; i++) {
+		for (bug = 0; ms_bug_name(bug); bug++) {
+			if (!(ms_scenario_bugs(files[i].scenario) & 1u << bug))
+				continue;
+			seen |= 1u << bug;
+			line = play(&files[i], NMMU_MUTANT_NONE, 1u << bug, text, sizeof(text));
+			if (line)
+				fail_msg("%s with %s:%u: %s", files[i].name, ms_bug_name(bug), line, text);
+		}
+	}
+	assert_int_equal(seen, (1u << NMMU_NR_BUGS) - 1);
+}
+
+static void test_mutant(void **state)
+{
+	u32 mutant = (u32)(uintptr_t)*state, i, line, others = 0;
+	const char *wanted = ms_mutant_scenario(mutant);
+	const char *env = getenv("MMUSCOPE_DEEP");
+	bool broken = false, known = false, deep = env && *env == '1';
+	char text[200];
+
+	for (i = 0; i < nr_files; i++) {
+		bool own = !strcmp(files[i].name, wanted);
+
+		known |= own;
+		/* Under a sanitizer it is minutes: only --deep plays it for each. */
+		if (files[i].is_long && !own && !deep)
+			continue;
+		line = play(&files[i], mutant, 0, text, sizeof(text));
+		if (!line)
+			continue;
+		printf("# %-22s %s %s:%u: %s\n", ms_mutant_name(mutant), own ? "breaks" : "ALSO BREAKS",
+		       files[i].name, line, text);
+		broken |= own;
+		others += !own;
+	}
+	if (!known)
+		fail_msg("%s: there is no scenario %s", ms_mutant_name(mutant), wanted);
+	if (!broken)
+		fail_msg("%s does not break %s", ms_mutant_name(mutant), wanted);
+	if (others)
+		fail_msg("%s breaks %u others", ms_mutant_name(mutant), others);
+}
+
+int main(void)
+{
+	static struct CMUnitTest tests[NMMU_NR_MUTANTS + 2];
+	u32 mutant, nr = 0;
+
+	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_without);
+	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_each_has_one);
+	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_bugs);
+	for (mutant = 1; mutant < NMMU_NR_MUTANTS; mutant++)
+		tests[nr++] = (struct CMUnitTest){
+			.name = ms_mutant_name(mutant),
+			.test_func = test_mutant,
+			.initial_state = (void *)(uintptr_t)mutant,
+		};
+	/* All of the array, whatever the compiler makes of its length. */
+	return _cmocka_run_group_tests("mutants", tests, nr, load_all, unload_all);
+}

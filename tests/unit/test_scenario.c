@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The language of scenarios: numbers, comparisons, what is counted and bounded, one step after the other, one
+ * action inside another, and that doc/scenarios.md has every statement. What the engine does is for the
+ * scenarios themselves; messages with line and column are in tests/cli/errors.sh.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "scenario/lang.h"
+
+#define HEAD "machine vmx ad vcpus=2\nslot 0 gfn=0 pages=0x400\n"
+
+static struct ms_scenario *parse(const char *text)
+{
+	struct ms_scenario *scenario = NULL;
+	struct ms_err *err = ms_scenario_parse("t", text, strlen(text), &scenario);
+
+	if (err)
+		fail_msg("%s", ms_err_text(err));
+	return scenario;
+}
+
+/* Play it. "" when all is so, else what was found; the line goes to *line_ret. */
+static const char *play(const char *text, u32 *line_ret)
+{
+	struct ms_scenario *scenario = parse(text);
+	const struct ms_play_opts opts = { 0 };
+	static char found[400];
+	struct ms_step_result result;
+	struct ms_play *p = NULL;
+
+	assert_null(ms_play_create(scenario, &opts, &p));
+	ms_play_run(p, &result);
+	snprintf(found, sizeof(found), "%s", result.text);
+	assert_int_equal(result.step == MS_STEP_FAILED, *found != 0);
+	if (line_ret)
+		*line_ret = result.line;
+	ms_play_destroy(p);
+	ms_scenario_destroy(scenario);
+	return found;
+}
+
+static void assert_so(const char *text)
+{
+	u32 line = 0;
+	const char *found = play(text, &line);
+
+	if (*found)
+		fail_msg("line %u: %s", line, found);
+}
+
+static void assert_not_so(const char *text, u32 line, const char *part)
+{
+	u32 at = 0;
+	const char *found = play(text, &at);
+
+	if (at != line || !strstr(found, part))
+		fail_msg("line %u, not %u: %s", at, line, found);
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_so(HEAD "let A = 0x10\nlet B=A*2+1\nlet C =(A+B)*2|0x1_000\nlet D= C-1\n"
+		       "poke 0x3000 value=C\nexpect memory 0x3000 value = 0x1062\n"
+		       "poke 0x3000 value=D+0x10-0x10\nexpect memory 0x3000 value=4193\n"
+		       "poke 0x3000 value=none\nexpect memory 0x3000 bytes=4 value=0xffffffff\n"
+		       "expect memory 0x3000 value>=0xffffffffffffffff\n");
+	/* Tables: the root, and the entry at a level. */
+	assert_so(HEAD "table t ept4 pool=0x100+8\nmap t 0x40001000 -> 0x5000 r\n"
+		       "expect memory t[0x40001000] value=0x5031\n"
+		       "expect memory t[0x40001000@4] bytes=1 value=7\n"
+		       "poke t value=0x1234\nexpect memory 0x100000 value=0x1234\n");
+	assert_not_so(HEAD "table t ept4 pool=0x100+8\npoke t[0x40000000] value=1\n", 4, "table on the way");
+}
+
+static void test_comparisons(void **state)
+{
+	(void)state;
+	assert_so(HEAD "poke 0 value=7\nexpect memory 0 value!=8 value <= 7 value>= 7 value>=1 value<=100\n");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value!=7\n", 4, "not != 0x7");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value<=6\n", 4, "not <= 0x6");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value>=8\n", 4, "not >= 0x8");
+}
+
+static void test_outcome_must_be_claimed(void **state)
+{
+	(void)state;
+	assert_not_so(HEAD "read 0x12345678\nkick\n", 3, "nobody expected: mmio gpa=0x12345678");
+	assert_not_so(HEAD "read 0x12345678\nexpect clean 0 1\n", 4, "does not log");
+	assert_not_so(HEAD "read 0x12345678\n", 3, "nobody expected");
+	assert_so(HEAD "read 0x12345678\nexpect mmio\nkick\n");
+	assert_not_so(HEAD "slot 1 gfn=0 pages=1\nkick\n", 3, "nobody expected: error");
+	assert_so(HEAD "fail alloc 1\nslot 1 gfn=0x1000 pages=1\nexpect nomem\n");
+	assert_not_so(HEAD "probe read 0\n", 3, "nobody expected: probe violation");
+}
+
+static void test_loops(void **state)
+{
+	(void)state;
+	assert_so(
+		HEAD
+		"slot 0 log=on\nrepeat 3\nrepeat 0\nread 0x99999000\nend\nrepeat 2\nwrite 0x3000 times=4\nend\nend\n"
+		"expect dirty 0 3-6\nexpect clean 0 0-2\nexpect clean 0 7\n");
+	assert_not_so(HEAD "repeat 16777216\nrepeat 16777216\nend\nend\n", 5, "more than 4194304 steps");
+	/* An access repeated is as many steps. */
+	assert_not_so(HEAD "repeat 100\nread 0 times=0x100000 step=0\nend\n", 4, "more than 4194304 steps");
+}
+
+static void test_logs(void **state)
+{
+	(void)state;
+	assert_so(
+		HEAD
+		"slot 0 log=on\nwrite 0x3000 times=2\nlog get 0\nexpect log 0 3-4\nlog get 0\nexpect log 0 none\n");
+	assert_not_so(HEAD "slot 0 log=on\nwrite 0x3000\nlog get 0\nexpect log 0 3-4\n", 6, "the log was: 3");
+	assert_not_so(HEAD "slot 0 log=on\nwrite 0x3000\nlog get 0\nexpect log 0 none\n", 6,
+		      "the log was: 3");
+	assert_not_so(HEAD "slot 0 log=on\nwrite 0x3000\nexpect dirty 0 4\n", 5, "marked are: 3");
+	assert_not_so(HEAD "slot 0 log=on\nexpect dirty 0 1024\n", 4, "not in the slot");
+	assert_not_so(HEAD "expect log 0 3\n", 3, "not got last");
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	assert_so(HEAD "read 0\nexpect event spte_set cause=fault level=1 count=1\n"
+		       "expect no event sp_zap\nexpect event fault_done ret=fixed fast=0\n"
+		       "zap all\nexpect event sp_zap cause!=fault\nexpect no event fault\n");
+	assert_not_so(HEAD "read 0\nexpect event sp_zap\n", 4, "no such event among");
+	assert_not_so(HEAD "read 0\nexpect no event fault\n", 4, "there are 1 such events");
+}
+
+/* One action inside another: where it stops, that it waits for the lock, and that it must come to pass. */
+static void test_at(void **state)
+{
+	(void)state;
+	/* Lock-free, it runs at once: the log is got between the SPTE and the mark. */
+	assert_so(HEAD "slot 0 log=on\nwrite 0x5000\nlog get 0\nat fast-cmpxchg do log get 0\nwrite 0x5000\n"
+		       "expect done\nexpect log 0 none\nexpect dirty 0 5\n");
+	/* Under the lock it has to wait, and finds the fault done. */
+	assert_so(HEAD
+		  "slot 0 log=on\nat spte-stored do log get 0\nwrite 0x5000\nexpect done\nexpect inner done\n"
+		  "expect log 0 5\n");
+	/* The third time: in the third access, which the log's flush sends round once more. */
+	assert_so(HEAD "slot 0 log=on\nwrite 0x5000 times=4\nlog get 0\nat fast-done 3 do log get 0\n"
+		       "write 0x5000 times=4\nexpect log 0 5-7\nexpect dirty 0 7-8\nexpect clean 0 5-6\n");
+	/* Two at one point, in their order. */
+	assert_so(
+		HEAD
+		"slot 0 log=on\nat pfn-resolved do poke 0x7000 value=1\nat pfn-resolved do poke 0x7000 value=2\n"
+		"write 0x5000\nexpect memory 0x7000 value=2\n");
+	assert_not_so(HEAD "at slots-swap do kick\nread 0\n", 3, "not reached");
+	assert_not_so(HEAD "at slots-swap do kick\n", 3, "no action follows");
+	assert_not_so(HEAD "at pfn-resolved do read 0x12345678 vcpu=1\nread 0\nkick\n", 3,
+		      "nobody expected: mmio");
+}
+
+static void test_steps(void **state)
+{
+	struct ms_scenario *scenario = parse("# one\n" HEAD "bug no-flush\nwith no-flush kick\n"
+					     "without no-flush read 0\nexpect done\n");
+	const struct {
+		u32 bugs, lines[6];
+	} plays[] = { { 0, { 2, 3, 4, 6, 7 } }, { 1u << NMMU_BUG_NO_FLUSH, { 2, 3, 4, 5, 7 } } };
+	struct ms_step_result result;
+	u32 i, k;
+
+	(void)state;
+	assert_int_equal(ms_scenario_bugs(scenario), 1u << NMMU_BUG_NO_FLUSH);
+	assert_int_equal(ms_scenario_nr_expects(scenario), 1);
+	for (i = 0; i < LEN(plays); i++) {
+		const struct ms_play_opts opts = { .bugs = plays[i].bugs };
+		struct ms_play *p = NULL;
+
+		assert_null(ms_play_create(scenario, &opts, &p));
+		assert_null(ms_play_machine(p));
+		for (k = 0; plays[i].lines[k]; k++) {
+			ms_play_step(p, &result);
+			assert_int_equal(result.line, plays[i].lines[k]);
+			assert_non_null(ms_play_machine(p));
+			if (result.step == MS_STEP_FAILED)
+				break;
+		}
+		/* A play that failed stands still; so does one at its end. */
+		assert_int_equal(result.step, plays[i].bugs ? MS_STEP_FAILED : MS_STEP_DONE);
+		for (k = 0; k < 2; k++) {
+			ms_play_step(p, &result);
+			assert_int_equal(result.step, MS_STEP_END);
+		}
+		ms_play_destroy(p);
+	}
+	ms_scenario_destroy(scenario);
+}
+
+static void test_grant(void **state)
+{
+	(void)state;
+	/* L1 adds what it was told, and stores nothing when it has that. */
+	assert_so(
+		HEAD
+		"table t ept4 pool=0x100+8\nmap t 0x40000000 -> 0x5000 none\nenter t ad\n"
+		"write 0x40000000\nexpect exit 48 qual=0x182\ngrant t 0x40000000 -> 0x5000\n"
+		"expect gpte t 0x40000000 R=0 W=1 X=0\ngrant t 0x40000000 -> 0x5000\nexpect no event fault\n");
+}
+
+static char *read_all(const char *name)
+{
+	const char *src = getenv("SRCDIR");
+	char path[512], *text = calloc(1, 1 << 17);
+	FILE *stream;
+
+	assert_non_null(text);
+	snprintf(path, sizeof(path), "%s/%s", src ? src : ".", name);
+	stream = fopen(path, "r");
+	assert_non_null(stream);
+	assert_true(fread(text, 1, (1 << 17) - 1, stream) > 0);
+	fclose(stream);
+	return text;
+}
+
+static void test_doc(void **state)
+{
+	char *doc = read_all("doc/scenarios.md"), words[64], name[64];
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < NR_VERBS; i++) {
+		snprintf(words, sizeof(words), "`%s", ms_verbs[i].words);
+		if (!strstr(doc, words))
+			fail_msg("doc/scenarios.md: no `%s'", ms_verbs[i].words);
+	}
+	for (i = 0; i < NR_KEYS; i++) {
+		snprintf(name, sizeof(name), ms_keys[i].type == TYPE_FLAG ? "%s" : "%s=", ms_keys[i].name);
+		/* Those with a place of their own are named in capitals. */
+		if (ms_keys[i].type != TYPE_FLAG && !strstr(doc, name)) {
+			u32 verb, only_pos = 1;
+
+			for (verb = 0; verb < NR_VERBS; verb++)
+				only_pos &= !list_has(ms_verbs[verb].keys, ms_keys[i].id);
+			if (!only_pos)
+				fail_msg("doc/scenarios.md: no '%s'", name);
+		} else if (!strstr(doc, name)) {
+			fail_msg("doc/scenarios.md: no '%s'", name);
+		}
+	}
+	free(doc);
+}
+
+/* Every statement's own words are taken by the parser, and its usage begins with them. */
+static void test_usage(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < NR_VERBS; i++)
+		assert_memory_equal(ms_verbs[i].usage, ms_verbs[i].words, strlen(ms_verbs[i].words));
+}
+
+/* Each beginning of a text is a text. */
+static void test_cut_short(void **state)
+{
+	char *text = read_all("tests/scenarios/23-fast-fault-races.scn");
+	struct ms_scenario *scenario;
+	size_t len, good = 0;
+	struct ms_err *err;
+
+	(void)state;
+	for (len = 0; len <= strlen(text); len++) {
+		char *copy = malloc(len ? len : 1);
+
+		assert_non_null(copy);
+		memcpy(copy, text, len);
+		scenario = NULL;
+		err = ms_scenario_parse("t", copy, len, &scenario);
+		assert_int_equal(!err, scenario != NULL);
+		good += !err;
+		ms_err_free(err);
+		ms_scenario_destroy(scenario);
+		free(copy);
+	}
+	assert_true(good > 100);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_comparisons),
+		cmocka_unit_test(test_outcome_must_be_claimed),
+		cmocka_unit_test(test_loops),
+		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_at),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_grant),
+		cmocka_unit_test(test_doc),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_cut_short),
+	};
+
+	return cmocka_run_group_tests_name("scenario", tests, NULL, NULL);
+}
