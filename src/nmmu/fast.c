@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is done to shadow tables without mmu_lock: walking them, and mending a leaf that was protected only to see
- * a write or an access (E.1: DL->RW, AT->present). Direct MMUs only: in others the gfn of an entry is not stable.
+ * What is done to shadow tables without mmu_lock: walking them, and mending a leaf that was protected only
+ * to see a write or an access (E.1: DL->RW, AT->present). Direct MMUs only: in others the gfn of an entry
+ * is not stable.
  *
- * A walker may have read an entry whose page is zapped before it is done. Pages are therefore not freed while there
- * are walkers (nmmu_lockless_begin()); what it finds in such a page is empty, so its exchange fails.
+ * A walker may have read an entry whose page is zapped before it is done. Pages are therefore not freed
+ * while there are walkers (nmmu_lockless_begin()); what it finds in such a page is empty, so its exchange
+ * fails.
  *
  * Sources: SEMANTICS E.1, E.2, D.1; mmu.c:fast_page_fault(), walk_shadow_page_lockless_begin().
  */
@@ -141,8 +143,8 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	}
 	nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
 	/*
-	 * Marked last. The other way round, a log read between the two would take the bit and find nothing to protect,
-	 * the exchange would still succeed, and the writes after it would be seen by nobody.
+	 * Marked last. The other way round, a log read between the two would take the bit and find nothing
+	 * to protect, the exchange would still succeed, and the writes after it would be seen by nobody.
 	 */
 	if (spte_is_writable(new_spte) && !spte_is_writable(spte))
 		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);

@@ -56,8 +56,8 @@ struct nmmu_ops {
 	 */
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
 	/*
-	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not. For prefetch,
-	 * under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
+	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not.
+	 * For prefetch, under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
 	 */
 	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
 	/* len bytes within one page; -EFAULT. */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A vCPU: its beginning and end, its control registers, entering and leaving L2, and what the CPU is to run on next. Roles
- * come from role.c and roots from root.c; here is when they are asked for, and what was refused before.
+ * A vCPU: its beginning and end, its control registers, entering and leaving L2, and what the CPU is to run
+ * on next. Roles come from role.c and roots from root.c; here is when they are asked for, and what was
+ * refused before.
  *
- * Sources: SEMANTICS A1, A2, B1a, B3, C.2, E4, E.2; x86.c:load_pdptrs(), kvm_post_set_cr0(), vcpu_enter_guest();
- * vmx/nested.c:nested_vmx_check_eptp(), nested_vmx_load_cr3(); SDM vol. 3 4.4.1, 26.3.1.
+ * Sources: SEMANTICS A1, A2, B1a, B3, C.2, E4, E.2; x86.c:load_pdptrs(), kvm_post_set_cr0(),
+ * vcpu_enter_guest(); vmx/nested.c:nested_vmx_check_eptp(), nested_vmx_load_cr3(); SDM vol. 3 4.4.1,
+ * 26.3.1.
  */
 #include "nmmu/private.h"
 
@@ -182,8 +184,8 @@ static void init_walk_mmu(struct nmmu_vcpu *v)
 }
 
 /*
- * Roots made for another role are of no use for long, and KVM drops them all. CR0.WP alone changes nothing that TDP
- * depends on.
+ * Roots made for another role are of no use for long, and KVM drops them all. CR0.WP alone changes nothing
+ * that TDP depends on.
  */
 static void role_changed(struct nmmu_vcpu *v, const struct nmmu_regs *old)
 {
@@ -288,8 +290,8 @@ static void enter_mmus(struct nmmu_vcpu *v)
 }
 
 /*
- * SVM: no TLB entry is kept across, for L1's and L2's share an ASID; and guest tables may have been changed by the other.
- * With shadow paging the CR3 load of the transition does the same.
+ * SVM: no TLB entry is kept across, for L1's and L2's share an ASID; and guest tables may have been changed
+ * by the other. With shadow paging the CR3 load of the transition does the same.
  */
 void nmmu_nested_transition(struct nmmu_vcpu *v)
 {
@@ -313,7 +315,10 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	v->regs = l2;
 	enter_mmus(v);
 	if (is_pae_paging(&l2)) {
-		/* Under nested paging their addresses are L2's: the second stage must be there to read them. */
+		/*
+		 * Under nested paging their addresses are L2's: the second stage must be there to read
+		 * them.
+		 */
 		if (!read_pdptrs(v, l2.cr3, pdptrs)) {
 			v->guest_mode = false;
 			v->regs = v->l1;
@@ -374,8 +379,8 @@ static bool entry_pml(const struct nmmu_vcpu *v)
 }
 
 /*
- * Roots differ wherever translations do; the rest of an EPTP is part of the tag too. NPT and shadow paging run under one
- * ASID, flushed when another root comes, which comes to the same.
+ * Roots differ wherever translations do; the rest of an EPTP is part of the tag too. NPT and shadow paging
+ * run under one ASID, flushed when another root comes, which comes to the same.
  */
 static u64 entry_tag(const struct nmmu_vcpu *v, const struct nmmu_entry *e)
 {
@@ -405,11 +410,17 @@ static void fill_entry(struct nmmu_vcpu *v, struct nmmu_entry *e)
 		e->nx = v->regs.efer & EFER_NX;
 		e->wp = v->regs.cr0 & CR0_WP;
 	} else {
-		/* Shadow tables use NX and need W to be asked of the kernel too; C.1 smep_/smap_andnot_wp make up for it. */
+		/*
+		 * Shadow tables use NX and need W to be asked of the kernel too; C.1 smep_/smap_andnot_wp
+		 * make up for it.
+		 */
 		e->nx = true;
 		e->wp = true;
 	}
-	/* Without paging of its own the guest has neither, though shadow paging has the CPU page all the same. */
+	/*
+	 * Without paging of its own the guest has neither, though shadow paging has the CPU page all the
+	 * same.
+	 */
 	e->smep = paging && v->regs.cr4 & CR4_SMEP;
 	e->smap = paging && v->regs.cr4 & CR4_SMAP;
 	e->tag = entry_tag(v, e);

@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_unsync \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
@@ -99,6 +100,7 @@ tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
 tests_unit_test_nmmu_root_SOURCES = tests/unit/test_nmmu_root.c $(box_sources)
 tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
+tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_sources)
 
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h

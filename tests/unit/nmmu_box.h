@@ -84,6 +84,19 @@ struct nmmu_sp *box_sp(struct box *b, u64 gfn, u32 level);
 u64 *box_spte(struct box *b, u64 addr, u32 level);
 u32 box_nr_pages(struct box *b);
 
+bool box_is_present(struct box *b, const u64 *sptep);
+u64 box_pfn_at(struct box *b, u64 addr); /* mapped at level 1; 0: nothing */
+u64 box_pfn_of(u64 gpa);
+struct nmmu_sp *box_page_of(struct box *b, u64 addr, u32 level);
+
+/* A machine whose L2 runs on EPT12 tables below *root_ret. */
+void box_start_l2(struct box *b, enum nmmu_kernel kernel, u64 *root_ret);
+/* Maps ngpa to gpa in 4K, and reads there. */
+void box_map_l2(struct box *b, u64 root, u64 ngpa, u64 gpa);
+void box_leave(struct box *b);
+/* L1's store, by the CPU where EPT01 lets it, else emulated. True: emulated. */
+bool box_l1_write(struct box *b, u64 gpa, u64 value);
+
 static inline u64 box_random(u64 *state)
 {
 	*state ^= *state << 13;
