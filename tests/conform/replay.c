@@ -460,6 +460,10 @@ static struct ms_err *machine_create(struct replay *r)
 	if (strcmp(host->release, r->trace->kernel))
 		return ms_err_new(MS_ERR_TARGET, "trace of %s, snapshot of %s", r->trace->kernel,
 				  host->release);
+	/* By any thread; the trace has only what the vCPU's own did. */
+	if (r->vm->rec.have & MS_VM_HAVE_INVALIDATE && r->vm->rec.invalidate_seq)
+		return ms_err_new(MS_ERR_TARGET, "the host took memory away: its notifier sequence is %lu",
+				  r->vm->rec.invalidate_seq);
 	if (host->hv != MS_HV_SVM)
 		return ms_err_new(MS_ERR_TARGET, "the snapshot is not of an AMD host");
 	err = nmmu_create(&config, &host_ops, &r->host, &r->m);
