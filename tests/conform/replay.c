@@ -56,8 +56,8 @@ static bool maps_device(struct replay *r, u64 entry)
 }
 
 /*
- * KVM's emulator knows the device page it met last by its address and does not walk for it, so that a store there leaves
- * D clear, which a CPU would set. The entries of one word may be two.
+ * KVM's emulator knows the device page it met last by its address and does not walk for it, so that a store
+ * there leaves D clear, which a CPU would set. The entries of one word may be two.
  */
 static bool is_device_d(struct replay *r, u64 mine, u64 kvm)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The scripted guest: runs the VMM's list of operations one by one and notes for each whether it was done or
- * faulted. It decides nothing. Compiled for 32-bit and for 64-bit code; all its own addresses are one to one and below
- * 4G. Interrupts stay off; the only exceptions are page faults and the software interrupt that ends an access of ring 3.
+ * faulted. It decides nothing. Compiled for 32-bit and for 64-bit code; all its own addresses are one to one
+ * and below 4G. Interrupts stay off; the only exceptions are page faults and the software interrupt that ends
+ * an access of ring 3.
  */
 #include "script.h"
 
