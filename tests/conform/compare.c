@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The engine's shadow pages against those of a snapshot. Pages are the same when gfn and role word are; of an entry
- * all bits count but the address of a child (the child itself must be the same page) and A and D bits that only the
- * snapshot has, since the CPU sets those.
+ * The engine's shadow pages against those of a snapshot. Pages are the same when gfn and role word are; of an
+ * entry all bits count but the address of a child (the child itself must be the same page) and A and D bits
+ * that only the snapshot has, since the CPU sets those. The other reasons to excuse an entry are in
+ * doc/differences.md.
  */
 #include <stdlib.h>
 
@@ -72,7 +73,7 @@ static bool child_same(struct replay *r, const struct ms_sp *theirs, const struc
 	return false;
 }
 
-/* An entry that one has prefetched (so it maps, and we know it was not accessed if it is ours) and the other not. */
+/* An entry that one of the two has prefetched, and the other not. Ours was then never accessed. */
 static bool is_window(const struct replay *r, const struct nmmu_sp *sp, u32 i, u64 kvm, u64 mine)
 {
 	const struct spte_profile *p = &r->m->profile;

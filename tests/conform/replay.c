@@ -116,8 +116,8 @@ struct outcome {
 };
 
 /*
- * Is it the instruction that faulted that KVM emulates next? An intercepted one may be behind the fault as well,
- * even the very instruction that could not be fetched before.
+ * Is it the instruction that faulted that KVM emulates next? An intercepted one may be behind the fault as
+ * well, even the very instruction that could not be fetched before.
  */
 static bool is_emulated(const struct tr_event *fault, const char *text)
 {
@@ -200,7 +200,7 @@ static void outcome_compare(struct replay *r, const struct tr_event *ev, const s
 			      action_name(result->action));
 }
 
-/* The window of the level-1 entry for an address of the guest's, when only one of the two changed an SPTE there. */
+/* The window of the level-1 entry for a guest address at which only one of the two changed an SPTE. */
 static struct ms_err *window_note(struct replay *r, const struct nmmu_access *access, bool ours)
 {
 	struct nmmu_trace walk = { 0 };
@@ -350,7 +350,7 @@ static void enter(struct replay *r, const struct tr_event *ev)
 		replay_differ(r, "line %u: entry refused: %s", ev->line, strerror(-err));
 }
 
-/* "kvm_tdp_mmu_spte_changed as id 0 gfn 400 level 2 old_spte 10c00ae5 new_spte cc1e827": a leaf became a table? */
+/* A 2M leaf became a table? The text is "... gfn 400 level 2 old_spte 10c00ae5 new_spte cc1e827". */
 static struct ms_err *split_note(struct replay *r, const char *text)
 {
 	u64 gfn, old_spte, new_spte, *more;

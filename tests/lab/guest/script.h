@@ -4,7 +4,8 @@
  * of operations the VMM has drawn, in paging modes of the VMM's choice (--paging). Shared by both sides; the
  * structures have one layout whatever the size of a pointer.
  *
- * Its image is loaded at GF_IMAGE_GPA like L1's, one to one; the VMM makes all tables, the GDT, the IDT and the TSS.
+ * Its image is loaded at GF_IMAGE_GPA like L1's, one to one; the VMM makes all tables, the GDT, the IDT and
+ * the TSS.
  */
 #ifndef TESTS_LAB_GUEST_SCRIPT_H
 #define TESTS_LAB_GUEST_SCRIPT_H

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The scripted guest's memory (--paging): its page tables in one of three formats and the operations it is to
- * run, all drawn from the seed. Tables are far from the identity: regions of 4K pages and large ones, in two roots that
- * share some tables, with aliases, with every mix of R, W, U and NX in leaves and upper entries, with pages of all
- * slots and of the MMIO hole; and the script edits them as it goes, with and without invalidating.
+ * run, all drawn from the seed. Tables are far from the identity: regions of 4K pages and large ones, in two
+ * roots that share some tables, with aliases, with every mix of R, W, U and NX in leaves and upper entries,
+ * with pages of all slots and of the MMIO hole; and the script edits them as it goes, with and without
+ * invalidating.
  *
  *	region: what one entry of a page directory maps, a page table or a large page
  *	system area: one to one, 4K leaves, supervisor only but for the code and the stack of ring 3
@@ -333,7 +334,7 @@ static void table_add(struct build *b, uint64_t addr, uint64_t gpa, uint64_t val
 	op->len = len;
 }
 
-/* Stores an entry; 8 bytes in 32-bit code by two stores, the half with P last, or first when it is cleared. */
+/* Stores an entry; 8 bytes in 32-bit code by two stores, the half with P last. */
 static void store_add(struct build *b, uint64_t gpa, uint64_t value)
 {
 	int len = b->f->entry_bytes;
