@@ -96,6 +96,7 @@ static u64 last_spte(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *las
 	u64 spte = 0;
 
 	last_ret->sptep = NULL;
+	last_ret->level = 0;
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		*last_ret = it;
@@ -137,6 +138,10 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	new_spte = mended(v, fault, it.level, spte);
 	if (new_spte == spte)
 		return NMMU_RET_INVALID;
+	if (nmmu_mutant(m, FAST_MARK_FIRST) && spte_is_writable(new_spte)) {
+		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
+		nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
+	}
 	if (!nmmu_spte_try_update(v, it.sptep, spte, new_spte, MS_CAUSE_FAST_FAULT)) {
 		*again_ret = true;
 		return NMMU_RET_INVALID;
@@ -146,7 +151,7 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	 * Marked last. The other way round, a log read between the two would take the bit and find nothing
 	 * to protect, the exchange would still succeed, and the writes after it would be seen by nobody.
 	 */
-	if (spte_is_writable(new_spte) && !spte_is_writable(spte))
+	if (spte_is_writable(new_spte) && !spte_is_writable(spte) && !nmmu_mutant(m, FAST_MARK_FIRST))
 		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
 	nmmu_yield(m, NMMU_POINT_FAST_DONE);
 	return NMMU_RET_FIXED;

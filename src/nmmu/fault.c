@@ -42,6 +42,8 @@ static bool invalidated(const struct nmmu *m, const struct nmmu_fault *fault)
 {
 	u64 hva = nmmu_slot_hva(fault->slot, fault->gfn);
 
+	if (nmmu_mutant(m, NO_SEQ))
+		return false;
 	if (m->invalidate_in_progress && hva >= m->invalidate_start && hva < m->invalidate_end)
 		return true;
 	return m->invalidate_seq != fault->seq;

@@ -258,12 +258,9 @@ struct nmmu_exit {
 };
 
 enum nmmu_ret {
-	NMMU_RET_RETRY,
-	NMMU_RET_EMULATE,
-	NMMU_RET_INVALID,
-	NMMU_RET_FIXED,
-	NMMU_RET_SPURIOUS,
-	NMMU_RET_NONE
+#define FAULT_RET(id, name, text) NMMU_RET_##id,
+#include "abi/rets.def"
+#undef FAULT_RET
 };
 
 enum nmmu_action {

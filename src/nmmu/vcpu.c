@@ -9,20 +9,8 @@
  * 26.3.1.
  */
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
-#define CR0_PE (1ULL << 0)
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR0_RESET 0x60000010ULL
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define CR4_PKE (1ULL << 22)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 /* What roles are made of (KVM_MMU_*_ROLE_BITS). */
 #define ROLE_CR0 (CR0_PG | CR0_WP)
 #define ROLE_CR4 (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)
@@ -208,7 +196,8 @@ static int set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs)
 	struct nmmu_regs now = settled(regs);
 	u64 pdptrs[4];
 
-	if (!regs_ok(v->m, &now))
+	/* An SMI ends L2 first: its pages are those of address space 0 (C.2). */
+	if (!regs_ok(v->m, &now) || (v->guest_mode && now.smm))
 		return -EINVAL;
 	if (is_pae_paging(&now)) {
 		if (!read_pdptrs(v, now.cr3, pdptrs))
@@ -306,6 +295,9 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	u64 pdptrs[4];
 
 	if (v->guest_mode || !nested_ok(v->m, nested) || !regs_ok(v->m, &l2))
+		return -EINVAL;
+	/* VMX is off in SMM, VMRUN undefined. */
+	if (v->regs.smm || l2.smm)
 		return -EINVAL;
 	v->l1 = v->regs;
 	nmmu_copy(v->l1_pdptrs, v->root_mmu.pdptrs, sizeof(v->l1_pdptrs));

@@ -3,6 +3,7 @@
 unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
+	tests/unit/test_explore \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
@@ -120,6 +121,8 @@ tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 # The engine once more, with its mutants: what is compiled here is taken before what the library has.
 tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
 tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+tests_unit_test_explore_SOURCES = tests/unit/test_explore.c $(nmmu_sources)
+tests_unit_test_explore_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
@@ -150,8 +153,10 @@ EXTRA_DIST += \
 tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd.h \
 	tests/unit/rnd_access.c \
+	tests/unit/rnd_audit.c \
 	tests/unit/rnd_log.c \
 	tests/unit/rnd_ops.c \
+	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
 	tests/unit/rnd_world.c \
 	tests/unit/test_nmmu_random.c

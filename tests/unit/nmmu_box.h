@@ -7,21 +7,13 @@
 #define TESTS_UNIT_NMMU_BOX_H
 
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
 #define BOX_PAGES 8192u /* of guest memory: slot 1 from gfn 0, and slot 2 of AS 1 the same memory */
 #define BOX_HVA 0x7f0000000000ULL
 #define BOX_PFN 0x100000ULL /* of gfn 0 */
 #define BOX_FIRST_TABLE 0x100u /* gfns from here on are guest tables, by box_table() */
 
-#define CR0_PE 1ULL
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 
 /* Guest entries. */
 #define PT_RW 0x67ULL /* P W U A D */
