@@ -49,7 +49,8 @@ static u32 zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_
 	unlink_parent(m, child, sptep, cause);
 	/* An orphan of nested TDP is hardly ever wanted again: L1 gives each L2 tables of its own. */
 	if (m->cfg.tdp && invalid && child->role.guest_mode && !child->root_count && !child->parents.val)
-		return zap_page(m, child, invalid, cause, NULL);
+		/* However many that were, KVM counts them as one, and so goes on when it makes room. */
+		return zap_page(m, child, invalid, cause, NULL) ? 1 : 0;
 	return 0;
 }
 
