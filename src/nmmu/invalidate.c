@@ -121,14 +121,18 @@ void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, b
 void nmmu_invlpg(struct nmmu_vcpu *v, u64 gva)
 {
 	/* Global mappings go whatever the PCID: no previous root is spared. */
+	nmmu_slots_enter(v->m);
 	nmmu_invalidate_addr(v, v->walk_mmu, gva, true, NMMU_PREV_ROOTS);
+	nmmu_slots_leave(v->m);
 }
 
 void nmmu_flush_guest(struct nmmu_vcpu *v)
 {
 	if (!v->m->cfg.tdp) {
+		nmmu_slots_enter(v->m);
 		nmmu_root_sync(v);
 		nmmu_root_sync_prev(v);
+		nmmu_slots_leave(v->m);
 	}
 	nmmu_flush_one(v, MS_CAUSE_GUEST_FLUSH);
 }
@@ -146,7 +150,9 @@ int nmmu_invept(struct nmmu_vcpu *v, bool all, u64 eptp)
 	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
 		if (all || !((mmu->prev[i].pgd ^ eptp) & TABLE_MASK))
 			prev_mask |= 1u << i;
+	nmmu_slots_enter(v->m);
 	nmmu_root_free(v, mmu, current, prev_mask, MS_CAUSE_INVEPT);
+	nmmu_slots_leave(v->m);
 	return 0;
 }
 

@@ -200,6 +200,7 @@ int nmmu_make_room(struct nmmu *m)
 
 void nmmu_set_max_pages(struct nmmu *m, u32 max_pages)
 {
+	nmmu_slots_enter(m);
 	nmmu_lock(m);
 	if (max_pages && m->nr_used > max_pages) {
 		zap_oldest(m, m->nr_used - max_pages);
@@ -209,6 +210,7 @@ void nmmu_set_max_pages(struct nmmu *m, u32 max_pages)
 	}
 	m->nr_max = max_pages;
 	nmmu_unlock(m);
+	nmmu_slots_leave(m);
 }
 
 /* --- everything --- */
@@ -246,9 +248,11 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 
 void nmmu_zap_all(struct nmmu *m)
 {
+	nmmu_slots_enter(m);
 	nmmu_lock(m);
 	nmmu_zap_all_locked(m, MS_CAUSE_SLOT);
 	nmmu_unlock(m);
+	nmmu_slots_leave(m);
 }
 
 /* --- by gfn --- */

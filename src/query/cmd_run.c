@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each. All
+ * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each, one whose
+ * machine names no kernel as each kernel. All
  * files are read before the first is played, so that a misspelling is not found behind an hour's work.
  */
 #include "query/private.h"
@@ -25,6 +26,7 @@ struct file {
 struct played {
 	const struct file *file;
 	u32 bugs;
+	enum nmmu_kernel kernel;
 	bool passed;
 	u64 nr_expects, nr_steps;
 	u32 line, column;
@@ -144,9 +146,9 @@ static struct ms_err *find_files(struct runs *runs, const struct ms_args *args)
 
 /* --- plays --- */
 
-static struct ms_err *play(struct runs *runs, const struct file *file, u32 bugs)
+static struct ms_err *play(struct runs *runs, const struct file *file, enum nmmu_kernel kernel, u32 bugs)
 {
-	const struct ms_play_opts opts = { .bugs = bugs };
+	const struct ms_play_opts opts = { .bugs = bugs, .kernel = kernel };
 	struct ms_step_result result;
 	struct played *rows, *row;
 	struct ms_play *p = NULL;
@@ -164,6 +166,7 @@ static struct ms_err *play(struct runs *runs, const struct file *file, u32 bugs)
 	*row = (struct played){
 		.file = file,
 		.bugs = bugs,
+		.kernel = kernel,
 		.passed = result.step == MS_STEP_END,
 		.nr_expects = ms_play_nr_expects(p),
 		.nr_steps = ms_play_nr_steps(p),
@@ -186,10 +189,22 @@ static bool going_on(const struct query *q, size_t done)
 	return !session->progress || session->progress(session->progress_ctx, done);
 }
 
+static struct ms_err *play_as(const struct query *q, struct runs *runs, const struct file *file,
+			      enum nmmu_kernel kernel)
+{
+	u32 shown = ms_scenario_bugs(file->scenario) & ~q->args->bugs, bug;
+	struct ms_err *err;
+
+	err = play(runs, file, kernel, q->args->bugs);
+	for (bug = 0; ms_bug_name(bug) && !err; bug++)
+		if (shown & 1u << bug)
+			err = play(runs, file, kernel, q->args->bugs | 1u << bug);
+	return err;
+}
+
 static struct ms_err *play_all(struct query *q, struct runs *runs)
 {
 	struct ms_err *err = NULL;
-	u32 shown, bug;
 	size_t i;
 
 	for (i = 0; i < runs->nr_files && !err; i++) {
@@ -197,11 +212,9 @@ static struct ms_err *play_all(struct query *q, struct runs *runs)
 
 		if (!going_on(q, runs->nr_rows))
 			return ms_err_new(MS_ERR_TARGET, "run: interrupted before %s", file->path);
-		err = play(runs, file, q->args->bugs);
-		shown = ms_scenario_bugs(file->scenario) & ~q->args->bugs;
-		for (bug = 0; ms_bug_name(bug) && !err; bug++)
-			if (shown & 1u << bug)
-				err = play(runs, file, q->args->bugs | 1u << bug);
+		err = play_as(q, runs, file, NMMU_6_1);
+		if (!err && !ms_scenario_names_kernel(file->scenario))
+			err = play_as(q, runs, file, NMMU_6_12);
 	}
 	return err;
 }
@@ -211,6 +224,7 @@ static struct ms_err *play_all(struct query *q, struct runs *runs)
 static const struct ms_column play_cols[] = {
 	{ "file", "FILE", MS_V_TEXT },
 	{ "result", "RESULT", MS_V_TEXT },
+	{ "kernel", "KERNEL", MS_V_TEXT, .prio = 2 },
 	{ "bugs", "BUGS", MS_V_WORDS, .prio = 1 },
 	{ "rule", "RULE", MS_V_TEXT, .prio = 2 },
 	{ "title", "SCENARIO", MS_V_TEXT, .prio = 4 },
@@ -233,6 +247,10 @@ static void play_row(const struct ms_section *section, size_t at, struct ms_cell
 	cell_text(&cells, row->file->path)->style = MS_STYLE_ACCENT;
 	cell_text(&cells, row->passed ? "passed" : "failed")->style =
 		row->passed ? MS_STYLE_GOOD : MS_STYLE_BAD;
+	if (ms_scenario_names_kernel(sc))
+		cell_none(&cells);
+	else
+		cell_text(&cells, row->kernel == NMMU_6_1 ? "6.1" : "6.12");
 	cell = cell_words(&cells);
 	for (bug = 0; ms_bug_name(bug); bug++)
 		if (row->bugs & 1u << bug)

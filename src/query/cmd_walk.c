@@ -158,7 +158,6 @@ static void step_row(const struct ms_section *section, size_t row, struct ms_cel
 		u32 flag;
 		const char *name;
 	} flags[] = {
-		{ MS_TRACE_RSVD, "reserved-bits" },
 		{ MS_TRACE_DENIED, "denies" },
 		{ MS_TRACE_SET_A, "would-set-A" },
 		{ MS_TRACE_SET_D, "would-set-D" },
@@ -188,6 +187,8 @@ static void step_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_opt(&cells, mapped && g.has_ad, MS_V_BOOL, g.accessed);
 	cell_opt(&cells, mapped && g.has_ad && g.leaf, MS_V_BOOL, g.dirty);
 	words = cell_words(&cells);
+	if (step->flags & MS_TRACE_RSVD)
+		word_add(words, ept ? "misconfigured" : "reserved-bits");
 	for (i = 0; i < MS_LEN(flags); i++)
 		if (step->flags & flags[i].flag)
 			word_add(words, flags[i].name);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/event.h"
+
 const struct ms_option ms_options[MS_NR_OPTS] = {
 #define MS_OPTION(id, name, letter, arg, help) [MS_OPT_##id] = { name, letter, arg, help },
 #include "query/options.def"
@@ -110,6 +112,7 @@ static void candidates_of_option(struct candidates *c, enum ms_opt_id opt)
 	static const char *const colors[] = { "auto", "always", "never", NULL };
 	static const char *const layouts[] = { "page", "cpu", NULL };
 	const char *const *words = NULL;
+	struct ms_event_desc event;
 	u32 which;
 	size_t i;
 
@@ -122,6 +125,12 @@ static void candidates_of_option(struct candidates *c, enum ms_opt_id opt)
 	if (opt == MS_OPT_STATE)
 		for (i = 0; state_name_at(i); i++)
 			candidate(c, state_name_at(i));
+	if (opt == MS_OPT_TARGET)
+		for (i = 0; ms_target_list[i]; i++)
+			candidate(c, ms_target_list[i]->name);
+	if (opt == MS_OPT_EVENT)
+		for (i = 1; ms_event_desc((u32)i, &event); i++)
+			candidate(c, event.name);
 	if (opt == MS_OPT_COLOR)
 		words = colors;
 	if (opt == MS_OPT_LAYOUT)

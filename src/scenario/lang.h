@@ -117,6 +117,7 @@ struct ms_scenario {
 	struct table_def tables[MS_SCENARIO_MAX_TABLES];
 	u32 nr_tables;
 	u32 nr_expects;
+	bool names_kernel;
 };
 
 /* --- lex.c --- */

@@ -28,6 +28,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/verbs.def \
 	src/scenario/workload.c \
 	src/scenario/workload.h \
+	src/scenario/workload_check.c \
 	src/scenario/workload_l1.c \
 	src/scenario/workload_l2.c \
 	src/scenario/workload_private.h \

@@ -110,6 +110,11 @@ u32 ms_scenario_bugs(const struct ms_scenario *scenario)
 	return scenario->bugs;
 }
 
+bool ms_scenario_names_kernel(const struct ms_scenario *scenario)
+{
+	return scenario->names_kernel;
+}
+
 u32 ms_scenario_nr_stmts(const struct ms_scenario *scenario)
 {
 	return (u32)scenario->nr_stmts;

@@ -256,6 +256,8 @@ static struct ms_err *parse_line(struct parse *p)
 		sc->bugs |= 1u << stmt_arg(sc, &stmt, KEY_BUG)->num;
 	if (verb == VERB_TABLE)
 		sc->tables[stmt_arg(sc, &stmt, KEY_NEW)->num].kind = (u8)stmt_arg(sc, &stmt, KEY_KIND)->num;
+	if (verb == VERB_MACHINE)
+		sc->names_kernel = stmt_arg(sc, &stmt, KEY_KERNEL);
 	sc->nr_expects += ms_verbs[verb].group == GROUP_EXPECT;
 	/* A `let' stays too: names are known behind the statement that makes them. */
 	stmts = ms_grow(sc->stmts, &sc->cap_stmts, sc->nr_stmts + 1, sizeof(*stmts));

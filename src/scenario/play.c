@@ -223,7 +223,7 @@ static void config_from(struct ms_play *play, const struct stmt *stmt, struct nm
 
 	*config = (struct nmmu_config){
 		.hv = vmx ? MS_HV_VMX : MS_HV_SVM,
-		.kernel = arg_choice(play, stmt, KEY_KERNEL, 1) ? NMMU_6_12 : NMMU_6_1,
+		.kernel = arg_choice(play, stmt, KEY_KERNEL, play->opts.kernel) ? NMMU_6_12 : NMMU_6_1,
 		.tdp = !arg_has(play, stmt, KEY_SHADOW),
 		.ad = arg_has(play, stmt, KEY_AD) || !vmx,
 		.pml = arg_has(play, stmt, KEY_PML),

@@ -34,6 +34,8 @@ const char *ms_scenario_rule(const struct ms_scenario *scenario);
 const char *ms_scenario_twin(const struct ms_scenario *scenario);
 /* Bugs that it shows (1u << enum nmmu_bug): it is to be played without and with each. */
 u32 ms_scenario_bugs(const struct ms_scenario *scenario);
+/* Does its machine name a kernel? If not it is to be played as each. */
+bool ms_scenario_names_kernel(const struct ms_scenario *scenario);
 u32 ms_scenario_nr_stmts(const struct ms_scenario *scenario);
 u32 ms_scenario_nr_expects(const struct ms_scenario *scenario);
 /* Name of a bug switch or mutant, and back; NULL and false when there is none. */
@@ -48,6 +50,7 @@ bool ms_mutant_find(const char *name, u32 *mutant_ret);
 struct ms_play;
 
 struct ms_play_opts {
+	enum nmmu_kernel kernel; /* for a machine that names none */
 	u32 bugs; /* switched on beside the machine's own: 1u << enum nmmu_bug */
 	u32 mutant; /* enum nmmu_mutant; works in test builds only */
 	bool no_self_check; /* otherwise the engine's invariants are looked at behind every action */

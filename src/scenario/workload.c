@@ -67,22 +67,12 @@ static int slot_set(struct ms_workload *w, u16 id, u32 flags)
 			     slots[id].flags | flags);
 }
 
-/* A log ioctl while vCPUs are out: what their CPUs logged comes first. */
-static void drain_all(struct ms_workload *w)
-{
-	u32 i;
-
-	for (i = 0; i < WL_NR_VCPUS; i++)
-		nmmu_pml_drain(ms_machine_vcpu(w->machine, i));
-}
-
 static struct ms_err *log_round(struct ms_workload *w, u16 slot, u64 pages)
 {
 	u64 first, i, any;
 	int err;
 
-	drain_all(w);
-	err = nmmu_log_get(w->m, 0, slot, w->bitmap);
+	err = ms_machine_log_get(w->machine, 0, slot, w->bitmap);
 	for (i = 0; i < pages / 64 && !err; i++)
 		w->stats.l0_dirty += (u64)__builtin_popcountll(w->bitmap[i]);
 	/* As QEMU does: parts are cleared right before they are sent. */
@@ -92,6 +82,8 @@ static struct ms_err *log_round(struct ms_workload *w, u16 slot, u64 pages)
 		if (any)
 			err = nmmu_log_clear(w->m, 0, slot, first, ROUND_PAGES, w->bitmap + first / 64);
 	}
+	if (slot == WL_SLOT_RAM && !err)
+		wl_check_vm_sent(w, w->bitmap);
 	return err ? ms_err_errno(MS_ERR_BUG, -err, "the dirty log of slot %u", slot) : NULL;
 }
 
@@ -106,10 +98,12 @@ static struct ms_err *l0_migrate(struct ms_workload *w)
 			return NULL;
 		w->l0_rounds = ROUNDS;
 		res = slot_set(w, WL_SLOT_RAM, MS_SLOT_LOG_DIRTY);
+		wl_check_vm_start(w);
 	} else {
 		w->stats.l0_rounds++;
 		err = log_round(w, WL_SLOT_RAM, WL_RAM_PAGES);
 		if (!err && !--w->l0_rounds) {
+			wl_check_vm_end(w);
 			res = slot_set(w, WL_SLOT_RAM, 0);
 			w->stats.l0_migrations++;
 		}
@@ -314,7 +308,11 @@ struct ms_err *ms_workload_create(const struct ms_workload_opts *opts, struct ms
 		w->opts.hv = MS_HV_VMX;
 	w->random = opts->seed;
 	w->bitmap = calloc(WL_RAM_PAGES / 64, sizeof(u64));
-	err = w->bitmap ? setup(w) : ms_err_nomem();
+	err = w->bitmap ? NULL : ms_err_nomem();
+	if (!err && opts->check)
+		err = wl_check_init(w);
+	if (!err)
+		err = setup(w);
 	if (err) {
 		ms_workload_destroy(w);
 		return ms_err_wrap(err, "the simulated machine cannot be set up");
@@ -328,6 +326,7 @@ void ms_workload_destroy(struct ms_workload *w)
 	if (!w)
 		return;
 	ms_machine_destroy(w->machine);
+	wl_check_deinit(w);
 	free(w->bitmap);
 	free(w);
 }

@@ -19,6 +19,7 @@ struct ms_workload_opts {
 	enum ms_hv hv; /* MS_HV_UNKNOWN: MS_HV_VMX */
 	enum nmmu_kernel kernel;
 	u32 bugs; /* 1u << enum nmmu_bug */
+	bool check; /* hold each migration to what was really written: costs time */
 	void (*event)(void *ctx, const struct ms_event *event); /* may be NULL */
 	void *event_ctx;
 };
@@ -37,6 +38,7 @@ struct ms_workload_stats {
 	u64 l0_mmio; /* accesses to devices of L0 */
 	u64 l1_rounds, l1_migrations; /* of an L2, by L1 */
 	u64 l0_rounds, l0_migrations, l0_dirty; /* of the VM, by L0; pages its log named */
+	u64 l0_lost, l1_lost; /* pages written that a log did not name; with opts.check, else 0 */
 	u64 balloon_pages, host_moves, host_writes, aged, rebuilds;
 };
 

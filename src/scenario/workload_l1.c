@@ -125,6 +125,7 @@ static struct ms_err *frame_give(struct ms_workload *w, struct wl_l2 *l2, u64 ng
 	at = wl_below(w, w->nr_spare);
 	l2->frame[ngfn] = w->spare[at];
 	w->spare[at] = w->spare[--w->nr_spare];
+	wl_check_l2_sent(w, l2, ngfn);
 	return NULL;
 }
 
@@ -314,6 +315,8 @@ static struct ms_err *arm_log(struct ms_workload *w, struct wl_l2 *l2, bool dirt
 		err = wl_t12_find(w, l2, ngfn, &gpa, &entry, &level);
 		if (!err && wl_t12_present(w, entry) && level == 1 && entry & clear)
 			err = wl_t12_write(w, l2, gpa, entry & ~clear);
+		if (dirty_only)
+			wl_check_l2_sent(w, l2, ngfn);
 	}
 	memset(l2->dirty, 0, sizeof(l2->dirty));
 	wl_t12_flush(w, l2);
@@ -330,13 +333,17 @@ static struct ms_err *migration_start(struct ms_workload *w, struct wl_l2 *l2)
 	l2->rounds = MIGRATION_ROUNDS;
 	l2->nested.pml = wl_is_vmx(w);
 	l2->nested.pml_index = PML_LAST;
-	return err ? err : arm_log(w, l2, false);
+	if (!err)
+		err = arm_log(w, l2, false);
+	wl_check_l2_start(w, l2);
+	return err;
 }
 
 /* Write access comes back when it is asked for: ram_exit() grants it. */
 static void migration_end(struct ms_workload *w, struct wl_l2 *l2)
 {
 	l2->nested.pml = false;
+	wl_check_l2_end(w, l2);
 	w->stats.l1_migrations++;
 }
 

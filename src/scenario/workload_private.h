@@ -42,7 +42,8 @@
 
 #define WL_HUGE_BYTES (2ull << 20)
 #define WL_HVA 0x7f4000000000ull /* where the VMM has L1's RAM */
-#define WL_HVA_SMALL (WL_HVA + ((u64)WL_SPARE << NMMU_PAGE_SHIFT)) /* from here on by 4 KiB, before by 2 MiB */
+#define WL_HVA_SMALL \
+	(WL_HVA + ((u64)WL_SPARE << NMMU_PAGE_SHIFT)) /* from here on by 4 KiB, before by 2 MiB */
 #define WL_FB_HVA 0x7f3e00000000ull
 #define WL_ROM_HVA 0x7f3f00000000ull
 
@@ -91,6 +92,7 @@ struct ms_workload {
 	u32 nr_spare;
 	u32 l0_rounds; /* of the VM's migration still to go, 0: none on */
 	u64 *bitmap; /* of the largest slot */
+	struct wl_check *check; /* NULL: not asked for */
 	struct ms_workload_stats stats;
 	bool failed;
 };
@@ -154,6 +156,18 @@ void wl_t12_flush(struct ms_workload *w, const struct wl_l2 *l2);
 #define WL_T12_W (1ull << 1) /* EPT and PT alike */
 #define WL_T12_HUGE (1ull << 7)
 #define WL_T12_ADDR 0x000ffffffffff000ull
+
+/* workload_check.c: each does nothing unless a check was asked for */
+struct ms_err *wl_check_init(struct ms_workload *w) MS_MUST_CHECK;
+void wl_check_deinit(struct ms_workload *w);
+/* The VM: all was sent at the start; then what the bitmap names, once it has been cleared; nobody runs at the end. */
+void wl_check_vm_start(struct ms_workload *w);
+void wl_check_vm_sent(struct ms_workload *w, const u64 *bitmap);
+void wl_check_vm_end(struct ms_workload *w);
+/* An L2: as for the VM. A frame that comes anew is sent at once. */
+void wl_check_l2_start(struct ms_workload *w, const struct wl_l2 *l2);
+void wl_check_l2_sent(struct ms_workload *w, const struct wl_l2 *l2, u64 ngfn);
+void wl_check_l2_end(struct ms_workload *w, const struct wl_l2 *l2);
 
 /* workload_l2.c */
 struct ms_err *wl_l2_init(struct ms_workload *w, struct wl_l2 *l2) MS_MUST_CHECK;

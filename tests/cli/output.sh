@@ -87,8 +87,8 @@ done
 # A play that fails is a row and status 1, and the row says where and what.
 python_says() { $python -c "import json, sys; p = json.load(open(sys.argv[1]))['plays']; sys.exit(not ($1))" "$T/out"; }
 run 1 run "$T/good.scn" -j && $python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out" &&
-	python_says "[r['result'] for r in p] == ['passed', 'failed'] and p[1]['bugs'] == ['pml-l2'] and
-		p[1]['where'].endswith('good.scn:10:1') and p[1]['found'] == 'marked are: none'"
+	python_says "[r['result'] for r in p] == ['passed', 'failed'] * 2 and [r['kernel'] for r in p] == ['6.1', '6.1', '6.12', '6.12'] and
+		p[1]['bugs'] == ['pml-l2'] and p[1]['where'].endswith('good.scn:10:1') and p[1]['found'] == 'marked are: none'"
 ok 'a bug of the head is played beside: schema: run'
 run 1 run "$T/false.scn" -j && python_says "p[0]['where'].endswith('false.scn:7:1') and p[0]['found'] == 'the log was: 3'"
 ok 'what was expected and is not so'

@@ -143,6 +143,12 @@ bad 2 'not a value' -T sim events --last 0
 bad 2 'is not understood' -T sim:hv=arm vms
 bad 2 'bug=:' -T sim:bug=none vms
 
+# A bug shows by its harm.
+run 0 -T sim:bug=pml-l2,steps=12000 vms -j && has "$T/out" '"no log named them" in d["notes"][0]'
+ok 'bug=pml-l2: pages are lost, and it says so'
+run 0 -T sim:bug=stale-qual,steps=12000 vms -j && has "$T/out" 'd["notes"] == []'
+ok 'another bug: none are'
+
 # A scenario's machine, as it is in the end.
 scn=$SRCDIR/tests/scenarios/01-dirty-two-aliases.scn
 for line in vms 'vcpus' 'sps' 'leaves' 'events' 'walk 0xc0001000'; do

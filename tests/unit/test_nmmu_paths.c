@@ -22,6 +22,9 @@
 #define EPT_BITS 0x337ULL /* RWX WB A D */
 #define EPT_UPPER 0x107ULL
 
+#define DEV_GFN 0x80000u /* no slot there */
+#define DEV ((u64)DEV_GFN << 12)
+
 static const enum nmmu_kernel kernels[] = { NMMU_6_1, NMMU_6_12 };
 
 static enum spte_wstate wstate(struct lab *lab, u64 addr)
@@ -330,6 +333,170 @@ static void tracked_indirect(void **state)
 	}
 }
 
+/*
+ * DL->RW and ->AT by sync: 6.1 rebuilds every entry of the page, 6.12 those whose rights changed. L1 has written some other
+ * entry of the table, unsync, and says INVEPT.
+ */
+static void by_sync(void **state)
+{
+	u32 k, ad;
+
+	(void)state;
+	for (k = 0; k < 2; k++)
+		for (ad = 0; ad < 2; ad++) {
+			struct nmmu_config cfg = lab_config(false, kernels[k]);
+			struct ms_tables *t;
+			struct ms_run run;
+			struct lab lab;
+			bool rebuilt = kernels[k] == NMMU_6_1;
+			u32 flushes;
+
+			lab_init(&lab, &cfg, 1);
+			lab_set_slot_flags(&lab, MS_SLOT_LOG_DIRTY);
+			t = ept(&lab);
+			lab_map(t, 0x5000, GFN, 1, EPT_BITS, EPT_UPPER);
+			lab_enter(&lab, t, true, ad);
+			lab_access(&lab, 0x5000, "w", 1);
+			nmmu_nested_leave(lab.v, NULL);
+			run = lab_access(&lab, ms_tables_entry(t, 0x99000, 1), "w",
+					 (GFN + 1) << 12 | EPT_BITS);
+			assert_false(run.emulated);
+			assert_int_equal(lab.events[MS_EV_unsync], 1);
+			take_log(&lab);
+			lab_enter(&lab, t, true, ad);
+			assert_int_equal(wstate(&lab, 0x5000), SPTE_W_DL);
+			flushes = lab.events[MS_EV_flush];
+			assert_int_equal(nmmu_invept(lab.v, true, 0), 0);
+			run = lab_access(&lab, 0x99000, "r", 0);
+			assert_int_equal(run.action, NMMU_ACT_DONE);
+			assert_int_equal(lab.events[MS_EV_sync], 1);
+			if (ad) {
+				assert_int_equal(wstate(&lab, 0x5000), rebuilt ? SPTE_W_RW : SPTE_W_DL);
+				assert_int_equal(lab_is_dirty(&lab, GFN), rebuilt);
+			} else {
+				/* No longer accessed, E1: flushed. W comes with the next access, and then the mark. */
+				assert_int_equal(wstate(&lab, 0x5000), rebuilt ? SPTE_W_AT : SPTE_W_DL);
+				assert_false(lab_is_dirty(&lab, GFN));
+				assert_true(!rebuilt || lab.events[MS_EV_flush] > flushes);
+			}
+			run = lab_access(&lab, 0x5000, "w", 2);
+			assert_int_equal(run.action, NMMU_ACT_DONE);
+			assert_true(lab_is_dirty(&lab, GFN));
+			assert_int_equal(wstate(&lab, 0x5000), SPTE_W_RW);
+			/* The table was protected again by the sync. */
+			nmmu_nested_leave(lab.v, NULL);
+			assert_int_equal(wstate(&lab, ms_tables_entry(t, 0x99000, 1)), SPTE_W_WP);
+			ms_tables_destroy(t);
+			lab_deinit(&lab);
+		}
+}
+
+/*
+ * Prefetch (F): the aligned window of 8, until the first entry that is not present, has A clear, reserved bits, no slot, or
+ * would be writable where the slot logs. What comes has A clear; of kind 01 it is tracked.
+ */
+static void prefetch_window(void **state)
+{
+	enum { FINE, ABSENT, NOT_ACCESSED, RESERVED, NO_SLOT, CLEAN, NR };
+	u32 k, ad, what, i, logging;
+
+	(void)state;
+	for (k = 0; k < 2; k++)
+		for (ad = 0; ad < 2; ad++)
+			for (logging = 0; logging < 2; logging++)
+				for (what = 0; what < NR; what++) {
+					struct nmmu_config cfg = lab_config(false, kernels[k]);
+					/* A third entry that is not FINE ends it; an ignored A bit, or a clean entry, does not. */
+					bool ends = what == ABSENT || what == RESERVED || what == NO_SLOT ||
+						    (what == NOT_ACCESSED && ad);
+					const struct spte_profile *p;
+					struct ms_tables *t;
+					struct lab lab;
+
+					lab_init(&lab, &cfg, 1);
+					p = &lab.m->profile;
+					if (logging)
+						lab_set_slot_flags(&lab, MS_SLOT_LOG_DIRTY);
+					t = ept(&lab);
+					for (i = 0; i < 10; i++) {
+						bool odd = i == 2;
+						u64 bits = EPT_BITS;
+
+						if (odd && what == ABSENT)
+							continue;
+						if (odd && what == NOT_ACCESSED)
+							bits &= ~0x100ULL;
+						if (odd && what == RESERVED)
+							bits = (bits & ~0x38ULL) | 2 << 3; /* memory type 2 */
+						if (odd && what == CLEAN)
+							bits &= ~0x200ULL;
+						/* All others are read-only where writing would end it. */
+						if (logging)
+							bits &= ~2ULL;
+						lab_map(t, i << 12,
+							odd && what == NO_SLOT ? DEV_GFN : GFN + i, 1, bits,
+							EPT_UPPER);
+						/* The host has them at hand. */
+						lab_poke(&lab, (GFN + i) << 12, 1, 8);
+					}
+					lab_enter(&lab, t, true, ad);
+					lab_access(&lab, 0x0000, "r", 0);
+					for (i = 1; i < 10; i++) {
+						u64 spte = lab_leaf(&lab, i << 12, NULL);
+						bool mapped = i < 8 && !(ends && i >= 2);
+
+						if (spte_is_mmu_present(p, spte) != mapped)
+							fail_msg("kernel %u ad %u log %u what %u: entry %u",
+								 k, ad, logging, what, i);
+						if (!mapped)
+							continue;
+						assert_int_equal(spte_pfn(p, spte), lab_pfn(&lab, GFN + i));
+						assert_false(spte_is_accessed(p, spte));
+						if (!ad)
+							assert_int_equal(spte_wstate(p, spte, 1), SPTE_W_AT);
+						else
+							assert_int_equal(spte_wstate(p, spte, 1),
+									 logging || (i == 2 && what == CLEAN)
+										 ? SPTE_W_WP
+										 : SPTE_W_RW);
+					}
+					ms_tables_destroy(t);
+					lab_deinit(&lab);
+				}
+}
+
+/* And in a direct MMU: not without A bits, not over the end of a slot, not what the host has not at hand. */
+static void prefetch_direct(void **state)
+{
+	u32 k, ad, i;
+
+	(void)state;
+	for (k = 0; k < 2; k++)
+		for (ad = 0; ad < 2; ad++) {
+			struct nmmu_config cfg = lab_config(false, kernels[k]);
+			const struct spte_profile *p;
+			struct lab lab;
+
+			cfg.ad = ad;
+			lab_init(&lab, &cfg, 1);
+			p = &lab.m->profile;
+			for (i = 0; i < 16; i++)
+				if (i != 5)
+					lab_poke(&lab, (0x1230 + i) << 12, 1, 8);
+			lab_access(&lab, 0x1232000, "w", 0);
+			for (i = 0; i < 16; i++) {
+				u64 spte = lab_leaf(&lab, (0x1230 + i) << 12, NULL);
+
+				/* Runs 0-1 and 3-7, the second up to the hole. */
+				assert_int_equal(spte_is_mmu_present(p, spte), i == 2 || (ad && i < 5));
+				if (spte_is_mmu_present(p, spte))
+					assert_int_equal(spte_is_accessed(p, spte), i == 2);
+			}
+			lab_check(&lab);
+			lab_deinit(&lab);
+		}
+}
+
 /* RO: neither a read-only slot nor a host page that must not be written gives H; writes to ROM go to the device. */
 static void read_only(void **state)
 {
@@ -370,8 +537,6 @@ static void read_only(void **state)
 
 /* --- devices --- */
 
-#define DEV_GFN 0x80000u /* no slot there */
-#define DEV ((u64)DEV_GFN << 12)
 #define VIOLATION NMMU_EXIT_EPT_VIOLATION
 #define MISCONFIG NMMU_EXIT_EPT_MISCONFIG
 
@@ -599,9 +764,11 @@ int main(void)
 		cmocka_unit_test(dl_rw_direct),	    cmocka_unit_test(dl_rw_indirect),
 		cmocka_unit_test(huge_and_logging), cmocka_unit_test(protect_for_shadow),
 		cmocka_unit_test(tracked_direct),   cmocka_unit_test(tracked_indirect),
-		cmocka_unit_test(read_only),	    cmocka_unit_test(mmio_direct),
-		cmocka_unit_test(mmio_uncached),    cmocka_unit_test(mmio_update),
-		cmocka_unit_test(ping_pong),	    cmocka_unit_test(aliases),
+		cmocka_unit_test(by_sync),	    cmocka_unit_test(prefetch_window),
+		cmocka_unit_test(prefetch_direct),  cmocka_unit_test(read_only),
+		cmocka_unit_test(mmio_direct),	    cmocka_unit_test(mmio_uncached),
+		cmocka_unit_test(mmio_update),	    cmocka_unit_test(ping_pong),
+		cmocka_unit_test(aliases),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -564,6 +564,45 @@ static void unsync_and_sync(void **state)
 	}
 }
 
+/* F "unsync attempt", row by row. */
+static void unsync_attempts(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_slot *slot;
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root;
+
+		start_l2(&b, kernel, &root);
+		slot = nmmu_slot_of(b.m, 0, 0);
+		map(&b, root, 0, DATA);
+		sp = page_of(&b, 0, 1);
+		nmmu_lock(b.m);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, DATA >> 12, false, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, root, true, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), -EEXIST);
+		assert_false(sp->unsync);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, false), 0);
+		assert_true(sp->unsync);
+		/* Unsync by now: no matter to a prefetch, but none may be made while syncing. */
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, true, true), 0);
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, false), -EPERM);
+		nmmu_unlock(b.m);
+		box_check(&b);
+		/* An obsolete page does not count. */
+		nmmu_lock(b.m);
+		b.m->valid_gen = !b.m->valid_gen;
+		assert_int_equal(nmmu_try_unsync(b.m, slot, sp->gfn, false, true), 0);
+		b.m->valid_gen = !b.m->valid_gen;
+		nmmu_unlock(b.m);
+		box_deinit(&b);
+	}
+}
+
 /* A gpte that grants less: the entry follows, in both kernels. */
 static void sync_takes_rights_away(void **state)
 {
@@ -618,6 +657,33 @@ static void unsync_page_is_linked_again(void **state)
 		assert_int_equal(page_of(&b, 1ULL << 39, 2)->unsync_children, 1);
 		assert_int_equal(page_of(&b, 0, 4)->unsync_children, 2);
 		assert_int_equal(pfn_at(&b, 0), pfn_of(DATA + 0x5000));
+		box_deinit(&b);
+	}
+}
+
+/* A clear: to be set by a walk, so nothing is mapped. D clear: the first write must fault (B1). */
+static void sync_of_clear_bits(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct box b;
+		u64 root, pte;
+
+		start_l2(&b, kernel, &root);
+		map(&b, root, 0, DATA);
+		map(&b, root, 0x9000, DATA + 0x1000);
+		pte = page_of(&b, 0, 1)->gfn << 12;
+		leave(&b);
+		assert_false(l1_write(&b, pte, DATA | (EPT_RWX & ~0x100ULL)));
+		assert_false(l1_write(&b, pte + 72, (DATA + 0x1000) | (EPT_RWX & ~0x200ULL)));
+		nmmu_invept(b.v, true, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(pfn_at(&b, 0), 0);
+		assert_int_equal(pfn_at(&b, 0x9000), pfn_of(DATA + 0x1000));
+		assert_false(spte_is_writable(*box_spte(&b, 0x9000, 1)));
 		box_deinit(&b);
 	}
 }
@@ -942,8 +1008,10 @@ int main(void)
 		cmocka_unit_test(zapped_root_waits),
 		cmocka_unit_test(zap_all),
 		cmocka_unit_test(unsync_and_sync),
+		cmocka_unit_test(unsync_attempts),
 		cmocka_unit_test(sync_takes_rights_away),
 		cmocka_unit_test(unsync_page_is_linked_again),
+		cmocka_unit_test(sync_of_clear_bits),
 		cmocka_unit_test(sync_in_batches),
 		cmocka_unit_test(sync_of_device_entries),
 		cmocka_unit_test(unsync_page_yields_to_a_higher_level),

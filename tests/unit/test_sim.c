@@ -16,6 +16,7 @@
 #include "model/event.h"
 #include "model/gpte.h"
 #include "model/model.h"
+#include "query/query.h"
 #include "scenario/workload.h"
 #include "target/sim.h"
 
@@ -525,6 +526,21 @@ static void test_guest_entries(void **state)
 	assert_int_equal(ms_gpt_index(MS_GPT_LA57, 5, 0x180ull << 48), 0x180);
 }
 
+static void test_completion(void **state)
+{
+	const char *found[8];
+	size_t start;
+
+	(void)state;
+	assert_int_equal(ms_query_complete("events --event fau", found, 8, &start), 2);
+	assert_string_equal(found[0], "fault");
+	assert_string_equal(found[1], "fault_done");
+	assert_int_equal(ms_query_complete("-T si", found, 8, &start), 1);
+	assert_string_equal(found[0], "sim");
+	assert_int_equal(ms_query_complete("walk --vc", found, 8, &start), 1);
+	assert_string_equal(found[0], "--vcpu");
+}
+
 static void test_others_say_no(void **state)
 {
 	static const struct ms_target_ops ops = { .name = "other" };
@@ -560,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_walk_changes_nothing),
 		cmocka_unit_test(test_walk_faults),
 		cmocka_unit_test(test_guest_entries),
+		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_others_say_no),
 	};
 
