@@ -159,30 +159,14 @@ static void search(struct ms_ui *ui, int dir)
 		ms_ui_status(ui, MS_LOOK_WARNING, "nothing found: %s", ui->needle);
 }
 
-static void command(struct ms_ui *ui)
-{
-	u32 width = ms_ui_top(ui)->rect.w > 2 ? ms_ui_top(ui)->rect.w - 2 : 0;
-	struct ms_buf out = { 0 };
-	struct ms_err *err;
-
-	if (!ui->line[0])
-		return;
-	err = ui->opts->command(ui->opts->command_ctx, ui->target, ui->kvm, ui->line, width, &out);
-	ms_ui_error(ui, err);
-	if (out.len)
-		ms_ui_error(ui, ms_view_pager_open(ui, ui->line, ms_buf_str(&out)));
-	else if (!err)
-		ms_ui_status(ui, MS_LOOK_NORMAL, "nothing to show: %s", ui->line);
-	ms_buf_deinit(&out);
-}
-
 static void prompt_commit(struct ms_ui *ui)
 {
 	enum ms_ui_prompt prompt = ui->prompt;
 
 	ui->prompt = MS_PROMPT_NONE;
 	if (prompt == MS_PROMPT_COMMAND) {
-		command(ui);
+		if (ui->line[0])
+			ms_view_command_open(ui, ui->line, false);
 		return;
 	}
 	if (!ui->line[0] && !ui->needle[0])
@@ -303,6 +287,12 @@ static void core_request(struct ms_ui *ui, enum ms_request request)
 		break;
 	case MS_REQ_REFRESH:
 		ms_ui_refresh(ui);
+		break;
+	case MS_REQ_EVENTS:
+		if (ui->opts->command)
+			ms_view_command_open(ui, "events --last 200 --no-header", true);
+		else
+			ms_ui_status(ui, MS_LOOK_WARNING, "no commands here");
 		break;
 	case MS_REQ_INTERVAL:
 	case MS_REQ_FASTER:

@@ -42,6 +42,8 @@ struct ms_view_ops {
 	 * mouse.
 	 */
 	bool (*click)(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x);
+	/* On top when the target is read again: bring what only this view shows up to date. NULL: nothing. */
+	struct ms_err *(*again)(struct ms_ui *ui, struct ms_view *view);
 	enum ms_request hints[8]; /* named in the footer, MS_REQ_NONE ends */
 };
 
@@ -148,6 +150,8 @@ struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *s
 			       bool rooted) MS_MUST_CHECK;
 /* Text in lines, cleaned when drawn. The title and the text are copied. */
 struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text) MS_MUST_CHECK;
+/* Run a command line and show what it says; with at_end from its end. Reading again runs it again. */
+void ms_view_command_open(struct ms_ui *ui, const char *line, bool at_end);
 struct ms_err *ms_view_help_open(struct ms_ui *ui) MS_MUST_CHECK;
 
 /* How an entry looks, by its meaning. */

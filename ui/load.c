@@ -113,6 +113,7 @@ static struct ms_err *reload_views(struct ms_ui *ui, bool of_vm)
 
 void ms_ui_refresh(struct ms_ui *ui)
 {
+	struct ms_view *top = ms_ui_top(ui);
 	bool of_vm = ui->detail;
 	struct ms_err *err = of_vm ? ms_ui_load_vm(ui, ui->kvm) : ms_ui_load_list(ui);
 
@@ -120,6 +121,8 @@ void ms_ui_refresh(struct ms_ui *ui)
 		ui->stale = true;
 	else
 		err = reload_views(ui, of_vm);
+	if (!err && top->ops->again)
+		err = top->ops->again(ui, top);
 	if (err)
 		ms_ui_error(ui, err);
 	else if (ui->status_look == MS_LOOK_ERROR)

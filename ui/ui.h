@@ -35,11 +35,12 @@ struct ms_ui_opts {
 	/*
 	 * Run one command line of the query language on the target and append its text to out. kvm: the VM on
 	 * screen, which commands about one VM mean when they name none; 0 when there is none. width: columns
-	 * there are. NULL: there is no `:'. What it returns is shown in the status line; out may hold text
-	 * all the same.
+	 * there are. again: nobody asked anew, its output is only brought up to date; what a command would do
+	 * beside saying something is then not done, and out stays empty. NULL: there is no `:'. What it
+	 * returns is shown in the status line; out may hold text all the same.
 	 */
 	struct ms_err *(*command)(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-				  struct ms_buf *out);
+				  bool again, struct ms_buf *out);
 	void *command_ctx;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Text to be read: what a command said, or the help. Scrolls both ways and is searched; shows text as data
- * and never acts on it.
+ * and never acts on it. What a command said is asked for again when the target is read again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@ struct pager_view {
 	size_t nr_lines;
 	u32 left; /* first column shown, in characters */
 	bool matched;
+	bool command; /* the title is a command line, the text what it said */
 };
 
 #define PAGER_STEP 8u
@@ -134,6 +135,72 @@ static bool pager_search(struct ms_ui *ui, struct ms_view *view, const char *nee
 	return false;
 }
 
+static void text_clear(struct pager_view *p)
+{
+	free(p->text);
+	free(p->lines);
+	p->text = NULL;
+	p->lines = NULL;
+	p->nr_lines = 0;
+}
+
+/* On an error there is no text. */
+static struct ms_err *text_set(struct pager_view *p, const char *text)
+{
+	size_t cap = 0;
+	char *at, *end;
+
+	text_clear(p);
+	p->text = strdup(text);
+	for (at = p->text; at && *at; at = end + 1) {
+		const char **grown = ms_grow(p->lines, &cap, p->nr_lines + 1, sizeof(*p->lines));
+
+		if (!grown)
+			break;
+		p->lines = grown;
+		p->lines[p->nr_lines++] = at;
+		end = strchr(at, '\n');
+		if (!end)
+			return NULL;
+		*end = '\0';
+	}
+	if (at)
+		return NULL;
+	text_clear(p);
+	return ms_err_nomem();
+}
+
+static struct ms_err *run(struct ms_ui *ui, const char *line, bool again, struct ms_buf *out)
+{
+	u32 w = ms_ui_top(ui)->rect.w;
+	struct ms_err *err = ui->opts->command(ui->opts->command_ctx, ui->target, ui->kvm, line,
+					       w > 2 ? w - 2 : 0, again, out);
+
+	return !err && out->oom ? ms_err_nomem() : err;
+}
+
+/* Who looks at the end goes on looking at the end. */
+static struct ms_err *pager_again(struct ms_ui *ui, struct ms_view *view)
+{
+	struct pager_view *p = pager_of(view);
+	size_t top = p->list.top, end;
+	bool at_end = top + p->list.rows >= p->nr_lines;
+	struct ms_buf out = { 0 };
+	struct ms_err *err;
+
+	if (!p->command)
+		return NULL;
+	err = run(ui, p->title, true, &out);
+	if (!err && out.len) {
+		err = text_set(p, ms_buf_str(&out));
+		end = p->nr_lines > p->list.rows ? p->nr_lines - p->list.rows : 0;
+		p->list.top = p->list.cursor = at_end || top > end ? end : top;
+		p->matched = false;
+	}
+	ms_buf_deinit(&out);
+	return err;
+}
+
 static const struct ms_view_ops pager_ops = {
 	.context = MS_CTX_GLOBAL,
 	.destroy = pager_destroy,
@@ -142,31 +209,12 @@ static const struct ms_view_ops pager_ops = {
 	.draw = pager_draw,
 	.request = pager_request,
 	.search = pager_search,
+	.again = pager_again,
 	.hints = { MS_REQ_BACK, MS_REQ_SEARCH, MS_REQ_SEARCH_NEXT, MS_REQ_PAGE_DOWN, MS_REQ_QUIT },
 };
 
-static struct ms_err *lines_split(struct pager_view *p)
-{
-	size_t cap = 0;
-	char *at = p->text, *end;
-
-	while (*at) {
-		const char **grown = ms_grow(p->lines, &cap, p->nr_lines + 1, sizeof(*p->lines));
-
-		if (!grown)
-			return ms_err_nomem();
-		p->lines = grown;
-		p->lines[p->nr_lines++] = at;
-		end = strchr(at, '\n');
-		if (!end)
-			break;
-		*end = '\0';
-		at = end + 1;
-	}
-	return NULL;
-}
-
-struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text)
+static struct ms_err *pager_open(struct ms_ui *ui, const char *title, const char *text, bool command,
+				 struct pager_view **ret)
 {
 	struct pager_view *p = calloc(1, sizeof(*p));
 	struct ms_err *err;
@@ -174,13 +222,42 @@ struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const cha
 	if (!p)
 		return ms_err_nomem();
 	p->view.ops = &pager_ops;
+	p->command = command;
 	p->title = strdup(title);
-	p->text = strdup(text);
-	err = p->title && p->text ? lines_split(p) : ms_err_nomem();
+	err = p->title ? text_set(p, text) : ms_err_nomem();
 	if (err) {
 		pager_destroy(&p->view);
 		return err;
 	}
 	ms_list_fit(&p->list, p->nr_lines, 1);
+	*ret = p;
 	return ms_ui_push(ui, &p->view);
+}
+
+struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text)
+{
+	struct pager_view *p;
+
+	return pager_open(ui, title, text, false, &p);
+}
+
+void ms_view_command_open(struct ms_ui *ui, const char *line, bool at_end)
+{
+	u32 rows = ms_ui_top(ui)->rect.h > 1 ? ms_ui_top(ui)->rect.h - 1 : 1;
+	struct ms_buf out = { 0 };
+	struct pager_view *p;
+	struct ms_err *err = run(ui, line, false, &out), *open;
+	bool failed = err;
+
+	ms_ui_error(ui, err);
+	if (out.len) {
+		open = pager_open(ui, line, ms_buf_str(&out), true, &p);
+		ms_ui_error(ui, open);
+		/* It is drawn in the rows that the view before it had. */
+		if (!open && at_end && p->nr_lines > rows)
+			p->list.top = p->list.cursor = p->nr_lines - rows;
+	} else if (!failed) {
+		ms_ui_status(ui, MS_LOOK_NORMAL, "nothing to show: %s", line);
+	}
+	ms_buf_deinit(&out);
 }

@@ -45,7 +45,7 @@ static struct ms_err *render_to(const struct ms_result *result, const struct ms_
 }
 
 static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-			      struct ms_buf *out)
+			      bool again, struct ms_buf *out)
 {
 	const struct tui_ctx *tui = ctx;
 	/* Borrows the target: it is taken out again before the session ends. */
@@ -66,9 +66,10 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 	if (args.target)
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"),
 				  "start mmuscope anew on another target");
-	if (!err)
+	/* A file is not written a second time because somebody looks on. */
+	if (!err && !(again && args.command && args.command->flags & MS_CMD_FILE))
 		err = ms_query_run(&session, &args, &result);
-	if (!err)
+	if (!err && result)
 		err = render_to(result, &args, width, out);
 	ms_result_destroy(result);
 	session.target = NULL;
@@ -142,7 +143,7 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 		return cli_fail(err);
 	}
 	if (why.len)
-		ms_buf_printf(&notice, "A simulated VM, nothing of this host: %s", ms_buf_str(&why));
+		ms_buf_printf(&notice, "Simulated VM, not this host: %s", ms_buf_str(&why));
 	else
 		ms_buf_puts(&notice, session->target->note);
 	opts.notice = ms_buf_str(&notice);

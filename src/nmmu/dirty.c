@@ -54,6 +54,13 @@ void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot
 	nmmu_event(m, v, dirty, .gfn = gfn, .slot = slot->id);
 }
 
+/* After mmu_lock is dropped and before userspace sees the log. */
+static void log_flush(struct nmmu *m)
+{
+	if (!nmmu_mutant(m, LOG_NO_FLUSH))
+		nmmu_flush_all(m, MS_CAUSE_LOG_CLEAR, true);
+}
+
 /* --- one reverse map --- */
 
 static void tell_protected(struct nmmu *m, u64 gfn, u32 nr, enum ms_cause cause)
@@ -298,7 +305,7 @@ int nmmu_log_get(struct nmmu *m, u16 as_id, u16 id, u64 *bitmap_ret)
 	}
 	nmmu_unlock(m);
 	if (any)
-		nmmu_flush_all(m, MS_CAUSE_LOG_CLEAR, true);
+		log_flush(m);
 	return 0;
 }
 
@@ -333,6 +340,6 @@ int nmmu_log_clear(struct nmmu *m, u16 as_id, u16 id, u64 first, u64 nr, const u
 	}
 	nmmu_unlock(m);
 	if (any)
-		nmmu_flush_all(m, MS_CAUSE_LOG_CLEAR, true);
+		log_flush(m);
 	return 0;
 }

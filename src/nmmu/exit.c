@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Exits of the CPU: what each one means as a page fault, and what is to be done once the fault handler has had its say.
- * Neither shadow tables nor guest memory are touched here.
+ * Exits of the CPU: what each one means as a page fault, and what is to be done once the fault handler has
+ * had its say. Neither shadow tables nor guest memory are touched here.
  *
  * Sources: SEMANTICS D.1 step 1, D.4, E4; vmx.c:handle_ept_violation(), svm.c:npf_interception(),
  * mmu.c:kvm_mmu_page_fault(), kvm_mmu_write_protect_fault(); SDM table 28-7, APM vol. 2 15.25.6.
@@ -68,8 +68,9 @@ static u64 exit_error(struct nmmu_vcpu *v, const struct nmmu_exit *exit)
 }
 
 /*
- * L1's own page tables lie in memory that is write-protected since L1 uses part of them for L2 too: nothing of L1's is
- * shadowed, so rather than emulate whatever walked them, let go of the shadow. 6.1 does not look whether there was any.
+ * L1's own page tables lie in memory that is write-protected since L1 uses part of them for L2 too: nothing
+ * of L1's is shadowed, so rather than emulate whatever walked them, let go of the shadow. 6.1 does not look
+ * whether there was any.
  */
 static bool unprotect_instead(struct nmmu_vcpu *v, u64 error, u64 addr)
 {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is done to shadow tables without mmu_lock: walking them, and mending a leaf that was protected only to see
- * a write or an access (E.1: DL->RW, AT->present). Direct MMUs only: in others the gfn of an entry is not stable.
+ * What is done to shadow tables without mmu_lock: walking them, and mending a leaf that was protected only
+ * to see a write or an access (E.1: DL->RW, AT->present). Direct MMUs only: in others the gfn of an entry
+ * is not stable.
  *
- * A walker may have read an entry whose page is zapped before it is done. Pages are therefore not freed while there
- * are walkers (nmmu_lockless_begin()); what it finds in such a page is empty, so its exchange fails.
+ * A walker may have read an entry whose page is zapped before it is done. Pages are therefore not freed
+ * while there are walkers (nmmu_lockless_begin()); what it finds in such a page is empty, so its exchange
+ * fails.
  *
  * Sources: SEMANTICS E.1, E.2, D.1; mmu.c:fast_page_fault(), walk_shadow_page_lockless_begin().
  */
@@ -94,6 +96,7 @@ static u64 last_spte(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *las
 	u64 spte = 0;
 
 	last_ret->sptep = NULL;
+	last_ret->level = 0;
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		*last_ret = it;
@@ -135,16 +138,20 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	new_spte = mended(v, fault, it.level, spte);
 	if (new_spte == spte)
 		return NMMU_RET_INVALID;
+	if (nmmu_mutant(m, FAST_MARK_FIRST) && spte_is_writable(new_spte)) {
+		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
+		nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
+	}
 	if (!nmmu_spte_try_update(v, it.sptep, spte, new_spte, MS_CAUSE_FAST_FAULT)) {
 		*again_ret = true;
 		return NMMU_RET_INVALID;
 	}
 	nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
 	/*
-	 * Marked last. The other way round, a log read between the two would take the bit and find nothing to protect,
-	 * the exchange would still succeed, and the writes after it would be seen by nobody.
+	 * Marked last. The other way round, a log read between the two would take the bit and find nothing
+	 * to protect, the exchange would still succeed, and the writes after it would be seen by nobody.
 	 */
-	if (spte_is_writable(new_spte) && !spte_is_writable(spte))
+	if (spte_is_writable(new_spte) && !spte_is_writable(spte) && !nmmu_mutant(m, FAST_MARK_FIRST))
 		nmmu_mark_dirty(m, v, fault->slot, fault->gfn);
 	nmmu_yield(m, NMMU_POINT_FAST_DONE);
 	return NMMU_RET_FIXED;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A fault of the CPU on shadow tables, from its error code to a stored leaf: what all MMUs share (host page, staleness,
- * page size, the leaf itself, prefetch) and the direct MMUs' own path. Indirect ones go on in fault_shadow.c;
- * emulation is somebody else's.
+ * A fault of the CPU on shadow tables, from its error code to a stored leaf: what all MMUs share (host
+ * page, staleness, page size, the leaf itself, prefetch) and the direct MMUs' own path. Indirect ones go on
+ * in fault_shadow.c; emulation is somebody else's.
  *
- * Sources: SEMANTICS D.1, E.1, F; mmu.c:direct_page_fault(), mmu_set_spte(), kvm_faultin_pfn() of 6.1 and 6.12.
+ * Sources: SEMANTICS D.1, E.1, F; mmu.c:direct_page_fault(), mmu_set_spte(), kvm_faultin_pfn() of 6.1 and
+ * 6.12.
  */
 #include "nmmu/private.h"
 
@@ -41,6 +42,8 @@ static bool invalidated(const struct nmmu *m, const struct nmmu_fault *fault)
 {
 	u64 hva = nmmu_slot_hva(fault->slot, fault->gfn);
 
+	if (nmmu_mutant(m, NO_SEQ))
+		return false;
 	if (m->invalidate_in_progress && hva >= m->invalidate_start && hva < m->invalidate_end)
 		return true;
 	return m->invalidate_seq != fault->seq;
@@ -135,7 +138,10 @@ void nmmu_link_direct(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struc
 	nmmu_sp_link(v, it->sptep, child);
 	if (!fault->huge_disallowed)
 		return;
-	/* 6.12 keeps large pages from coming back to any of these, but only those lost to the mitigation are recovered. */
+	/*
+	 * 6.12 keeps large pages from coming back to any of these, but only those lost to the mitigation
+	 * are recovered.
+	 */
 	if (possible && (nmmu_is_6_12(m) || m->cfg.tdp || !v->mmu->root_role.direct))
 		nmmu_nx_account(m, child);
 	else if (nmmu_is_6_12(m))
@@ -153,8 +159,9 @@ static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u6
 }
 
 /*
- * Makes room for a leaf of this gfn and pfn. True when it is there already; *flush_ret is set when something went. KVM asks
- * for the pfn alone: where two frames share memory, the leaf then stays in the other one's reverse map, and out of its log.
+ * Makes room for a leaf of this gfn and pfn. True when it is there already; *flush_ret is set when
+ * something went. KVM asks for the pfn alone: where two frames share memory, the leaf then stays in the
+ * other one's reverse map, and out of its log.
  */
 static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 gfn, u64 pfn,
 			  enum ms_cause cause, bool *flush_ret)
@@ -332,8 +339,8 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	int ret;
 
 	/*
-	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and tables of four
-	 * levels. An entry for it would stand where that of another address belongs.
+	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and
+	 * tables of four levels. An entry for it would stand where that of another address belongs.
 	 */
 	if (fault->addr >> (NMMU_PAGE_SHIFT + 9 * v->mmu->root_role.level) && v->mmu->root_role.level >= 4)
 		return NMMU_RET_EMULATE;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Faults of indirect MMUs: the guest's tables are walked without the lock, then shadowed under it, with every entry
- * read again, for the guest may have changed it. Covers shadow EPT, shadow NPT and shadow paging alike.
+ * Faults of indirect MMUs: the guest's tables are walked without the lock, then shadowed under it, with
+ * every entry read again, for the guest may have changed it. Covers shadow EPT, shadow NPT and shadow
+ * paging alike.
  *
  * Sources: SEMANTICS D.1 steps 3-8, C3, C.3, F; paging_tmpl.h:page_fault(), fetch(), pte_prefetch().
  */
@@ -31,8 +32,8 @@ static u64 load_gpte(const u8 *src, u32 bytes)
 }
 
 /*
- * Is the guest's entry of this level no longer what the walk found? At level 1 the neighbours are read in the same go,
- * for the prefetch.
+ * Is the guest's entry of this level no longer what the walk found? At level 1 the neighbours are read in
+ * the same go, for the prefetch.
  */
 static bool gpte_changed(struct nmmu_vcpu *v, const struct nmmu_walk *w, u32 level, struct window *win)
 {
@@ -130,8 +131,9 @@ static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const s
 }
 
 /*
- * PDPTEs of NPT12 are memory, read at every walk (B1a), but the root was made from what they held then. KVM would
- * shadow entries of the new table in the page of the old one, or fail with -EFAULT where there was none.
+ * PDPTEs of NPT12 are memory, read at every walk (B1a), but the root was made from what they held then. KVM
+ * would shadow entries of the new table in the page of the old one, or fail with -EFAULT where there was
+ * none.
  */
 static bool pdpte_changed(const struct nmmu_vcpu *v, const struct nmmu_shadow_iter *it,
 			  const struct nmmu_walk *w)
@@ -193,8 +195,9 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
 /* --- the fault --- */
 
 /*
- * 6.1: a guest that maps one of its own tables by a large page would have it write-protected for ever; it is mapped
- * in 4K then. 6.12 leaves that to the lpage counts, and asks later only whether the very page is a table.
+ * 6.1: a guest that maps one of its own tables by a large page would have it write-protected for ever; it
+ * is mapped in 4K then. 6.12 leaves that to the lpage counts, and asks later only whether the very page is
+ * a table.
  */
 static bool self_change_6_1(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_walk *w)
 {
@@ -213,7 +216,10 @@ static bool self_change_6_1(struct nmmu_vcpu *v, struct nmmu_fault *fault, const
 	return self;
 }
 
-/* CR0.WP=0: the kernel writes where only reading is granted; users then must not, nor may the kernel execute there. */
+/*
+ * CR0.WP=0: the kernel writes where only reading is granted; users then must not, nor may the kernel
+ * execute there.
+ */
 static void grant_wp0(const struct nmmu_vcpu *v, const struct nmmu_fault *fault, struct nmmu_walk *w)
 {
 	if (!fault->write || w->pte_access & NMMU_ACC_W || v->mmu->cpu_role.base.cr0_wp || fault->user ||

@@ -4,9 +4,9 @@
  * EPT context (SEMANTICS F "when synced", D3). It syncs and drops; it builds nothing but what 6.1 prefetches at INVLPG.
  */
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
 #define TABLE_MASK SPTE_BITS(51, NMMU_PAGE_SHIFT)
-#define CR4_LA57 (1ULL << 12)
 
 /* --- one address --- */
 

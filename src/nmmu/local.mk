@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The nested MMU; portable C, also compiled into the kernel module.
 nmmu_sources = \
-	src/abi/causes.def \
-	src/abi/event.h \
-	src/abi/events.def \
 	src/nmmu/age.c \
 	src/nmmu/bugs.def \
 	src/nmmu/check.c \
@@ -42,5 +39,6 @@ nmmu_sources = \
 	src/nmmu/unsync.c \
 	src/nmmu/vcpu.c \
 	src/nmmu/walk.c \
+	src/nmmu/x86.h \
 	src/nmmu/zap.c
 libmmuscope_a_SOURCES += $(nmmu_sources)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Faults on SPTEs that stand for a device (D.1 step 2), and the one-page cache each vCPU keeps of the last device
- * page it met. It emulates nothing.
+ * Faults on SPTEs that stand for a device (D.1 step 2), and the one-page cache each vCPU keeps of the last
+ * device page it met. It emulates nothing.
  *
- * Sources: SEMANTICS D.1 step 2, B.3 (MMIO generation), F (memslot generation); mmu.c:handle_mmio_page_fault(),
- * x86.h:vcpu_cache_mmio_info().
+ * Sources: SEMANTICS D.1 step 2, B.3 (MMIO generation), F (memslot generation);
+ * mmu.c:handle_mmio_page_fault(), x86.h:vcpu_cache_mmio_info().
  */
 #include "nmmu/private.h"
 

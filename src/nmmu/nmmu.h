@@ -56,8 +56,8 @@ struct nmmu_ops {
 	 */
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
 	/*
-	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not. For prefetch,
-	 * under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
+	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not.
+	 * For prefetch, under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
 	 */
 	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
 	/* len bytes within one page; -EFAULT. */
@@ -258,12 +258,9 @@ struct nmmu_exit {
 };
 
 enum nmmu_ret {
-	NMMU_RET_RETRY,
-	NMMU_RET_EMULATE,
-	NMMU_RET_INVALID,
-	NMMU_RET_FIXED,
-	NMMU_RET_SPURIOUS,
-	NMMU_RET_NONE
+#define FAULT_RET(id, name, text) NMMU_RET_##id,
+#include "abi/rets.def"
+#undef FAULT_RET
 };
 
 enum nmmu_action {

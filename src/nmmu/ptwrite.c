@@ -4,8 +4,8 @@
  * "pte_write", C5). The guest's memory already has the new value; what SPTEs become of it is the next fault's matter.
  */
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
-#define CR4_PAE (1ULL << 5)
 #define FLOODED 3u /* writes without a walk in between: no page table, or one being built */
 
 /* One write, as the shadow page sees it. */

@@ -9,18 +9,7 @@
  *   L2 under EPT12, NPT12             guest_mmu, and nested_mmu, which has L2's tables and never a root (A1)
  */
 #include "nmmu/private.h"
-
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define CR4_PKE (1ULL << 22)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
+#include "nmmu/x86.h"
 
 #define EPTP_AD (1ULL << 6)
 #define EPTP_LEVELS_SHIFT 3

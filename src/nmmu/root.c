@@ -299,7 +299,7 @@ static int read_pdptrs(struct nmmu_vcpu *v, u64 *pdptrs)
 			pdptrs[i] = 0;
 		if (!(pdptrs[i] & PT_P)) {
 			pdptrs[i] = 0;
-		} else if (!is_visible(v, pdptrs[i] >> NMMU_PAGE_SHIFT)) {
+		} else if (!is_visible(v, (pdptrs[i] & TABLE_MASK) >> NMMU_PAGE_SHIFT)) {
 			pdptrs[i] = 0;
 			if (unbacked(v->m))
 				return unbacked(v->m);
@@ -327,7 +327,7 @@ static void load_shadow(struct nmmu_vcpu *v, const u64 *pdptrs)
 		if (!pae)
 			entry = alloc_root(v, gfn, i, 2) | bits;
 		else if (pdptrs[i])
-			entry = alloc_root(v, pdptrs[i] >> NMMU_PAGE_SHIFT, 0, 2) | bits;
+			entry = alloc_root(v, (pdptrs[i] & TABLE_MASK) >> NMMU_PAGE_SHIFT, 0, 2) | bits;
 		nmmu_write64(&pae_entries(mmu)[i], entry);
 	}
 	mmu->root.hpa = link_special(v->m, mmu);

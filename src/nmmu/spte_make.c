@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What SPTEs are made of: the value for a leaf, a link, a device's page; the A/D kind it gets for life; access
- * tracking as a change of value. Nothing is stored here but dirty bits in the slot's log, which must be set before
- * the SPTE that allows the write.
+ * What SPTEs are made of: the value for a leaf, a link, a device's page; the A/D kind it gets for life;
+ * access tracking as a change of value. Nothing is stored here but dirty bits in the slot's log, which must
+ * be set before the SPTE that allows the write.
  *
- * Sources: SEMANTICS B.3, B5, D.1 step 6, E.2, F (unsync attempt, NX huge); spte.c:make_spte() of 6.1 and 6.12.
+ * Sources: SEMANTICS B.3, B5, D.1 step 6, E.2, F (unsync attempt, NX huge); spte.c:make_spte() of 6.1 and
+ * 6.12.
  */
 #include "nmmu/private.h"
 
 #define MEMTYPE_WB 6ULL
 
 /*
- * E.2: without A/D bits the entry is access-tracked and write-protected; where PML could run, L2's writes must
- * not go by it, for it would log nGPAs. PT formats never get there: the field is reserved in PAE entries.
+ * E.2: without A/D bits the entry is access-tracked and write-protected; where PML could run, L2's writes
+ * must not go by it, for it would log nGPAs. PT formats never get there: the field is reserved in PAE
+ * entries.
  */
 static u64 leaf_kind(const struct nmmu *m, const struct nmmu_sp *sp)
 {
@@ -30,8 +32,8 @@ static u64 leaf_kind(const struct nmmu *m, const struct nmmu_sp *sp)
 }
 
 /*
- * Write permission was granted by all that is not the shadow MMU itself. Returns false when a shadowed table is in
- * the way.
+ * Write permission was granted by all that is not the shadow MMU itself. Returns false when a shadowed
+ * table is in the way.
  */
 static bool may_write(struct nmmu *m, const struct nmmu_make *make)
 {
@@ -119,7 +121,10 @@ u64 nmmu_make_mmio(struct nmmu_vcpu *v, u64 gfn, u32 access)
 	return spte;
 }
 
-/* No longer accessed: by the A bit, or without one by taking R, W and X away. W is not kept, a write must be seen. */
+/*
+ * No longer accessed: by the A bit, or without one by taking R, W and X away. W is not kept, a write must
+ * be seen.
+ */
 u64 nmmu_spte_mark_tracked(const struct nmmu *m, u64 spte)
 {
 	const struct spte_profile *p = &m->profile;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The only stores of SPTEs: each one goes by here, is told as an event and counted, and says whether TLBs must
- * be flushed. Where a CPU or a lock-free fault may change the entry meanwhile, it is exchanged atomically, so
- * that no dirty or accessed bit is lost. It does not decide what value to store, and keeps no reverse map but in
- * nmmu_spte_drop().
+ * The only stores of SPTEs: each one goes by here, is told as an event and counted, and says whether TLBs
+ * must be flushed. Where a CPU or a lock-free fault may change the entry meanwhile, it is exchanged
+ * atomically, so that no dirty or accessed bit is lost. It does not decide what value to store, and keeps
+ * no reverse map but in nmmu_spte_drop().
  *
  * Sources: SEMANTICS E1, E2, B6; mmu.c:mmu_spte_update(), spte.c:spte_has_volatile_bits().
  */
@@ -59,8 +59,8 @@ static void stored(struct nmmu *m, const struct nmmu_vcpu *v, const struct place
 }
 
 /*
- * E2: may the entry change without mmu_lock? W by a lock-free fault, R and X as well when access-tracked, A and
- * D by the CPU. Only leaves are asked about.
+ * E2: may the entry change without mmu_lock? W by a lock-free fault, R and X as well when access-tracked, A
+ * and D by the CPU. Only leaves are asked about.
  */
 static bool is_volatile(const struct spte_profile *p, u64 spte)
 {

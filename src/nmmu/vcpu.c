@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A vCPU: its beginning and end, its control registers, entering and leaving L2, and what the CPU is to run on next. Roles
- * come from role.c and roots from root.c; here is when they are asked for, and what was refused before.
+ * A vCPU: its beginning and end, its control registers, entering and leaving L2, and what the CPU is to run
+ * on next. Roles come from role.c and roots from root.c; here is when they are asked for, and what was
+ * refused before.
  *
- * Sources: SEMANTICS A1, A2, B1a, B3, C.2, E4, E.2; x86.c:load_pdptrs(), kvm_post_set_cr0(), vcpu_enter_guest();
- * vmx/nested.c:nested_vmx_check_eptp(), nested_vmx_load_cr3(); SDM vol. 3 4.4.1, 26.3.1.
+ * Sources: SEMANTICS A1, A2, B1a, B3, C.2, E4, E.2; x86.c:load_pdptrs(), kvm_post_set_cr0(),
+ * vcpu_enter_guest(); vmx/nested.c:nested_vmx_check_eptp(), nested_vmx_load_cr3(); SDM vol. 3 4.4.1,
+ * 26.3.1.
  */
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
-#define CR0_PE (1ULL << 0)
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR0_RESET 0x60000010ULL
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define CR4_PKE (1ULL << 22)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 /* What roles are made of (KVM_MMU_*_ROLE_BITS). */
 #define ROLE_CR0 (CR0_PG | CR0_WP)
 #define ROLE_CR4 (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)
@@ -182,8 +172,8 @@ static void init_walk_mmu(struct nmmu_vcpu *v)
 }
 
 /*
- * Roots made for another role are of no use for long, and KVM drops them all. CR0.WP alone changes nothing that TDP
- * depends on.
+ * Roots made for another role are of no use for long, and KVM drops them all. CR0.WP alone changes nothing
+ * that TDP depends on.
  */
 static void role_changed(struct nmmu_vcpu *v, const struct nmmu_regs *old)
 {
@@ -206,7 +196,8 @@ static int set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs)
 	struct nmmu_regs now = settled(regs);
 	u64 pdptrs[4];
 
-	if (!regs_ok(v->m, &now))
+	/* An SMI ends L2 first: its pages are those of address space 0 (C.2). */
+	if (!regs_ok(v->m, &now) || (v->guest_mode && now.smm))
 		return -EINVAL;
 	if (is_pae_paging(&now)) {
 		if (!read_pdptrs(v, now.cr3, pdptrs))
@@ -288,8 +279,8 @@ static void enter_mmus(struct nmmu_vcpu *v)
 }
 
 /*
- * SVM: no TLB entry is kept across, for L1's and L2's share an ASID; and guest tables may have been changed by the other.
- * With shadow paging the CR3 load of the transition does the same.
+ * SVM: no TLB entry is kept across, for L1's and L2's share an ASID; and guest tables may have been changed
+ * by the other. With shadow paging the CR3 load of the transition does the same.
  */
 void nmmu_nested_transition(struct nmmu_vcpu *v)
 {
@@ -305,6 +296,9 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 
 	if (v->guest_mode || !nested_ok(v->m, nested) || !regs_ok(v->m, &l2))
 		return -EINVAL;
+	/* VMX is off in SMM, VMRUN undefined. */
+	if (v->regs.smm || l2.smm)
+		return -EINVAL;
 	v->l1 = v->regs;
 	nmmu_copy(v->l1_pdptrs, v->root_mmu.pdptrs, sizeof(v->l1_pdptrs));
 	v->nested = *nested;
@@ -313,7 +307,10 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	v->regs = l2;
 	enter_mmus(v);
 	if (is_pae_paging(&l2)) {
-		/* Under nested paging their addresses are L2's: the second stage must be there to read them. */
+		/*
+		 * Under nested paging their addresses are L2's: the second stage must be there to read
+		 * them.
+		 */
 		if (!read_pdptrs(v, l2.cr3, pdptrs)) {
 			v->guest_mode = false;
 			v->regs = v->l1;
@@ -374,8 +371,8 @@ static bool entry_pml(const struct nmmu_vcpu *v)
 }
 
 /*
- * Roots differ wherever translations do; the rest of an EPTP is part of the tag too. NPT and shadow paging run under one
- * ASID, flushed when another root comes, which comes to the same.
+ * Roots differ wherever translations do; the rest of an EPTP is part of the tag too. NPT and shadow paging
+ * run under one ASID, flushed when another root comes, which comes to the same.
  */
 static u64 entry_tag(const struct nmmu_vcpu *v, const struct nmmu_entry *e)
 {
@@ -405,11 +402,17 @@ static void fill_entry(struct nmmu_vcpu *v, struct nmmu_entry *e)
 		e->nx = v->regs.efer & EFER_NX;
 		e->wp = v->regs.cr0 & CR0_WP;
 	} else {
-		/* Shadow tables use NX and need W to be asked of the kernel too; C.1 smep_/smap_andnot_wp make up for it. */
+		/*
+		 * Shadow tables use NX and need W to be asked of the kernel too; C.1 smep_/smap_andnot_wp
+		 * make up for it.
+		 */
 		e->nx = true;
 		e->wp = true;
 	}
-	/* Without paging of its own the guest has neither, though shadow paging has the CPU page all the same. */
+	/*
+	 * Without paging of its own the guest has neither, though shadow paging has the CPU page all the
+	 * same.
+	 */
 	e->smep = paging && v->regs.cr4 & CR4_SMEP;
 	e->smap = paging && v->regs.cr4 & CR4_SMAP;
 	e->tag = entry_tag(v, e);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/event.h"
+#include "abi/event_desc.h"
 #include "scenario/scenario.h"
 
 #define WORDS_MAX 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * events: the last events of a VM's MMUs, and with --list what events there are. Everything about an event
- * comes from abi/events.def through model/event.h. In JSON each field is a member of its own, null where the
+ * comes from abi/events.def through abi/event_desc.h. In JSON each field is a member of its own, null where the
  * event has none of that name; in text the fields of an event stand in one column.
  */
 #include "query/private.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/event.h"
+#include "abi/event_desc.h"
 
 _Static_assert(MS_EV_NR <= 64, "--event keeps its choice in 64 bits");
 

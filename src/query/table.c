@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/event.h"
+#include "abi/event_desc.h"
 
 const struct ms_option ms_options[MS_NR_OPTS] = {
 #define MS_OPTION(id, name, letter, arg, help) [MS_OPT_##id] = { name, letter, arg, help },

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Actions of a scenario on vCPUs and on the machine as a whole. What came of one goes into its outcome. */
 #include "scenario/play.h"
+#include "nmmu/x86.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CR0_PE 1ULL
-#define CR0_ET (1ULL << 4)
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 
 enum paging { PAGING_OFF, PAGING_32, PAGING_PAE, PAGING_64, PAGING_LA57 }; /* choices of keys.def */
 

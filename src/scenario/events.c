@@ -1,82 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The engine's events by name, from abi/events.def: for expectations about them, and to write one down. */
+/* The engine's events (abi/event_desc.h) for expectations about them, and to write one down. */
 #include "scenario/lang.h"
 
 #include <string.h>
 
-#define EVENT_MAX_FIELDS 10
-
-struct event_desc {
-	const char *name;
-	struct event_field fields[EVENT_MAX_FIELDS]; /* ends with a NULL name */
-	u64 (*get)(const struct ms_event *event, u32 field);
-};
-
-/* One function an event: the value of its i-th field. */
-#define FIELD(type, member, unit, text) \
-	if (!field--)                   \
-		return e->member;
-#define EVENT(ev, members, text)                                     \
-	static u64 get_##ev(const struct ms_event *event, u32 field) \
-	{                                                            \
-		const struct ms_ev_##ev *e = &event->u.ev;           \
-		members return 0;                                    \
-	}
-#include "abi/events.def"
-#undef FIELD
-
-enum unit_form {
-#define EVENT_UNIT(id, form, text) UNIT_##id,
-#include "abi/events.def"
-	NR_UNITS
-};
-
-static const char unit_forms[NR_UNITS] = {
-#define EVENT_UNIT(id, form, text) [UNIT_##id] = #form[0],
-#include "abi/events.def"
-};
-
-#define FIELD(type, member, unit, text) { #member, UNIT_##unit },
-#define EVENT(ev, members, text) [MS_EV_##ev] = { #ev, { members }, get_##ev },
-static const struct event_desc descs[MS_EV_NR] = {
-#include "abi/events.def"
-};
-#undef FIELD
-
-static const char *const causes[MS_CAUSE_NR] = {
-#define CAUSE(id, text) [MS_CAUSE_##id] = text,
-#include "abi/causes.def"
-#undef CAUSE
-};
-
-static const char *const rets[] = {
-	[NMMU_RET_RETRY] = "retry", [NMMU_RET_EMULATE] = "emulate",   [NMMU_RET_INVALID] = "invalid",
-	[NMMU_RET_FIXED] = "fixed", [NMMU_RET_SPURIOUS] = "spurious", [NMMU_RET_NONE] = "none",
-};
+#include "abi/event_desc.h"
 
 u32 event_find(struct word word)
 {
-	u32 id;
+	return ms_event_find(word.s, word.len);
+}
 
-	for (id = 1; id < MS_EV_NR; id++)
-		if (word_is(word, descs[id].name))
-			return id;
-	return 0;
+/* A field that is known to exist: ids and numbers come from the two finders. */
+static const struct ms_event_field *field_of(u32 id, u32 field)
+{
+	struct ms_event_desc desc;
+
+	return ms_event_desc(id, &desc) && field < desc.nr_fields ? &desc.fields[field] : NULL;
 }
 
 int event_field_find(u32 id, struct word word)
 {
-	int i;
+	struct ms_event_desc desc;
+	u32 i;
 
-	for (i = 0; i < EVENT_MAX_FIELDS && descs[id].fields[i].name; i++)
-		if (word_is(word, descs[id].fields[i].name))
-			return i;
+	if (!ms_event_desc(id, &desc))
+		return -1;
+	for (i = 0; i < desc.nr_fields; i++)
+		if (word_is(word, desc.fields[i].name))
+			return (int)i;
 	return -1;
 }
 
 u64 event_field_get(const struct ms_event *event, u32 field)
 {
-	return descs[event->id].get(event, field);
+	const struct ms_event_field *f = field_of(event->id, field);
+
+	return f ? ms_event_value(event, f) : 0;
+}
+
+/* The name that a value of this unit has, NULL: it is a number. */
+static const char *value_name(enum ms_event_unit unit, u64 value)
+{
+	if (unit == MS_UNIT_CAUSE)
+		return ms_cause_name(value);
+	return unit == MS_UNIT_RET ? ms_fault_ret_name(value) : NULL;
 }
 
 /* As word_is(), a blank of the name being written as - in the text. */
@@ -94,36 +62,33 @@ static bool dashed_is(struct word word, const char *name)
 
 bool event_value_find(u32 id, u32 field, struct word word, u64 *ret)
 {
-	u32 unit = (u32)descs[id].fields[field].unit, i;
+	const struct ms_event_field *f = field_of(id, field);
+	const char *name;
+	u64 value;
 
-	if (unit == UNIT_CAUSE) {
-		for (i = 0; i < LEN(causes); i++)
-			if (dashed_is(word, causes[i])) {
-				*ret = i;
-				return true;
-			}
-	} else if (unit == UNIT_RET) {
-		for (i = 0; i < LEN(rets); i++)
-			if (word_is(word, rets[i])) {
-				*ret = i;
-				return true;
-			}
-	}
+	for (value = 0; f && (name = value_name(f->unit, value)); value++)
+		if (dashed_is(word, name)) {
+			*ret = value;
+			return true;
+		}
 	return false;
 }
 
 bool event_field_by_name_only(u32 id, u32 field)
 {
-	return descs[id].fields[field].unit == UNIT_CAUSE || descs[id].fields[field].unit == UNIT_RET;
+	const struct ms_event_field *f = field_of(id, field);
+
+	return f && value_name(f->unit, 0);
 }
 
-static void put_value(u32 unit, u64 value, struct ms_buf *out)
+static void put_value(enum ms_event_unit unit, u64 value, struct ms_buf *out)
 {
-	if (unit == UNIT_CAUSE && value < LEN(causes))
-		ms_buf_puts(out, causes[value]);
-	else if (unit == UNIT_RET && value < LEN(rets))
-		ms_buf_puts(out, rets[value]);
-	else if (unit_forms[unit] == 'D' || unit_forms[unit] == 'B')
+	enum ms_event_form form = ms_unit_form(unit);
+	const char *name = value_name(unit, value);
+
+	if (name)
+		ms_buf_puts(out, name);
+	else if (form == MS_FORM_D || form == MS_FORM_B)
 		ms_buf_printf(out, "%llu", (unsigned long long)value);
 	else
 		ms_buf_printf(out, "0x%llx", (unsigned long long)value);
@@ -131,15 +96,14 @@ static void put_value(u32 unit, u64 value, struct ms_buf *out)
 
 void event_print(const struct ms_event *event, struct ms_buf *out)
 {
-	const struct event_desc *desc;
+	struct ms_event_desc desc;
 	u32 i;
 
-	if (!event->id || event->id >= MS_EV_NR)
+	if (!ms_event_desc(event->id, &desc))
 		return;
-	desc = &descs[event->id];
-	ms_buf_puts(out, desc->name);
-	for (i = 0; i < EVENT_MAX_FIELDS && desc->fields[i].name; i++) {
-		ms_buf_printf(out, " %s=", desc->fields[i].name);
-		put_value((u32)desc->fields[i].unit, desc->get(event, i), out);
+	ms_buf_puts(out, desc.name);
+	for (i = 0; i < desc.nr_fields; i++) {
+		ms_buf_printf(out, " %s=", desc.fields[i].name);
+		put_value(desc.fields[i].unit, ms_event_value(event, &desc.fields[i]), out);
 	}
 }

@@ -172,11 +172,6 @@ bool range_split(struct word word, struct word *first, struct word *second);
 
 /* --- events.c: events by name --- */
 
-struct event_field {
-	const char *name; /* NULL: none */
-	u8 unit;
-};
-
 u32 event_find(struct word word); /* 0: none */
 int event_field_find(u32 id, struct word word); /* -1: none */
 u64 event_field_get(const struct ms_event *event, u32 field);

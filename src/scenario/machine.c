@@ -6,17 +6,7 @@
 #include <string.h>
 
 #include "scenario/hostmem.h"
-
-#define CR0_PE (1ULL << 0)
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NXE (1ULL << 11)
+#include "nmmu/x86.h"
 
 #define DEFAULT_TLB 64
 #define DEFAULT_BYTES (256ULL << 20)
@@ -56,7 +46,8 @@ static void misuse(struct ms_machine *machine, const char *text)
 
 static bool alloc_fails(struct ms_machine *machine)
 {
-	if (machine->locked)
+	/* With several actions under way it may be another's lock. */
+	if (machine->locked && !machine->opts.lock)
 		misuse(machine, "memory allocated under mmu_lock");
 	return machine->fail_after && !--machine->fail_after;
 }
@@ -424,7 +415,7 @@ static int state_shadow(struct ms_machine *machine, const struct nmmu_entry *ent
 	s->cr0 = CR0_PE | CR0_PG | (entry->wp ? CR0_WP : 0);
 	s->cr3 = entry->root_pa;
 	s->cr4 = CR4_PAE | (entry->smep ? CR4_SMEP : 0) | (entry->smap ? CR4_SMAP : 0);
-	s->efer = entry->nx ? EFER_NXE : 0;
+	s->efer = entry->nx ? EFER_NX : 0;
 	s->stage = HW_STAGE_NONE;
 	if (entry->level == 3)
 		return hostmem_read(machine->mem, entry->root_pa, s->pdpte, sizeof(s->pdpte));
@@ -480,8 +471,11 @@ static int run_cpu(struct ms_machine *machine, struct vcpu *vcpu, const struct n
 	struct hw_access hw_access;
 	struct nmmu_entry entry;
 	struct hw_state state;
-	int rc = nmmu_vcpu_load(vcpu->v, &entry);
+	int rc;
 
+	if (machine->opts.yield)
+		machine->opts.yield(machine->opts.yield_ctx, NMMU_POINT_ENTER);
+	rc = nmmu_vcpu_load(vcpu->v, &entry);
 	*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
 	if (rc)
 		return rc;

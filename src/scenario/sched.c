@@ -18,7 +18,12 @@
 #define STACK_BYTES (256u << 10)
 #define NOBODY (~0u)
 
-enum action_state { ACTION_READY, ACTION_WAITING, ACTION_DONE };
+enum action_state {
+	ACTION_READY,
+	ACTION_WAITING, /* for the lock */
+	ACTION_PAUSED, /* until another has run */
+	ACTION_DONE,
+};
 
 struct action {
 	struct ms_sched *sched;
@@ -269,6 +274,25 @@ static u32 choose_scripted(struct ms_sched *sched, u32 last)
 	return nth_ready(sched, NOBODY, 0);
 }
 
+static void wake_paused(struct ms_sched *sched, u32 ran)
+{
+	for (u32 i = 0; i < sched->nr_actions; i++)
+		if (i != ran && sched->actions[i].state == ACTION_PAUSED)
+			sched->actions[i].state = ACTION_READY;
+}
+
+/* All who are not done wait: those who only pause can. */
+static u32 wake_one(struct ms_sched *sched)
+{
+	for (u32 i = 0; i < sched->nr_actions; i++) {
+		if (sched->actions[i].state != ACTION_PAUSED)
+			continue;
+		sched->actions[i].state = ACTION_READY;
+		return i;
+	}
+	return NOBODY;
+}
+
 int ms_sched_run(struct ms_sched *sched)
 {
 	u32 last = NOBODY;
@@ -283,8 +307,11 @@ int ms_sched_run(struct ms_sched *sched)
 		u32 next = sched->steps ? choose_scripted(sched, last) : choose_explored(sched, last);
 
 		if (next == NOBODY)
+			next = wake_one(sched);
+		if (next == NOBODY)
 			break;
 		switch_in(sched, next);
+		wake_paused(sched, next);
 		ms_buf_printf(&sched->text, "%s%u:%s", sched->text.len ? " " : "", next,
 			      sched->at_point == MS_SCHED_END ? "end" : point_names[sched->at_point]);
 		last = next;
@@ -322,6 +349,17 @@ void ms_sched_yield(void *ctx, enum nmmu_point point)
 
 	if (sched->running == NOBODY)
 		return;
+	sched->at_point = point;
+	switch_out(sched, false);
+}
+
+void ms_sched_pause(void *ctx, enum nmmu_point point)
+{
+	struct ms_sched *sched = ctx;
+
+	if (sched->running == NOBODY)
+		return;
+	sched->actions[sched->running].state = ACTION_PAUSED;
 	sched->at_point = point;
 	switch_out(sched, false);
 }

@@ -61,6 +61,8 @@ const char *ms_sched_text(const struct ms_sched *sched);
 
 /* The hooks for struct ms_machine_opts. */
 void ms_sched_yield(void *sched, enum nmmu_point point);
+/* As yield, for who waits in a loop: it goes on when another action has run on. */
+void ms_sched_pause(void *sched, enum nmmu_point point);
 void ms_sched_lock(void *sched);
 void ms_sched_unlock(void *sched);
 

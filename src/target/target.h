@@ -154,8 +154,8 @@ struct ms_target {
 };
 
 /*
- * spec: "live", "snap:FILE", "sim", "sim:...", or NULL for the default (live). The error says which targets this build has.
- * Ownership of *ret goes to the caller, who ends it with ms_target_close().
+ * spec: "live", "snap:FILE", "sim", "sim:...", or NULL for the default (live). The error says which targets
+ * this build has. Ownership of *ret goes to the caller, who ends it with ms_target_close().
  */
 struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts,
 			      struct ms_target **ret) MS_MUST_CHECK;

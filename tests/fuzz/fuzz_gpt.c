@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libFuzzer target: whatever a guest has in its tables and registers. The input is a machine, memory to be
- * taken for tables, and acts of a guest and its host; tables point into themselves, at nothing, at each other.
+ * libFuzzer target: whatever a guest has in its tables and registers. The input is a machine, entries to be put
+ * into tables that are good at first, and acts of a guest and its host; tables come to point into themselves, at
+ * nothing, at each other.
  * Nothing may crash, no access may reach memory of the host that is not the guest's, and the engine's
  * invariants hold behind every act.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +17,22 @@
 #define HVA 0x7f0000000000ULL
 #define HOLE 20 /* frames from here to 23 have no memory */
 #define MAX_ACTS 64
+#define CHECK_EACH 8
+
+/* Frames of the tables there are at first; each maps all of memory to itself. */
+enum {
+	EPT_ROOT = 1,
+	LONG_ROOT = 5,
+	LONG_L2 = 7,
+	OLD_ROOT = 9,
+	LA57_ROOT = 11,
+	PAE_ROOT = 12,
+	EPT5_ROOT = 13
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 struct input {
 	const uint8_t *data;
@@ -43,9 +59,43 @@ static u64 take_entry(struct input *in)
 	return (how & 0x1f) << 12 | (low & 0xfff) | (low >> 12) << 60 | (how & 0x80 ? 0 : 7);
 }
 
-static void fill_tables(struct ms_machine *machine, struct input *in)
+static void put_entry(struct ms_machine *machine, u64 gfn, u32 index, u64 entry, u32 bytes)
 {
-	u32 nr = (u32)take(in, 1), i;
+	if (ms_machine_poke(machine, gfn << 12 | (u64)index * bytes, &entry, bytes))
+		abort();
+}
+
+/* Four levels from root on, one frame after the other; tables and pages with these bits. */
+static void make_chain(struct ms_machine *machine, u64 root, u64 table_bits, u64 page_bits)
+{
+	u32 i;
+
+	for (i = 0; i < 3; i++)
+		put_entry(machine, root + i, 0, (root + i + 1) << 12 | table_bits, 8);
+	for (i = 0; i < PAGES; i++)
+		put_entry(machine, root + 3, i, (u64)i << 12 | page_bits, 8);
+	/* Once more as a large page. */
+	put_entry(machine, root + 2, 1, page_bits | 1 << 7, 8);
+}
+
+static void make_tables(struct ms_machine *machine)
+{
+	u32 i;
+
+	make_chain(machine, EPT_ROOT, 0x107, 0x337);
+	put_entry(machine, EPT5_ROOT, 0, (u64)EPT_ROOT << 12 | 0x107, 8);
+	make_chain(machine, LONG_ROOT, 0x27, 0x67);
+	put_entry(machine, LA57_ROOT, 0, (u64)LONG_ROOT << 12 | 0x27, 8);
+	for (i = 0; i < 4; i++)
+		put_entry(machine, PAE_ROOT, i, (u64)LONG_L2 << 12 | 1, 8);
+	put_entry(machine, OLD_ROOT, 0, (u64)(OLD_ROOT + 1) << 12 | 0x27, 4);
+	for (i = 0; i < PAGES; i++)
+		put_entry(machine, OLD_ROOT + 1, i, i << 12 | 0x67, 4);
+}
+
+static void change_tables(struct ms_machine *machine, struct input *in)
+{
+	u32 nr = (u32)take(in, 1) & 31, i;
 
 	for (i = 0; i < nr && in->at < in->size; i++) {
 		u64 gpa = take(in, 1) % PAGES << 12 | (take(in, 1) & 0x3f) << 3, entry = take_entry(in);
@@ -58,25 +108,34 @@ static void fill_tables(struct ms_machine *machine, struct input *in)
 	}
 }
 
+/* One of the modes there are, with a root for it; at times any bits and any root. */
 static void take_regs(struct input *in, struct nmmu_regs *regs)
 {
-	u64 bits = take(in, 2);
-
-	*regs = (struct nmmu_regs){
-		.cr0 = 0x11 | (bits & 1 ? 1ULL << 31 : 0) | (bits & 2 ? 1ULL << 16 : 0),
-		.cr3 = take(in, 1) << 12 | (bits & 4 ? take(in, 2) : 0),
-		.cr4 = (bits & 8 ? 1ULL << 4 : 0) | (bits & 16 ? 1ULL << 5 : 0) |
-		       (bits & 32 ? 1ULL << 12 : 0) | (bits & 64 ? 1ULL << 20 : 0) |
-		       (bits & 128 ? 1ULL << 21 : 0),
-		.efer = (bits & 256 ? 0x500ULL : 0) | (bits & 512 ? 1ULL << 11 : 0),
-		.ac = bits & 1024,
-		.smm = bits & 2048,
+	static const struct {
+		u64 cr0, cr3, cr4, efer;
+	} modes[] = {
+		{ 0x11, 0, 0, 0 },
+		{ 0x80000011, OLD_ROOT, 0, 0 },
+		{ 0x80000011, PAE_ROOT, 0x20, 0 },
+		{ 0x80000011, LONG_ROOT, 0x20, 0x500 },
+		{ 0x80000011, LA57_ROOT, 0x1020, 0x500 },
 	};
-	/* Mostly something that a CPU accepts. */
-	if (bits & 4096 && regs->efer & 0x400) {
-		regs->cr0 |= 1ULL << 31;
-		regs->cr4 |= 1ULL << 5;
-	}
+	u64 bits = take(in, 2), mode = bits % 5;
+
+	bits >>= 4;
+	*regs = (struct nmmu_regs){
+		.cr0 = modes[mode].cr0 | (bits & 1 ? 1ULL << 16 : 0),
+		.cr3 = modes[mode].cr3 << 12,
+		.cr4 = modes[mode].cr4 | (bits & 2 ? 1ULL << 20 : 0) | (bits & 4 ? 1ULL << 21 : 0) |
+		       (bits & 8 ? 1ULL << 4 : 0),
+		.efer = modes[mode].efer | (bits & 16 ? 1ULL << 11 : 0),
+		.ac = bits & 32,
+		.smm = (bits & 0x1c0) == 0x1c0,
+	};
+	if ((bits & 0xe00) == 0xe00)
+		regs->cr3 = take(in, 2) << 4;
+	if ((bits & 0xe00) == 0xc00)
+		regs->cr4 ^= take(in, 2);
 }
 
 static u64 take_addr(struct input *in)
@@ -131,7 +190,13 @@ static void act_nested(struct ms_machine *machine, struct input *in, struct nmmu
 	struct nmmu_nested nested = {
 		.kind = bits & 1 ? (m->cfg.hv == MS_HV_VMX ? NMMU_NESTED_EPT : NMMU_NESTED_NPT)
 				 : NMMU_NESTED_OFF,
-		.root = (bits >> 8 & 0x1f) << 12,
+		.root = (bits & 0x40		  ? bits >> 8 & 0x1f
+			 : m->cfg.hv == MS_HV_SVM ? (v->regs.cr4 & 0x1000   ? LA57_ROOT
+						     : v->regs.efer & 0x400 ? LONG_ROOT
+									    : PAE_ROOT)
+			 : bits & 8		  ? EPT5_ROOT
+						  : EPT_ROOT)
+			<< 12,
 		.pml = bits & 2,
 		.pml_addr = (bits >> 9 & 0x1f) << 12,
 		.pml_index = (u16)(bits & 4 ? bits : bits & 511),
@@ -142,8 +207,7 @@ static void act_nested(struct ms_machine *machine, struct input *in, struct nmmu
 		return;
 	}
 	if (nested.kind == NMMU_NESTED_EPT)
-		nested.root |= (bits & 8 ? 4u << 3 : 3u << 3) | 6 | (bits & 16 ? 1u << 6 : 0) |
-			       (bits & 0xe0) == 0xe0;
+		nested.root |= (bits & 8 ? 4u << 3 : 3u << 3) | 6 | (bits & 16 ? 1u << 6 : 0);
 	take_regs(in, &nested.l2);
 	if (nmmu_nested_enter(v, &nested) > 0)
 		abort();
@@ -262,7 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct nmmu_sp *sp;
 	const char *text;
 	struct ms_err *err;
-	u32 i, vcpu;
+	u32 i, vcpu, row;
 
 	take_config(&in, &opts.config);
 	err = ms_machine_create(&opts, &machine);
@@ -276,13 +340,39 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		     nmmu_slot_set(ms_machine_nmmu(machine), 1, 0, 0, HOLE, HVA, 0)))
 		abort();
 	if (!err)
-		fill_tables(machine, &in);
-	for (i = 0; i < MAX_ACTS && !err && in.at < in.size; i++) {
+		make_tables(machine);
+	if (!err)
+		change_tables(machine, &in);
+	for (i = 1; i <= MAX_ACTS && !err && in.at < in.size; i++) {
 		act(machine, &in);
-		if (nmmu_self_check(ms_machine_nmmu(machine), &text, &sp))
+		/* Of all that a run does this costs most. */
+		if (i % CHECK_EACH && i < MAX_ACTS && in.at < in.size)
+			continue;
+		row = nmmu_self_check(ms_machine_nmmu(machine), &text, &sp);
+		if (row) {
+			fprintf(stderr, "invariant %u behind act %u: %s\n", row, i, text);
 			abort();
+		}
 	}
 	ms_machine_destroy(machine);
 	ms_err_free(err);
 	return 0;
+}
+
+/* A long story now and then: grown byte by byte it would take many runs to get into a nested guest and back. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	u64 state = seed * 0x9e3779b97f4a7c15ULL + 1;
+	size_t nr = 64 + seed % 448, at;
+
+	if (seed % 3)
+		return LLVMFuzzerMutate(data, size, max_size);
+	at = seed % 6 ? 0 : size; /* anew, or behind what there is */
+	for (; nr && at < max_size; nr--) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		data[at++] = (uint8_t)state;
+	}
+	return at;
 }

@@ -48,7 +48,7 @@ cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-re
 # Each file by name: what the fuzzer covers is only what is built with it.
 snap_sources="$src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
-engine_sources="$src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
+engine_sources="$src/src/abi/*.c $src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
 
 # What is built of one folder, with a folder of objects of its own. Two at a time.
@@ -116,8 +116,8 @@ fi
 # shellcheck disable=SC2086
 objects engine $engine_sources || failed=1
 cp "$src"/tests/scenarios/*.scn "$out/corpus-fuzz_scenario/"
-if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 20000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
+if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 8000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
 printf '\001\100\060' >"$out/corpus-fuzz_gpt/vmx"
 printf '\200\100\060' >"$out/corpus-fuzz_gpt/svm"
-if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 40000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
+if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 3000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
 exit $failed

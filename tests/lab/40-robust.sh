@@ -28,6 +28,14 @@ status_is "no VM: vms is an answer" 0 "$mmuscope" vms
 is "no VM: and it is empty" "$("$mmuscope" vms -j | jq -c .vms)" "[]"
 fails 2 'no VM|no virtual machine' "$mmuscope" sps
 fails 2 '4242' "$mmuscope" sps --vm 4242
+# frame_of WORDS...: the target that a frame's first line names, and whether the frame says that it is simulated.
+frame_of()
+{
+	LC_ALL=C.UTF-8 "$@" --frame | awk 'NR == 1 { print $2 } /Simulated VM, not this host/ { print "said" }' | paste -sd ' '
+}
+is "no VM: the interface shows the simulated one and says so" "$(frame_of "$mmuscope")" "sim said"
+is "no VM: not where live was asked for" "$(frame_of "$mmuscope" -T live)" "live"
+is "no rights: simulated too" "$(frame_of setpriv --reuid 65534 --clear-groups --inh-caps=-all "$mmuscope")" "sim said"
 
 # --- no rights, no BTF, no address ---
 fails 3 'CAP_SYSLOG|CAP_BPF|root' setpriv --reuid 65534 --clear-groups --inh-caps=-all "$mmuscope" vms
@@ -46,6 +54,7 @@ wait_checkpoint g 1
 "$mmuscope" vms >"$SCRATCH/out" 2>&1
 "$mmuscope" vms -j >>"$SCRATCH/out" 2>&1
 "$mmuscope" --frame >>"$SCRATCH/out" 2>&1
+is "a VM: the interface shows it" "$(frame_of "$mmuscope")" "live"
 is "no control character in any output" "$(LC_ALL=C tr -d '\n -~\200-\377' <"$SCRATCH/out" | wc -c)" 0
 ok "and the name is shown" grep -qF '\x1b[2J' "$SCRATCH/out"
 fails 2 'no such|sp' "$mmuscope" sp 0xffff888000000000

@@ -129,6 +129,18 @@ keys : 'events -n 30 -e spte_set,fault' Enter
 sees 'events -n 30' "events can be asked for"
 sees '(new_spte|error)=0x' "with their fields"
 keys q
+keys e
+sees 'raised so far' "e shows the last events, from their end"
+tm capture-pane -p | grep '^ raised' >"$dir/a"
+keys r
+i=0
+while [ $i -lt 50 ] && tm capture-pane -p | grep '^ raised' | cmp -s "$dir/a" -; do
+	sleep 0.1
+	i=$((i + 1))
+done
+! tm capture-pane -p | grep '^ raised' | cmp -s "$dir/a" -
+ok $? "and goes on when the target is read again"
+keys q
 keys : 'walk 0xffff888000001000 -c 1' Enter
 sees 'second dimension +EPT12' "a walk has two dimensions"
 keys q
@@ -147,7 +159,7 @@ if "$MMUSCOPE" -T live vms -j 2>/dev/null | grep -q '"kvm"'; then
 else
 	start 80 24
 	sees '^ mmuscope  sim ' "without a target and without a VM it opens on sim"
-	sees 'A simulated VM, nothing of this host' "and says so"
+	sees 'Simulated VM, not this host' "and says so"
 fi
 
 start 80 24 -T sim:hv=svm,kernel=6.1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Machines for tests of the fault path: one slot of memory, one vCPU or two, guest tables by name, and a look at the leaf
- * that an address ended with. What the CPU does is src/hw's.
+ * Machines for tests of the fault path: one slot of memory, one vCPU or two, guest tables by name, and a
+ * look at the leaf that an address ended with. What the CPU does is src/hw's.
  */
 #ifndef TESTS_UNIT_FAULTLAB_H
 #define TESTS_UNIT_FAULTLAB_H

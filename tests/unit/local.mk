@@ -3,6 +3,7 @@
 unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
+	tests/unit/test_explore \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
@@ -26,6 +27,7 @@ unit_tests = \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_unsync \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_threads \
 	tests/unit/test_nmmu_walk \
@@ -101,6 +103,7 @@ tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
 tests_unit_test_nmmu_root_SOURCES = tests/unit/test_nmmu_root.c $(box_sources)
 tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
+tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_sources)
 
 # The smallest host there is.
 small_sources = tests/unit/small.c tests/unit/small.h
@@ -120,6 +123,8 @@ tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
 # The engine once more, with its mutants: what is compiled here is taken before what the library has.
 tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
 tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+tests_unit_test_explore_SOURCES = tests/unit/test_explore.c $(nmmu_sources)
+tests_unit_test_explore_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
@@ -150,8 +155,10 @@ EXTRA_DIST += \
 tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd.h \
 	tests/unit/rnd_access.c \
+	tests/unit/rnd_audit.c \
 	tests/unit/rnd_log.c \
 	tests/unit/rnd_ops.c \
+	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
 	tests/unit/rnd_world.c \
 	tests/unit/test_nmmu_random.c

@@ -343,3 +343,62 @@ u32 box_nr_pages(struct box *b)
 	nmmu_for_each_sp(b->m, count_one, &nr);
 	return nr;
 }
+
+/* --- L2 on EPT12 --- */
+
+bool box_is_present(struct box *b, const u64 *sptep)
+{
+	return sptep && spte_is_mmu_present(&b->m->profile, *sptep);
+}
+
+u64 box_pfn_at(struct box *b, u64 addr)
+{
+	u64 *sptep = box_spte(b, addr, 1);
+
+	return box_is_present(b, sptep) ? spte_pfn(&b->m->profile, *sptep) : 0;
+}
+
+u64 box_pfn_of(u64 gpa)
+{
+	return BOX_PFN + (gpa >> 12);
+}
+
+struct nmmu_sp *box_page_of(struct box *b, u64 addr, u32 level)
+{
+	return nmmu_sp_of_spte(b->m, box_spte(b, addr, level));
+}
+
+void box_start_l2(struct box *b, enum nmmu_kernel kernel, u64 *root_ret)
+{
+	struct nmmu_config cfg = box_config(kernel);
+
+	box_init(b, &cfg);
+	*root_ret = box_table(b);
+	box_long_mode(b, 0);
+	box_enter(b, NMMU_NESTED_EPT, *root_ret << 12 | EPTP);
+}
+
+void box_map_l2(struct box *b, u64 root, u64 ngpa, u64 gpa)
+{
+	box_map(b, root, 4, ngpa, gpa, 1, EPT_RWX, EPT_TABLE);
+	assert_int_equal(box_fault(b, ngpa, NMMU_PF_U), NMMU_RET_FIXED);
+	assert_int_equal(box_pfn_at(b, ngpa), box_pfn_of(gpa));
+}
+
+void box_leave(struct box *b)
+{
+	nmmu_nested_leave(b->v, NULL);
+	box_check(b);
+}
+
+bool box_l1_write(struct box *b, u64 gpa, u64 value)
+{
+	int ret = box_fault(b, gpa, NMMU_PF_W | NMMU_PF_P);
+
+	box_set(b, gpa, value);
+	if (ret != NMMU_RET_EMULATE)
+		return false;
+	nmmu_pt_write(b->v, gpa, value, 8);
+	box_check(b);
+	return true;
+}

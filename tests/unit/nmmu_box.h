@@ -7,21 +7,13 @@
 #define TESTS_UNIT_NMMU_BOX_H
 
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
 #define BOX_PAGES 8192u /* of guest memory: slot 1 from gfn 0, and slot 2 of AS 1 the same memory */
 #define BOX_HVA 0x7f0000000000ULL
 #define BOX_PFN 0x100000ULL /* of gfn 0 */
 #define BOX_FIRST_TABLE 0x100u /* gfns from here on are guest tables, by box_table() */
 
-#define CR0_PE 1ULL
-#define CR0_WP (1ULL << 16)
-#define CR0_PG (1ULL << 31)
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 
 /* Guest entries. */
 #define PT_RW 0x67ULL /* P W U A D */
@@ -83,6 +75,19 @@ int box_fault(struct box *b, u64 addr, u64 error);
 struct nmmu_sp *box_sp(struct box *b, u64 gfn, u32 level);
 u64 *box_spte(struct box *b, u64 addr, u32 level);
 u32 box_nr_pages(struct box *b);
+
+bool box_is_present(struct box *b, const u64 *sptep);
+u64 box_pfn_at(struct box *b, u64 addr); /* mapped at level 1; 0: nothing */
+u64 box_pfn_of(u64 gpa);
+struct nmmu_sp *box_page_of(struct box *b, u64 addr, u32 level);
+
+/* A machine whose L2 runs on EPT12 tables below *root_ret. */
+void box_start_l2(struct box *b, enum nmmu_kernel kernel, u64 *root_ret);
+/* Maps ngpa to gpa in 4K, and reads there. */
+void box_map_l2(struct box *b, u64 root, u64 ngpa, u64 gpa);
+void box_leave(struct box *b);
+/* L1's store, by the CPU where EPT01 lets it, else emulated. True: emulated. */
+bool box_l1_write(struct box *b, u64 gpa, u64 value);
 
 static inline u64 box_random(u64 *state)
 {

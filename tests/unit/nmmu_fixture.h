@@ -7,6 +7,7 @@
 #define TESTS_UNIT_NMMU_FIXTURE_H
 
 #include "nmmu/private.h"
+#include "nmmu/x86.h"
 
 #define FIX_PAGES 64
 #define FIX_HVA 0x7f0000000000ULL
@@ -54,17 +55,6 @@ u64 fix_entry(u64 root_gfn, u32 level, u64 gfn);
 /* L2 in long mode on tables at FIX_PT_ROOT, under EPT12 with these EPTP bits or under 4-level NPT12. */
 void fix_l2_identity(struct fix *f, u64 eptp_bits);
 
-#define CR0_PG (1ULL << 31)
-#define CR0_WP (1ULL << 16)
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define CR4_SMEP (1ULL << 20)
-#define CR4_SMAP (1ULL << 21)
-#define CR4_PKE (1ULL << 22)
-#define EFER_LME (1ULL << 8)
-#define EFER_LMA (1ULL << 10)
-#define EFER_NX (1ULL << 11)
 
 #define EPTP_WB4 0x1eULL /* 4 levels, write-back */
 #define EPTP_WB5 0x26ULL

@@ -7,6 +7,7 @@
  *                  afresh, by code of its own; old entries count while the guest has not invalidated them
  *   rnd_access.c   accesses, table writes and what is expected of them
  *   rnd_ops.c      everything else that can be done to a machine
+ *   rnd_audit.c    every entry of every page in sync against the guest's
  *   rnd_log.c      the dirty log against copies of memory
  *
  * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
@@ -84,26 +85,11 @@ struct rnd_vcpu {
 	u32 next_invlpg;
 };
 
-#define RND_OPS(X)                                                                                          \
-	X(access_l1)                                                                                        \
-	X(access_l2)                                                                                        \
-	X(emulated)                                                                                         \
-	X(gpte_store)                                                                                       \
-	X(gpte_emulated)                                                                                    \
-	X(cycle)                                                                                            \
-	X(mmio)                                                                                             \
-	X(fault)                                                                                            \
-	X(exit_to_l1) X(pml12_full) X(invlpg) X(flush_guest) X(invept) X(flush_npt) X(cr3) X(role) X(mode)  \
-		X(enter_nested) X(enter_off) X(leave) X(slot_add) X(slot_delete) X(slot_move) X(slot_log)   \
-			X(log_get) X(log_clear) X(discard) X(migrate) X(protect) X(collapse) X(age)         \
-				X(age_young) X(nx_toggle) X(nx_recover) X(max_pages) X(nomem) X(host_write) \
-					X(zap_all) X(stale_used)
-
 struct rnd_count {
-#define X(name) u64 name;
-	RND_OPS(X)
-#undef X
-	u64 ops, checks, mem_full, dead, host_fault;
+#define RND_OP(name) u64 name;
+#include "tests/unit/rnd_ops.def"
+#undef RND_OP
+	u64 ops, checks, dead, host_fault;
 };
 
 struct rnd {
@@ -127,6 +113,7 @@ struct rnd {
 	bool nomem; /* an allocation may fail in this operation */
 	struct rnd_count *count;
 	char what[200]; /* the operation, for the report of a failure */
+	bool pdptes_differ; /* before this access, from those in memory */
 	bool failed;
 };
 
@@ -170,6 +157,7 @@ struct rnd_path {
 struct rnd_answer {
 	enum rnd_verdict verdict; /* of the tables as they are */
 	u64 error; /* PF */
+	bool table; /* NESTED_FAULT: for an entry of L2's tables */
 	u64 gpa; /* OK */
 	u32 nr; /* paths that are right or excused, the current one included */
 	bool too_many;
@@ -192,6 +180,7 @@ void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
 void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_op_burst(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc);
 /* True: made, or answered by a device. */
 bool rnd_access(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate);
@@ -203,6 +192,10 @@ void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
 /* The engine has put this vCPU back into L1. */
 void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
+
+/* --- rnd_audit.c --- */
+
+void rnd_audit(struct rnd *r);
 
 /* --- rnd_log.c --- */
 

@@ -3,7 +3,7 @@
  * The dirty log against copies of memory, as a migration keeps them: whatever differs from the copy must be in the
  * next log (SEMANTICS H 37). Copies are taken when the engine has promised to see later writes.
  */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What guests, VMM and host do beside accesses: see rnd.h. */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <string.h>
 
@@ -83,6 +83,12 @@ void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested)
 		op_flush_guest(r, vc);
 }
 
+/* Reading L2's PDPTEs is an access to be logged. */
+static bool pml12_is_full(const struct rnd_vcpu *vc)
+{
+	return vc->l2 && vc->kind[1] == NMMU_GPT_PAE && vc->nested.pml && vc->v->nested.pml_index > 511;
+}
+
 /* New registers for the guest at work; false: it would have been #GP. */
 static bool set_regs(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_regs *regs, enum nmmu_gpt kind)
 {
@@ -98,7 +104,7 @@ static bool set_regs(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_regs 
 	if (loads)
 		loaded = rnd_load_pdptes(r, vc, vc->l2);
 	rc = ms_machine_set_regs(r->machine, vc->id, regs);
-	if (rc == -EINVAL && !loaded) {
+	if (rc == -EINVAL && (!loaded || pml12_is_full(vc))) {
 		vc->regs[vc->l2] = old;
 		vc->kind[vc->l2] = old_kind;
 		memcpy(vc->pdpte[vc->l2], pdpte, sizeof(pdpte));
@@ -409,6 +415,8 @@ void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc)
 		op_nx(r);
 	else if (dice < 945)
 		op_max_pages(r);
+	else if (dice < 948)
+		rnd_op_burst(r, vc);
 	else if (dice < 995)
 		op_host_write(r);
 	else {

@@ -4,7 +4,7 @@
  * with no memory but one: what an entry held before, as long as this vCPU has not invalidated it, may still be
  * used for an access that succeeds (SDM 4.10.4). It must never be used to refuse one.
  */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <string.h>
 
@@ -26,6 +26,7 @@ struct maps {
 struct refusal {
 	enum rnd_verdict verdict;
 	u64 error;
+	bool table; /* nested: for an entry of the guest's tables */
 };
 
 struct format {
@@ -150,6 +151,7 @@ static void refuse(struct ask *q, const struct format *f, const struct need *n, 
 		return;
 	if (f->use_dim) {
 		q->no.verdict = misconfig ? RND_NESTED_MISCONFIG : RND_NESTED_FAULT;
+		q->no.table = n->table;
 		return;
 	}
 	q->no.verdict = RND_PF;
@@ -482,6 +484,7 @@ void rnd_ask(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *wa
 	} else {
 		ret->verdict = q.no.verdict;
 		ret->error = q.no.error;
+		ret->table = q.no.table;
 	}
 	/* Once more, with all that may still be cached. */
 	q.now = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A machine, its guests' tables, and values worth writing into them: see rnd.h. */
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -434,6 +434,9 @@ static void draw_config(struct rnd *r)
 		c->pml = c->ad && rnd_chance(r, 60);
 		c->exec_only = rnd_chance(r, 60);
 	}
+	/* In a build with mutants: would it be found? */
+	if (getenv("RND_MUTANT"))
+		c->mutant = atoi(getenv("RND_MUTANT"));
 	c->no_zap_all = c->kernel == NMMU_6_12 && rnd_chance(r, 40);
 	if (rnd_chance(r, 20))
 		c->first_generation = (1ULL << 19) - 2 * rnd_below(r, 20);

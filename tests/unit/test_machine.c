@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "scenario/machine.h"
+#include "nmmu/x86.h"
 
 #define HVA 0x7f0000000000ULL
 #define MIB (1ULL << 20)
@@ -19,11 +20,6 @@
 #define MMIO_GPA 0x10000000ULL
 
 #define CR0_LONG 0x80010001ULL
-#define CR4_PSE (1ULL << 4)
-#define CR4_PAE (1ULL << 5)
-#define CR4_LA57 (1ULL << 12)
-#define EFER_LME (1ULL << 8)
-#define EFER_NX (1ULL << 11)
 #define NX (1ULL << 63)
 
 static struct ms_machine *machine;
@@ -464,6 +460,10 @@ static void npt_pdpte_changes(void **state)
 		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
 		at(go(0x40000000, "w", 1), 0x900000);
 		at(go(0, "w", 1), 0x800000);
+		/* Nobody checks their reserved bits, and none of them is part of the address. */
+		value = peek(nested.root) | 1ULL << 57 | 6;
+		assert_int_equal(nmmu_host_write(m, nested.root + 16, &value, 8), 0);
+		at(go(0x80000000, "w", 1), 0x800000);
 		ms_tables_destroy(second);
 		ms_tables_destroy(other);
 		assert_int_equal(teardown(NULL), 0);

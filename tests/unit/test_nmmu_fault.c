@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Whole faults, from the CPU's exit to the leaf it runs on: direct and shadow MMUs of every format, page sizes, devices.
+ * Whole faults, from the CPU's exit to the leaf it runs on: direct and shadow MMUs of every format, page
+ * sizes, devices.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,8 +112,8 @@ static void nested_sizes(void **state)
 						svm ? PT_UPPER : EPT_UPPER);
 					lab_enter(&lab, t, !svm, true);
 					/*
-					 * A guest page of 1 GiB has the tables inside: 6.1 then maps 4K (is_self_change_mapping),
-					 * 6.12 what does not hold a table.
+					 * A guest page of 1 GiB has the tables inside: 6.1 then maps 4K
+					 * (is_self_change_mapping), 6.12 what does not hold a table.
 					 */
 					if (guest == 3)
 						want = k == 0 ? 1 : host < 2 ? host : 2;
@@ -211,7 +212,10 @@ static void shadow_formats(void **state)
 						shadow_go(&lab, f, t);
 						lab_poke(&lab, want_gfn << 12 | (gva & 0xfff), 0xfeed, 8);
 
-						/* D=0: a read maps it read-only, the write comes as a fault and sets D. */
+						/*
+						 * D=0: a read maps it read-only, the write comes as a fault
+						 * and sets D.
+						 */
 						run = lab_access(&lab, gva, "ru", 0);
 						assert_int_equal(run.error, 0);
 						assert_int_equal(run.action, NMMU_ACT_DONE);
@@ -295,7 +299,10 @@ static void shadow_tables(void **state)
 
 			run = lab_access(&lab, gva, "w", 1);
 			assert_int_equal(run.action, NMMU_ACT_DONE);
-			/* Level 1: becomes unsync and is written by the CPU; seen after INVLPG at the latest. */
+			/*
+			 * Level 1: becomes unsync and is written by the CPU; seen after INVLPG at the
+			 * latest.
+			 */
 			gpte = 0x8005000 | PT_BITS;
 			if (bytes == 8) {
 				run = lab_access(&lab, window + 0x1000 + (table[1] & 0xfff), "w", gpte);
@@ -320,7 +327,10 @@ static void shadow_tables(void **state)
 		}
 }
 
-/* CR0.WP=0: the kernel may write what users may only read; then users are kept out (and with SMEP, so is fetching). */
+/*
+ * CR0.WP=0: the kernel may write what users may only read; then users are kept out (and with SMEP, so is
+ * fetching).
+ */
 static void shadow_wp0(void **state)
 {
 	u32 smep;
@@ -384,12 +394,80 @@ static void nonpaging(void **state)
 	}
 }
 
+/*
+ * A MOV to CR3 makes the guest's own changes of unsync tables seen; in PAE it loads the PDPTRs, even with
+ * the same value.
+ */
+static void shadow_cr3(void **state)
+{
+	u32 i, k;
+
+	(void)state;
+	for (i = 1; i < 3; i++)
+		for (k = 0; k < 2; k++) {
+			const struct format *f = &formats[i];
+			u64 gva = 0x40203000, window = 0x50000000, entry, other, root;
+			struct nmmu_regs regs;
+			struct ms_tables *t;
+			struct ms_run run;
+			struct lab lab;
+			u32 n;
+
+			shadow_start(&lab, f, 0, kernels[k], 1, &t);
+			lab_map(t, gva, 0x8003, 1, PT_BITS, f->upper);
+			entry = ms_tables_entry(t, gva, 1);
+			lab_map(t, window, entry >> 12, 1, PT_BITS, f->upper);
+			shadow_go(&lab, f, t);
+			lab_poke(&lab, 0x8005000, 0x77, 8);
+			lab_access(&lab, gva, "w", 1);
+			run = lab_access(&lab, window + (entry & 0xfff), "w", 0x8005000 | PT_BITS);
+			assert_false(run.emulated);
+			assert_int_equal(lab.events[MS_EV_unsync], 1);
+
+			/* Another root with the same entries, and that table as before. */
+			root = ms_tables_root_gfn(t) << 12;
+			other = 0x9000000;
+			for (n = 0; n < 512; n++)
+				lab_poke(&lab, other + 8 * n, lab_peek(&lab, root + 8 * n), 8);
+			regs = lab.v->regs;
+			regs.cr3 = other;
+			assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+			run = lab_access(&lab, gva, "r", 0);
+			assert_int_equal(run.value, 0x77);
+			lab_check(&lab);
+
+			/* Back to a root that is cached: not made anew, so it must be synced. */
+			lab_poke(&lab, 0x8006000, 0x88, 8);
+			run = lab_access(&lab, window + (entry & 0xfff), "w", 0x8006000 | PT_BITS);
+			assert_false(run.emulated);
+			regs.cr3 = root;
+			assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+			run = lab_access(&lab, gva, "r", 0);
+			assert_int_equal(run.value, 0x88);
+			regs.cr3 = other;
+			assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+
+			if (f->kind == NMMU_GPT_PAE) {
+				/* The quarter with gva goes; CR3 is written with what it holds. */
+				lab_poke(&lab, other + 8, 0, 8);
+				run = lab_access(&lab, gva, "r", 0);
+				assert_int_equal(run.value, 0x88);
+				assert_int_equal(ms_machine_set_regs(lab.mm, 0, &regs), 0);
+				run = lab_access(&lab, gva, "r", 0);
+				assert_int_equal(run.action, NMMU_ACT_PF);
+			}
+			ms_tables_destroy(t);
+			lab_deinit(&lab);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(direct_sizes),	  cmocka_unit_test(nested_sizes),
 		cmocka_unit_test(shadow_formats), cmocka_unit_test(shadow_tables),
 		cmocka_unit_test(shadow_wp0),	  cmocka_unit_test(nonpaging),
+		cmocka_unit_test(shadow_cr3),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

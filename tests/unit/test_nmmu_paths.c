@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Ways a fault can go that one access does not show: the rows of E.1 with who does them, under which lock and with what
- * flush; devices (D.1 step 2, D.3).
+ * Ways a fault can go that one access does not show: the rows of E.1 with who does them, under which lock
+ * and with what flush; devices (D.1 step 2, D.3).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,7 +115,10 @@ static void dl_rw_direct(void **state)
 		}
 }
 
-/* DL->RW, indirect: under the lock, marked before it is stored. And by a read too, when all grant W (E.2, I 3b). */
+/*
+ * DL->RW, indirect: under the lock, marked before it is stored. And by a read too, when all grant W (E.2, I
+ * 3b).
+ */
 static void dl_rw_indirect(void **state)
 {
 	static const char *const how[] = { "w", "r" };
@@ -250,8 +253,9 @@ static void protect_for_shadow(void **state)
 				lab.on_yield = NULL;
 				flushed = o.flushed_locked;
 				/*
-				 * no-flush leaves out what was DL, writable-invariant what was W without M. The pages for the levels
-				 * above flush nothing of theirs: L1 never wrote them.
+				 * no-flush leaves out what was DL, writable-invariant what was W without M.
+				 * The pages for the levels above flush nothing of theirs: L1 never wrote
+				 * them.
 				 */
 				assert_int_equal(flushed, bug == 0 || (bug == 1 && !dl));
 				nmmu_nested_leave(lab.v, NULL);
@@ -334,8 +338,8 @@ static void tracked_indirect(void **state)
 }
 
 /*
- * DL->RW and ->AT by sync: 6.1 rebuilds every entry of the page, 6.12 those whose rights changed. L1 has written some other
- * entry of the table, unsync, and says INVEPT.
+ * DL->RW and ->AT by sync: 6.1 rebuilds every entry of the page, 6.12 those whose rights changed. L1 has
+ * written some other entry of the table, unsync, and says INVEPT.
  */
 static void by_sync(void **state)
 {
@@ -374,7 +378,10 @@ static void by_sync(void **state)
 				assert_int_equal(wstate(&lab, 0x5000), rebuilt ? SPTE_W_RW : SPTE_W_DL);
 				assert_int_equal(lab_is_dirty(&lab, GFN), rebuilt);
 			} else {
-				/* No longer accessed, E1: flushed. W comes with the next access, and then the mark. */
+				/*
+				 * No longer accessed, E1: flushed. W comes with the next access, and then
+				 * the mark.
+				 */
 				assert_int_equal(wstate(&lab, 0x5000), rebuilt ? SPTE_W_AT : SPTE_W_DL);
 				assert_false(lab_is_dirty(&lab, GFN));
 				assert_true(!rebuilt || lab.events[MS_EV_flush] > flushes);
@@ -392,8 +399,9 @@ static void by_sync(void **state)
 }
 
 /*
- * Prefetch (F): the aligned window of 8, until the first entry that is not present, has A clear, reserved bits, no slot, or
- * would be writable where the slot logs. What comes has A clear; of kind 01 it is tracked.
+ * Prefetch (F): the aligned window of 8, until the first entry that is not present, has A clear, reserved
+ * bits, no slot, or would be writable where the slot logs. What comes has A clear; of kind 01 it is
+ * tracked.
  */
 static void prefetch_window(void **state)
 {
@@ -406,7 +414,10 @@ static void prefetch_window(void **state)
 			for (logging = 0; logging < 2; logging++)
 				for (what = 0; what < NR; what++) {
 					struct nmmu_config cfg = lab_config(false, kernels[k]);
-					/* A third entry that is not FINE ends it; an ignored A bit, or a clean entry, does not. */
+					/*
+					 * A third entry that is not FINE ends it; an ignored A bit, or a
+					 * clean entry, does not.
+					 */
 					bool ends = what == ABSENT || what == RESERVED || what == NO_SLOT ||
 						    (what == NOT_ACCESSED && ad);
 					const struct spte_profile *p;
@@ -497,7 +508,10 @@ static void prefetch_direct(void **state)
 		}
 }
 
-/* RO: neither a read-only slot nor a host page that must not be written gives H; writes to ROM go to the device. */
+/*
+ * RO: neither a read-only slot nor a host page that must not be written gives H; writes to ROM go to the
+ * device.
+ */
 static void read_only(void **state)
 {
 	u32 k, rom;
@@ -608,7 +622,10 @@ static void mmio_uncached(void **state)
 		}
 }
 
-/* I 11: in the middle of an update the old number is stored, stale as soon as it ends; the vCPU's cache is left alone. */
+/*
+ * I 11: in the middle of an update the old number is stored, stale as soon as it ends; the vCPU's cache is
+ * left alone.
+ */
 static void in_update(struct lab *lab, enum nmmu_point point)
 {
 	struct ms_run *run = lab->ctx;
@@ -656,8 +673,8 @@ static void ept_poke(struct lab *lab, const struct ms_tables *t, u64 addr, u64 b
 }
 
 /*
- * D.3, I 8: L1 passes a device through and grants what it is told is missing. Exact: R, then W. 6.1 and 6.12 say R|W. With the
- * bug the read of long ago is told again, for ever.
+ * D.3, I 8: L1 passes a device through and grants what it is told is missing. Exact: R, then W. 6.1 and
+ * 6.12 say R|W. With the bug the read of long ago is told again, for ever.
  */
 static void ping_pong(void **state)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What can come between: memory that runs out at each allocation of a fault, and others who zap, move, log or rewrite tables
- * while a fault is under way. Each time the machine must be whole and the access made in the end.
+ * What can come between: memory that runs out at each allocation of a fault, and others who zap, move, log
+ * or rewrite tables while a fault is under way. Each time the machine must be whole and the access made in
+ * the end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -184,7 +185,8 @@ static void act_log(struct lab *lab)
 }
 
 /*
- * The guest's leaf entry says another page. Not once it is shadowed, for then the guest would have had to fault to change it.
+ * The guest's leaf entry says another page. Not once it is shadowed, for then the guest would have had to
+ * fault to change it.
  */
 static void act_gpte(struct lab *lab)
 {
@@ -203,7 +205,8 @@ static void act_gpte(struct lab *lab)
 }
 
 /*
- * Whatever happens at whichever point, the access is made in the end, on the page that is there then, and the machine is whole.
+ * Whatever happens at whichever point, the access is made in the end, on the page that is there then, and
+ * the machine is whole.
  */
 static void intruders(void **state)
 {
@@ -241,7 +244,10 @@ static void intruders(void **state)
 							lab_check(&lab);
 							where = lab_leaf(&lab, 0x600000, NULL);
 							assert_int_equal(run.action, NMMU_ACT_DONE);
-							/* Once more, after a flush: the guest may have been changing its tables. */
+							/*
+							 * Once more, after a flush: the guest may have been
+							 * changing its tables.
+							 */
 							ms_machine_invlpg(lab.mm, 0, 0x600000);
 							nmmu_invept(lab.v, true, 0);
 							nmmu_flush_all(lab.m, MS_CAUSE_INVEPT, false);
@@ -272,7 +278,10 @@ static void intruders(void **state)
 		fail_msg("only %u intrusions", happened);
 }
 
-/* A lock-free fault has read an entry whose page then goes: the page stays until it is done, and nothing is mended in it. */
+/*
+ * A lock-free fault has read an entry whose page then goes: the page stays until it is done, and nothing is
+ * mended in it.
+ */
 static void fast_and_zapped(void **state)
 {
 	static void (*const acts[])(struct lab *) = { act_zap_all, act_slot_away };

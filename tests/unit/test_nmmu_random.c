@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "rnd.h"
+#include "tests/unit/rnd.h"
 
 #define TOTAL_OPS 1000000ULL
 #define MACHINE_OPS 2500ULL
@@ -29,6 +29,7 @@ static void self_check(struct rnd *r)
 	u32 row = nmmu_self_check(r->m, &text, &sp);
 
 	r->count->checks++;
+	rnd_audit(r);
 	if (row)
 		rnd_fail(r, "row %u: %s (page of gfn 0x%llx role 0x%x)", row, text,
 			 (unsigned long long)(sp ? sp->gfn : ~0ULL), sp ? sp->role.word : 0);
@@ -131,21 +132,20 @@ static void random_operations(void **state)
 	printf("# seeds from 0x%llx\n", (unsigned long long)start);
 	for (; count.ops < total && failed < env("RND_FAILURES", 1); start++)
 		failed += !one_machine(start, ops, CHECK_EVERY);
-	printf("# operations %llu, checks %llu, out of host memory %llu, shut down %llu, host fault %llu\n#",
+	printf("# operations %llu, checks %llu, shut down %llu, host fault %llu\n#",
 	       (unsigned long long)count.ops, (unsigned long long)count.checks,
-	       (unsigned long long)count.mem_full, (unsigned long long)count.dead,
-	       (unsigned long long)count.host_fault);
-#define X(name) printf(" %s %llu", #name, (unsigned long long)count.name);
-	RND_OPS(X)
-#undef X
+	       (unsigned long long)count.dead, (unsigned long long)count.host_fault);
+#define RND_OP(name) printf(" %s %llu", #name, (unsigned long long)count.name);
+#include "tests/unit/rnd_ops.def"
+#undef RND_OP
 	printf("\n");
 	assert_int_equal(failed, 0);
 	/* None may be near zero: one in twenty thousand operations at the least. */
-#define X(name)                         \
+#define RND_OP(name)                    \
 	if (count.name < total / 20000) \
 		fail_msg("%s succeeded %llu times only", #name, (unsigned long long)count.name);
-	RND_OPS(X)
-#undef X
+#include "tests/unit/rnd_ops.def"
+#undef RND_OP
 }
 
 int main(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * SPTE values and what becomes of them: the vectors of SEMANTICS B5, the flush predicate E1 and the atomic update E2 over
- * all leaves there are, and the states H, M, W of E.1 under each operation, against tables written here from the text.
+ * SPTE values and what becomes of them: the vectors of SEMANTICS B5, the flush predicate E1 and the atomic
+ * update E2 over all leaves there are, and the states H, M, W of E.1 under each operation, against tables
+ * written here from the text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -402,8 +403,8 @@ static void flush_predicate(void **state)
 }
 
 /*
- * E2: between read and store, what others may do without the lock happens. It must come back from the exchange: a D or A
- * bit of the CPU, W of a lock-free fault, what access tracking gives back.
+ * E2: between read and store, what others may do without the lock happens. It must come back from the
+ * exchange: a D or A bit of the CPU, W of a lock-free fault, what access tracking gives back.
  */
 struct meddle {
 	u64 *sptep;
@@ -676,7 +677,10 @@ static void states(void **state)
 					for (op = 0; op < NR_OPS; op++) {
 						struct outcome want, got;
 
-						/* Without A/D bits every leaf is of kind 01; with, none of a direct page is. */
+						/*
+						 * Without A/D bits every leaf is of kind 01; with, none of
+						 * a direct page is.
+						 */
 						if ((l.kind == 1) == ad ||
 						    (op == OP_LOG_CLEAR && (!logging || !ad)))
 							continue;

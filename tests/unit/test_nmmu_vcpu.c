@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A vCPU's outside: which registers, EPTPs and PDPTRs are refused, what the CPU is told to run on, how exits become error
- * codes; and life at the limits: NX huge pages, reverse maps that grow too long.
+ * A vCPU's outside: which registers, EPTPs and PDPTRs are refused, what the CPU is told to run on, how
+ * exits become error codes; and life at the limits: NX huge pages, reverse maps that grow too long.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -395,7 +395,10 @@ static void rmap_limit(void **state)
 		slot = nmmu_slot_of(lab.m, 0, GFN);
 		for (i = 0; i < 1002; i++) {
 			lab_access(&lab, (u64)i << 12, "r", 0);
-			/* The 1002nd drops all and faults in again, with the one before it, whose A is set by now. */
+			/*
+			 * The 1002nd drops all and faults in again, with the one before it, whose A is set
+			 * by now.
+			 */
 			assert_int_equal(nmmu_rmap_count(*nmmu_slot_rmap(slot, GFN, 1)),
 					 i < 1001 ? i + 1 : 2);
 			if (i == 1000)
@@ -421,7 +424,10 @@ static void table_walk_unprotects(void **state)
 		struct ms_run run;
 		struct lab lab;
 
-		/* One set of tables is L1's CR3 and nCR3: their shadows are write-protected, and L1's walk writes. */
+		/*
+		 * One set of tables is L1's CR3 and nCR3: their shadows are write-protected, and L1's walk
+		 * writes.
+		 */
 		lab_init(&lab, &cfg, 1);
 		lab_ok(ms_tables_create(lab.mm, NMMU_GPT_64, 4, POOL_GFN, POOL_PAGES, &t));
 		lab_map(t, 0x5000, GFN, 1, PT_BITS, PT_UPPER);

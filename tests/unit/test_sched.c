@@ -162,6 +162,33 @@ static void scripts(void **state)
 	assert_int_equal(ms_sched_missed(sched), 1);
 }
 
+static int turns;
+
+static void waits(void *arg)
+{
+	while (!counter) {
+		turns++;
+		ms_sched_pause(sched, NMMU_POINT_ENTER);
+	}
+}
+
+/* Who waits in a loop does not keep the others from going on, and does not make schedules without end. */
+static void pausing(void **state)
+{
+	do {
+		counter = turns = 0;
+		assert_int_equal(ms_sched_add(sched, waits, NULL), 0);
+		assert_int_equal(ms_sched_add(sched, increment, NULL), 0);
+		assert_int_equal(ms_sched_run(sched), 0);
+		assert_true(turns <= 2);
+	} while (ms_sched_next(sched));
+	assert_true(ms_sched_nr(sched) >= 3 && ms_sched_nr(sched) < 10);
+	/* Nobody else is there to wait for. */
+	assert_int_equal(ms_sched_add(sched, waits, NULL), 0);
+	counter = 1;
+	assert_int_equal(ms_sched_run(sched), 0);
+}
+
 static void too_many(void **state)
 {
 	for (u32 i = 0; i < MS_SCHED_ACTIONS; i++)
@@ -179,8 +206,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(all_schedules), T(four_parts_each), T(the_lock_is_kept),
-		T(deadlock),	  T(scripts),	      T(too_many),
+		T(all_schedules), T(four_parts_each), T(the_lock_is_kept), T(deadlock),
+		T(scripts),	  T(pausing),	      T(too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

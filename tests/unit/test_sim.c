@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "model/event.h"
+#include "abi/event_desc.h"
 #include "model/gpte.h"
 #include "model/model.h"
 #include "query/query.h"

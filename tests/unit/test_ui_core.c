@@ -22,12 +22,27 @@ struct rig {
 	struct ms_ui_opts opts;
 	struct ms_grid grid;
 	struct ms_ui *ui;
+	u32 runs; /* of the commands that count them */
 	char text[1 << 16];
 };
 
 static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-			      struct ms_buf *out)
+			      bool again, struct ms_buf *out)
 {
+	u32 *runs = ctx, i;
+
+	/* Lines that say which run they are of, each time one more; the third run fails. */
+	if (!strncmp(line, "events", 6) || !strcmp(line, "count")) {
+		if (++*runs == 3)
+			return ms_err_new(MS_ERR_TARGET, "nothing today");
+		for (i = 0; i < 40 + *runs; i++)
+			ms_buf_printf(out, "%s %u line %u\n", again ? "again" : "first", *runs, i);
+		return NULL;
+	}
+	if (!strcmp(line, "save")) {
+		ms_buf_puts(out, again ? "" : "saved\n");
+		return NULL;
+	}
 	if (strcmp(line, "vms"))
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such command", line), "try vms");
 	ms_buf_printf(out, "one 0x%llx, %u\ntwo \033[2J\nthree\n", (unsigned long long)kvm, width);
@@ -73,6 +88,7 @@ static struct rig *rig_start(unsigned int nr_vms, unsigned int nr_extra)
 	rig->machine.nr_extra = nr_extra;
 	rig->opts.charset = MS_UI_CHARSET_UTF8;
 	rig->opts.command = command;
+	rig->opts.command_ctx = &rig->runs;
 	assert_null(ms_ui_create(&rig->machine.target, &rig->opts, NULL, NULL, &rig->ui));
 	assert_null(ms_grid_resize(&rig->grid, 80, 24));
 	draw(rig);
@@ -254,6 +270,43 @@ static void test_command(void **state)
 	rig->opts.command = NULL;
 	type(rig, ":");
 	assert_int_equal(rig->ui->prompt, MS_PROMPT_NONE);
+	rig_end(rig);
+}
+
+static void test_command_again(void **state)
+{
+	struct rig *rig = rig_start(1, 0);
+
+	type(rig, ":count\r");
+	sees(rig, "first 1 line 0");
+	type(rig, "jj");
+	misses(rig, "line 1\n");
+	type(rig, "r");
+	sees(rig, "again 2 line 2");
+	misses(rig, "first");
+	misses(rig, "line 1\n");
+	/* What is there stays when it cannot be had anew. */
+	type(rig, "r");
+	sees(rig, "nothing today");
+	sees(rig, "again 2 line 2");
+	type(rig, "q?");
+	type(rig, "r");
+	sees(rig, "one up");
+	type(rig, "q");
+	/* The end of a log stays in sight. */
+	rig->runs = 10;
+	type(rig, "e");
+	sees(rig, "first 11 line 50");
+	misses(rig, "line 0\n");
+	type(rig, "r");
+	sees(rig, "again 12 line 51");
+	type(rig, "gr");
+	sees(rig, "again 13 line 0");
+	misses(rig, "line 52");
+	type(rig, "q:save\r");
+	sees(rig, "saved");
+	type(rig, "r");
+	sees(rig, "saved");
 	rig_end(rig);
 }
 
@@ -471,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_prompt_utf8),
 		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_command_again),
 		cmocka_unit_test(test_descend_and_filter),
 		cmocka_unit_test(test_circles),
 		cmocka_unit_test(test_interval),

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The tables that abi/events.def makes for those who print and filter events. */
-#include "model/event.h"
+#include "abi/event_desc.h"
 
 #include <string.h>
-
-#include "nmmu/nmmu.h"
 
 /* The fields of every event, one array each. */
 #define FIELD(type, member, unit, text) \
@@ -95,8 +93,9 @@ const char *ms_cause_name(u64 cause)
 const char *ms_fault_ret_name(u64 ret)
 {
 	static const char *const names[] = {
-		[NMMU_RET_RETRY] = "retry", [NMMU_RET_EMULATE] = "emulate",   [NMMU_RET_INVALID] = "invalid",
-		[NMMU_RET_FIXED] = "fixed", [NMMU_RET_SPURIOUS] = "spurious", [NMMU_RET_NONE] = "none",
+#define FAULT_RET(id, name, text) name,
+#include "abi/rets.def"
+#undef FAULT_RET
 	};
 
 	return ret < sizeof(names) / sizeof(names[0]) ? names[ret] : NULL;

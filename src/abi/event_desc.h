@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The events of abi/events.def as data: names, fields, units, and the words for values that have names. */
-#ifndef MODEL_EVENT_H
-#define MODEL_EVENT_H
+#ifndef ABI_EVENT_DESC_H
+#define ABI_EVENT_DESC_H
 
 #include "abi/event.h"
 
