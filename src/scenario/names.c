@@ -19,7 +19,7 @@ const struct verb ms_verbs[NR_VERBS] = {
 };
 
 static const char *const bug_names[] = {
-#define NMMU_BUG(id, name, seed, text) [NMMU_BUG_##id] = name,
+#define NMMU_BUG(id, name, seed, text, harm) [NMMU_BUG_##id] = name,
 #include "nmmu/bugs.def"
 #undef NMMU_BUG
 };
