@@ -356,7 +356,7 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	if (ret != NMMU_RET_NONE)
 		return ret;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (nmmu_make_room(m))
 		ret = -ENOMEM;
 	else if (nmmu_fault_is_stale(v, fault))

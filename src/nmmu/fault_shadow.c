@@ -236,12 +236,12 @@ static void clear_flood(struct nmmu_vcpu *v, u64 addr)
 	struct nmmu_shadow_iter it;
 	u64 spte;
 
-	nmmu_lockless_begin(v->m);
+	nmmu_lockless_begin(v);
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		it.sp->write_flooding = 0;
 	}
-	nmmu_lockless_end(v->m);
+	nmmu_lockless_end(v);
 }
 
 int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu_result *result_ret)
@@ -277,7 +277,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		return ret;
 	grant_wp0(v, fault, &w);
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (nmmu_make_room(m))
 		ret = -ENOMEM;
 	else if (nmmu_fault_is_stale(v, fault))

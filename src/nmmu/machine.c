@@ -157,7 +157,7 @@ void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred)
 {
 	nmmu_add64(&m->stats.flushes, 1);
-	nmmu_event(m, NULL, flush, .cause = cause, .deferred = deferred);
+	nmmu_event(m, deferred ? NULL : m->at_work, flush, .cause = cause, .deferred = deferred);
 	nmmu_yield(m, NMMU_POINT_FLUSH);
 	m->ops->flush(m->host, NULL);
 }

@@ -150,7 +150,7 @@ static void free_locked(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current,
 void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
 		    enum ms_cause cause)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	free_locked(v, mmu, current, prev_mask, cause);
 	nmmu_unlock(v->m);
 }
@@ -178,7 +178,7 @@ static void free_obsolete(struct nmmu_vcpu *v, struct nmmu_mmu *mmu)
 
 void nmmu_root_free_obsolete(struct nmmu_vcpu *v)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	free_obsolete(v, &v->root_mmu);
 	free_obsolete(v, &v->guest_mmu);
 	nmmu_unlock(v->m);
@@ -352,7 +352,7 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 	if (err)
 		return err;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	err = dummy ? 0 : nmmu_make_room(m);
 	if (!err) {
 		if (dummy)
@@ -445,9 +445,9 @@ void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd)
 	u64 old_hpa = mmu->root.hpa;
 	struct nmmu_sp *sp;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (fast_switch(v, mmu, pgd)) {
-		v->mmio_valid = false;
+		nmmu_mmio_cache_clear(v, true, 0);
 		sp = nmmu_sp_by_pa(m, mmu->root.hpa);
 		if (sp)
 			sp->write_flooding = 0;
@@ -468,8 +468,8 @@ void nmmu_root_sync(struct nmmu_vcpu *v)
 
 	if (mmu->root_role.direct || mmu->root.hpa == NMMU_NO_PAGE)
 		return;
-	v->mmio_valid = false;
-	nmmu_lock(v->m);
+	nmmu_mmio_cache_clear(v, true, 0);
+	nmmu_lock_vcpu(v);
 	for (i = 0; i < 4; i++) {
 		sp = nmmu_root_sp(v, mmu, mmu->root.hpa, (u64)i << 30);
 		if (is_unsync(sp))
@@ -485,7 +485,7 @@ void nmmu_root_sync_prev(struct nmmu_vcpu *v)
 {
 	u32 prev_mask = 0, i;
 
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
 		if (v->mmu->prev[i].hpa != NMMU_NO_PAGE &&
 		    is_unsync(nmmu_sp_by_pa(v->m, v->mmu->prev[i].hpa)))

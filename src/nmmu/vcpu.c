@@ -143,7 +143,7 @@ static bool read_pdptrs(struct nmmu_vcpu *v, u64 cr3, u64 *pdptrs)
 
 static void request(struct nmmu_vcpu *v, u32 requests)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	v->requests |= requests;
 	nmmu_unlock(v->m);
 }
@@ -425,7 +425,7 @@ static u64 take_requests(struct nmmu_vcpu *v)
 	/* As a CPU that runs does not wait for mmu_lock: with nothing to do it is not taken. */
 	if (!nmmu_read64(&v->requests))
 		return 0;
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	requests = v->requests;
 	v->requests = 0;
 	nmmu_unlock(v->m);
