@@ -61,8 +61,7 @@ static void invalidate_root(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr,
 	struct nmmu *m = v->m;
 	struct nmmu_sp *sp;
 
-	if (v->mmio_gva == (addr & ~(u64)(NMMU_PAGE_SIZE - 1)))
-		v->mmio_valid = false;
+	nmmu_mmio_cache_clear(v, false, addr);
 	if (hpa == NMMU_NO_PAGE)
 		return;
 	/* Short of memory it does without what only 6.1's prefetch needs. */
@@ -158,6 +157,9 @@ int nmmu_invept(struct nmmu_vcpu *v, bool all, u64 eptp)
 
 void nmmu_flush_nested_npt(struct nmmu_vcpu *v)
 {
+	/* The PDPTEs that its root was made of are translations too; to sync looks at pages only. */
+	if (v->guest_mmu.fmt.kind == NMMU_GPT_PAE)
+		nmmu_root_free(v, &v->guest_mmu, true, 0, MS_CAUSE_GUEST_FLUSH);
 	nmmu_lock_vcpu(v);
 	v->requests |= NMMU_REQ_SYNC | NMMU_REQ_FLUSH;
 	nmmu_unlock(v->m);

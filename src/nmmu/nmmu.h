@@ -79,7 +79,7 @@ struct nmmu_ops {
 enum nmmu_kernel { NMMU_6_1, NMMU_6_12 }; /* whose behaviour where the two differ */
 
 enum nmmu_bug {
-#define NMMU_BUG(id, name, seed, text) NMMU_BUG_##id,
+#define NMMU_BUG(id, name, seed, text, harm) NMMU_BUG_##id,
 #include "nmmu/bugs.def"
 #undef NMMU_BUG
 	NMMU_NR_BUGS

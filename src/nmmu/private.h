@@ -323,7 +323,7 @@ void nmmu_sync_children(struct nmmu_vcpu *v, struct nmmu_sp *parent);
 u32 nmmu_collect_unsync(struct nmmu *m, struct nmmu_sp *parent, struct nmmu_sp **ret, u32 max);
 /*
  * The guest's entry at sp[index], sp of level 1 with gptes. 1: it may be mapped, access and gfn are filled (F "sync"); 0:
- * not present, A clear or reserved; -EFAULT: unreadable.
+ * not present, A clear or reserved; -EFAULT: unreadable; -EINVAL: sp is not of v->mmu's role.
  */
 struct nmmu_gpte {
 	u64 gfn;

@@ -477,7 +477,7 @@ void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd)
 
 	nmmu_lock_vcpu(v);
 	if (fast_switch(v, mmu, pgd)) {
-		v->mmio_valid = false;
+		nmmu_mmio_cache_clear(v, true, 0);
 		sp = nmmu_sp_by_pa(m, mmu->root.hpa);
 		if (sp)
 			sp->write_flooding = 0;
@@ -498,7 +498,7 @@ void nmmu_root_sync(struct nmmu_vcpu *v)
 
 	if (mmu->root_role.direct || mmu->root.hpa == NMMU_NO_PAGE)
 		return;
-	v->mmio_valid = false;
+	nmmu_mmio_cache_clear(v, true, 0);
 	nmmu_lock_vcpu(v);
 	for (i = 0; i < 4; i++) {
 		sp = nmmu_root_sp(v, mmu, mmu->root.hpa, (u64)i << 30);

@@ -49,7 +49,8 @@ static u32 zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_
 	unlink_parent(m, child, sptep, cause);
 	/* An orphan of nested TDP is hardly ever wanted again: L1 gives each L2 tables of its own. */
 	if (m->cfg.tdp && invalid && child->role.guest_mode && !child->root_count && !child->parents.val)
-		return zap_page(m, child, invalid, cause, NULL);
+		/* However many that were, KVM counts them as one, and so goes on when it makes room. */
+		return zap_page(m, child, invalid, cause, NULL) ? 1 : 0;
 	return 0;
 }
 
@@ -77,7 +78,7 @@ static u32 zap_unsync_children(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_l
 static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause,
 		    bool *others_ret)
 {
-	bool was_valid = !sp->role.invalid, tell = false, present;
+	bool was_valid = !sp->role.invalid, tell = false, leaves = false, present;
 	struct nmmu_rmap_iter it;
 	u64 *parent;
 	u32 i, zapped;
@@ -86,8 +87,10 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
 		   .cause = cause);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
-	for (i = 0; i < SPTES; i++)
+	for (i = 0; i < SPTES; i++) {
+		leaves |= spte_is_leaf(&m->profile, nmmu_read64(&sp->spt[i]), sp->role.level);
 		zapped += zap_entry(m, sp, i, invalid, cause, &present);
+	}
 	while ((parent = nmmu_rmap_first(sp->parents, &it)))
 		unlink_parent(m, sp, parent, cause);
 	if (others_ret)
@@ -112,6 +115,12 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	/* Only now, or a vCPU might look and find its root still good. */
 	if (tell)
 		nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);
+	/*
+	 * The list may end up empty, and then nobody flushes. KVM's request for new roots throws vCPUs out of the guest; ours
+	 * is seen at their next entry only.
+	 */
+	if (sp->root_count && leaves)
+		nmmu_flush_all(m, cause, false);
 	return zapped;
 }
 
@@ -257,6 +266,8 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 			break;
 		if (batch >= ZAP_BATCH) {
 			batch = 0;
+			/* What was zapped is in no reverse map any more: who comes now would see no need to flush it. */
+			nmmu_flush_all(m, cause, false);
 			nmmu_unlock(m);
 			nmmu_lock(m);
 			newer = m->active_pages.prev;

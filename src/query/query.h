@@ -68,6 +68,8 @@ struct ms_cell {
 
 #define MS_COL_INDENT (1u << 0) /* text: indented by the row's depth, which is the column called "depth" */
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
+#define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
+#define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
 
 struct ms_column {
 	const char *name; /* JSON key */

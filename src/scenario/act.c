@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum paging { PAGING_OFF, PAGING_32, PAGING_PAE, PAGING_64, PAGING_LA57 }; /* choices of keys.def */
 
 static void call_done(struct outcome *out, int error)

@@ -174,8 +174,10 @@ static void on_yield(void *ctx, enum nmmu_point point)
 	}
 }
 
-/* mmu_lock: the inner action waits for it by letting the outer one go on. The outer one never has to wait: the inner one
- * runs until it is done or waits itself. */
+/*
+ * mmu_lock. The inner action waits for it by letting the outer one go on. The outer one never has to wait: the
+ * inner one runs until it is done, or waits itself.
+ */
 static void on_lock(void *ctx)
 {
 	struct ms_play *play = ctx;

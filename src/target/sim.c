@@ -74,7 +74,7 @@ static bool is_word(const char *word, size_t len, const char *wanted)
 static struct ms_err *parse_bug(const char *word, size_t len, u32 *bugs)
 {
 	static const char *const names[] = {
-#define NMMU_BUG(id, name, seed, text) name,
+#define NMMU_BUG(id, name, seed, text, harm) name,
 #include "nmmu/bugs.def"
 #undef NMMU_BUG
 	};

@@ -64,6 +64,7 @@ help role
 help states
 help formats
 help exit
+help bugs
 help options
 version
 targets
@@ -150,6 +151,8 @@ ok 'nor does an error message'
 run 0 help -j && cp "$T/out" "$T/help" && run 0 --help &&
 	$python "$SRCDIR/tests/cli/schema.py" manual "$T/help" "$T/out" "$SRCDIR/doc/mmuscope.1"
 ok 'help and manual know every command and option'
+run 0 help bugs -j && $python "$SRCDIR/tests/cli/schema.py" bugs "$T/out" "$SRCDIR/doc/mmuscope.1" "$SRCDIR"
+ok 'the manual has the bug switches as help has them'
 if command -v mandoc >/dev/null; then
 	[ -z "$(mandoc -Tlint -Wwarning "$SRCDIR/doc/mmuscope.1" 2>&1)" ]
 	ok 'mandoc finds nothing to say'

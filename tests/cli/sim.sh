@@ -96,7 +96,7 @@ ok 'events: --event takes its choice of --last'
 run 0 -T sim events -n 2000 -c 1 -j && has "$T/out" '{e["vcpu_id"] for e in d["events"]} == {1}'
 ok 'events: --vcpu'
 run 0 -T sim events -n 16384 -g 0x1000-0x1100 -j &&
-	has "$T/out" 'd["events"] and all(0x1000 <= int(e["gfn"] or hex(int(e["gpa"], 16) >> 12), 16) < 0x1100 for e in d["events"])'
+	has "$T/out" 'd["events"] and all(0x1000 <= int(e.get("gfn") or hex(int(e["gpa"], 16) >> 12), 16) < 0x1100 for e in d["events"])'
 ok 'events: --gfn'
 run 0 -T sim events -n 16384 -j &&
 	has "$T/out" '[e["seq"] for e in d["events"]] == list(range(d["events"][0]["seq"], d["events"][0]["seq"] + 16384))' &&
@@ -110,9 +110,30 @@ run 0 events --list -j && mv "$T/out" "$T/list" && sed -n 's/^EVENT(\([a-z0-9_]*
 	$python -c 'import json, sys; print("\n".join(sorted({r["event"] for r in json.load(open(sys.argv[1]))["list"]})))' "$T/list" |
 	cmp -s - "$T/want"
 ok 'events --list has those of events.def'
+has "$T/list" '{"fault", "nx huge", "fixed", "guest"} <= {r["value"] for r in d["values"]}' &&
+	has "$T/list" '{r["unit"] for r in d["values"]} == {"RET", "MMU", "CAUSE"} < {r["unit"] for r in d["list"]}'
+ok 'events --list has the names of values'
+run 0 -T sim events -n 3000 -j && has "$T/out" 'all(v is not None for e in d["events"] for k, v in e.items() if k != "vcpu_id")' &&
+	has "$T/out" '{e["mmu"] for e in d["events"] if e["event"] == "fault"} <= {"root", "guest"}'
+ok 'events: those fields that an event has'
 
 run 0 -T sim walk 0x1000 -j && has "$T/out" 'd["walk"]["result"] == "fault of L2" and d["walk"]["gpa"] is None and not d["shadow"]'
 ok 'walk: what L2 does not map is a fault of L2'
+# why ACCESS WORDS: a walk of L2's heap is denied for this.
+why() {
+	run 0 -T sim walk 0x7f5500003000 -c 1 --access $1 -j && has "$T/out" "d['steps'][-1]['notes'] == '$2'.split()"
+	ok "walk: --access $1: $2"
+}
+why r 'denies SMAP'
+why x 'denies NX SMEP'
+why ux 'denies NX'
+run 0 -T sim walk 0xffff888000040000 -c 1 --access u -j && has "$T/out" 'd["steps"][-1]["notes"] == ["denies", "not-user"]'
+ok 'walk: not a user page'
+run 0 -T sim walk 0x8000000000000000 -c 1 -j && has "$T/out" '"not canonical" in d["walk"]["result"] and not d["steps"] and not d["shadow"]'
+ok 'walk: an address that is not canonical is not taken for another'
+run 0 -T sim walk 0xffff7fffffffffff -c 1 -j && has "$T/out" '"not canonical" in d["walk"]["result"]' &&
+	run 0 -T sim walk 0xffff800000000000 -c 1 -j && has "$T/out" 'd["walk"]["result"] == "fault of L2"'
+ok 'walk: the first canonical one of the upper half'
 run 0 -T sim walk 0xffff888000040000 -c 2 -j && has "$T/out" 'd["walk"]["gpa"] == "0x40000" and d["walk"]["second"] is None'
 ok 'walk: L1 has one dimension'
 
@@ -138,6 +159,7 @@ bad 2 'does not walk the tables of a guest' -T "snap:$T/sim.snap" walk 0
 bad 2 "'nope' is no event" -T sim events --event fault,nope
 bad 2 'is no address' -T sim walk here
 bad 2 'no vCPU 7' -T sim walk 0 --vcpu 7
+bad 2 'events: the VM has no vCPU 7' -T sim events --vcpu 7
 bad 2 'not a value' -T sim walk 0 --access rw
 bad 2 'not a value' -T sim events --last 0
 bad 2 'is not understood' -T sim:hv=arm vms

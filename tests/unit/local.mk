@@ -27,6 +27,8 @@ unit_tests = \
 	tests/unit/test_nmmu_slot \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
+	tests/unit/test_nmmu_stale \
+	tests/unit/test_nmmu_threads \
 	tests/unit/test_nmmu_unsync \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
@@ -68,6 +70,7 @@ tests_unit_test_nmmu_dirty_SOURCES = tests/unit/test_nmmu_dirty.c $(nmmuhost_sou
 tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuhost_sources)
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
+tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
@@ -102,6 +105,7 @@ tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
 tests_unit_test_nmmu_root_SOURCES = tests/unit/test_nmmu_root.c $(box_sources)
 tests_unit_test_nmmu_sp_SOURCES = tests/unit/test_nmmu_sp.c $(box_sources)
+tests_unit_test_nmmu_stale_SOURCES = tests/unit/test_nmmu_stale.c $(box_sources)
 tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_sources)
 
 # The smallest host there is.

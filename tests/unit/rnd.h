@@ -158,6 +158,7 @@ struct rnd_answer {
 	enum rnd_verdict verdict; /* of the tables as they are */
 	u64 error; /* PF */
 	bool table; /* NESTED_FAULT: for an entry of L2's tables */
+	bool update; /* ... to set its A or D bit: the page itself may be refused first */
 	u64 gpa; /* OK */
 	u32 nr; /* paths that are right or excused, the current one included */
 	bool too_many;

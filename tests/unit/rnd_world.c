@@ -391,8 +391,8 @@ struct nmmu_regs rnd_regs(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind)
 	const struct rnd_root *root;
 
 	/*
-	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX (C.1: they are
-	 * not in the page role): who shadows those tables must not see them change.
+	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX, which are
+	 * not in the page role (C.1): tables that are shadowed are used with one value of each.
 	 */
 	/* A kernel that honours SMAP or SMEP is rare enough among the accesses here. */
 	if (rnd_chance(r, 60))
