@@ -116,8 +116,12 @@ static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const s
 {
 	u64 table_gfn = w->table_gfn[it->level - 2];
 	union nmmu_role role = nmmu_child_role(it->sp, it->index, false, w->pt_access[it->level - 2]);
-	struct nmmu_sp *child = nmmu_sp_get_child(v, it->sptep, table_gfn, role);
+	struct nmmu_sp *child;
 
+	/* A page for a table whose slot goes would be counted nowhere, or where nobody takes it back. */
+	if (!nmmu_slot_vcpu(v, table_gfn))
+		return false;
+	child = nmmu_sp_get_child(v, it->sptep, table_gfn, role);
 	/* The guest need not flush after not present -> present: what is linked must be up to date. */
 	if (child && child->unsync_children)
 		nmmu_sync_children(v, child);

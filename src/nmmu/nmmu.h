@@ -120,7 +120,8 @@ struct nmmu_config {
 /* -EINVAL for a configuration that contradicts itself, -ENOMEM. ops and host outlive the machine. */
 int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, void *host, struct nmmu **ret);
 void nmmu_destroy(struct nmmu *m); /* takes NULL; ends its vCPUs too */
-int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret);
+#define NMMU_MAX_VCPUS 4096
+int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret); /* -ENOMEM, -EINVAL: too many */
 
 /* --- memslots --- */
 
@@ -162,7 +163,10 @@ void nmmu_set_nx_huge_pages(struct nmmu *m, bool on);
 u32 nmmu_nx_recover(struct nmmu *m, u32 ratio);
 /* n_max_mmu_pages; zaps down to it at once. */
 void nmmu_set_max_pages(struct nmmu *m, u32 max_pages);
-/* kvm_mmu_zap_all_fast(): a new generation, every page obsolete. */
+/*
+ * kvm_mmu_zap_all_fast(): a new generation, every page obsolete. From any thread, memslot ioctls or not: what another
+ * such call has not reached yet goes before the generation changes again.
+ */
 void nmmu_zap_all(struct nmmu *m);
 
 /* --- vCPU state --- */

@@ -333,7 +333,25 @@ static void load_shadow(struct nmmu_vcpu *v, const u64 *pdptrs)
 	mmu->root.hpa = link_special(v->m, mmu);
 }
 
-int nmmu_root_load(struct nmmu_vcpu *v)
+/*
+ * Is there still memory behind all that the root will shadow? Asked under the lock: a slot that goes later makes the
+ * root obsolete; one that went before would be gone without a trace, and its counts with it.
+ */
+static bool still_visible(const struct nmmu_vcpu *v, const u64 *pdptrs)
+{
+	const struct nmmu_mmu *mmu = v->mmu;
+	u32 i;
+
+	if (mmu->cpu_role.base.level != 3)
+		return is_visible(v, (mmu->guest_pgd & TABLE_MASK) >> NMMU_PAGE_SHIFT);
+	for (i = 0; i < 4; i++)
+		if (pdptrs[i] && !is_visible(v, (pdptrs[i] & TABLE_MASK) >> NMMU_PAGE_SHIFT))
+			return false;
+	return true;
+}
+
+/* nmmu_root_load(), or -EAGAIN: a memslot went meanwhile. */
+static int root_load(struct nmmu_vcpu *v)
 {
 	struct nmmu *m = v->m;
 	struct nmmu_mmu *mmu = v->mmu;
@@ -354,6 +372,8 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 
 	nmmu_lock_vcpu(v);
 	err = dummy ? 0 : nmmu_make_room(m);
+	if (!err && !dummy && !direct && !still_visible(v, pdptrs))
+		err = -EAGAIN;
 	if (!err) {
 		if (dummy)
 			mmu->root = (struct nmmu_root){ .hpa = v->dummy_root.pa };
@@ -365,6 +385,16 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 			   .role = mmu->root_role.word, .cached = false);
 	}
 	nmmu_unlock(m);
+	return err;
+}
+
+int nmmu_root_load(struct nmmu_vcpu *v)
+{
+	int err;
+
+	do {
+		err = root_load(v);
+	} while (err == -EAGAIN);
 	if (err)
 		return err;
 

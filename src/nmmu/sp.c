@@ -195,10 +195,10 @@ union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool di
  */
 static void account(struct nmmu *m, struct nmmu_sp *sp)
 {
-	struct nmmu_slot *slot = nmmu_sp_slot(m, sp, sp->gfn);
+	struct nmmu_slot *slot = nmmu_slot_of(m, sp->role.smm, sp->gfn);
 	bool flush = false;
 
-	/* Its memory went away since the guest's tables were walked. The fault finds out when it reads again. */
+	/* Its memory went away, or is about to, since the guest's tables were walked. The fault finds out when it reads again. */
 	if (!slot)
 		return;
 	sp->accounted = true;

@@ -225,6 +225,23 @@ void nmmu_set_max_pages(struct nmmu *m, u32 max_pages)
 
 /* --- everything --- */
 
+static void zap_obsolete(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
+{
+	struct nmmu_link *link, *newer;
+	bool others;
+
+	for (link = m->active_pages.prev; link != &m->active_pages; link = newer) {
+		struct nmmu_sp *sp = nmmu_container(link, struct nmmu_sp, link);
+
+		newer = link->prev;
+		if (!nmmu_sp_is_obsolete(m, sp))
+			break;
+		zap_page(m, sp, invalid, cause, &others);
+		if (others)
+			newer = m->active_pages.prev;
+	}
+}
+
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 {
 	struct nmmu_link *link, *newer, invalid;
@@ -232,6 +249,11 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 	bool others;
 
 	nmmu_link_init(&invalid);
+	/*
+	 * The generation has two values. Pages that another call has made obsolete and not zapped yet, for it is
+	 * between two batches, would be valid again. (KVM's callers exclude each other by slots_lock.)
+	 */
+	zap_obsolete(m, &invalid, cause);
 	m->valid_gen = !m->valid_gen;
 	/* In the same critical section: a vCPU that purges its root later must not miss the flush. */
 	nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);

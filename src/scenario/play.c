@@ -15,6 +15,8 @@
 /* Behind this many statements the self-check runs only now and then: loops of a million rounds are legal. */
 #define SELF_CHECK_ALWAYS 4096
 
+#define PAGES_A_STEP 64
+
 bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, ...)
 {
 	char text[400];
@@ -43,9 +45,16 @@ bool play_spend(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
 
-	if (++play->nr_steps > max)
+	if (++play->nr_steps + play->spent > max)
 		play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
 	return !play->failed;
+}
+
+bool play_spend_pages(struct ms_play *play, const struct stmt *stmt, u64 pages)
+{
+	play->spent += pages / PAGES_A_STEP;
+	play->nr_steps--;
+	return play_spend(play, stmt);
 }
 
 u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg)
@@ -87,8 +96,16 @@ int arg_vcpu(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 vcpu = arg_num(play, stmt, KEY_VCPU, 0);
 
-	if (vcpu < play->nr_vcpus)
+	if (vcpu < play->nr_vcpus && play->in_inner && play->outer_vcpus & 1u << vcpu) {
+		play_fail(play, stmt, "vCPU %llu is in the middle of the action that this is done in",
+			  (unsigned long long)vcpu);
+		return -1;
+	}
+	if (vcpu < play->nr_vcpus) {
+		if (!play->in_inner)
+			play->outer_vcpus |= 1u << vcpu;
 		return (int)vcpu;
+	}
 	play_fail(play, stmt, "there is no vCPU %llu: the machine has %u", (unsigned long long)vcpu,
 		  play->nr_vcpus);
 	return -1;
@@ -361,6 +378,8 @@ static void do_action(struct ms_play *play, const struct stmt *stmt)
 		return;
 	}
 	play->nr_events = 0;
+	play->outer_vcpus = 0;
+	play->outer_slots = false;
 	if (stmt->verb == VERB_MACHINE)
 		act_machine(play, stmt);
 	else
