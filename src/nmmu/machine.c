@@ -48,6 +48,9 @@ static bool config_ok(const struct nmmu_config *cfg)
 
 static bool ops_ok(const struct nmmu_ops *ops)
 {
+	/* With one of them alone the lock would be held for good. */
+	if (!ops->lock != !ops->unlock)
+		return false;
 	return ops->page_alloc && ops->page_free && ops->alloc && ops->free && ops->hva_to_pfn && ops->read &&
 	       ops->write && ops->cmpxchg && ops->flush;
 }

@@ -57,10 +57,10 @@ struct nmmu_ops {
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
 	/*
 	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not.
-	 * For prefetch, under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
+	 * For prefetch and collapsing, under mmu_lock. NULL: hva_to_pfn is asked instead, under mmu_lock then.
 	 */
 	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
-	/* len bytes within one page; -EFAULT. */
+	/* len bytes within one page; -EFAULT. Guest tables are read under mmu_lock too: no waiting then. */
 	int (*read)(void *host, u64 hva, void *dst, u32 len);
 	int (*write)(void *host, u64 hva, const void *src, u32 len);
 	/* 4 or 8 bytes: 0 done, -EAGAIN the value was another, -EFAULT. */

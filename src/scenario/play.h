@@ -58,6 +58,7 @@ struct ms_play {
 	u32 depth;
 	u64 nr_steps, nr_expects;
 	u64 spent; /* steps that long statements cost beside */
+	u64 check_debt; /* pages looked at by the self-check, paid off by actions */
 
 	struct outcome outcome, inner;
 	struct nmmu_result told; /* the last exit that L1 was given */

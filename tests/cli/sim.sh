@@ -164,21 +164,44 @@ bad 2 'not a value' -T sim walk 0 --access rw
 bad 2 'not a value' -T sim events --last 0
 bad 2 'is not understood' -T sim:hv=arm vms
 bad 2 'bug=:' -T sim:bug=none vms
+bad 2 'bug=:' -T sim:bug=pml-l2,pml-l2 vms
+bad 2 'bug= is given twice' -T sim:bug=pml-l2,bug=no-flush vms
+bad 2 'seed= is given twice' -T sim:7,seed=8 vms
+bad 2 'is not understood' -T sim:pml-l2 vms
+bad 2 'steps=: 0 to 1000000' -T sim:steps=1000001 vms
+bad 2 'is a directory' -T "sim:$T" vms
+bad 2 'hv=svm has no PML' -T sim:hv=svm,bug=pml-l2 vms
+bad 2 'hv=svm has no EPT' -T sim:bug=stale-qual,hv=svm vms
+run 0 -T sim:0x10 sps -j && mv "$T/out" "$T/once" && run 0 -T sim:seed=16 sps -j && same "$T/once" "$T/out"
+ok 'numbers are hexadecimal behind 0x'
 
 # A bug shows by its harm.
-run 0 -T sim:bug=pml-l2,steps=12000 vms -j && has "$T/out" '"no log named them" in d["notes"][0]'
+run 0 -T sim:bug=pml-l2,steps=12000 vms -j && has "$T/out" '"no dirty log named them" in d["notes"][0]'
 ok 'bug=pml-l2: pages are lost, and it says so'
-run 0 -T sim:bug=stale-qual,steps=12000 vms -j && has "$T/out" 'd["notes"] == []'
-ok 'another bug: none are'
+run 0 -T sim:bug=stale-qual,steps=12000 vms -j && has "$T/out" 'len(d["notes"]) == 1 and "never got on" in d["notes"][0]'
+ok 'bug=stale-qual: L2 does not get on, and it says so'
+run 0 -T sim:steps=12000 vms -j && has "$T/out" 'd["notes"] == []'
+ok 'without a bug neither'
+run 0 -T sim:bug=la57-root,no-flush,hv=svm vms -j && has "$T/out" 'all("bug-%s.scn" % b in d["notes"][0] for b in ("la57-root", "no-flush"))'
+ok 'bugs that do not show are not silent'
 
 # A scenario's machine, as it is in the end.
 scn=$SRCDIR/tests/scenarios/01-dirty-two-aliases.scn
 for line in vms 'vcpus' 'sps' 'leaves' 'events' 'walk 0xc0001000'; do
-	run 0 -T "sim:$scn" $line -j && $schema check "$SRCDIR/doc/schema.json" "$T/out" && has "$T/out" 'd["notes"] == []'
+	run 0 -T "sim:$scn" $line -j && $schema check "$SRCDIR/doc/schema.json" "$T/out" &&
+		has "$T/out" 'd["notes"] == ["played as 6.12; otherwise with sim:FILE.scn,kernel=6.1"]'
 	ok "a scenario's machine: $line"
 done
 run 0 -T "sim:$scn" leaves -j && has "$T/out" '[r["state"] for r in d["leaves"]] == ["DL", "DL"] and not d["provenance"]["live"]'
 ok 'its leaves are as the scenario left them, for good'
+run 0 -T "sim:$scn,kernel=6.1" leaves -j && has "$T/out" 'd["notes"] == [] and d["provenance"]["kernel"] == "nmmu like 6.1"'
+ok 'as another kernel'
+pml=$SRCDIR/tests/scenarios/bug-pml-l2.scn
+run 0 -T "sim:$pml" leaves -j && has "$T/out" '"without its bug" in d["notes"][0]' && mv "$T/out" "$T/without" &&
+	run 0 -T "sim:$pml,kernel=6.12,bug=pml-l2" leaves -j && has "$T/out" 'd["notes"] == []' && ! same "$T/without" "$T/out"
+ok 'with its bug'
+bad 2 'its machine names its kernel' -T "sim:$SRCDIR/tests/scenarios/24-rmap-chain-6.1.scn,kernel=6.12" vms
+bad 2 'hv= is not for a scenario' -T "sim:$scn,hv=svm" vms
 { cat "$scn"; echo 'expect log 1 1'; } >"$T/fails.scn"
 run 0 -T "sim:$T/fails.scn" leaves -j && has "$T/out" '"the scenario failed at" in d["notes"][0] and len(d["leaves"]) == 2'
 ok 'one that fails is shown as it failed, and that is said'

@@ -113,7 +113,9 @@ static void test_loops(void **state)
 	assert_not_so(HEAD "repeat 16777216\nrepeat 16777216\nend\nend\n", 5, "more than 4194304 steps");
 	/* An access repeated is as many steps. */
 	assert_not_so(HEAD "repeat 100\nread 0 times=0x100000 step=0\nend\n", 4, "more than 4194304 steps");
-	/* So are the pages that one statement is about. */
+	/* So are the pages, or the events, that one statement is about. */
+	assert_not_so(HEAD "write 0 times=0x400\nrepeat 1000000\nexpect event spte_set sp=0 count=0\nend\n",
+		      5, "more than 4194304 steps");
 	assert_not_so(HEAD "repeat 1000\nhost discard 0 pages=0x200000\nend\n", 4, "more than 4194304 steps");
 	assert_not_so(HEAD "repeat 1000\nslot 1 gfn=0x1000 pages=0x200000 host=none\nslot 1 delete\nend\n", 5,
 		      "more than 4194304 steps");

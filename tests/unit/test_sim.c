@@ -240,7 +240,7 @@ static void test_bad_words(void **state)
 		ms_err_free(err);
 	}
 	ms_target_close(target_open("sim:18446744073709551615"));
-	ms_target_close(target_open("sim:steps=0,bug=no-flush,bug=stale-qual"));
+	ms_target_close(target_open("sim:steps=0,bug=no-flush,stale-qual"));
 }
 
 /* --- events --- */
