@@ -32,7 +32,7 @@ int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_un
 			return -EPERM;
 		sp->unsync = true;
 		m->stats.unsyncs++;
-		nmmu_event(m, NULL, unsync, .sp = sp->id, .gfn = gfn);
+		nmmu_event(m, m->at_work, unsync, .sp = sp->id, .gfn = gfn);
 		for (parent = nmmu_rmap_first(sp->parents, &it); parent; parent = nmmu_rmap_next(&it))
 			nmmu_mark_unsync(m, parent);
 	}
@@ -43,6 +43,18 @@ int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_un
 
 /* --- syncing one page --- */
 
+/* Is v->mmu the one that this page was made for? The rest of the role is each page's own. */
+static bool can_sync(const struct nmmu_vcpu *v, const struct nmmu_sp *sp)
+{
+	union nmmu_role ignored = { .word = 0 };
+
+	ignored.level = 0xf;
+	ignored.access = NMMU_ACC_ALL;
+	ignored.quadrant = 3;
+	ignored.passthrough = 1;
+	return !sp->role.direct && !((sp->role.word ^ v->mmu->root_role.word) & ~ignored.word);
+}
+
 int nmmu_gpte_read(struct nmmu_vcpu *v, const struct nmmu_sp *sp, u32 index, struct nmmu_gpte *ret)
 {
 	const struct nmmu_gfmt *fmt = &v->mmu->fmt;
@@ -50,6 +62,12 @@ int nmmu_gpte_read(struct nmmu_vcpu *v, const struct nmmu_sp *sp, u32 index, str
 	u64 a_mask = nmmu_gfmt_a_mask(fmt), d_mask = nmmu_gfmt_d_mask(fmt);
 	u64 gpte = 0;
 
+	/*
+	 * A previous root of the same table may go by A/D bits, and the current one not (D3). KVM reads all the same, and may
+	 * give W where D is clear.
+	 */
+	if (!can_sync(v, sp))
+		return -EINVAL;
 	/* C5: a table of 4-byte entries has 1024 of them, half for each quadrant. */
 	if (fmt->kind == NMMU_GPT_32)
 		index += sp->role.quadrant * SPTES;
@@ -135,18 +153,6 @@ int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index)
 	nmmu_sp_set_translation(m, sp, index, gpte.gfn, gpte.access);
 	nmmu_make_spte(v, &make, &new_spte);
 	return nmmu_spte_update(m, sptep, new_spte, MS_CAUSE_SYNC);
-}
-
-/* Is v->mmu the one that this page was made for? The rest of the role is each page's own. */
-static bool can_sync(const struct nmmu_vcpu *v, const struct nmmu_sp *sp)
-{
-	union nmmu_role ignored = { .word = 0 };
-
-	ignored.level = 0xf;
-	ignored.access = NMMU_ACC_ALL;
-	ignored.quadrant = 3;
-	ignored.passthrough = 1;
-	return !sp->role.direct && !((sp->role.word ^ v->mmu->root_role.word) & ~ignored.word);
 }
 
 int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp)

@@ -49,7 +49,8 @@ static u32 zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_
 	unlink_parent(m, child, sptep, cause);
 	/* An orphan of nested TDP is hardly ever wanted again: L1 gives each L2 tables of its own. */
 	if (m->cfg.tdp && invalid && child->role.guest_mode && !child->root_count && !child->parents.val)
-		return zap_page(m, child, invalid, cause, NULL);
+		/* However many that were, KVM counts them as one, and so goes on when it makes room. */
+		return zap_page(m, child, invalid, cause, NULL) ? 1 : 0;
 	return 0;
 }
 
@@ -77,16 +78,19 @@ static u32 zap_unsync_children(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_l
 static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause,
 		    bool *others_ret)
 {
-	bool was_valid = !sp->role.invalid, tell = false, present;
+	bool was_valid = !sp->role.invalid, tell = false, leaves = false, present;
 	struct nmmu_rmap_iter it;
 	u64 *parent;
 	u32 i, zapped;
 
 	m->stats.sp_zapped++;
-	nmmu_event(m, NULL, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word, .cause = cause);
+	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
+		   .cause = cause);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
-	for (i = 0; i < SPTES; i++)
+	for (i = 0; i < SPTES; i++) {
+		leaves |= spte_is_leaf(&m->profile, nmmu_read64(&sp->spt[i]), sp->role.level);
 		zapped += zap_entry(m, sp, i, invalid, cause, &present);
+	}
 	while ((parent = nmmu_rmap_first(sp->parents, &it)))
 		unlink_parent(m, sp, parent, cause);
 	if (others_ret)
@@ -111,6 +115,12 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	/* Only now, or a vCPU might look and find its root still good. */
 	if (tell)
 		nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);
+	/*
+	 * The list may end up empty, and then nobody flushes. KVM's request for new roots throws vCPUs out of the guest; ours
+	 * is seen at their next entry only.
+	 */
+	if (sp->root_count && leaves)
+		nmmu_flush_all(m, cause, false);
 	return zapped;
 }
 
@@ -178,7 +188,7 @@ static u32 zap_oldest(struct nmmu *m, u32 nr_wanted)
 	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_RECYCLE);
 	m->stats.sp_recycled += zapped;
 	if (zapped)
-		nmmu_event(m, NULL, recycle, .pages = zapped);
+		nmmu_event(m, m->at_work, recycle, .pages = zapped);
 	return zapped;
 }
 
@@ -215,6 +225,23 @@ void nmmu_set_max_pages(struct nmmu *m, u32 max_pages)
 
 /* --- everything --- */
 
+static void zap_obsolete(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
+{
+	struct nmmu_link *link, *newer;
+	bool others;
+
+	for (link = m->active_pages.prev; link != &m->active_pages; link = newer) {
+		struct nmmu_sp *sp = nmmu_container(link, struct nmmu_sp, link);
+
+		newer = link->prev;
+		if (!nmmu_sp_is_obsolete(m, sp))
+			break;
+		zap_page(m, sp, invalid, cause, &others);
+		if (others)
+			newer = m->active_pages.prev;
+	}
+}
+
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 {
 	struct nmmu_link *link, *newer, invalid;
@@ -222,6 +249,11 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 	bool others;
 
 	nmmu_link_init(&invalid);
+	/*
+	 * The generation has two values. Pages that another call has made obsolete and not zapped yet, for it is
+	 * between two batches, would be valid again. (KVM's callers exclude each other by slots_lock.)
+	 */
+	zap_obsolete(m, &invalid, cause);
 	m->valid_gen = !m->valid_gen;
 	/* In the same critical section: a vCPU that purges its root later must not miss the flush. */
 	nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);
@@ -234,6 +266,8 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 			break;
 		if (batch >= ZAP_BATCH) {
 			batch = 0;
+			/* What was zapped is in no reverse map any more: who comes now would see no need to flush it. */
+			nmmu_flush_all(m, cause, false);
 			nmmu_unlock(m);
 			nmmu_lock(m);
 			newer = m->active_pages.prev;

@@ -186,13 +186,6 @@ static struct ms_err *play(struct runs *runs, const struct file *file, enum nmmu
 	return err;
 }
 
-static bool going_on(const struct query *q, size_t done)
-{
-	const struct ms_session *session = q->session;
-
-	return !session->progress || session->progress(session->progress_ctx, done);
-}
-
 static struct ms_err *play_as(const struct query *q, struct runs *runs, const struct file *file,
 			      enum nmmu_kernel kernel)
 {
@@ -214,8 +207,6 @@ static struct ms_err *play_all(struct query *q, struct runs *runs)
 	for (i = 0; i < runs->nr_files && !err; i++) {
 		const struct file *file = &runs->files[i];
 
-		if (!going_on(q, runs->nr_rows))
-			return ms_err_new(MS_ERR_TARGET, "run: interrupted before %s", file->path);
 		err = play_as(q, runs, file, NMMU_6_1);
 		if (!err && !ms_scenario_names_kernel(file->scenario))
 			err = play_as(q, runs, file, NMMU_6_12);

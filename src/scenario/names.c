@@ -12,7 +12,8 @@ const struct key ms_keys[NR_KEYS] = {
 };
 
 const struct verb ms_verbs[NR_VERBS] = {
-#define VERB(id, words, group, pos, keys, usage) [VERB_##id] = { words, GROUP_##group, pos, keys, usage },
+#define VERB(id, words, group, pos, keys, needs, usage) \
+	[VERB_##id] = { words, GROUP_##group, pos, keys, needs, usage },
 #include "scenario/verbs.def"
 #undef VERB
 };

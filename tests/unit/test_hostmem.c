@@ -222,6 +222,24 @@ static void seeds(void **state)
 	assert_null(hostmem_create(7, 35, MIB));
 }
 
+/* What it takes to know a page counts too, though it has no contents. */
+static void untouched_pages_are_bounded(void **state)
+{
+	const u64 bytes = 4096 * MIB;
+	struct hostmem_pfn pfn;
+	int rc = 0;
+
+	(void)state;
+	assert_int_equal(hostmem_map(mem, HVA, 2 * bytes, 1, true), 0);
+	for (u64 at = 0; at < bytes && !rc; at += 2 * MIB)
+		rc = hostmem_fault(mem, HVA + at, false, &pfn);
+	assert_int_equal(rc, -ENOMEM);
+	/* Pages that could not be made have no rights to change: that is said. */
+	assert_int_equal(hostmem_protect(mem, HVA + bytes, MIB, false), -ENOMEM);
+	assert_int_equal(hostmem_bytes(mem), 0);
+	assert_int_equal(hostmem_discard(mem, HVA, 2 * bytes), 0);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -233,6 +251,7 @@ int main(void)
 		T(migration_keeps_contents),
 		T(tables),
 		T(seeds),
+		T(untouched_pages_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
