@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "abi/rec.h"
+
 /* The fields of every event, one array each. */
 #define FIELD(type, member, unit, text) \
 	{ #member, #type, text, MS_UNIT_##unit, offsetof(T, member), sizeof(((T *)0)->member) },
@@ -79,24 +81,54 @@ enum ms_event_form ms_unit_form(enum ms_event_unit unit)
 	return units[unit].form;
 }
 
-const char *ms_cause_name(u64 cause)
-{
-	static const char *const names[MS_CAUSE_NR] = {
-#define CAUSE(id, text) [MS_CAUSE_##id] = text,
+struct value {
+	const char *name, *text;
+};
+
+static const struct value causes[MS_CAUSE_NR] = {
+#define CAUSE(id, name) [MS_CAUSE_##id] = { name, "" },
 #include "abi/causes.def"
 #undef CAUSE
-	};
+};
 
-	return cause < MS_CAUSE_NR ? names[cause] : NULL;
-}
-
-const char *ms_fault_ret_name(u64 ret)
-{
-	static const char *const names[] = {
-#define FAULT_RET(id, name, text) name,
+static const struct value fault_rets[] = {
+#define FAULT_RET(id, name, text) { name, text },
 #include "abi/rets.def"
 #undef FAULT_RET
-	};
+};
 
-	return ret < sizeof(names) / sizeof(names[0]) ? names[ret] : NULL;
+static const struct value mmus[] = {
+	[MS_MMU_ROOT] = { "root", "L1's, and L2's when L1 gives it no nested paging" },
+	[MS_MMU_GUEST] = { "guest", "it shadows EPT12 or NPT12" },
+	[MS_MMU_NESTED] = { "nested", "it walks L2's own tables and owns no shadow pages" },
+};
+
+#define LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct value *value_find(enum ms_event_unit unit, u64 value)
+{
+	switch (unit) {
+	case MS_UNIT_CAUSE:
+		return value < LEN(causes) ? &causes[value] : NULL;
+	case MS_UNIT_RET:
+		return value < LEN(fault_rets) ? &fault_rets[value] : NULL;
+	case MS_UNIT_MMU:
+		return value < LEN(mmus) ? &mmus[value] : NULL;
+	default:
+		return NULL;
+	}
+}
+
+const char *ms_value_name(enum ms_event_unit unit, u64 value)
+{
+	const struct value *found = value_find(unit, value);
+
+	return found ? found->name : NULL;
+}
+
+const char *ms_value_text(enum ms_event_unit unit, u64 value)
+{
+	const struct value *found = value_find(unit, value);
+
+	return found ? found->text : "";
 }

@@ -18,7 +18,7 @@ enum ms_event_form {
 	MS_FORM_B, /* yes or no */
 	MS_FORM_R, /* SPTE */
 	MS_FORM_O, /* role word */
-	MS_FORM_C, /* cause */
+	MS_FORM_N, /* a name: ms_value_name() */
 };
 
 struct ms_event_field {
@@ -43,8 +43,9 @@ u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *fi
 const char *ms_unit_name(enum ms_event_unit unit);
 const char *ms_unit_text(enum ms_event_unit unit);
 enum ms_event_form ms_unit_form(enum ms_event_unit unit);
-/* Names of values: of a unit CAUSE or RET. NULL when there is none. */
-const char *ms_cause_name(u64 cause);
-const char *ms_fault_ret_name(u64 ret);
+/* Names of values: of a unit whose form is N. NULL when the value has none: they are numbered from 0 on. */
+const char *ms_value_name(enum ms_event_unit unit, u64 value);
+/* What it says, "" where the name says it all. */
+const char *ms_value_text(enum ms_event_unit unit, u64 value);
 
 #endif

@@ -9,13 +9,13 @@
 
 #include "cli/cli.h"
 
-/* The list of commands, with the options of args. */
+/* The list of commands, for one who has not asked for it: nothing that belongs on stdout. */
 static int run_help(struct ms_session *session, const struct ms_args *args)
 {
 	struct ms_args help = *args;
 
 	help.given |= 1ull << MS_OPT_HELP;
-	return cli_run(session, &help, stdout);
+	return cli_run(session, &help, stderr);
 }
 
 static int run_cli_command(struct ms_session *session, const struct ms_args *args)

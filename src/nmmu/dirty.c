@@ -66,7 +66,7 @@ static void log_flush(struct nmmu *m)
 static void tell_protected(struct nmmu *m, u64 gfn, u32 nr, enum ms_cause cause)
 {
 	if (nr)
-		nmmu_event(m, NULL, wp, .gfn = gfn, .sptes = (u16)nr, .cause = cause);
+		nmmu_event(m, m->at_work, wp, .gfn = gfn, .sptes = (u16)nr, .cause = cause);
 }
 
 /* W goes, and M too when it is for shadow paging. Returns SPTEs changed. */
@@ -173,13 +173,18 @@ void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot)
 /* Could the page of this leaf be mapped by a larger one? Only where no guest table decides the size. */
 static bool is_collapsible(struct nmmu *m, struct nmmu_slot *slot, const struct nmmu_sp *sp)
 {
+	const struct nmmu_ops *ops = m->ops;
 	struct nmmu_pfn pfn;
+	u64 hva;
 
 	if (!sp || !sp->role.direct || sp->gfn - slot->base_gfn >= slot->nr_pages)
 		return false;
 	if (sp->role.level >= nmmu_max_level(m, slot, sp->gfn, SPTE_LEVEL_HUGE_MAX, SPTE_LEVEL_HUGE_MAX))
 		return false;
-	if (m->ops->hva_to_pfn(m->host, nmmu_slot_hva(slot, sp->gfn), false, &pfn))
+	/* Under mmu_lock, and about what is there: nothing is faulted in for it. */
+	hva = nmmu_slot_hva(slot, sp->gfn);
+	if (ops->hva_to_pfn_fast ? ops->hva_to_pfn_fast(m->host, hva, &pfn)
+				 : ops->hva_to_pfn(m->host, hva, false, &pfn))
 		return false;
 	return pfn.level > sp->role.level;
 }

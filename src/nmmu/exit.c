@@ -79,7 +79,7 @@ static bool unprotect_instead(struct nmmu_vcpu *v, u64 error, u64 addr)
 
 	if (!v->mmu->root_role.direct || (error & TABLE_WRITE) != TABLE_WRITE || error & NMMU_PF_RSVD)
 		return false;
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	zapped = nmmu_unprotect_gfn(m, addr >> NMMU_PAGE_SHIFT);
 	nmmu_unlock(m);
 	return zapped || !nmmu_is_6_12(m);

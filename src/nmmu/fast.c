@@ -56,16 +56,18 @@ void nmmu_shadow_next(struct nmmu_vcpu *v, struct nmmu_shadow_iter *it, u64 spte
 	iter_at(v, it, spte & spte_pfn_mask(p));
 }
 
-void nmmu_lockless_begin(struct nmmu *m)
+void nmmu_lockless_begin(struct nmmu_vcpu *v)
 {
-	nmmu_add64(&m->lockless_walkers, 1);
+	nmmu_add64(&v->m->lockless_walkers, 1);
 }
 
-void nmmu_lockless_end(struct nmmu *m)
+void nmmu_lockless_end(struct nmmu_vcpu *v)
 {
+	struct nmmu *m = v->m;
+
 	if (nmmu_add64(&m->lockless_walkers, (u64)-1) || nmmu_link_empty(&m->deferred))
 		return;
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	nmmu_sp_free_deferred(m);
 	nmmu_unlock(m);
 }
@@ -166,12 +168,12 @@ int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 
 	if (!can_be_fast(m, fault))
 		return ret;
-	nmmu_lockless_begin(m);
+	nmmu_lockless_begin(v);
 	for (i = 0; again && i <= FAST_TRIES; i++) {
 		again = false;
 		ret = try_once(v, fault, &again);
 	}
-	nmmu_lockless_end(m);
+	nmmu_lockless_end(v);
 	if (ret != NMMU_RET_INVALID) {
 		fault->fast = true;
 		nmmu_add64(&m->stats.fast, 1);

@@ -333,6 +333,12 @@ static int direct_map(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	return ret;
 }
 
+/* Address bits that the root translates; a PAE one has four entries. */
+static u32 root_addr_bits(const struct nmmu_mmu *mmu)
+{
+	return mmu->root_role.level < 4 ? 32 : NMMU_PAGE_SHIFT + 9 * mmu->root_role.level;
+}
+
 int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 {
 	struct nmmu *m = v->m;
@@ -340,9 +346,10 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 
 	/*
 	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and
-	 * tables of four levels. An entry for it would stand where that of another address belongs.
+	 * tables of four levels, or above 4 GiB without paging. An entry for it would stand where that of another
+	 * address belongs.
 	 */
-	if (fault->addr >> (NMMU_PAGE_SHIFT + 9 * v->mmu->root_role.level) && v->mmu->root_role.level >= 4)
+	if (fault->addr >> root_addr_bits(v->mmu))
 		return NMMU_RET_EMULATE;
 	if (nmmu_fault_write_tracked(v, fault))
 		return NMMU_RET_EMULATE;
@@ -356,7 +363,7 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	if (ret != NMMU_RET_NONE)
 		return ret;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (nmmu_make_room(m))
 		ret = -ENOMEM;
 	else if (nmmu_fault_is_stale(v, fault))

@@ -116,8 +116,12 @@ static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const s
 {
 	u64 table_gfn = w->table_gfn[it->level - 2];
 	union nmmu_role role = nmmu_child_role(it->sp, it->index, false, w->pt_access[it->level - 2]);
-	struct nmmu_sp *child = nmmu_sp_get_child(v, it->sptep, table_gfn, role);
+	struct nmmu_sp *child;
 
+	/* A page for a table whose slot goes would be counted nowhere, or where nobody takes it back. */
+	if (!nmmu_slot_vcpu(v, table_gfn))
+		return false;
+	child = nmmu_sp_get_child(v, it->sptep, table_gfn, role);
 	/* The guest need not flush after not present -> present: what is linked must be up to date. */
 	if (child && child->unsync_children)
 		nmmu_sync_children(v, child);
@@ -236,12 +240,12 @@ static void clear_flood(struct nmmu_vcpu *v, u64 addr)
 	struct nmmu_shadow_iter it;
 	u64 spte;
 
-	nmmu_lockless_begin(v->m);
+	nmmu_lockless_begin(v);
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte)) {
 		spte = nmmu_read64(it.sptep);
 		it.sp->write_flooding = 0;
 	}
-	nmmu_lockless_end(v->m);
+	nmmu_lockless_end(v);
 }
 
 int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu_result *result_ret)
@@ -277,7 +281,7 @@ int nmmu_shadow_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct nmmu
 		return ret;
 	grant_wp0(v, fault, &w);
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (nmmu_make_room(m))
 		ret = -ENOMEM;
 	else if (nmmu_fault_is_stale(v, fault))

@@ -48,7 +48,7 @@ static u32 in_page(u64 gpa, u32 len)
 	return len < left ? len : left;
 }
 
-int nmmu_host_read(struct nmmu *m, u64 gpa, void *dst, u32 len)
+static int host_read(struct nmmu *m, u64 gpa, void *dst, u32 len)
 {
 	while (len) {
 		u32 part = in_page(gpa, len);
@@ -64,7 +64,7 @@ int nmmu_host_read(struct nmmu *m, u64 gpa, void *dst, u32 len)
 }
 
 /* Stops at the first page that cannot be written; those before it are written and marked. */
-int nmmu_host_write(struct nmmu *m, u64 gpa, const void *src, u32 len)
+static int host_write(struct nmmu *m, u64 gpa, const void *src, u32 len)
 {
 	while (len) {
 		u32 part = in_page(gpa, len);
@@ -78,4 +78,24 @@ int nmmu_host_write(struct nmmu *m, u64 gpa, const void *src, u32 len)
 		len -= part;
 	}
 	return 0;
+}
+
+int nmmu_host_read(struct nmmu *m, u64 gpa, void *dst, u32 len)
+{
+	int err;
+
+	nmmu_slots_enter(m);
+	err = host_read(m, gpa, dst, len);
+	nmmu_slots_leave(m);
+	return err;
+}
+
+int nmmu_host_write(struct nmmu *m, u64 gpa, const void *src, u32 len)
+{
+	int err;
+
+	nmmu_slots_enter(m);
+	err = host_write(m, gpa, src, len);
+	nmmu_slots_leave(m);
+	return err;
 }

@@ -67,7 +67,7 @@ static void invalidate_root(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr,
 	/* Short of memory it does without what only 6.1's prefetch needs. */
 	if (!nmmu_is_6_12(m))
 		nmmu_cache_topup(v, true);
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	sp = nmmu_root_sp(v, mmu, hpa, addr);
 	while (sp) {
 		u32 index = addr >> (NMMU_PAGE_SHIFT + SPTE_LEVEL_BITS * (sp->role.level - 1)) & 511;
@@ -157,7 +157,10 @@ int nmmu_invept(struct nmmu_vcpu *v, bool all, u64 eptp)
 
 void nmmu_flush_nested_npt(struct nmmu_vcpu *v)
 {
-	nmmu_lock(v->m);
+	/* The PDPTEs that its root was made of are translations too; to sync looks at pages only. */
+	if (v->guest_mmu.fmt.kind == NMMU_GPT_PAE)
+		nmmu_root_free(v, &v->guest_mmu, true, 0, MS_CAUSE_GUEST_FLUSH);
+	nmmu_lock_vcpu(v);
 	v->requests |= NMMU_REQ_SYNC | NMMU_REQ_FLUSH;
 	nmmu_unlock(v->m);
 }

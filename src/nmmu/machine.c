@@ -48,6 +48,9 @@ static bool config_ok(const struct nmmu_config *cfg)
 
 static bool ops_ok(const struct nmmu_ops *ops)
 {
+	/* With one of them alone the lock would be held for good. */
+	if (!ops->lock != !ops->unlock)
+		return false;
 	return ops->page_alloc && ops->page_free && ops->alloc && ops->free && ops->hva_to_pfn && ops->read &&
 	       ops->write && ops->cmpxchg && ops->flush;
 }
@@ -157,7 +160,7 @@ void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred)
 {
 	nmmu_add64(&m->stats.flushes, 1);
-	nmmu_event(m, NULL, flush, .cause = cause, .deferred = deferred);
+	nmmu_event(m, deferred ? NULL : m->at_work, flush, .cause = cause, .deferred = deferred);
 	nmmu_yield(m, NMMU_POINT_FLUSH);
 	m->ops->flush(m->host, NULL);
 }

@@ -65,10 +65,10 @@ int nmmu_mmio_fault(struct nmmu_vcpu *v, u64 addr)
 	if (in_cache(v, addr, direct))
 		return NMMU_RET_EMULATE;
 
-	nmmu_lockless_begin(m);
+	nmmu_lockless_begin(v);
 	for (nmmu_shadow_first(v, addr, &it); it.sptep; nmmu_shadow_next(v, &it, spte))
 		spte = nmmu_read64(it.sptep);
-	nmmu_lockless_end(m);
+	nmmu_lockless_end(v);
 
 	if (!spte_is_mmio(p, spte))
 		return NMMU_RET_RETRY; /* zapped meanwhile: let it fault again */

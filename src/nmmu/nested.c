@@ -110,7 +110,7 @@ static void drop_mmio_spte(struct nmmu_vcpu *v, u64 ngpa)
 	struct nmmu *m = v->m;
 	struct nmmu_sp *sp;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	sp = nmmu_sp_by_pa(m, v->guest_mmu.root.hpa);
 	while (sp) {
 		u32 level = sp->role.level;

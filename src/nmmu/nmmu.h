@@ -57,10 +57,10 @@ struct nmmu_ops {
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
 	/*
 	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not.
-	 * For prefetch, under mmu_lock. NULL: hva_to_pfn is asked instead, with write.
+	 * For prefetch and collapsing, under mmu_lock. NULL: hva_to_pfn is asked instead, under mmu_lock then.
 	 */
 	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
-	/* len bytes within one page; -EFAULT. */
+	/* len bytes within one page; -EFAULT. Guest tables are read under mmu_lock too: no waiting then. */
 	int (*read)(void *host, u64 hva, void *dst, u32 len);
 	int (*write)(void *host, u64 hva, const void *src, u32 len);
 	/* 4 or 8 bytes: 0 done, -EAGAIN the value was another, -EFAULT. */
@@ -79,7 +79,7 @@ struct nmmu_ops {
 enum nmmu_kernel { NMMU_6_1, NMMU_6_12 }; /* whose behaviour where the two differ */
 
 enum nmmu_bug {
-#define NMMU_BUG(id, name, seed, text) NMMU_BUG_##id,
+#define NMMU_BUG(id, name, seed, text, harm) NMMU_BUG_##id,
 #include "nmmu/bugs.def"
 #undef NMMU_BUG
 	NMMU_NR_BUGS
@@ -120,7 +120,8 @@ struct nmmu_config {
 /* -EINVAL for a configuration that contradicts itself, -ENOMEM. ops and host outlive the machine. */
 int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, void *host, struct nmmu **ret);
 void nmmu_destroy(struct nmmu *m); /* takes NULL; ends its vCPUs too */
-int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret);
+#define NMMU_MAX_VCPUS 4096
+int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret); /* -ENOMEM, -EINVAL: too many */
 
 /* --- memslots --- */
 
@@ -162,7 +163,10 @@ void nmmu_set_nx_huge_pages(struct nmmu *m, bool on);
 u32 nmmu_nx_recover(struct nmmu *m, u32 ratio);
 /* n_max_mmu_pages; zaps down to it at once. */
 void nmmu_set_max_pages(struct nmmu *m, u32 max_pages);
-/* kvm_mmu_zap_all_fast(): a new generation, every page obsolete. */
+/*
+ * kvm_mmu_zap_all_fast(): a new generation, every page obsolete. From any thread, memslot ioctls or not: what another
+ * such call has not reached yet goes before the generation changes again.
+ */
 void nmmu_zap_all(struct nmmu *m);
 
 /* --- vCPU state --- */

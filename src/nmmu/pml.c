@@ -13,7 +13,7 @@
  * The index points at the next free entry, counting down: 511 is empty, anything from 512 (the CPU went
  * below 0) is full.
  */
-void nmmu_pml_drain(struct nmmu_vcpu *v)
+static void drain(struct nmmu_vcpu *v)
 {
 	struct nmmu *m = v->m;
 	const u64 *log = v->pml.va;
@@ -36,6 +36,13 @@ void nmmu_pml_drain(struct nmmu_vcpu *v)
 		nmmu_mark_dirty(m, v, nmmu_slot_any(m, v->regs.smm, gfn), gfn);
 	}
 	v->pml_index = PML_LAST;
+}
+
+void nmmu_pml_drain(struct nmmu_vcpu *v)
+{
+	nmmu_slots_enter(v->m);
+	drain(v);
+	nmmu_slots_leave(v->m);
 }
 
 int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa)

@@ -31,8 +31,16 @@ static inline void nmmu_lock(struct nmmu *m)
 		m->ops->lock(m->host);
 }
 
+/* As nmmu_lock(), on behalf of a vCPU: what happens until nmmu_unlock() is told as its doing. */
+static inline void nmmu_lock_vcpu(struct nmmu_vcpu *v)
+{
+	nmmu_lock(v->m);
+	v->m->at_work = v;
+}
+
 static inline void nmmu_unlock(struct nmmu *m)
 {
+	m->at_work = NULL;
 	if (m->ops->unlock)
 		m->ops->unlock(m->host);
 	nmmu_yield(m, NMMU_POINT_UNLOCK);
@@ -43,7 +51,10 @@ static inline bool nmmu_is_6_12(const struct nmmu *m)
 	return m->cfg.kernel == NMMU_6_12;
 }
 
-/* Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL. Costs one test when nobody listens. */
+/*
+ * Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL; with the lock held by whoever
+ * raises it and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens.
+ */
 void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event);
 #define nmmu_event(machine, vcpu, name, ...)                                                        \
 	do {                                                                                        \
@@ -465,8 +476,8 @@ struct nmmu_shadow_iter {
 };
 void nmmu_shadow_first(struct nmmu_vcpu *v, u64 addr, struct nmmu_shadow_iter *it);
 void nmmu_shadow_next(struct nmmu_vcpu *v, struct nmmu_shadow_iter *it, u64 spte);
-void nmmu_lockless_begin(struct nmmu *m);
-void nmmu_lockless_end(struct nmmu *m);
+void nmmu_lockless_begin(struct nmmu_vcpu *v);
+void nmmu_lockless_end(struct nmmu_vcpu *v);
 /* mmu_set_spte(). enum nmmu_ret. Locked. */
 int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
 		  bool host_writable, struct nmmu_fault *fault);

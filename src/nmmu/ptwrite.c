@@ -79,7 +79,7 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes)
 		w.bytes = 8;
 	}
 	nmmu_link_init(&invalid);
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	for (sp = m->nr_indirect ? nmmu_hash_first(m, gfn) : NULL; sp; sp = nmmu_hash_next(sp)) {
 		if (nmmu_sp_is_obsolete(m, sp) ||
 		    (!nmmu_sp_has_gptes(sp) && !(nmmu_mutant(m, PT_WRITE_PORTAL) && sp->role.passthrough)))

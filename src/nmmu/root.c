@@ -150,7 +150,7 @@ static void free_locked(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current,
 void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
 		    enum ms_cause cause)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	free_locked(v, mmu, current, prev_mask, cause);
 	nmmu_unlock(v->m);
 }
@@ -178,7 +178,7 @@ static void free_obsolete(struct nmmu_vcpu *v, struct nmmu_mmu *mmu)
 
 void nmmu_root_free_obsolete(struct nmmu_vcpu *v)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	free_obsolete(v, &v->root_mmu);
 	free_obsolete(v, &v->guest_mmu);
 	nmmu_unlock(v->m);
@@ -333,7 +333,25 @@ static void load_shadow(struct nmmu_vcpu *v, const u64 *pdptrs)
 	mmu->root.hpa = link_special(v->m, mmu);
 }
 
-int nmmu_root_load(struct nmmu_vcpu *v)
+/*
+ * Is there still memory behind all that the root will shadow? Asked under the lock: a slot that goes later makes the
+ * root obsolete; one that went before would be gone without a trace, and its counts with it.
+ */
+static bool still_visible(const struct nmmu_vcpu *v, const u64 *pdptrs)
+{
+	const struct nmmu_mmu *mmu = v->mmu;
+	u32 i;
+
+	if (mmu->cpu_role.base.level != 3)
+		return is_visible(v, (mmu->guest_pgd & TABLE_MASK) >> NMMU_PAGE_SHIFT);
+	for (i = 0; i < 4; i++)
+		if (pdptrs[i] && !is_visible(v, (pdptrs[i] & TABLE_MASK) >> NMMU_PAGE_SHIFT))
+			return false;
+	return true;
+}
+
+/* nmmu_root_load(), or -EAGAIN: a memslot went meanwhile. */
+static int root_load(struct nmmu_vcpu *v)
 {
 	struct nmmu *m = v->m;
 	struct nmmu_mmu *mmu = v->mmu;
@@ -352,8 +370,10 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 	if (err)
 		return err;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	err = dummy ? 0 : nmmu_make_room(m);
+	if (!err && !dummy && !direct && !still_visible(v, pdptrs))
+		err = -EAGAIN;
 	if (!err) {
 		if (dummy)
 			mmu->root = (struct nmmu_root){ .hpa = v->dummy_root.pa };
@@ -365,6 +385,16 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 			   .role = mmu->root_role.word, .cached = false);
 	}
 	nmmu_unlock(m);
+	return err;
+}
+
+int nmmu_root_load(struct nmmu_vcpu *v)
+{
+	int err;
+
+	do {
+		err = root_load(v);
+	} while (err == -EAGAIN);
 	if (err)
 		return err;
 
@@ -445,7 +475,7 @@ void nmmu_root_new_pgd(struct nmmu_vcpu *v, u64 pgd)
 	u64 old_hpa = mmu->root.hpa;
 	struct nmmu_sp *sp;
 
-	nmmu_lock(m);
+	nmmu_lock_vcpu(v);
 	if (fast_switch(v, mmu, pgd)) {
 		nmmu_mmio_cache_clear(v, true, 0);
 		sp = nmmu_sp_by_pa(m, mmu->root.hpa);
@@ -469,7 +499,7 @@ void nmmu_root_sync(struct nmmu_vcpu *v)
 	if (mmu->root_role.direct || mmu->root.hpa == NMMU_NO_PAGE)
 		return;
 	nmmu_mmio_cache_clear(v, true, 0);
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	for (i = 0; i < 4; i++) {
 		sp = nmmu_root_sp(v, mmu, mmu->root.hpa, (u64)i << 30);
 		if (is_unsync(sp))
@@ -485,7 +515,7 @@ void nmmu_root_sync_prev(struct nmmu_vcpu *v)
 {
 	u32 prev_mask = 0, i;
 
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
 		if (v->mmu->prev[i].hpa != NMMU_NO_PAGE &&
 		    is_unsync(nmmu_sp_by_pa(v->m, v->mmu->prev[i].hpa)))

@@ -195,10 +195,10 @@ union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool di
  */
 static void account(struct nmmu *m, struct nmmu_sp *sp)
 {
-	struct nmmu_slot *slot = nmmu_sp_slot(m, sp, sp->gfn);
+	struct nmmu_slot *slot = nmmu_slot_of(m, sp->role.smm, sp->gfn);
 	bool flush = false;
 
-	/* Its memory went away since the guest's tables were walked. The fault finds out when it reads again. */
+	/* Its memory went away, or is about to, since the guest's tables were walked. The fault finds out when it reads again. */
 	if (!slot)
 		return;
 	sp->accounted = true;
@@ -208,9 +208,11 @@ static void account(struct nmmu *m, struct nmmu_sp *sp)
 	nmmu_lpage_disallow(slot, sp->gfn, 1);
 	nmmu_gfn_write_protect(m, slot, sp->gfn, 1, false, MS_CAUSE_SHADOWED, &flush);
 	if (flush && nmmu_mutant(m, FLUSH_LATE)) {
+		struct nmmu_vcpu *v = m->at_work;
+
 		nmmu_unlock(m);
 		nmmu_flush_all(m, MS_CAUSE_SHADOWED, true);
-		nmmu_lock(m);
+		nmmu_lock_vcpu(v);
 	} else if (flush) {
 		nmmu_flush_all(m, MS_CAUSE_SHADOWED, false);
 	}
@@ -270,7 +272,7 @@ void nmmu_sp_unhash(struct nmmu *m, struct nmmu_sp *sp)
 void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
 {
 	nmmu_link_del(&sp->link);
-	nmmu_event(m, NULL, sp_free, .sp = sp->id);
+	nmmu_event(m, m->at_work, sp_free, .sp = sp->id);
 	m->ops->page_free(m->host, (struct nmmu_page){ .va = sp->spt, .pa = sp->spt_pa });
 	if (sp->translation)
 		m->ops->free(m->host, sp->translation);

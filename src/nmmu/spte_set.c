@@ -94,7 +94,7 @@ void nmmu_spte_init(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause caus
 	u64 old_spte = nmmu_read64(sptep);
 
 	nmmu_write64(sptep, new_spte);
-	stored(m, NULL, &at, old_spte, new_spte, cause);
+	stored(m, m->at_work, &at, old_spte, new_spte, cause);
 }
 
 u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause)
@@ -102,7 +102,7 @@ u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_
 	struct place at = place_of(m, sptep);
 	u64 old_spte = replace(m, &at, sptep, new_spte);
 
-	stored(m, NULL, &at, old_spte, new_spte, cause);
+	stored(m, m->at_work, &at, old_spte, new_spte, cause);
 	return old_spte;
 }
 
@@ -135,7 +135,7 @@ u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause)
 	struct place at = place_of(m, sptep);
 	u64 old_spte = replace(m, &at, sptep, m->profile.nonpresent_value);
 
-	stored(m, NULL, &at, old_spte, m->profile.nonpresent_value, cause);
+	stored(m, m->at_work, &at, old_spte, m->profile.nonpresent_value, cause);
 	return old_spte;
 }
 
@@ -160,7 +160,7 @@ u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cau
 	nmmu_yield(m, NMMU_POINT_SPTE_READ);
 	while (!nmmu_cmpxchg64(sptep, old_spte, old_spte & ~bits))
 		old_spte = nmmu_read64(sptep);
-	stored(m, NULL, &at, old_spte, old_spte & ~bits, cause);
+	stored(m, m->at_work, &at, old_spte, old_spte & ~bits, cause);
 	return old_spte;
 }
 

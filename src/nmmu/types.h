@@ -256,10 +256,11 @@ struct nmmu {
 	struct nmmu_slots as[NMMU_NR_AS];
 	u32 log_mode;
 	struct nmmu_grave *graves; /* slots, tables and bitmaps to be freed */
-	u64 readers; /* vCPUs inside the engine: nmmu_slots_enter() */
+	u64 readers; /* who looks slots up without the lock: nmmu_slots_enter() */
 	u32 nr_log_slots; /* slots that log: PML runs while it is not 0 */
 	struct nmmu_vcpu *vcpus;
 	u32 nr_vcpus;
+	struct nmmu_vcpu *at_work; /* for whom mmu_lock is held; NULL: for the host. Under the lock */
 	struct nmmu_index *index; /* of the pages: by gfn, by spt, by spt_pa */
 	u64 index_seq; /* odd while pages are moved to a larger one */
 	struct nmmu_link active_pages;

@@ -32,7 +32,7 @@ int nmmu_try_unsync(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, bool can_un
 			return -EPERM;
 		sp->unsync = true;
 		m->stats.unsyncs++;
-		nmmu_event(m, NULL, unsync, .sp = sp->id, .gfn = gfn);
+		nmmu_event(m, m->at_work, unsync, .sp = sp->id, .gfn = gfn);
 		for (parent = nmmu_rmap_first(sp->parents, &it); parent; parent = nmmu_rmap_next(&it))
 			nmmu_mark_unsync(m, parent);
 	}

@@ -49,6 +49,11 @@ int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret)
 	nmmu_init_root_mmu(v);
 
 	nmmu_lock(m);
+	if (m->nr_vcpus == NMMU_MAX_VCPUS) {
+		nmmu_unlock(m);
+		nmmu_vcpu_destroy(v);
+		return -EINVAL;
+	}
 	v->id = m->nr_vcpus++;
 	v->ident = 0xffff888800000000ULL + ((u64)v->id << 14);
 	for (tail = &m->vcpus; *tail; tail = &(*tail)->next)
@@ -143,7 +148,7 @@ static bool read_pdptrs(struct nmmu_vcpu *v, u64 cr3, u64 *pdptrs)
 
 static void request(struct nmmu_vcpu *v, u32 requests)
 {
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	v->requests |= requests;
 	nmmu_unlock(v->m);
 }
@@ -242,8 +247,19 @@ bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp)
 	return !(eptp & (rsvd_pa(m) | SPTE_BITS(11, 7)));
 }
 
-static bool nested_ok(const struct nmmu *m, const struct nmmu_nested *nested)
+/*
+ * L1 has five levels in NPT12, and NPT02 has four: what lies above 48 bits could not be told from what lies below. KVM
+ * shows such an L1 a CPU without LA57.
+ */
+static bool npt_is_too_wide(const struct nmmu *m, const struct nmmu_regs *l1)
 {
+	return l1->cr4 & CR4_LA57 && l1->efer & EFER_LMA && !m->cfg.la57;
+}
+
+static bool nested_ok(const struct nmmu_vcpu *v, const struct nmmu_nested *nested)
+{
+	const struct nmmu *m = v->m;
+
 	switch (nested->kind) {
 	case NMMU_NESTED_OFF:
 		return true;
@@ -254,7 +270,8 @@ static bool nested_ok(const struct nmmu *m, const struct nmmu_nested *nested)
 		return !nested->pml ||
 		       (nested->root & EPTP_AD && !(nested->pml_addr & (rsvd_pa(m) | (NMMU_PAGE_SIZE - 1))));
 	case NMMU_NESTED_NPT:
-		return m->cfg.hv == MS_HV_SVM && m->cfg.tdp && !(nested->root & rsvd_pa(m));
+		return m->cfg.hv == MS_HV_SVM && m->cfg.tdp && !(nested->root & rsvd_pa(m)) &&
+		       !npt_is_too_wide(m, &v->regs);
 	}
 	return false;
 }
@@ -294,7 +311,7 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	struct nmmu_mmu old_guest = v->guest_mmu;
 	u64 pdptrs[4];
 
-	if (v->guest_mode || !nested_ok(v->m, nested) || !regs_ok(v->m, &l2))
+	if (v->guest_mode || !nested_ok(v, nested) || !regs_ok(v->m, &l2))
 		return -EINVAL;
 	/* VMX is off in SMM, VMRUN undefined. */
 	if (v->regs.smm || l2.smm)
@@ -425,7 +442,7 @@ static u64 take_requests(struct nmmu_vcpu *v)
 	/* As a CPU that runs does not wait for mmu_lock: with nothing to do it is not taken. */
 	if (!nmmu_read64(&v->requests))
 		return 0;
-	nmmu_lock(v->m);
+	nmmu_lock_vcpu(v);
 	requests = v->requests;
 	v->requests = 0;
 	nmmu_unlock(v->m);

@@ -49,7 +49,8 @@ static u32 zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_
 	unlink_parent(m, child, sptep, cause);
 	/* An orphan of nested TDP is hardly ever wanted again: L1 gives each L2 tables of its own. */
 	if (m->cfg.tdp && invalid && child->role.guest_mode && !child->root_count && !child->parents.val)
-		return zap_page(m, child, invalid, cause, NULL);
+		/* However many that were, KVM counts them as one, and so goes on when it makes room. */
+		return zap_page(m, child, invalid, cause, NULL) ? 1 : 0;
 	return 0;
 }
 
@@ -83,7 +84,8 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	u32 i, zapped;
 
 	m->stats.sp_zapped++;
-	nmmu_event(m, NULL, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word, .cause = cause);
+	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
+		   .cause = cause);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
 	for (i = 0; i < SPTES; i++) {
 		leaves |= spte_is_leaf(&m->profile, nmmu_read64(&sp->spt[i]), sp->role.level);
@@ -186,7 +188,7 @@ static u32 zap_oldest(struct nmmu *m, u32 nr_wanted)
 	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_RECYCLE);
 	m->stats.sp_recycled += zapped;
 	if (zapped)
-		nmmu_event(m, NULL, recycle, .pages = zapped);
+		nmmu_event(m, m->at_work, recycle, .pages = zapped);
 	return zapped;
 }
 
@@ -223,6 +225,23 @@ void nmmu_set_max_pages(struct nmmu *m, u32 max_pages)
 
 /* --- everything --- */
 
+static void zap_obsolete(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
+{
+	struct nmmu_link *link, *newer;
+	bool others;
+
+	for (link = m->active_pages.prev; link != &m->active_pages; link = newer) {
+		struct nmmu_sp *sp = nmmu_container(link, struct nmmu_sp, link);
+
+		newer = link->prev;
+		if (!nmmu_sp_is_obsolete(m, sp))
+			break;
+		zap_page(m, sp, invalid, cause, &others);
+		if (others)
+			newer = m->active_pages.prev;
+	}
+}
+
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 {
 	struct nmmu_link *link, *newer, invalid;
@@ -230,6 +249,11 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 	bool others;
 
 	nmmu_link_init(&invalid);
+	/*
+	 * The generation has two values. Pages that another call has made obsolete and not zapped yet, for it is
+	 * between two batches, would be valid again. (KVM's callers exclude each other by slots_lock.)
+	 */
+	zap_obsolete(m, &invalid, cause);
 	m->valid_gen = !m->valid_gen;
 	/* In the same critical section: a vCPU that purges its root later must not miss the flush. */
 	nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);

@@ -130,7 +130,7 @@ static struct ms_err *parse_bugs(const char *words, u32 *ret)
 
 	for (*ret = 0;; word += len + 1) {
 		len = strcspn(word, ",");
-		if (!ms_bug_find(word, len, &bug))
+		if (!ms_bug_find(word, len, &bug) || *ret & 1u << bug)
 			return bad_value(MS_OPT_BUG, words, ms_options[MS_OPT_BUG].help);
 		*ret |= 1u << bug;
 		if (!word[len])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * events: the last events of a VM's MMUs, and with --list what events there are. Everything about an event
- * comes from abi/events.def through abi/event_desc.h. In JSON each field is a member of its own, null where the
- * event has none of that name; in text the fields of an event stand in one column.
+ * comes from abi/events.def through abi/event_desc.h. In JSON each field that the event has is a member of its
+ * own; in text the fields of an event stand in one column.
  */
 #include "query/private.h"
 
@@ -52,7 +52,7 @@ static enum ms_secret secret_of(enum ms_event_unit unit)
 
 static enum ms_value_kind kind_of(enum ms_event_unit unit)
 {
-	if (unit == MS_UNIT_RET || ms_unit_form(unit) == MS_FORM_C)
+	if (ms_unit_form(unit) == MS_FORM_N)
 		return MS_V_TEXT;
 	if (ms_unit_form(unit) == MS_FORM_B)
 		return MS_V_BOOL;
@@ -66,7 +66,7 @@ static void cols_fill(struct events *events)
 		{ "seq", "SEQ", MS_V_COUNT },
 		{ "vcpu_id", "VCPU", MS_V_INT },
 		{ "event", "EVENT", MS_V_TEXT },
-		{ "fields", "FIELDS", MS_V_WORDS },
+		{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
 	};
 	struct ms_event_desc desc;
 	u32 id, i;
@@ -87,19 +87,12 @@ static void cols_fill(struct events *events)
 				.kind = kind_of(desc.fields[i].unit),
 				.secret = secret_of(desc.fields[i].unit),
 				.digits = ms_unit_form(desc.fields[i].unit) == MS_FORM_R ? 16 : 0,
-				.flags = MS_COL_SKIP,
+				.flags = MS_COL_SKIP | MS_COL_OMIT,
 			};
 		}
 }
 
 /* --- one field --- */
-
-static const char *value_name(const struct ms_event_field *field, u64 value)
-{
-	if (ms_unit_form(field->unit) == MS_FORM_C)
-		return ms_cause_name(value);
-	return field->unit == MS_UNIT_RET ? ms_fault_ret_name(value) : NULL;
-}
 
 /* Blanks separate fields: within one they become commas. */
 static void put_joined(struct ms_buf *out, const char *text)
@@ -121,10 +114,7 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 	enum spte_class cls;
 	char text[160];
 
-	/* An enumeration that has no unit of its own. */
-	if (!strcmp(field->name, "mmu") && value <= MS_MMU_NESTED) {
-		ms_buf_printf(out, "[%s]", ms_mmu_name((u32)value));
-	} else if (field->unit == MS_UNIT_ROLE) {
+	if (field->unit == MS_UNIT_ROLE) {
 		role_format(&model->roles, (u32)value, p->format == SPTE_FMT_EPT, text, sizeof(text));
 		ms_buf_putc(out, '[');
 		put_joined(out, text);
@@ -140,7 +130,7 @@ static void put_field(const struct ms_model *model, const struct events *events,
 		      const struct ms_event_field *field, struct ms_cell *cell)
 {
 	u64 value = ms_event_value(event, field);
-	const char *name = value_name(field, value);
+	const char *name = ms_value_name(field->unit, value);
 	struct ms_buf *out = &cell->text;
 
 	if (out->len)
@@ -164,7 +154,7 @@ static void put_field(const struct ms_model *model, const struct events *events,
 static void cell_field(struct ms_cell *cell, const struct ms_event *event, const struct ms_event_field *field)
 {
 	u64 value = ms_event_value(event, field);
-	const char *name = value_name(field, value);
+	const char *name = ms_value_name(field->unit, value);
 
 	/* No frame is no number. */
 	if (field->unit == MS_UNIT_GFN && value == ~0ull)
@@ -260,6 +250,43 @@ static const struct ms_column list_cols[] = {
 	{ "meaning", "MEANING", MS_V_TEXT }, { "unit_meaning", "UNIT IS", MS_V_TEXT, .prio = 1 },
 };
 
+/* The values that have names, one a row, unit by unit. */
+static const struct ms_column value_cols[] = {
+	{ "unit", "UNIT", MS_V_TEXT },
+	{ "value", "VALUE", MS_V_TEXT },
+	{ "meaning", "MEANING", MS_V_TEXT },
+};
+
+static bool value_find(size_t row, enum ms_event_unit *unit_ret, u64 *value_ret)
+{
+	u32 unit;
+	u64 value;
+
+	for (unit = 0; unit < MS_NR_UNITS; unit++)
+		for (value = 0; ms_value_name(unit, value); value++)
+			if (!row--) {
+				*unit_ret = unit;
+				*value_ret = value;
+				return true;
+			}
+	return false;
+}
+
+static void value_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	enum ms_event_unit unit;
+	const char *text;
+	u64 value;
+
+	(void)section;
+	if (!value_find(row, &unit, &value))
+		return;
+	cell_text(&cells, ms_unit_name(unit));
+	cell_text(&cells, ms_value_name(unit, value))->style = MS_STYLE_ACCENT;
+	text = ms_value_text(unit, value);
+	cell_text(&cells, *text ? text : NULL);
+}
+
 /* Each event has a row of its own before its fields'. */
 static bool list_find(size_t row, struct ms_event_desc *desc_ret, u32 *field_ret)
 {
@@ -306,13 +333,20 @@ static void list_row(const struct ms_section *section, size_t row, struct ms_cel
 static struct ms_err *list_run(struct query *q)
 {
 	struct ms_event_desc desc;
+	enum ms_event_unit unit;
 	size_t nr = 0;
+	u64 value;
 	u32 id;
 
 	for (id = 1; ms_event_desc(id, &desc); id++)
 		nr += desc.nr_fields + 1;
-	return section_add(q, "list", "Events and their fields", true, list_cols, MS_LEN(list_cols), nr,
-			   list_row)
+	if (!section_add(q, "list", "Events and their fields", true, list_cols, MS_LEN(list_cols), nr,
+			 list_row))
+		return ms_err_nomem();
+	for (nr = 0; value_find(nr, &unit, &value); nr++)
+		;
+	return section_add(q, "values", "Values that have names", true, value_cols, MS_LEN(value_cols), nr,
+			   value_row)
 		       ? NULL
 		       : ms_err_nomem();
 }
@@ -326,6 +360,8 @@ struct ms_err *query_run_events(struct query *q)
 
 	if (q->args->list)
 		return list_run(q);
+	if (q->args->has_vcpu && !vcpu_by_id(q->vm, q->args->vcpu))
+		return no_vcpu(q);
 	events = calloc(1, sizeof(*events));
 	if (!events)
 		return ms_err_nomem();

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nmmu/nmmu.h"
+
 /* --- commands and options --- */
 
 static const struct ms_column command_cols[] = {
@@ -202,20 +204,52 @@ static void format_row(const struct ms_section *section, size_t row, struct ms_c
 				  : "nested paging on SVM and shadow paging, which KVM writes alike");
 }
 
+static const char *const exit_texts[][2] = {
+	{ "0", "fine" },
+	{ "1", "a finding: doctor says that the live target cannot be used" },
+	{ "1", "run: an expectation of a scenario failed" },
+	{ "1", "an answer about shadow pages is not complete: the VM ended while it was read, or its list "
+	       "of pages could not be followed to the end" },
+	{ "2", "the words of the call are off" },
+	{ "3", "the target cannot be read, or the output cannot be written" },
+};
+
 static void exit_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
-	static const char *const texts[][2] = {
-		{ "0", "fine" },
-		{ "1", "a finding: doctor says that the live target cannot be used" },
-		{ "1", "an expectation of a scenario failed" },
-		{ "2", "the words of the call are off" },
-		{ "3", "the target cannot be read, or the output cannot be written" },
+	(void)section;
+	cell_text(&cells, exit_texts[row][0])->style = MS_STYLE_ACCENT;
+	cell_text(&cells, "exit");
+	cell_text(&cells, exit_texts[row][1]);
+}
+
+/* --- the bug switches --- */
+
+static const struct ms_column bug_cols[] = {
+	{ "name", "BUG", MS_V_TEXT },
+	{ "seed", "SEED", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "wrong", "WHAT IS WRONG", MS_V_TEXT },
+	{ "harm", "WHAT COMES OF IT", MS_V_TEXT },
+	{ "see", "TO SEE IT", MS_V_TEXT },
+};
+
+static void bug_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	static const struct {
+		const char *name, *wrong, *harm;
+		u32 seed;
+	} bugs[] = {
+#define NMMU_BUG(id, name, seed, text, harm) { name, text, harm, seed },
+#include "nmmu/bugs.def"
+#undef NMMU_BUG
 	};
 
 	(void)section;
-	cell_text(&cells, texts[row][0])->style = MS_STYLE_ACCENT;
-	cell_text(&cells, "exit");
-	cell_text(&cells, texts[row][1]);
+	cell_text(&cells, bugs[row].name)->style = MS_STYLE_ACCENT;
+	cell_count(&cells, bugs[row].seed);
+	cell_text(&cells, bugs[row].wrong);
+	cell_text(&cells, bugs[row].harm);
+	ms_buf_printf(&cell_text(&cells, "")->text, "mmuscope run tests/scenarios/bug-%s.scn",
+		      bugs[row].name);
 }
 
 static struct ms_err *help_topic(struct query *q, const char *topic)
@@ -228,6 +262,11 @@ static struct ms_err *help_topic(struct query *q, const char *topic)
 
 	if (!strcmp(topic, "options"))
 		return options_add(q, ~0ull);
+	if (!strcmp(topic, "bugs"))
+		return section_add(q, "bugs", "Bugs of KVM's past, as switches: run --bug, -T sim:bug=", true,
+				   bug_cols, MS_LEN(bug_cols), NMMU_NR_BUGS, bug_row)
+			       ? NULL
+			       : ms_err_nomem();
 	if (!strcmp(topic, "states")) {
 		row = state_row;
 		title = "States";
@@ -245,13 +284,15 @@ static struct ms_err *help_topic(struct query *q, const char *topic)
 	} else if (!strcmp(topic, "exit")) {
 		row = exit_row;
 		title = "Exit statuses";
-		nr = 4;
+		nr = MS_LEN(exit_texts);
 	}
 	if (!command && !row) {
 		nearest = ms_command_nearest(topic);
 		err = ms_err_new(MS_ERR_USAGE, "help: there is none on '%s'", topic);
 		return nearest ? ms_err_hint(err, "did you mean `help %s'?", nearest)
-			       : ms_err_hint(err, "see `help'; topics: options, states, role, formats, exit");
+			       : ms_err_hint(
+					 err,
+					 "see `help'; topics: options, states, role, formats, bugs, exit");
 	}
 	err = command ? help_command(q, command) : NULL;
 	if (!err && row && !section_add(q, "topic", title, true, topic_cols, MS_LEN(topic_cols), nr, row))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each, one whose
- * machine names no kernel as each kernel. All
- * files are read before the first is played, so that a misspelling is not found behind an hour's work.
+ * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each, one
+ * whose machine names no kernel as each kernel. All files are read before the first is played, so that a misspelling is not found behind an hour's work.
  */
 #include "query/private.h"
 
@@ -13,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/guard.h"
+#include "nmmu/types.h"
 #include "scenario/scenario.h"
 
 #define SUFFIX ".scn"
@@ -26,6 +26,7 @@ struct file {
 struct played {
 	const struct file *file;
 	u32 bugs;
+	bool has_machine; /* it came as far as to make one: of this kernel */
 	enum nmmu_kernel kernel;
 	bool passed;
 	u64 nr_expects, nr_steps;
@@ -166,13 +167,16 @@ static struct ms_err *play(struct runs *runs, const struct file *file, enum nmmu
 	*row = (struct played){
 		.file = file,
 		.bugs = bugs,
-		.kernel = kernel,
 		.passed = result.step == MS_STEP_END,
 		.nr_expects = ms_play_nr_expects(p),
 		.nr_steps = ms_play_nr_steps(p),
 		.line = result.line,
 		.column = result.column,
 	};
+	if (ms_play_machine(p)) {
+		row->has_machine = true;
+		row->kernel = ms_machine_nmmu(ms_play_machine(p))->cfg.kernel;
+	}
 	if (!row->passed) {
 		row->found = ms_clean_dup(result.text);
 		if (!row->found)
@@ -180,13 +184,6 @@ static struct ms_err *play(struct runs *runs, const struct file *file, enum nmmu
 	}
 	ms_play_destroy(p);
 	return err;
-}
-
-static bool going_on(const struct query *q, size_t done)
-{
-	const struct ms_session *session = q->session;
-
-	return !session->progress || session->progress(session->progress_ctx, done);
 }
 
 static struct ms_err *play_as(const struct query *q, struct runs *runs, const struct file *file,
@@ -210,8 +207,6 @@ static struct ms_err *play_all(struct query *q, struct runs *runs)
 	for (i = 0; i < runs->nr_files && !err; i++) {
 		const struct file *file = &runs->files[i];
 
-		if (!going_on(q, runs->nr_rows))
-			return ms_err_new(MS_ERR_TARGET, "run: interrupted before %s", file->path);
 		err = play_as(q, runs, file, NMMU_6_1);
 		if (!err && !ms_scenario_names_kernel(file->scenario))
 			err = play_as(q, runs, file, NMMU_6_12);
@@ -247,7 +242,7 @@ static void play_row(const struct ms_section *section, size_t at, struct ms_cell
 	cell_text(&cells, row->file->path)->style = MS_STYLE_ACCENT;
 	cell_text(&cells, row->passed ? "passed" : "failed")->style =
 		row->passed ? MS_STYLE_GOOD : MS_STYLE_BAD;
-	if (ms_scenario_names_kernel(sc))
+	if (!row->has_machine)
 		cell_none(&cells);
 	else
 		cell_text(&cells, row->kernel == NMMU_6_1 ? "6.1" : "6.12");

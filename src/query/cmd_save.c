@@ -6,6 +6,7 @@
 #include "query/private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "target/snapfile.h"
 
@@ -83,6 +84,9 @@ struct ms_err *query_run_save(struct query *q)
 	if (q->args->redact)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "save: a snapshot cannot be redacted"),
 				   "share the output of other commands with --redact instead");
+	if (!strcmp(q->args->args[0], "-"))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "save: a snapshot is a file, not a stream"),
+				   "name one, e.g. vm.snap");
 	if (q->args->vm) {
 		err = ms_model_find_vm(q->model, q->args->vm, &vm);
 		if (err)

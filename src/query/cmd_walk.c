@@ -22,6 +22,7 @@ struct walk {
 	const struct ms_vcpu *vcpu;
 	const struct ms_args *args;
 	u64 address;
+	u32 address_bits; /* the address has no meaning in so few bits: nothing was walked; 0: it has */
 	struct shadow shadow[SPTE_LEVEL_MAX];
 	size_t nr_shadow;
 };
@@ -88,7 +89,7 @@ static void walk_row(const struct ms_section *section, size_t row, struct ms_cel
 	struct ms_cell *cell;
 
 	(void)row;
-	if (!trace->fault)
+	if (!trace->fault && !walk->address_bits)
 		slot = ms_vm_slot(section->vm, walk->vcpu->rec.smm, trace->gpa >> SPTE_PAGE_SHIFT);
 	cell_int(&cells, walk->vcpu->rec.vcpu_id);
 	cell_text(&cells, dim_name(trace, 0))->style = MS_STYLE_ACCENT;
@@ -98,6 +99,14 @@ static void walk_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_hex(&cells, trace->root[0]);
 	cell_opt(&cells, trace->nested, MS_V_HEX, trace->root[1]);
 	cell = cell_text(&cells, "");
+	if (walk->address_bits) {
+		ms_buf_printf(&cell->text,
+			      walk->address_bits == 32 ? "no address: it has more than %u bits"
+						       : "not canonical in %u bits: the CPU gives #GP",
+			      walk->address_bits);
+		cell->style = MS_STYLE_WARN;
+		return;
+	}
 	if (trace->fault) {
 		ms_buf_printf(&cell->text, "fault of %s", dim_name(trace, trace->fault_dim));
 		cell->style = MS_STYLE_WARN;
@@ -152,6 +161,59 @@ static void put_rights(struct ms_cell *cell, bool ept, u32 access)
 	ms_buf_putc(&cell->text, access & MS_GPTE_X ? 'x' : '-');
 }
 
+/* What the entries from the top of this table's walk down to this step grant together. */
+static u32 rights_down_to(const struct ms_trace *trace, size_t row)
+{
+	const struct ms_trace_step *last = &trace->steps[row], *step;
+	u32 access = MS_GPTE_R | MS_GPTE_W | MS_GPTE_X;
+	struct ms_gpte g;
+	size_t i;
+
+	for (i = 0; i <= row; i++) {
+		step = &trace->steps[i];
+		/* A second dimension is walked once for each address that the first one comes to. */
+		if (step->dim != last->dim || (step->dim && step->input != last->input))
+			continue;
+		ms_gpte_decode(step->gpt, step->level, step->entry, &g);
+		access &= g.access;
+	}
+	return access;
+}
+
+#define CR0_WP (1ull << 16)
+#define CR4_SMEP (1ull << 20)
+#define ERROR_WRITE (1ull << 1)
+#define ERROR_USER (1ull << 2)
+#define ERROR_FETCH (1ull << 4)
+
+/* Which rule of the CPU's refuses the access, by what it tried and what the entries grant. */
+static void put_reason(struct ms_cell *words, const struct walk *walk, size_t row)
+{
+	const struct ms_trace_step *step = &walk->trace.steps[row];
+	u32 access = rights_down_to(&walk->trace, row);
+	size_t before = words->text.len;
+	u64 error = walk->trace.error;
+	bool ept = step->gpt == MS_GPT_EPT, write = error & ERROR_WRITE, fetch = error & ERROR_FETCH;
+	/* NPT takes every access for a user's. */
+	bool user = step->dim || error & ERROR_USER, wp = user || walk->vcpu->rec.cr0 & CR0_WP;
+
+	if (ept && !write && !fetch && !(access & MS_GPTE_R))
+		word_add(words, "not-readable");
+	if (!ept && user && !(access & MS_GPTE_R))
+		word_add(words, "not-user");
+	if (write && !(access & MS_GPTE_W) && (ept || wp))
+		word_add(words, "not-writable");
+	if (fetch && !(access & MS_GPTE_X))
+		word_add(words, ept ? "not-executable" : "NX");
+	/* What else refuses a supervisor a user's page; EFLAGS.AC, which lets it read, is not known here. */
+	if (!ept && !user && access & MS_GPTE_R) {
+		if (fetch && walk->vcpu->rec.cr4 & CR4_SMEP)
+			word_add(words, "SMEP");
+		else if (!fetch && words->text.len == before)
+			word_add(words, "SMAP");
+	}
+}
+
 static void step_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	static const struct {
@@ -192,6 +254,8 @@ static void step_row(const struct ms_section *section, size_t row, struct ms_cel
 	for (i = 0; i < MS_LEN(flags); i++)
 		if (step->flags & flags[i].flag)
 			word_add(words, flags[i].name);
+	if (step->flags & MS_TRACE_DENIED)
+		put_reason(words, walk, row);
 	cell_opt(&cells, !(step->flags & MS_TRACE_UNBACKED), MS_V_HEX, step->entry);
 }
 
@@ -272,7 +336,7 @@ static void shadow_fill(const struct query *q, struct walk *walk)
 	u64 address;
 	u32 idx;
 
-	if (!shadow_address(q, walk, &address))
+	if (walk->address_bits || !shadow_address(q, walk, &address))
 		return;
 	while (sp && sp->tables && sp->level && walk->nr_shadow < SPTE_LEVEL_MAX) {
 		idx = (u32)(address >> (SPTE_PAGE_SHIFT + SPTE_LEVEL_BITS * (sp->level - 1))) % MS_SPTES;
@@ -281,7 +345,7 @@ static void shadow_fill(const struct query *q, struct walk *walk)
 	}
 }
 
-static const struct ms_vcpu *vcpu_by_id(const struct ms_vm *vm, u32 id)
+const struct ms_vcpu *vcpu_by_id(const struct ms_vm *vm, u32 id)
 {
 	size_t i;
 
@@ -289,6 +353,32 @@ static const struct ms_vcpu *vcpu_by_id(const struct ms_vm *vm, u32 id)
 		if (vm->vcpus[i].rec.vcpu_id == (s32)id)
 			return &vm->vcpus[i];
 	return NULL;
+}
+
+struct ms_err *no_vcpu(const struct query *q)
+{
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "%s: the VM has no vCPU %u", q->args->command->name, q->args->vcpu),
+		"`mmuscope vcpus' lists them");
+}
+
+#define CR0_PG (1ull << 31)
+#define CR4_LA57 (1ull << 12)
+#define EFER_LMA (1ull << 10)
+
+/* The bits of linear addresses on this vCPU when this one is none of them, else 0. */
+static u32 address_bits_broken(const struct ms_vcpu *vcpu, u64 address)
+{
+	bool longs = vcpu->rec.efer & EFER_LMA && vcpu->rec.cr0 & CR0_PG;
+	u32 bits = !longs ? 32 : vcpu->rec.cr4 & CR4_LA57 ? 57 : 48;
+
+	/* What was not read says nothing. */
+	if (!(vcpu->rec.have & MS_VCPU_HAVE_CR0) || !(vcpu->rec.have & MS_VCPU_HAVE_CR4) ||
+	    !(vcpu->rec.have & MS_VCPU_HAVE_EFER))
+		return 0;
+	if (!longs)
+		return address >> 32 ? bits : 0;
+	return (u64)((s64)(address << (64 - bits)) >> (64 - bits)) == address ? 0 : bits;
 }
 
 static struct ms_err *walk_init(struct query *q, struct walk *walk)
@@ -311,10 +401,12 @@ static struct ms_err *walk_init(struct query *q, struct walk *walk)
 		return err;
 	walk->vcpu = vcpu_by_id(q->vm, args->vcpu);
 	if (!walk->vcpu)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "walk: the VM has no vCPU %u", args->vcpu),
-				   "`mmuscope vcpus' lists them");
+		return no_vcpu(q);
 	if (walk->trace.nr > MS_TRACE_MAX)
 		return ms_err_new(MS_ERR_TARGET, "walk: more steps than there is room for");
+	walk->address_bits = address_bits_broken(walk->vcpu, req.address);
+	if (walk->address_bits)
+		walk->trace.nr = 0;
 	shadow_fill(q, walk);
 	return NULL;
 }

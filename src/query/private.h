@@ -164,4 +164,8 @@ void entry_cells(const struct ms_model *model, const struct why *why, const stru
 
 const char *hv_name(u32 hv);
 
+/* The vCPU of this number, NULL when the VM has none; and what is said then. */
+const struct ms_vcpu *vcpu_by_id(const struct ms_vm *vm, u32 id);
+struct ms_err *no_vcpu(const struct query *q) MS_MUST_CHECK;
+
 #endif

@@ -68,6 +68,8 @@ struct ms_cell {
 
 #define MS_COL_INDENT (1u << 0) /* text: indented by the row's depth, which is the column called "depth" */
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
+#define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
+#define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
 
 struct ms_column {
 	const char *name; /* JSON key */
@@ -160,11 +162,12 @@ struct ms_option {
 };
 
 extern const struct ms_option ms_options[MS_NR_OPTS];
-/* Options that every command takes. */
-#define MS_OPTS_COMMON                                                                                 \
-	(1ull << MS_OPT_TARGET | 1ull << MS_OPT_JSON | 1ull << MS_OPT_PRETTY | 1ull << MS_OPT_REDACT | \
-	 1ull << MS_OPT_COLOR | 1ull << MS_OPT_NO_HEADER | 1ull << MS_OPT_BUFFER_PAGES |               \
-	 1ull << MS_OPT_HELP)
+/* Options that every command takes, that those take which make a result, and those that read a target. */
+#define MS_OPTS_HELP (1ull << MS_OPT_HELP)
+#define MS_OPTS_OUTPUT                                                                        \
+	(MS_OPTS_HELP | 1ull << MS_OPT_JSON | 1ull << MS_OPT_PRETTY | 1ull << MS_OPT_REDACT | \
+	 1ull << MS_OPT_COLOR | 1ull << MS_OPT_NO_HEADER)
+#define MS_OPTS_TARGET (1ull << MS_OPT_TARGET | 1ull << MS_OPT_BUFFER_PAGES)
 
 #define MS_CMD_TARGET (1u << 0) /* reads a target */
 #define MS_CMD_VM (1u << 1) /* is about one VM */

@@ -18,20 +18,17 @@ const struct ms_option ms_options[MS_NR_OPTS] = {
 #define C MS_CMD_CLI
 #define F MS_CMD_FILE
 #define L MS_CMD_LIST
+/* What all commands of these flags take. */
+#define SHARED_OPTS(flags)                                                                \
+	(((flags)&C ? MS_OPTS_HELP : MS_OPTS_OUTPUT) | ((flags)&T ? MS_OPTS_TARGET : 0) | \
+	 ((flags)&V ? 1ull << MS_OPT_VM : 0))
 const struct ms_command ms_commands[MS_NR_CMDS] = {
-#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail)                  \
-	[MS_CMD_ID_##id] = { #id,                                                           \
-			     args,                                                          \
-			     min,                                                           \
-			     max,                                                           \
-			     want,                                                          \
-			     flags,                                                         \
-			     MS_OPTS_COMMON | (opts) | ((flags)&V ? 1ull << MS_OPT_VM : 0), \
-			     summary,                                                       \
-			     detail },
+#define MS_COMMAND(id, args, min, max, want, flags, opts, summary, detail) \
+	[MS_CMD_ID_##id] = { #id, args, min, max, want, flags, SHARED_OPTS(flags) | (opts), summary, detail },
 #include "query/commands.def"
 #undef MS_COMMAND
 };
+#undef SHARED_OPTS
 #undef T
 #undef V
 #undef C

@@ -134,16 +134,21 @@ static void put_value(struct json *j, const struct ms_column *col, const struct 
 
 static void put_object(struct json *j, const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
+	bool first = true;
 	size_t i;
 
 	ms_result_row(j->result, section, row, cells);
 	open_bracket(j, '{');
 	for (i = 0; i < section->nr_cols; i++) {
-		next(j, !i);
+		if (section->cols[i].flags & MS_COL_TEXT_ONLY ||
+		    (section->cols[i].flags & MS_COL_OMIT && cells[i].kind == MS_V_ABSENT))
+			continue;
+		next(j, first);
+		first = false;
 		put_key(j, section->cols[i].name);
 		put_value(j, &section->cols[i], &cells[i]);
 	}
-	close_bracket(j, '}', !section->nr_cols);
+	close_bracket(j, '}', first);
 }
 
 static bool put_section(struct json *j, const struct ms_section *section)

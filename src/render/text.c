@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Text: objects as name and value, tables in aligned columns. Two passes over a table, one for the widths.
- * On a terminal that is too narrow the columns that matter least are left out, and a line says which;
- * elsewhere nothing is ever left out.
+ * On a terminal that is too narrow the columns that matter least are left out, and a line says which; where long
+ * texts still do not fit, each row is a block of name and value. Elsewhere nothing is ever left out.
  */
 #include "render/private.h"
 
@@ -11,6 +11,7 @@
 
 #define GAP 2u
 #define INDENT 2u
+#define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
 static const char *const sgr[] = {
@@ -96,22 +97,20 @@ static void format_cell(struct text *t, const struct ms_column *col, const struc
 
 /* --- objects --- */
 
-static bool put_object(struct text *t, const struct ms_section *section)
+/* Name and value of each column that has a value and none of these flags. */
+static void put_pairs(struct text *t, const struct ms_section *section, const struct ms_cell *cells,
+		      u8 skip_flags)
 {
-	struct ms_cell *cells = ms_cells_create(section->nr_cols);
 	u32 widest = 0, width;
 	size_t i;
 
-	if (!cells)
-		return false;
-	ms_result_row(t->result, section, 0, cells);
 	for (i = 0; i < section->nr_cols; i++) {
 		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
 		if (cells[i].kind != MS_V_ABSENT && width > widest)
 			widest = width;
 	}
 	for (i = 0; i < section->nr_cols; i++) {
-		if (cells[i].kind == MS_V_ABSENT)
+		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & skip_flags)
 			continue;
 		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
 		ms_buf_puts(&t->sink->buf, section->cols[i].title);
@@ -120,6 +119,16 @@ static bool put_object(struct text *t, const struct ms_section *section)
 		width = t->opts->width > widest + GAP + WRAP_LEAST ? t->opts->width - widest - GAP : 0;
 		put_wrapped(t, cells[i].style, ms_buf_str(&t->cell), t->cell.len, widest + GAP, width);
 	}
+}
+
+static bool put_object(struct text *t, const struct ms_section *section)
+{
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+
+	if (!cells)
+		return false;
+	ms_result_row(t->result, section, 0, cells);
+	put_pairs(t, section, cells, 0);
 	ms_cells_destroy(cells, section->nr_cols);
 	return sink_flush(t->sink, false);
 }
@@ -137,6 +146,8 @@ static bool put_provenance(struct text *t, const struct ms_section *section)
 	for (i = 0; i < section->nr_cols; i++) {
 		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
 			continue;
+		if (t->opts->brief && i > PROV_BRIEF)
+			break;
 		format_cell(t, &section->cols[i], &cells[i], 0);
 		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title,
 			      ms_buf_str(&t->cell));
@@ -273,6 +284,35 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 	return true;
 }
 
+/* Is there too little room to wrap the last column, because of texts before it? */
+static bool wants_blocks(const struct text *t, const struct ms_section *section, const struct layout *layout)
+{
+	u32 before = total_width(section, layout) - layout->widths[layout->last];
+	bool has_long = false;
+	size_t i;
+
+	for (i = 0; i < layout->last; i++)
+		has_long |= layout->shown[i] && section->cols[i].kind == MS_V_TEXT &&
+			    layout->widths[i] > WRAP_LEAST;
+	return has_long && t->opts->width && total_width(section, layout) > t->opts->width &&
+	       before + WRAP_LEAST > t->opts->width;
+}
+
+static bool put_blocks(struct text *t, const struct ms_section *section, struct ms_cell *cells)
+{
+	size_t r;
+
+	for (r = 0; r < section->nr_rows; r++) {
+		if (r)
+			ms_buf_putc(&t->sink->buf, '\n');
+		ms_result_row(t->result, section, r, cells);
+		put_pairs(t, section, cells, MS_COL_SKIP);
+		if (!sink_flush(t->sink, false))
+			return false;
+	}
+	return true;
+}
+
 static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout,
 			   struct ms_cell *cells)
 {
@@ -289,6 +329,10 @@ static bool put_table_with(struct text *t, const struct ms_section *section, str
 	if (!measure(t, section, layout, cells))
 		return false;
 	fit(t, section, layout, &left_out);
+	if (wants_blocks(t, section, layout)) {
+		ms_buf_deinit(&left_out);
+		return put_blocks(t, section, cells);
+	}
 	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
 		if (layout->shown[i])
 			put_field(t, &section->cols[i], layout, i,

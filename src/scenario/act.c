@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 enum paging { PAGING_OFF, PAGING_32, PAGING_PAE, PAGING_64, PAGING_LA57 }; /* choices of keys.def */
 
 static void call_done(struct outcome *out, int error)
@@ -278,7 +277,7 @@ static void act_log_get(struct ms_play *play, const struct stmt *stmt, struct ou
 	struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
 	u64 *bitmap;
 
-	if (!slot)
+	if (!slot || !play_spend_pages(play, stmt, slot->nr_pages))
 		return;
 	bitmap = calloc((slot->nr_pages + 63) / 64, sizeof(*bitmap));
 	if (!bitmap) {
@@ -321,7 +320,7 @@ static void act_log_clear(struct ms_play *play, const struct stmt *stmt, struct 
 	struct expr_error e;
 	u64 first, end;
 
-	if (!slot)
+	if (!slot || !play_spend_pages(play, stmt, slot->nr_pages))
 		return;
 	clear.pages = slot->nr_pages;
 	clear.bitmap = calloc(slot->nr_pages / 64 + 1, sizeof(*clear.bitmap));
@@ -385,9 +384,22 @@ static void act_whole(struct ms_play *play, const struct stmt *stmt)
 	}
 }
 
+/* Memslot and log ioctls exclude each other in a VMM. */
+static bool takes_slots(const struct stmt *stmt)
+{
+	return stmt->verb == VERB_SLOT || stmt->verb == VERB_LOG_MODE || stmt->verb == VERB_LOG_GET ||
+	       stmt->verb == VERB_LOG_CLEAR;
+}
+
 void act(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	*out = (struct outcome){ .line = stmt->line, .col = stmt->col };
+	if (play->in_inner && play->outer_slots && takes_slots(stmt)) {
+		play_fail(play, stmt, "the action that this is done in holds the slots");
+		return;
+	}
+	if (!play->in_inner)
+		play->outer_slots = takes_slots(stmt);
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_TABLE:
 		act_table(play, stmt);

@@ -66,7 +66,11 @@ void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		play_fail(play, stmt, "pages: a slot has 1 to %u below frame 2^40", MAX_SLOT_PAGES);
 	else if (hva & (NMMU_PAGE_SIZE - 1) || hva >= 1ULL << 47)
 		play_fail(play, stmt, "hva: 0x%llx is no address of a page", (unsigned long long)hva);
-	if (play->failed || (pages && !back(play, stmt, hva, pages << NMMU_PAGE_SHIFT)))
+	if (!play_spend_pages(play, stmt,
+			      pages  ? pages
+			      : slot ? slot->nr_pages
+				     : 0) ||
+	    (pages && !back(play, stmt, hva, pages << NMMU_PAGE_SHIFT)))
 		return;
 	out->kind = OUT_CALL;
 	out->error = nmmu_slot_set(play_nmmu(play), (u16)as_id, (u16)id, gfn, pages, hva, flags);
@@ -110,7 +114,7 @@ void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 	if (pages < 1 || pages > MAX_SLOT_PAGES)
 		play_fail(play, stmt, "pages: %llu is not 1 to %u", (unsigned long long)pages,
 			  MAX_SLOT_PAGES);
-	if (play->failed || !hva_of(play, stmt, gpa, &hva))
+	if (!play_spend_pages(play, stmt, pages) || !hva_of(play, stmt, gpa, &hva))
 		return;
 	bytes = pages << NMMU_PAGE_SHIFT;
 	switch ((enum verb_id)stmt->verb) {

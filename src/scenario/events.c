@@ -39,14 +39,6 @@ u64 event_field_get(const struct ms_event *event, u32 field)
 	return f ? ms_event_value(event, f) : 0;
 }
 
-/* The name that a value of this unit has, NULL: it is a number. */
-static const char *value_name(enum ms_event_unit unit, u64 value)
-{
-	if (unit == MS_UNIT_CAUSE)
-		return ms_cause_name(value);
-	return unit == MS_UNIT_RET ? ms_fault_ret_name(value) : NULL;
-}
-
 /* As word_is(), a blank of the name being written as - in the text. */
 static bool dashed_is(struct word word, const char *name)
 {
@@ -66,7 +58,7 @@ bool event_value_find(u32 id, u32 field, struct word word, u64 *ret)
 	const char *name;
 	u64 value;
 
-	for (value = 0; f && (name = value_name(f->unit, value)); value++)
+	for (value = 0; f && (name = ms_value_name(f->unit, value)); value++)
 		if (dashed_is(word, name)) {
 			*ret = value;
 			return true;
@@ -78,13 +70,13 @@ bool event_field_by_name_only(u32 id, u32 field)
 {
 	const struct ms_event_field *f = field_of(id, field);
 
-	return f && value_name(f->unit, 0);
+	return f && ms_value_name(f->unit, 0);
 }
 
 static void put_value(enum ms_event_unit unit, u64 value, struct ms_buf *out)
 {
 	enum ms_event_form form = ms_unit_form(unit);
-	const char *name = value_name(unit, value);
+	const char *name = ms_value_name(unit, value);
 
 	if (name)
 		ms_buf_puts(out, name);

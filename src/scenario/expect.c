@@ -278,6 +278,8 @@ static bool expect_log(struct ms_play *play, const struct stmt *stmt)
 
 	if (!play->log || arg_num(play, stmt, KEY_SLOT, 0) != play->log_slot)
 		return play_fail(play, stmt, "the log of this slot was not got last");
+	if (!play_spend_pages(play, stmt, play->log_pages))
+		return false;
 	bits.seen = calloc(words ? words : 1, sizeof(*bits.seen));
 	if (!bits.seen)
 		return play_fail(play, stmt, "out of memory");
@@ -297,7 +299,7 @@ static bool expect_dirty(struct ms_play *play, const struct stmt *stmt)
 	struct bits bits = { .wanted = stmt->verb == VERB_X_DIRTY, .bad = ~0ULL };
 	struct expr_error e;
 
-	if (!slot)
+	if (!slot || !play_spend_pages(play, stmt, slot->nr_pages))
 		return false;
 	if (!slot->dirty)
 		return play_fail(play, stmt, "slot %u does not log", id);
@@ -335,6 +337,9 @@ static bool expect_event(struct ms_play *play, const struct stmt *stmt)
 	u64 count = 0;
 	size_t i;
 
+	/* Each is work, as a page is. */
+	if (!play_spend_pages(play, stmt, play->nr_events))
+		return false;
 	for (i = 0; i < play->nr_events && !play->failed; i++)
 		count += event_fits(play, stmt, &play->events[i]);
 	if (play->failed)

@@ -219,6 +219,8 @@ static bool expect_pages(struct ms_play *play, const struct stmt *stmt)
 {
 	struct count count = { .play = play, .stmt = stmt };
 
+	if (!play_spend_pages(play, stmt, play_nmmu(play)->nr_used))
+		return false;
 	nmmu_for_each_sp(play_nmmu(play), count_page, &count);
 	return !play->failed && check_num(play, stmt, KEY_COUNT, "the number of such pages", count.count);
 }

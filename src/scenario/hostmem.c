@@ -117,6 +117,7 @@ struct hostmem {
 	u64 rng;
 	u32 pfn_bits;
 	u64 max_bytes;
+	u64 nr_nodes;
 	struct table contents; /* pfn -> page */
 	struct table used; /* first pfn of a page of its zone's size -> 4 KiB pages alive */
 	struct table holes; /* pfn freed from a page of which others are still alive */
@@ -194,6 +195,17 @@ void hostmem_destroy(struct hostmem *mem)
 u64 hostmem_bytes(const struct hostmem *mem)
 {
 	return mem->contents.nr << PAGE_SHIFT;
+}
+
+/* Memory of this program that it takes to know the host's, beside the contents. */
+static u64 overhead(const struct hostmem *mem)
+{
+	return mem->nr_nodes * sizeof(struct node) + (mem->used.cap + mem->holes.cap) * sizeof(struct slot);
+}
+
+static bool is_full(const struct hostmem *mem)
+{
+	return hostmem_bytes(mem) + overhead(mem) + PAGE_SIZE > mem->max_bytes;
 }
 
 /* --- frames --- */
@@ -278,7 +290,7 @@ static int page_make(struct hostmem *mem, u64 pfn, u8 **ret)
 		*ret = (void *)(uintptr_t)slot->value;
 		return 0;
 	}
-	if (hostmem_bytes(mem) + PAGE_SIZE > mem->max_bytes)
+	if (is_full(mem))
 		return -ENOMEM;
 	page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	if (!page)
@@ -402,9 +414,9 @@ static struct node *child_of(const struct node *node, u64 hva, u32 level)
 }
 
 /* One page becomes FANOUT smaller ones, with the same frames. */
-static int node_split(struct node *node, u32 level)
+static int node_split(struct hostmem *mem, struct node *node, u32 level)
 {
-	struct node *children = calloc(FANOUT, sizeof(*children));
+	struct node *children = is_full(mem) ? NULL : calloc(FANOUT, sizeof(*children));
 
 	if (!children)
 		return -ENOMEM;
@@ -414,6 +426,7 @@ static int node_split(struct node *node, u32 level)
 					     .writable = node->writable };
 	node->children = children;
 	node->state = NODE_SPLIT;
+	mem->nr_nodes += FANOUT;
 	return 0;
 }
 
@@ -450,7 +463,7 @@ int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *
 			node->writable = area->writable;
 			break;
 		}
-		if (level == 1 || node_split(node, level))
+		if (level == 1 || node_split(mem, node, level))
 			return -ENOMEM;
 	}
 	if (write && !node->writable)
@@ -480,6 +493,23 @@ int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret)
 	return 0;
 }
 
+void hostmem_span(const struct hostmem *mem, u64 hva, u64 *start_ret, u64 *end_ret)
+{
+	const struct area *area = area_of(mem, hva);
+	const struct node *node = root_of(mem, hva);
+	u32 level = 3;
+
+	for (; level > 1; level--) {
+		bool split = node && node->state == NODE_SPLIT;
+
+		if (!split && area && area_takes(area, hva, level))
+			break;
+		node = split ? child_of(node, hva, level) : NULL;
+	}
+	*start_ret = hva & ~(bytes_of(level) - 1);
+	*end_ret = *start_ret + bytes_of(level);
+}
+
 u64 hostmem_pfn(const struct hostmem *mem, u64 hva)
 {
 	struct hostmem_pfn pfn;
@@ -501,7 +531,7 @@ static int node_range(struct hostmem *mem, struct node *node, u32 level, u64 bas
 	if (node->state == NODE_MAPPED && start <= base && last < end)
 		return fn(mem, node, level, arg);
 	if (node->state == NODE_MAPPED) {
-		rc = node_split(node, level);
+		rc = node_split(mem, node, level);
 		if (rc)
 			return rc;
 	}
@@ -584,7 +614,11 @@ int hostmem_protect(struct hostmem *mem, u64 hva, u64 bytes, bool writable)
 
 	/* Rights belong to addresses: pages not yet there get theirs now. */
 	for (u64 at = hva; at < hva + bytes;) {
-		if (hostmem_fault(mem, at, false, &pfn)) {
+		int rc = hostmem_fault(mem, at, false, &pfn);
+
+		if (rc == -ENOMEM)
+			return rc;
+		if (rc) {
 			at += PAGE_SIZE;
 			continue;
 		}
@@ -621,6 +655,7 @@ static int node_collapse(struct hostmem *mem, struct node *node, u32 level)
 	node->state = NODE_MAPPED;
 	node->children = NULL;
 	free(children);
+	mem->nr_nodes -= FANOUT;
 	return 0;
 }
 

@@ -28,7 +28,7 @@ enum key_type {
 };
 
 enum verb_id {
-#define VERB(id, words, group, pos, keys, usage) VERB_##id,
+#define VERB(id, words, group, pos, keys, needs, usage) VERB_##id,
 #include "scenario/verbs.def"
 #undef VERB
 	NR_VERBS
@@ -44,7 +44,7 @@ struct key {
 struct verb {
 	const char *words;
 	enum verb_group group;
-	const char *pos, *keys, *usage;
+	const char *pos, *keys, *needs, *usage;
 };
 
 extern const struct key ms_keys[NR_KEYS];

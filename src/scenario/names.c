@@ -12,13 +12,14 @@ const struct key ms_keys[NR_KEYS] = {
 };
 
 const struct verb ms_verbs[NR_VERBS] = {
-#define VERB(id, words, group, pos, keys, usage) [VERB_##id] = { words, GROUP_##group, pos, keys, usage },
+#define VERB(id, words, group, pos, keys, needs, usage) \
+	[VERB_##id] = { words, GROUP_##group, pos, keys, needs, usage },
 #include "scenario/verbs.def"
 #undef VERB
 };
 
 static const char *const bug_names[] = {
-#define NMMU_BUG(id, name, seed, text) [NMMU_BUG_##id] = name,
+#define NMMU_BUG(id, name, seed, text, harm) [NMMU_BUG_##id] = name,
 #include "nmmu/bugs.def"
 #undef NMMU_BUG
 };

@@ -333,6 +333,21 @@ static struct ms_err *take_positional(struct parse *p, const struct verb *verb, 
 	return err ? err : add_arg(p, &arg);
 }
 
+/* Without one of these a statement does nothing, or expects nothing. */
+static struct ms_err *check_needs(struct parse *p, const struct verb *verb)
+{
+	const struct word *last = &p->words[p->nr_words - 1];
+	struct word need;
+	u32 i;
+
+	if (!*verb->needs)
+		return NULL;
+	for (i = 0; list_at(verb->needs, ' ', i, &need); i++)
+		if (has_key(p, key_by_id(need)))
+			return NULL;
+	return parse_usage(parse_error(p, last->col + last->len, "`%s' is not complete", verb->words), verb);
+}
+
 struct ms_err *parse_args(struct parse *p, const struct verb *verb)
 {
 	struct ms_err *err = NULL;
@@ -359,5 +374,5 @@ struct ms_err *parse_args(struct parse *p, const struct verb *verb)
 		if (pos.s[pos.len - 1] != '?')
 			return missing_pos(p, verb, pos,
 					   p->words[p->nr_words - 1].col + p->words[p->nr_words - 1].len);
-	return err;
+	return err ? err : check_needs(p, verb);
 }

@@ -15,6 +15,11 @@
 /* Behind this many statements the self-check runs only now and then: loops of a million rounds are legal. */
 #define SELF_CHECK_ALWAYS 4096
 
+#define PAGES_A_STEP 64
+
+/* The self-check looks at every page of every slot: with more of them than this it is left out behind some actions. */
+#define CHECK_PAGES_AN_ACTION (1u << 20)
+
 bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, ...)
 {
 	char text[400];
@@ -43,9 +48,16 @@ bool play_spend(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
 
-	if (++play->nr_steps > max)
+	if (++play->nr_steps + play->spent > max)
 		play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
 	return !play->failed;
+}
+
+bool play_spend_pages(struct ms_play *play, const struct stmt *stmt, u64 pages)
+{
+	play->spent += pages / PAGES_A_STEP;
+	play->nr_steps--;
+	return play_spend(play, stmt);
 }
 
 u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg)
@@ -87,8 +99,16 @@ int arg_vcpu(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 vcpu = arg_num(play, stmt, KEY_VCPU, 0);
 
-	if (vcpu < play->nr_vcpus)
+	if (vcpu < play->nr_vcpus && play->in_inner && play->outer_vcpus & 1u << vcpu) {
+		play_fail(play, stmt, "vCPU %llu is in the middle of the action that this is done in",
+			  (unsigned long long)vcpu);
+		return -1;
+	}
+	if (vcpu < play->nr_vcpus) {
+		if (!play->in_inner)
+			play->outer_vcpus |= 1u << vcpu;
 		return (int)vcpu;
+	}
 	play_fail(play, stmt, "there is no vCPU %llu: the machine has %u", (unsigned long long)vcpu,
 		  play->nr_vcpus);
 	return -1;
@@ -174,8 +194,10 @@ static void on_yield(void *ctx, enum nmmu_point point)
 	}
 }
 
-/* mmu_lock: the inner action waits for it by letting the outer one go on. The outer one never has to wait: the inner one
- * runs until it is done or waits itself. */
+/*
+ * mmu_lock. The inner action waits for it by letting the outer one go on. The outer one never has to wait: the
+ * inner one runs until it is done, or waits itself.
+ */
 static void on_lock(void *ctx)
 {
 	struct ms_play *play = ctx;
@@ -298,6 +320,18 @@ static bool is_played(const struct ms_play *play, const struct stmt *stmt)
 	return !(stmt->only_without & play->opts.bugs);
 }
 
+static u64 check_cost(const struct nmmu *m)
+{
+	const struct nmmu_slot *slot;
+	u64 pages = 512 * (u64)m->nr_used;
+	u32 as_id;
+
+	for (as_id = 0; as_id < NMMU_NR_AS; as_id++)
+		for (slot = m->as[as_id].first; slot; slot = slot->next)
+			pages += slot->nr_pages;
+	return pages;
+}
+
 static void self_check(struct ms_play *play, const struct stmt *stmt)
 {
 	const struct nmmu_sp *sp = NULL;
@@ -310,6 +344,11 @@ static void self_check(struct ms_play *play, const struct stmt *stmt)
 	/* A bug that is switched on breaks rules: that is what it is for. */
 	if (play->opts.bugs)
 		return;
+	if (play->check_debt > CHECK_PAGES_AN_ACTION) {
+		play->check_debt -= CHECK_PAGES_AN_ACTION;
+		return;
+	}
+	play->check_debt = check_cost(play_nmmu(play));
 	row = nmmu_self_check(play_nmmu(play), &text, &sp);
 	if (row)
 		play_fail(play, stmt, "invariant %u is broken behind it: %s%s%.0llx", row, text,
@@ -359,6 +398,8 @@ static void do_action(struct ms_play *play, const struct stmt *stmt)
 		return;
 	}
 	play->nr_events = 0;
+	play->outer_vcpus = 0;
+	play->outer_slots = false;
 	if (stmt->verb == VERB_MACHINE)
 		act_machine(play, stmt);
 	else

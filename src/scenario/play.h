@@ -57,6 +57,8 @@ struct ms_play {
 	u64 left[MS_SCENARIO_MAX_DEPTH]; /* rounds of the loops that are open */
 	u32 depth;
 	u64 nr_steps, nr_expects;
+	u64 spent; /* steps that long statements cost beside */
+	u64 check_debt; /* pages looked at by the self-check, paid off by actions */
 
 	struct outcome outcome, inner;
 	struct nmmu_result told; /* the last exit that L1 was given */
@@ -76,6 +78,9 @@ struct ms_play {
 	void *stack;
 	bool in_inner, inner_alive, inner_waits, lock_held;
 	u32 inner_stmt;
+	/* What the outer action is inside of, and the inner one must keep out of: see nmmu.h, Threads. */
+	u32 outer_vcpus; /* 1u << */
+	bool outer_slots; /* a memslot or log ioctl */
 
 	/* The first thing that went wrong. */
 	bool failed;
@@ -90,6 +95,8 @@ void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err 
 
 /* One step more of those that a play may take. False when there is none left, or it has failed. */
 bool play_spend(struct ms_play *play, const struct stmt *stmt);
+/* What takes time for each page costs steps too. */
+bool play_spend_pages(struct ms_play *play, const struct stmt *stmt, u64 pages);
 
 /* The value of an argument, or what stands for it when it is not given. */
 u64 arg_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, u64 missing);

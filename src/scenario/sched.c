@@ -59,6 +59,10 @@ struct ms_sched {
 	size_t depth; /* choices made in this run */
 	bool oom;
 
+	/* Drawn. */
+	bool random;
+	u64 rng;
+
 	/* A script. */
 	const struct ms_sched_step *steps;
 	u32 nr_steps, step, seen;
@@ -99,6 +103,7 @@ void ms_sched_destroy(struct ms_sched *sched)
 
 void ms_sched_explore(struct ms_sched *sched, u32 points)
 {
+	sched->random = false;
 	sched->steps = NULL;
 	sched->points = points;
 	sched->nr_choices = 0;
@@ -107,10 +112,19 @@ void ms_sched_explore(struct ms_sched *sched, u32 points)
 
 void ms_sched_script(struct ms_sched *sched, const struct ms_sched_step *steps, u32 nr)
 {
+	sched->random = false;
 	sched->steps = steps;
 	sched->nr_steps = nr;
 	sched->points = MS_SCHED_ALL_POINTS;
 	sched->nr_choices = 0;
+	sched->nr_runs = 0;
+}
+
+void ms_sched_random(struct ms_sched *sched, u64 seed)
+{
+	sched->steps = NULL;
+	sched->random = true;
+	sched->rng = seed;
 	sched->nr_runs = 0;
 }
 
@@ -251,6 +265,19 @@ static u32 choose_explored(struct ms_sched *sched, u32 last)
 	return nth_ready(sched, last, sched->choices[sched->depth++].taken);
 }
 
+/* As likely to go on as to switch. */
+static u32 choose_drawn(struct ms_sched *sched, u32 last)
+{
+	u32 options = count_ready(sched);
+	u64 z = sched->rng += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z ^= z >> 27;
+	if (!options)
+		return NOBODY;
+	return nth_ready(sched, last, z & 1 ? 0 : (z >> 8) % options);
+}
+
 static u32 choose_scripted(struct ms_sched *sched, u32 last)
 {
 	u32 want;
@@ -272,6 +299,13 @@ static u32 choose_scripted(struct ms_sched *sched, u32 last)
 	if (want < sched->nr_actions && sched->actions[want].state == ACTION_READY)
 		return want;
 	return nth_ready(sched, NOBODY, 0);
+}
+
+static u32 choose(struct ms_sched *sched, u32 last)
+{
+	if (sched->steps)
+		return choose_scripted(sched, last);
+	return sched->random ? choose_drawn(sched, last) : choose_explored(sched, last);
 }
 
 static void wake_paused(struct ms_sched *sched, u32 ran)
@@ -304,7 +338,7 @@ int ms_sched_run(struct ms_sched *sched)
 	sched->seen = 0;
 	sched->lock_owner = NOBODY;
 	for (;;) {
-		u32 next = sched->steps ? choose_scripted(sched, last) : choose_explored(sched, last);
+		u32 next = choose(sched, last);
 
 		if (next == NOBODY)
 			next = wake_one(sched);
@@ -327,6 +361,8 @@ int ms_sched_run(struct ms_sched *sched)
 
 bool ms_sched_next(struct ms_sched *sched)
 {
+	if (sched->random)
+		return true;
 	if (sched->steps || sched->oom)
 		return false;
 	/* Depth first: the last decision that has another way to go. */

@@ -2,7 +2,8 @@
 /*
  * Interleavings: up to four actions run as coroutines that switch only at the engine's yield points and where
  * mmu_lock is waited for, so that a schedule is a list of choices and can be replayed. Either a script says who
- * runs until where, or every schedule is explored, depth first, one run from the start for each.
+ * runs until where, or every schedule is explored, depth first, one run from the start for each, or each run has
+ * one drawn from a seed.
  *
  *	ms_sched_create(&sched)
  *	ms_sched_explore(sched, points)              or ms_sched_script(sched, steps, nr)
@@ -44,6 +45,9 @@ void ms_sched_explore(struct ms_sched *sched, u32 points);
  * for mmu_lock lets the others run until it is free. steps must stay.
  */
 void ms_sched_script(struct ms_sched *sched, const struct ms_sched_step *steps, u32 nr);
+
+/* Schedules drawn from a seed, one a run, without end: ms_sched_next() is always true. */
+void ms_sched_random(struct ms_sched *sched, u64 seed);
 
 /* Numbered from 0 in the order they are added; -ENOSPC, -ENOMEM. Forgotten by ms_sched_run(). */
 int ms_sched_add(struct ms_sched *sched, void (*fn)(void *arg), void *arg);

@@ -177,6 +177,8 @@ u64 ms_tables_entry(const struct ms_tables *t, u64 addr, u32 level)
 	u64 table_gfn = t->root_gfn;
 	u64 entry;
 
+	if (level < 1 || level > t->levels)
+		return ~0ULL;
 	for (u32 i = t->levels; i > level; i--) {
 		if (entry_read(t, entry_addr(t, table_gfn, addr, i), &entry) || !is_present(t, entry))
 			return ~0ULL;

@@ -38,6 +38,7 @@ struct ms_workload_stats {
 	u64 l0_mmio; /* accesses to devices of L0 */
 	u64 l1_rounds, l1_migrations; /* of an L2, by L1 */
 	u64 l0_rounds, l0_migrations, l0_dirty; /* of the VM, by L0; pages its log named */
+	u64 l2_stuck; /* accesses that L1 was asked for until L2 gave up; by bug stale-qual alone */
 	u64 l0_lost, l1_lost; /* pages written that a log did not name; with opts.check, else 0 */
 	u64 balloon_pages, host_moves, host_writes, aged, rebuilds;
 };

@@ -212,6 +212,24 @@ static struct ms_err *ram_exit(struct ms_workload *w, struct wl_l2 *l2, u64 ngfn
 	return NULL;
 }
 
+/* The device that L1 hands through: what L2 does not write is mapped for reads. */
+static struct ms_err *direct_exit(struct ms_workload *w, struct wl_l2 *l2, bool write)
+{
+	u64 gpa, entry, leaf = wl_t12_leaf(w, WL_DEVICE, 1, true);
+	struct ms_err *err;
+	u32 level;
+
+	err = wl_t12_find(w, l2, WL_L2_DIRECT, &gpa, &entry, &level);
+	if (err)
+		return err;
+	if (!wl_t12_present(w, entry))
+		return wl_t12_set(w, l2, WL_L2_DIRECT, 1, write ? leaf : leaf & ~WL_T12_W);
+	if (write && !(entry & WL_T12_W))
+		return wl_t12_write(w, l2, gpa, leaf);
+	wl_t12_flush(w, l2);
+	return NULL;
+}
+
 struct ms_err *wl_l1_exit(struct ms_workload *w, struct wl_l2 *l2, const struct nmmu_result *exit,
 			  bool *skip_ret)
 {
@@ -237,7 +255,7 @@ struct ms_err *wl_l1_exit(struct ms_workload *w, struct wl_l2 *l2, const struct 
 				  "L1 is told of a misconfiguration at nGPA 0x%llx, where it has none",
 				  (unsigned long long)exit->addr);
 	if (ngfn == WL_L2_DIRECT)
-		return wl_t12_set(w, l2, ngfn, 1, wl_t12_leaf(w, WL_DEVICE, 1, true));
+		return direct_exit(w, l2, exit->qual & QUAL_WRITE);
 	if (ngfn >= WL_L2_PAGES)
 		return ms_err_new(MS_ERR_BUG, "L2 is said to touch nGPA 0x%llx, which it does not",
 				  (unsigned long long)exit->addr);
@@ -325,9 +343,14 @@ static struct ms_err *arm_log(struct ms_workload *w, struct wl_l2 *l2, bool dirt
 
 static struct ms_err *migration_start(struct ms_workload *w, struct wl_l2 *l2)
 {
-	struct ms_err *err = NULL;
-	u32 ngfn;
+	u64 gpa, entry;
+	struct ms_err *err;
+	u32 ngfn, level;
 
+	/* What L2 does to the device has to be known, too. */
+	err = wl_t12_find(w, l2, WL_L2_DIRECT, &gpa, &entry, &level);
+	if (!err && level == 1 && entry & WL_T12_W)
+		err = wl_t12_write(w, l2, gpa, entry & ~WL_T12_W);
 	for (ngfn = 0; ngfn < WL_L2_PAGES && !err; ngfn += 512)
 		err = wl_t12_split(w, l2, ngfn);
 	l2->rounds = MIGRATION_ROUNDS;

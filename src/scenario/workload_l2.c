@@ -134,6 +134,12 @@ static struct ms_err *l2_access(struct ms_workload *w, struct wl_l2 *l2, const s
 			return err;
 		}
 	}
+	if (w->opts.bugs & 1u << NMMU_BUG_STALE_QUAL &&
+	    access->gva - (WL_IO_MAP + NMMU_PAGE_SIZE) < NMMU_PAGE_SIZE) {
+		w->stats.l2_stuck++;
+		*action_ret = NMMU_ACT_MMIO;
+		return NULL;
+	}
 	return ms_err_new(MS_ERR_BUG, "L1 is asked for ever for L2's address 0x%llx",
 			  (unsigned long long)access->gva);
 }

@@ -221,12 +221,13 @@ static void switch_state(struct exam *x, struct ms_check *check, const char *pat
 
 static void check_vendor(struct exam *x)
 {
-	struct ms_check *check = add(x, "kvm-vendor", NOT_FOR_LIVE, "guests, and so something to look at");
+	struct ms_check *check =
+		add(x, "kvm-vendor", FOR_LIVE, "the live target: guests, and so something to look at");
 	bool amd = exists(x, "/sys/module/kvm_amd"), intel = exists(x, "/sys/module/kvm_intel");
 
 	if (!amd && !intel) {
-		found(check, MS_CHECK_LIMITED, "load kvm_intel or kvm_amd",
-		      "neither kvm_intel nor kvm_amd is loaded");
+		found(check, MS_CHECK_MISSING, "load kvm_intel or kvm_amd",
+		      "no vendor module (kvm_intel or kvm_amd)");
 		return;
 	}
 	found(check, MS_CHECK_OK, NULL, amd ? "kvm_amd" : "kvm_intel");

@@ -219,9 +219,16 @@ static struct ms_err *live_alive(struct ms_kmem *kmem, u64 kvm, bool *ret)
 	return err;
 }
 
+/* In doctor's words (doctor.c). */
 static struct ms_err *kvm_missing(void)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "live: KVM is not loaded"),
+	const char *what = "KVM is not loaded";
+
+	if (!access("/sys/module/kvm", F_OK))
+		what = access("/sys/module/kvm_intel", F_OK) && access("/sys/module/kvm_amd", F_OK)
+			       ? "no vendor module (kvm_intel or kvm_amd)"
+			       : "the kernel does not name KVM's file operations";
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "live: %s", what),
 			   "load kvm_intel or kvm_amd, or open a snapshot with -T snap:FILE");
 }
 

@@ -6,7 +6,8 @@
  *	sim			the built-in workload
  *	sim:7			... of another seed
  *	sim:seed=7,hv=svm,...	... in detail
- *	sim:FILE.scn		the machine of a scenario, as it is when that has been played
+ *	sim:FILE.scn,...	the machine of a scenario, as it is when that has been played; kernel= and bug= as
+ *				for `run', which plays it every way
  *
  * Time. The machine stands still until something that was already told is asked for again: then it has moved on
  * by STEPS steps. So all that one command reads is of one moment, two commands of one process see two moments,
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/guard.h"
@@ -36,12 +38,15 @@ struct sim {
 	struct ms_play *play;
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
+	u32 bugs; /* of the workload: 1u << enum nmmu_bug */
 	u32 told; /* 1 << MS_WANT_ of each reading of this moment */
 };
 
 struct spec {
 	struct ms_workload_opts workload;
 	u64 steps;
+	u32 given; /* 1u << enum word */
+	u32 last; /* enum word that came last, NR_WORDS: none */
 };
 
 /* --- the words behind sim: --- */
@@ -52,15 +57,28 @@ static struct ms_err *bad_spec(const char *word, size_t len, const char *hint)
 			   "%s", hint);
 }
 
+static bool is_digits(const char *word, size_t len)
+{
+	return len && word[0] >= '0' && word[0] <= '9';
+}
+
+/* Decimal, or hexadecimal behind 0x. */
 static bool parse_number(const char *word, size_t len, u64 max, u64 *ret)
 {
-	u64 value = 0;
+	bool hex = len > 2 && word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+	u64 base = hex ? 16 : 10, value = 0, digit;
 	size_t i;
 
-	for (i = 0; i < len; i++) {
-		if (word[i] < '0' || word[i] > '9' || value > (max - (u64)(word[i] - '0')) / 10)
+	for (i = hex ? 2 : 0; i < len; i++) {
+		if (word[i] >= '0' && word[i] <= '9')
+			digit = (u64)(word[i] - '0');
+		else if (hex && (word[i] | 0x20) >= 'a' && (word[i] | 0x20) <= 'f')
+			digit = (u64)((word[i] | 0x20) - 'a' + 10);
+		else
 			return false;
-		value = value * 10 + (u64)(word[i] - '0');
+		if (value > (max - digit) / base)
+			return false;
+		value = value * base + digit;
 	}
 	*ret = value;
 	return len > 0;
@@ -71,63 +89,117 @@ static bool is_word(const char *word, size_t len, const char *wanted)
 	return strlen(wanted) == len && !memcmp(word, wanted, len);
 }
 
-static struct ms_err *parse_bug(const char *word, size_t len, u32 *bugs)
-{
-	static const char *const names[] = {
-#define NMMU_BUG(id, name, seed, text) name,
-#include "nmmu/bugs.def"
-#undef NMMU_BUG
-	};
-	size_t i;
+enum word { WORD_SEED, WORD_HV, WORD_KERNEL, WORD_STEPS, WORD_BUG, NR_WORDS };
 
-	for (i = 0; i < NMMU_NR_BUGS; i++)
-		if (is_word(word, len, names[i])) {
-			*bugs |= 1u << i;
-			return NULL;
-		}
-	return bad_spec(word, len, "bug=: pml-l2, la57-root, no-flush, writable-invariant or stale-qual");
-}
+static const struct {
+	const char *name, *values;
+	bool scenario; /* also for a scenario's machine */
+} words[NR_WORDS] = {
+	[WORD_SEED] = { "seed", "a number of 64 bits", false },
+	[WORD_HV] = { "hv", "vmx or svm", false },
+	[WORD_KERNEL] = { "kernel", "6.1 or 6.12", true },
+	[WORD_STEPS] = { "steps", "0 to 1000000", false },
+	[WORD_BUG] = { "bug",
+		       "pml-l2, la57-root, no-flush, writable-invariant or stale-qual, more between commas",
+		       true },
+};
+_Static_assert(STEPS_MAX == 1000000, "what the error of steps= says");
 
-static struct ms_err *parse_pair(const char *word, size_t len, struct spec *spec)
+/* A bare number is the seed, a bare name one more of those behind bug=. */
+static u32 word_find(const char *word, size_t len, const struct spec *spec)
 {
 	const char *eq = memchr(word, '=', len);
-	const char *value = eq ? eq + 1 : word;
-	size_t name = eq ? (size_t)(eq - word) : 0, rest = len - (size_t)(value - word);
-	struct ms_workload_opts *opts = &spec->workload;
+	u32 i;
 
-	/* A bare number is the seed. */
-	if ((!eq || is_word(word, name, "seed")) && parse_number(value, rest, ~0ull, &opts->seed))
-		return NULL;
-	if (is_word(word, name, "steps") && parse_number(value, rest, STEPS_MAX, &spec->steps))
-		return NULL;
-	if (is_word(word, name, "hv") && (is_word(value, rest, "vmx") || is_word(value, rest, "svm"))) {
-		opts->hv = *value == 'v' ? MS_HV_VMX : MS_HV_SVM;
-		return NULL;
-	}
-	if (is_word(word, name, "kernel") && (is_word(value, rest, "6.1") || is_word(value, rest, "6.12"))) {
-		opts->kernel = rest == 3 ? NMMU_6_1 : NMMU_6_12;
-		return NULL;
-	}
-	if (is_word(word, name, "bug"))
-		return parse_bug(value, rest, &opts->bugs);
-	return bad_spec(word, len,
-			"sim, sim:SEED, sim:FILE.scn, or sim: with seed=N, hv=vmx|svm, kernel=6.1|6.12, "
-			"steps=N, bug=NAME between commas");
+	if (!eq && is_digits(word, len))
+		return WORD_SEED;
+	if (!eq)
+		return spec->last == WORD_BUG ? WORD_BUG : NR_WORDS;
+	for (i = 0; i < NR_WORDS; i++)
+		if (is_word(word, (size_t)(eq - word), words[i].name))
+			return i;
+	return NR_WORDS;
 }
 
-static struct ms_err *parse_spec(const char *arg, struct spec *spec)
+static bool parse_value(u32 word, const char *value, size_t len, struct spec *spec)
+{
+	struct ms_workload_opts *opts = &spec->workload;
+	u32 bug;
+
+	switch (word) {
+	case WORD_SEED:
+		return parse_number(value, len, ~0ull, &opts->seed);
+	case WORD_STEPS:
+		return parse_number(value, len, STEPS_MAX, &spec->steps);
+	case WORD_HV:
+		opts->hv = is_word(value, len, "svm") ? MS_HV_SVM : MS_HV_VMX;
+		return is_word(value, len, "vmx") || is_word(value, len, "svm");
+	case WORD_KERNEL:
+		opts->kernel = is_word(value, len, "6.1") ? NMMU_6_1 : NMMU_6_12;
+		return is_word(value, len, "6.1") || is_word(value, len, "6.12");
+	default:
+		if (!ms_bug_find(value, len, &bug) || opts->bugs & 1u << bug)
+			return false;
+		opts->bugs |= 1u << bug;
+		return true;
+	}
+}
+
+static struct ms_err *parse_word(const char *text, size_t len, bool scenario, struct spec *spec)
+{
+	const char *eq = memchr(text, '=', len), *value = eq ? eq + 1 : text;
+	u32 word = word_find(text, len, spec);
+
+	if (word == NR_WORDS)
+		return bad_spec(text, len,
+				scenario ? "behind a scenario: kernel=6.1|6.12, bug=NAME,... between commas"
+					 : "sim, sim:SEED, sim:FILE.scn, or sim: with seed=N, hv=vmx|svm, "
+					   "kernel=6.1|6.12, steps=N, bug=NAME,... between commas");
+	if (scenario && !words[word].scenario)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target sim: %s= is not for a scenario", words[word].name),
+			"its file says what the machine is");
+	/* Only a list goes on without its name. */
+	if (spec->given & 1u << word && (eq || word != WORD_BUG))
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target sim: %s= is given twice", words[word].name),
+			word == WORD_BUG ? "bug=NAME,NAME" : "leave one of them out");
+	spec->given |= 1u << word;
+	spec->last = word;
+	if (parse_value(word, value, len - (size_t)(value - text), spec))
+		return NULL;
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: '%.*s' is not understood", (int)len, text),
+			   "%s=: %s", words[word].name, words[word].values);
+}
+
+/* Bugs that this machine has nothing for are no bugs of it. */
+static struct ms_err *check_bugs(const struct spec *spec)
+{
+	const u32 vmx_only = 1u << NMMU_BUG_PML_L2 | 1u << NMMU_BUG_STALE_QUAL;
+	u32 bug;
+
+	for (bug = 0; bug < NMMU_NR_BUGS && spec->workload.hv == MS_HV_SVM; bug++)
+		if (spec->workload.bugs & vmx_only & 1u << bug)
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: bug %s is one of VMX",
+						      ms_bug_name(bug)),
+					   "hv=svm has no %s", bug == NMMU_BUG_PML_L2 ? "PML" : "EPT");
+	return NULL;
+}
+
+static struct ms_err *parse_spec(const char *arg, bool scenario, struct spec *spec)
 {
 	struct ms_err *err = NULL;
 	size_t len;
 
 	*spec = (struct spec){ .workload = { .seed = SEED, .hv = MS_HV_VMX, .kernel = NMMU_6_12 },
-			       .steps = STEPS_FIRST };
+			       .steps = STEPS_FIRST,
+			       .last = NR_WORDS };
 	while (arg && !err) {
 		len = strcspn(arg, ",");
-		err = parse_pair(arg, len, spec);
+		err = parse_word(arg, len, scenario, spec);
 		arg = arg[len] ? arg + len + 1 : NULL;
 	}
-	return err;
+	return err || scenario ? err : check_bugs(spec);
 }
 
 /* --- operations --- */
@@ -146,17 +218,44 @@ static void sim_close(struct ms_target *target)
 	target->priv = NULL;
 }
 
+/*
+ * What the bugs have done so far. Those that show only where two vCPUs meet within one operation, or with tables
+ * that no guest of the workload has, are sent to their scenarios: nobody shall take silence for health.
+ */
+static void note_bugs(struct ms_target *target, u32 bugs)
+{
+	const u32 hidden =
+		1u << NMMU_BUG_LA57_ROOT | 1u << NMMU_BUG_NO_FLUSH | 1u << NMMU_BUG_WRITABLE_INVARIANT;
+	const struct ms_workload_stats *stats = ms_workload_stats(((struct sim *)target->priv)->workload);
+	struct ms_buf note = { 0 };
+	u32 bug;
+
+	if (stats->l0_lost || stats->l1_lost)
+		ms_buf_printf(
+			&note,
+			"migrations have lost %llu pages of the VM and %llu of its L2 guests: they were "
+			"written, and no dirty log named them",
+			(unsigned long long)stats->l0_lost, (unsigned long long)stats->l1_lost);
+	if (stats->l2_stuck)
+		ms_buf_printf(&note, "%s%llu writes of L2's to a device never got on: L1 was told of a read",
+			      note.len ? "; " : "", (unsigned long long)stats->l2_stuck);
+	for (bug = 0; bug < NMMU_NR_BUGS; bug++)
+		if (bugs & hidden & 1u << bug)
+			ms_buf_printf(
+				&note,
+				"%sthe harm of bug %s is not seen here: `mmuscope run tests/scenarios/bug-%s.scn' shows it",
+				note.len ? "; " : "", ms_bug_name(bug), ms_bug_name(bug));
+	snprintf(target->note, sizeof(target->note), "%s", ms_buf_str(&note));
+	ms_buf_deinit(&note);
+}
+
 static struct ms_err *go_on(struct ms_target *target, u64 steps)
 {
 	struct sim *sim = target->priv;
-	const struct ms_workload_stats *stats = ms_workload_stats(sim->workload);
 	struct ms_err *err = ms_workload_run(sim->workload, steps);
 
-	if (!err && (stats->l0_lost || stats->l1_lost))
-		snprintf(target->note, sizeof(target->note),
-			 "%llu pages of the VM and %llu of L2's were written and lost by migrations: "
-			 "no log named them",
-			 (unsigned long long)stats->l0_lost, (unsigned long long)stats->l1_lost);
+	if (!err)
+		note_bugs(target, sim->bugs);
 	return err;
 }
 
@@ -167,6 +266,7 @@ static struct ms_err *start_workload(struct ms_target *target, struct spec *spec
 
 	/* Where a bug is on, its harm is looked for. */
 	spec->workload.check = spec->workload.bugs;
+	sim->bugs = spec->workload.bugs;
 	spec->workload.event = ms_sim_ring_put;
 	spec->workload.event_ctx = sim->ring;
 	err = ms_workload_create(&spec->workload, &sim->workload);
@@ -181,11 +281,17 @@ static struct ms_err *start_workload(struct ms_target *target, struct spec *spec
 
 /* --- a scenario's machine --- */
 
-static bool is_file(const char *arg)
+/* The length of a file's name at the front of arg: up to its end or the words behind it. 0: none is named. */
+static size_t file_len(const char *arg)
 {
-	size_t len = arg ? strlen(arg) : 0;
+	const char *at = arg;
 
-	return len > 4 && !strcmp(arg + len - 4, ".scn");
+	while (at && (at = strstr(at, ".scn"))) {
+		at += 4;
+		if (!*at || *at == ',')
+			return at - arg > 4 ? (size_t)(at - arg) : 0;
+	}
+	return 0;
 }
 
 static struct ms_err *read_text(const char *path, struct ms_buf *text)
@@ -213,10 +319,27 @@ static void note_failure(struct ms_target *target, const struct ms_step_result *
 	free(clean);
 }
 
-/* A scenario that fails leaves a machine worth looking at: it is shown, and why is said. */
-static struct ms_err *play(struct ms_target *target, struct sim *sim, const char *path)
+/* How it was played, where its file leaves that open and so did the spec. */
+static void note_choice(struct ms_target *target, const struct sim *sim, const struct spec *spec)
 {
-	struct ms_play_opts opts = { .event = ms_sim_ring_put, .event_ctx = sim->ring };
+	bool kernel = !ms_scenario_names_kernel(sim->scenario) && !(spec->given & 1u << WORD_KERNEL);
+	bool bug = ms_scenario_bugs(sim->scenario) && !(spec->given & 1u << WORD_BUG);
+
+	if (!kernel && !bug)
+		return;
+	snprintf(target->note, sizeof(target->note), "played%s%s; otherwise with sim:FILE.scn%s%s",
+		 kernel ? " as 6.12" : "", bug ? " without its bug" : "", kernel ? ",kernel=6.1" : "",
+		 bug ? ",bug=NAME" : "");
+}
+
+/* A scenario that fails leaves a machine worth looking at: it is shown, and why is said. */
+static struct ms_err *play(struct ms_target *target, struct sim *sim, const char *path,
+			   const struct spec *spec)
+{
+	struct ms_play_opts opts = { .bugs = spec->workload.bugs,
+				     .kernel = spec->workload.kernel,
+				     .event = ms_sim_ring_put,
+				     .event_ctx = sim->ring };
 	struct ms_step_result end;
 	struct ms_err *err;
 
@@ -228,6 +351,7 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 		return ms_err_new(MS_ERR_TARGET, "%s: it makes no machine%s%s", path,
 				  end.step == MS_STEP_FAILED ? ": " : "",
 				  end.step == MS_STEP_FAILED ? end.text : "");
+	note_choice(target, sim, spec);
 	if (end.step == MS_STEP_FAILED)
 		note_failure(target, &end);
 	sim->shown.m = ms_machine_nmmu(ms_play_machine(sim->play));
@@ -235,7 +359,8 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 	return NULL;
 }
 
-static struct ms_err *start_scenario(struct ms_target *target, struct sim *sim, const char *path)
+static struct ms_err *start_scenario(struct ms_target *target, struct sim *sim, const char *path,
+				     const struct spec *spec)
 {
 	struct ms_buf text = { 0 };
 	struct ms_err *err = read_text(path, &text);
@@ -243,28 +368,40 @@ static struct ms_err *start_scenario(struct ms_target *target, struct sim *sim, 
 	if (!err)
 		err = ms_scenario_parse(path, ms_buf_str(&text), text.len, &sim->scenario);
 	ms_buf_deinit(&text);
-	return err ? err : play(target, sim, path);
+	if (!err && spec->given & 1u << WORD_KERNEL && ms_scenario_names_kernel(sim->scenario))
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: its machine names its kernel", path),
+				  "leave kernel= out");
+	return err ? err : play(target, sim, path, spec);
 }
 
 static struct ms_err *sim_open(struct ms_target *target, const char *arg, const struct ms_target_opts *opts)
 {
-	struct ms_err *err = NULL;
+	size_t len = file_len(arg);
+	const char *rest = len ? (arg[len] ? arg + len + 1 : NULL) : arg;
+	char *path MS_FREE = NULL;
+	struct ms_err *err;
 	struct spec spec;
+	struct stat st;
 	struct sim *sim;
 
-	if (!is_file(arg))
-		err = parse_spec(arg, &spec);
+	if (arg && !stat(arg, &st) && S_ISDIR(st.st_mode))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: %s is a directory", arg),
+				   "name a file *.scn of it; `mmuscope run' plays all");
+	err = parse_spec(rest, len, &spec);
 	if (err)
 		return err;
+	path = len ? strndup(arg, len) : NULL;
 	sim = calloc(1, sizeof(*sim));
-	if (!sim)
+	if (!sim || (len && !path)) {
+		free(sim);
 		return ms_err_nomem();
+	}
 	target->priv = sim;
 	sim->ring = ms_sim_ring_create(EVENTS_KEPT);
 	if (!sim->ring)
 		err = ms_err_nomem();
 	else
-		err = is_file(arg) ? start_scenario(target, sim, arg) : start_workload(target, &spec);
+		err = path ? start_scenario(target, sim, path, &spec) : start_workload(target, &spec);
 	if (err) {
 		sim_close(target);
 		return ms_err_wrap(err, "target sim");
@@ -316,8 +453,8 @@ static struct ms_err *sim_translate(struct ms_target *target, const struct ms_tr
 
 const struct ms_target_ops ms_target_sim = {
 	.name = "sim",
-	.summary =
-		"sim, sim:SEED, sim:seed=N,hv=vmx|svm,kernel=6.1|6.12: a simulated VM; sim:FILE.scn: a scenario's",
+	.summary = "sim, sim:SEED, sim:seed=N,hv=vmx|svm,kernel=6.1|6.12,bug=NAME,...: a simulated VM; "
+		   "sim:FILE.scn,kernel=6.1|6.12,bug=NAME,...: a scenario's",
 	.open = sim_open,
 	.close = sim_close,
 	.read = sim_read,

@@ -149,7 +149,7 @@ struct ms_target {
 	const struct ms_target_ops *ops;
 	u32 caps;
 	char spec[256]; /* what was opened, clean text */
-	char note[256]; /* what every answer from it has to say; "" when there is nothing. Clean text */
+	char note[512]; /* what every answer from it has to say; "" when there is nothing. Clean text */
 	void *priv;
 };
 

@@ -148,5 +148,22 @@ def cmd_manual(help_path, text_path, manual_path):
             fail("the manual's option -%s is none" % name)
 
 
+def cmd_bugs(help_path, manual_path, readme_dir):
+    """Every bug switch is in the manual, in the words of its table, and its scenario is there."""
+    import os
+
+    with open(manual_path, encoding="utf-8") as file:
+        manual = " ".join(file.read().split())
+    rows = load(help_path)["bugs"]
+    for row in rows:
+        wrong, harm = row["wrong"], row["harm"]
+        if ".It Cm %s %s%s. Harm: %s." % (row["name"], wrong[0].upper(), wrong[1:], harm) not in manual:
+            fail("bug %s" % row["name"])
+        if not os.path.exists(os.path.join(readme_dir, row["see"].split()[-1])):
+            fail(row["see"])
+    if not rows:
+        fail("no bugs")
+
+
 if __name__ == "__main__":
     globals()["cmd_" + sys.argv[1]](*sys.argv[2:])

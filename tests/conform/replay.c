@@ -5,6 +5,7 @@
  * pages, roles and entries. Exit status 0: equal; 1: not; 2: wrong use; 3: no usable trace or snapshot.
  */
 #include "replay.h"
+#include "spte/spte.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -55,8 +56,8 @@ static bool maps_device(struct replay *r, u64 entry)
 }
 
 /*
- * KVM's emulator knows the device page it met last by its address and does not walk for it, so that a store there leaves
- * D clear, which a CPU would set. The entries of one word may be two.
+ * KVM's emulator knows the device page it met last by its address and does not walk for it, so that a store
+ * there leaves D clear, which a CPU would set. The entries of one word may be two.
  */
 static bool is_device_d(struct replay *r, u64 mine, u64 kvm)
 {
@@ -115,8 +116,8 @@ struct outcome {
 };
 
 /*
- * Is it the instruction that faulted that KVM emulates next? An intercepted one may be behind the fault as well,
- * even the very instruction that could not be fetched before.
+ * Is it the instruction that faulted that KVM emulates next? An intercepted one may be behind the fault as
+ * well, even the very instruction that could not be fetched before.
  */
 static bool is_emulated(const struct tr_event *fault, const char *text)
 {
@@ -199,7 +200,7 @@ static void outcome_compare(struct replay *r, const struct tr_event *ev, const s
 			      action_name(result->action));
 }
 
-/* The window of the level-1 entry for an address of the guest's, when only one of the two changed an SPTE there. */
+/* The window of the level-1 entry for a guest address at which only one of the two changed an SPTE. */
 static struct ms_err *window_note(struct replay *r, const struct nmmu_access *access, bool ours)
 {
 	struct nmmu_trace walk = { 0 };
@@ -349,6 +350,25 @@ static void enter(struct replay *r, const struct tr_event *ev)
 		replay_differ(r, "line %u: entry refused: %s", ev->line, strerror(-err));
 }
 
+/* A 2M leaf became a table? The text is "... gfn 400 level 2 old_spte 10c00ae5 new_spte cc1e827". */
+static struct ms_err *split_note(struct replay *r, const char *text)
+{
+	u64 gfn, old_spte, new_spte, *more;
+	unsigned int as_id, level;
+
+	if (sscanf(text, "kvm_tdp_mmu_spte_changed as id %u gfn %lx level %u old_spte %lx new_spte %lx",
+		   &as_id, &gfn, &level, &old_spte, &new_spte) != 5 ||
+	    level != 2 || !spte_is_leaf(&r->m->profile, old_spte, 2) ||
+	    !spte_is_mmu_present(&r->m->profile, new_spte) || spte_is_leaf(&r->m->profile, new_spte, 2))
+		return NULL;
+	more = reallocarray(r->splits, r->nr_splits + 1, sizeof(*more));
+	if (!more)
+		return ms_err_nomem();
+	r->splits = more;
+	r->splits[r->nr_splits++] = gfn;
+	return NULL;
+}
+
 static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 {
 	const struct tr_event *ev = &r->trace->events[i];
@@ -410,7 +430,7 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 	case TR_SAW:
 		if (!strncmp(ev->text, "unmap ", 6))
 			return ms_err_new(MS_ERR_TARGET, "line %u: the host took memory away", ev->line);
-		return NULL;
+		return split_note(r, ev->text);
 	default:
 		return NULL;
 	}
@@ -440,6 +460,10 @@ static struct ms_err *machine_create(struct replay *r)
 	if (strcmp(host->release, r->trace->kernel))
 		return ms_err_new(MS_ERR_TARGET, "trace of %s, snapshot of %s", r->trace->kernel,
 				  host->release);
+	/* By any thread; the trace has only what the vCPU's own did. */
+	if (r->vm->rec.have & MS_VM_HAVE_INVALIDATE && r->vm->rec.invalidate_seq)
+		return ms_err_new(MS_ERR_TARGET, "the host took memory away: its notifier sequence is %lu",
+				  r->vm->rec.invalidate_seq);
 	if (host->hv != MS_HV_SVM)
 		return ms_err_new(MS_ERR_TARGET, "the snapshot is not of an AMD host");
 	err = nmmu_create(&config, &host_ops, &r->host, &r->m);
@@ -508,6 +532,39 @@ static void self_check(struct replay *r)
 			      sp ? sp->gfn : 0, sp ? sp->role.word : 0);
 }
 
+struct flip {
+	const struct spte_profile *profile;
+	u64 nr, at;
+	u32 bit;
+	bool done;
+};
+
+static bool flip_visit(void *ctx, const struct nmmu_sp *sp)
+{
+	struct flip *f = ctx;
+
+	for (int i = 0; i < MS_SPTES && !f->done; i++) {
+		if (!spte_is_mmu_present(f->profile, sp->spt[i]) || sp->role.level != 1 ||
+		    !(sp->spt[i] & f->profile->m.accessed))
+			continue;
+		f->done = f->bit < 64 && f->nr == f->at;
+		if (f->done)
+			sp->spt[i] ^= SPTE_BIT(f->bit);
+		f->nr++;
+	}
+	return !f->done;
+}
+
+/* For the tests of the comparison: a bit of one accessed 4K leaf, the middle one of all, is turned over. */
+static void flip(struct replay *r, u32 bit)
+{
+	struct flip f = { .profile = &r->m->profile, .bit = 64 };
+
+	nmmu_for_each_sp(r->m, flip_visit, &f);
+	f = (struct flip){ .profile = &r->m->profile, .at = f.nr / 2, .bit = bit };
+	nmmu_for_each_sp(r->m, flip_visit, &f);
+}
+
 static struct ms_err *replay_run(struct replay *r)
 {
 	struct ms_err *err = vm_find(r);
@@ -522,6 +579,8 @@ static struct ms_err *replay_run(struct replay *r)
 	if (err)
 		return err;
 	self_check(r);
+	if (r->flip_bit < 64)
+		flip(r, r->flip_bit);
 	compare_shadow_pages(r);
 	compare_tdp_leaves(r);
 	return NULL;
@@ -547,19 +606,22 @@ static struct ms_err *load(const char *trace_path, const char *snap_path, struct
 
 int main(int argc, char **argv)
 {
-	struct replay r = { .max_shown = 20 };
+	struct replay r = { .max_shown = 20, .flip_bit = 64 };
 	struct trace *trace = NULL;
 	struct ms_model *model = NULL;
 	struct ms_err *err;
 	int status;
 
-	if (argc == 5 && !strcmp(argv[1], "--max")) {
-		r.max_shown = strtoul(argv[2], NULL, 10);
-		argv += 2;
-		argc -= 2;
+	for (; argc > 4 && !strncmp(argv[1], "--", 2); argc -= 2, argv += 2) {
+		if (!strcmp(argv[1], "--max"))
+			r.max_shown = strtoul(argv[2], NULL, 10);
+		else if (!strcmp(argv[1], "--flip"))
+			r.flip_bit = strtoul(argv[2], NULL, 10);
+		else
+			break;
 	}
 	if (argc != 3) {
-		fprintf(stderr, "usage: replay [--max N] TRACE SNAPSHOT\n");
+		fprintf(stderr, "usage: replay [--max N] [--flip BIT] TRACE SNAPSHOT\n");
 		return 2;
 	}
 	err = load(argv[1], argv[2], &trace, &model);
@@ -584,6 +646,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "replay: the engine has kept %lu tables\n", r.host.nr_tables);
 	host_deinit(&r.host);
 	free(r.windows);
+	free(r.splits);
 	ms_model_destroy(model);
 	trace_destroy(trace);
 	return status;

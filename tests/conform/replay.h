@@ -12,8 +12,8 @@
 #include "trace.h"
 
 /*
- * Eight neighbouring entries of a table, in which one of the two may have prefetched and the other not: whether a
- * fault finds its SPTE as it would be made hangs on A and D bits that the CPU has set (doc/differences.md).
+ * Eight neighbouring entries of a table, in which one of the two may have prefetched and the other not:
+ * whether a fault finds its SPTE as it would be made hangs on A and D bits that the CPU has set (doc/differences.md).
  */
 struct replay_window {
 	u64 table_gfn; /* of the guest's table; of a direct page: the first frame of its 2M */
@@ -29,9 +29,12 @@ struct replay {
 	struct nmmu *m;
 	struct nmmu_vcpu *v;
 	u64 l2_cr3;
+	u64 *splits; /* first frames of 2M leaves that the TDP MMU has split into 512 */
+	size_t nr_splits;
 	struct replay_window *windows;
 	size_t nr_windows;
 	u32 max_shown; /* differences told of in full */
+	u32 flip_bit; /* of an SPTE, before comparing; 64: none */
 	/* what was seen */
 	u64 nr_events, nr_faults, nr_stores, nr_vmruns;
 	u64 nr_sps, nr_tables, nr_leaves, nr_mmio, nr_words; /* compared and equal, but for nr_differences */

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # seed and mmuscope are the sourcing script's
 #
-# Inside the lab: runs a fixture guest with a trace and saves what the real KVM came to. Sourced after tests/lab/lib.sh.
+# Inside the lab: runs a fixture guest with a trace and saves what the real KVM came to. Sourced after
+# tests/lab/lib.sh.
 #
 #	take DIR NAME N VMM-OPTION...	DIR/NAME.{trace,snap,truth} of checkpoint N
 
 # khugepaged may put huge pages where small ones were, which no trace tells of.
-echo never >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag 2>/dev/null || echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
+echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
 
 # modules "KVM OPTIONS" "KVM_AMD OPTIONS"
 modules()

@@ -3,13 +3,13 @@
 # Fuzz what takes foreign content, as TAP. usage: tests/fuzz/run.sh [--deep] [BUILD-DIR]
 #
 # fuzz_snap: snapshot files; fuzz_scenario: scenario texts; fuzz_gpt: guest tables and registers.
-# A fixed number of runs from a fixed seed, so that two goes do the same; with --deep a hundred times as many and a seed of the day. The input
+# A fixed number of runs from a fixed seed, so that two goes do the same; with --deep many times as many and a seed of the day. The input
 # that failed is left in BUILD-DIR/fuzz and named. Needs clang with libFuzzer; without it the tests are skipped, by name.
 set -u
-times=1
+deep=
 seed=1
 if [ "${1:-}" = --deep ]; then
-	times=100
+	deep=1
 	seed=$(date +%Y%m%d)
 	shift
 fi
@@ -77,15 +77,16 @@ build()
 	fi
 }
 
-# fuzz NAME RUNS MAX_LEN: seeds are in $out/corpus-NAME.
+# fuzz NAME RUNS RUNS-IF-DEEP MAX_LEN: seeds are in $out/corpus-NAME.
 fuzz()
 {
-	runs=$(($2 * times))
+	runs=${deep:+$3}
+	runs=${runs:-$2}
 	began=$(date +%s)
 	# New inputs go to a folder of this run: the seeds stay what they are, and a run depends on no earlier one.
 	rm -rf "$out/found-$1"
 	mkdir "$out/found-$1"
-	if "$out/$1" -runs=$runs -seed="$seed" -max_len="$3" -rss_limit_mb=1024 -timeout=20 -verbosity=0 \
+	if "$out/$1" -runs=$runs -seed="$seed" -max_len="$4" -rss_limit_mb=1024 -timeout=20 -verbosity=0 \
 		-artifact_prefix="$out/" "$out/found-$1" "$out/corpus-$1" >"$out/run-$1.log" 2>&1; then
 		say ok "$1, $runs runs, seed $seed # time=$(($(date +%s) - began))s"
 	else
@@ -107,7 +108,7 @@ if objects snap $snap_sources && build fuzz_snap -lz "$out/snap.o"; then
 		"$mksnap" ept $kernel raw "$out/corpus-fuzz_snap/ept-$kernel" && "$mksnap" npt $kernel raw "$out/corpus-fuzz_snap/npt-$kernel"
 	done && "$mksnap" npt 6.12 passthrough raw "$out/corpus-fuzz_snap/passthrough" &&
 		"$mksnap" ept 6.1 extra=4 raw "$out/corpus-fuzz_snap/extra" || echo "# $mksnap: make check builds it"
-	fuzz fuzz_snap 20000 65536
+	fuzz fuzz_snap 20000 2000000 65536
 else
 	say 'not ok' 'fuzz_snap: not built'
 fi
@@ -116,8 +117,8 @@ fi
 # shellcheck disable=SC2086
 objects engine $engine_sources || failed=1
 cp "$src"/tests/scenarios/*.scn "$out/corpus-fuzz_scenario/"
-if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 8000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
+if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 8000 200000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
 printf '\001\100\060' >"$out/corpus-fuzz_gpt/vmx"
 printf '\200\100\060' >"$out/corpus-fuzz_gpt/svm"
-if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 3000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
+if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 3000 60000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
 exit $failed

@@ -36,6 +36,8 @@ static void event(void *ctx, const struct ms_event *ev)
 
 	lab->events[ev->id]++;
 	lab->last[ev->id] = *ev;
+	if (lab->on_event)
+		lab->on_event(lab, ev);
 }
 
 static void yield(void *ctx, enum nmmu_point point)

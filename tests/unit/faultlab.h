@@ -30,6 +30,7 @@ struct lab {
 	u32 events[MS_EV_NR];
 	struct ms_event last[MS_EV_NR];
 	void (*on_yield)(struct lab *lab, enum nmmu_point point);
+	void (*on_event)(struct lab *lab, const struct ms_event *event);
 	void *ctx;
 };
 

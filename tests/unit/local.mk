@@ -28,10 +28,12 @@ unit_tests = \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
 	tests/unit/test_nmmu_stale \
+	tests/unit/test_nmmu_threads \
 	tests/unit/test_nmmu_unsync \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
+	tests/unit/test_nmmu_who \
 	tests/unit/test_query \
 	tests/unit/test_read \
 	tests/unit/test_render \
@@ -68,6 +70,7 @@ tests_unit_test_nmmu_dirty_SOURCES = tests/unit/test_nmmu_dirty.c $(nmmuhost_sou
 tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuhost_sources)
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
+tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
@@ -119,6 +122,7 @@ tests_unit_test_nmmu_paths_SOURCES = tests/unit/test_nmmu_paths.c $(faultlab)
 tests_unit_test_nmmu_races_SOURCES = tests/unit/test_nmmu_races.c $(faultlab)
 tests_unit_test_nmmu_spte_SOURCES = tests/unit/test_nmmu_spte.c $(faultlab)
 tests_unit_test_nmmu_vcpu_SOURCES = tests/unit/test_nmmu_vcpu.c $(faultlab)
+tests_unit_test_nmmu_who_SOURCES = tests/unit/test_nmmu_who.c $(faultlab)
 
 # The engine once more, with its mutants: what is compiled here is taken before what the library has.
 tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
@@ -160,5 +164,6 @@ tests_unit_test_nmmu_random_SOURCES = \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
+	tests/unit/rnd_parallel.c \
 	tests/unit/rnd_world.c \
 	tests/unit/test_nmmu_random.c

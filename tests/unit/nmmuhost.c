@@ -68,11 +68,25 @@ static int hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
 {
 	struct host *h = host;
 
+	/* It may have to wait for the page. */
+	assert_false(h->locked);
 	if (!hva_ok(hva, 1) || (write && h->readonly))
 		return -EFAULT;
 	*ret = (struct nmmu_pfn){ .pfn = HOST_PFN + ((hva - HOST_HVA) >> 12),
 				  .level = h->level,
 				  .writable = !h->readonly };
+	return 0;
+}
+
+static int hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
+{
+	struct host *h = host;
+
+	if (!hva_ok(hva, 1) || h->readonly)
+		return -EFAULT;
+	*ret = (struct nmmu_pfn){ .pfn = HOST_PFN + ((hva - HOST_HVA) >> 12),
+				  .level = h->level,
+				  .writable = true };
 	return 0;
 }
 
@@ -156,6 +170,7 @@ static const struct nmmu_ops ops = {
 	.alloc = alloc,
 	.free = free_it,
 	.hva_to_pfn = hva_to_pfn,
+	.hva_to_pfn_fast = hva_to_pfn_fast,
 	.read = read_mem,
 	.write = write_mem,
 	.cmpxchg = cmpxchg,

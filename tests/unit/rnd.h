@@ -8,6 +8,7 @@
  *   rnd_access.c   accesses, table writes and what is expected of them
  *   rnd_ops.c      everything else that can be done to a machine
  *   rnd_audit.c    every entry of every page in sync against the guest's
+ *   rnd_parallel.c several of them at once
  *   rnd_log.c      the dirty log against copies of memory
  *
  * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
@@ -96,6 +97,7 @@ struct rnd {
 	u64 seed, rng;
 	struct nmmu_config cfg;
 	struct ms_machine *machine;
+	struct ms_sched *sched;
 	struct nmmu *m;
 	struct rnd_vcpu vc[RND_VCPUS];
 	struct rnd_slot slot[RND_SLOTS];
@@ -158,6 +160,7 @@ struct rnd_answer {
 	enum rnd_verdict verdict; /* of the tables as they are */
 	u64 error; /* PF */
 	bool table; /* NESTED_FAULT: for an entry of L2's tables */
+	bool update; /* ... to set its A or D bit: the page itself may be refused first */
 	u64 gpa; /* OK */
 	u32 nr; /* paths that are right or excused, the current one included */
 	bool too_many;
@@ -178,6 +181,9 @@ void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
 /* --- rnd_access.c --- */
 
 void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc);
+/* An access like those of rnd_op_access(), an edit like those of rnd_op_gpte(). */
+void rnd_draw_access(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret);
+void rnd_draw_edit(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret);
 void rnd_op_emulate(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc);
 void rnd_op_burst(struct rnd *r, struct rnd_vcpu *vc);
@@ -193,6 +199,19 @@ void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
 /* The engine has put this vCPU back into L1. */
 void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
 
+void rnd_op_slot(struct rnd *r);
+void rnd_op_migrate(struct rnd *r);
+void rnd_op_age(struct rnd *r);
+/* Recycling, the NX worker. */
+void rnd_op_reclaim(struct rnd *r);
+
+/* --- rnd_parallel.c --- */
+
+void rnd_op_parallel(struct rnd *r);
+void rnd_yield(void *ctx, enum nmmu_point point);
+void rnd_lock(void *ctx);
+void rnd_unlock(void *ctx);
+
 /* --- rnd_audit.c --- */
 
 void rnd_audit(struct rnd *r);
@@ -202,6 +221,8 @@ void rnd_audit(struct rnd *r);
 void rnd_log_start(struct rnd *r, struct rnd_slot *s);
 void rnd_log_stop(struct rnd_slot *s);
 void rnd_op_log_get(struct rnd *r);
+/* While vCPUs run: pages are copied, and whether the log was complete is seen the next time. */
+void rnd_log_round(struct rnd *r);
 void rnd_op_log_clear(struct rnd *r);
 /* Contents changed by the host, not the guest. */
 void rnd_log_forget(struct rnd *r, u64 hva, u64 bytes);

@@ -36,14 +36,13 @@ static void tell_walk(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd
 
 	if (!r->failed || nmmu_translate(vc->v, &a, false, &t))
 		return;
-	printf("# engine: l2 %d pdptes %llx %llx %llx %llx, expected %llx %llx %llx %llx, cr3 %llx cr0 %llx cr4 %llx efer %llx\n",
-	       vc->v->guest_mode, (unsigned long long)vc->v->walk_mmu->pdptrs[0],
-	       (unsigned long long)vc->v->walk_mmu->pdptrs[1], (unsigned long long)vc->v->walk_mmu->pdptrs[2],
-	       (unsigned long long)vc->v->walk_mmu->pdptrs[3], (unsigned long long)vc->pdpte[vc->l2][0],
-	       (unsigned long long)vc->pdpte[vc->l2][1], (unsigned long long)vc->pdpte[vc->l2][2],
-	       (unsigned long long)vc->pdpte[vc->l2][3], (unsigned long long)vc->regs[vc->l2].cr3,
-	       (unsigned long long)vc->regs[vc->l2].cr0, (unsigned long long)vc->regs[vc->l2].cr4,
-	       (unsigned long long)vc->regs[vc->l2].efer);
+	printf("# %s, cr0 %llx cr3 %llx cr4 %llx efer %llx, PDPTEs", vc->v->guest_mode ? "L2" : "L1",
+	       (unsigned long long)vc->regs[vc->l2].cr0, (unsigned long long)vc->regs[vc->l2].cr3,
+	       (unsigned long long)vc->regs[vc->l2].cr4, (unsigned long long)vc->regs[vc->l2].efer);
+	for (u32 i = 0; i < 4; i++)
+		printf(" %llx (expected %llx)", (unsigned long long)vc->v->walk_mmu->pdptrs[i],
+		       (unsigned long long)vc->pdpte[vc->l2][i]);
+	printf("\n");
 	for (u32 i = 0; i < t.nr; i++)
 		printf("# dim %u level %u input 0x%llx at 0x%llx entry 0x%llx flags 0x%x\n", t.steps[i].dim,
 		       t.steps[i].level, (unsigned long long)t.steps[i].input,
@@ -125,16 +124,18 @@ static const struct rnd_path *judge_cpu(struct rnd *r, const struct rnd_vcpu *vc
 	return path;
 }
 
-/* A refusal must be one of the tables as they were, or as they are now: A and D may be in tables that map themselves. */
+/* A refusal must be one of the tables as they were, or are now: they may map themselves, and get A and D. */
 static bool same_refusal(const struct rnd_answer *answer, enum nmmu_action action,
 			 const struct nmmu_result *res)
 {
 	if (action == NMMU_ACT_PF)
 		return answer->verdict == RND_PF && answer->error == res->qual;
 	if (res->reason == 49)
-		return answer->verdict == RND_NESTED_MISCONFIG;
+		return answer->verdict == RND_NESTED_MISCONFIG || answer->update;
 	if (answer->verdict != RND_NESTED_FAULT)
 		return false;
+	if (answer->update)
+		return true;
 	/* Bit 8 of a qualification, bits 32 and 33 of EXITINFO1. */
 	if (res->reason == 48)
 		return !(res->qual >> 8 & 1) == answer->table;
@@ -297,6 +298,9 @@ static void judge_translation(struct rnd *r, const struct rnd_vcpu *vc, const st
 		verdict = !t.fault_dim					      ? RND_PF
 			  : vc->nested.kind == NMMU_NESTED_EPT && t.error & 8 ? RND_NESTED_MISCONFIG
 									      : RND_NESTED_FAULT;
+	/* A D bit that EPT12 does not let be set, and a page that it misconfigures: either may be told. */
+	if (answer->update && verdict == RND_NESTED_MISCONFIG)
+		verdict = RND_NESTED_FAULT;
 	if (verdict != answer->verdict || (verdict == RND_OK && t.gpa != answer->gpa) ||
 	    (verdict == RND_PF && (t.error & 31) != answer->error))
 		rnd_fail(r, "translated with verdict %d gpa 0x%llx error 0x%llx; expected %d 0x%llx 0x%llx",
@@ -331,7 +335,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 		ms_machine_access(r->machine, vc->id, a, &run);
 	}
 	note(r, &answer, &before);
-	/* KVM 6.1 never ends here, for the CPU's walk is a write: kvm_mmu_page_fault() unprotects what is not protected. */
+	/* KVM 6.1 never ends here: the CPU's walk is a write, and kvm_mmu_page_fault() unprotects in vain. */
 	if (run.stuck && answer.rom && r->cfg.tdp && r->cfg.kernel == NMMU_6_1) {
 		r->count->dead++;
 		return false;
@@ -472,19 +476,28 @@ static void draw_gpte(struct rnd *r, const struct rnd_table *t, u32 index, u64 w
 	a->value = low(a->value, a->bytes);
 }
 
-void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
+void rnd_draw_access(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret)
 {
 	struct nmmu_access a = { .gva = draw_gva(r, vc->kind[vc->l2]),
 				 .bytes = 1 << rnd_below(r, 4),
 				 .write = rnd_chance(r, 45),
 				 .user = rnd_chance(r, 50) };
-	const struct rnd_table *t = rnd_table_at(r, a.gva >> 12);
 
 	a.fetch = !a.write && rnd_chance(r, 20);
 	a.rmw = a.write && rnd_chance(r, 20);
 	a.gva += rnd_below(r, 512) * 8;
 	a.gva &= ~(u64)(a.bytes - 1);
 	a.value = low(rnd_next(r), a.bytes);
+	*ret = a;
+}
+
+void rnd_op_access(struct rnd *r, struct rnd_vcpu *vc)
+{
+	const struct rnd_table *t;
+	struct nmmu_access a;
+
+	rnd_draw_access(r, vc, &a);
+	t = rnd_table_at(r, a.gva >> 12);
 	/* Where tables are, edits; anything else written there would soon leave nothing to walk. */
 	if (a.write && t) {
 		u64 gva = a.gva & ~0xfffULL;
@@ -562,11 +575,9 @@ static bool is_in_use(const struct rnd *r, const struct rnd_table *t)
 	return false;
 }
 
-void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
+void rnd_draw_edit(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_access *ret)
 {
 	const struct rnd_table *t;
-	bool emulate = rnd_chance(r, 25), done;
-	struct nmmu_access a;
 
 	/* Those that some vCPU runs on are worth more. */
 	for (u32 i = 0; i < 12; i++) {
@@ -574,7 +585,15 @@ void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
 		if (is_in_use(r, t))
 			break;
 	}
-	draw_gpte(r, t, draw_index(r, t), rnd_window(vc->kind[0]), &a);
+	draw_gpte(r, t, draw_index(r, t), rnd_window(vc->kind[0]), ret);
+}
+
+void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
+{
+	bool emulate = rnd_chance(r, 25), done;
+	struct nmmu_access a;
+
+	rnd_draw_edit(r, vc, &a);
 	done = rnd_access(r, vc, &a, emulate);
 	if (done && emulate)
 		r->count->gpte_emulated++;

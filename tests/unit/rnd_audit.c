@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shadow pages against the guest's tables as they are (SEMANTICS H 23, 35, 36): what a page in sync grants, its table must
- * grant, and the frame is the one behind the gfn. Nobody has to use a wrong entry for it to be seen. Bits are taken from
- * the manuals, not from the engine's profiles.
+ * Shadow pages against the guest's tables as they are (SEMANTICS H 23, 24, 35, 36): what a page in sync grants, its
+ * table must grant, and the frame is the one behind the gfn. Nobody has to use a wrong entry for it to be seen. Bits
+ * are taken from the manuals, not from the engine's profiles.
  */
 #include "tests/unit/rnd.h"
 
@@ -13,7 +13,10 @@ struct audit {
 	struct rnd *r;
 	const struct nmmu_sp *sp;
 	bool ept, four;
-	u8 table[4096];
+	union {
+		u64 of_8[512];
+		u32 of_4[1024];
+	} table; /* the guest's */
 };
 
 static u64 gpte_of(const struct audit *a, u32 index)
@@ -21,13 +24,13 @@ static u64 gpte_of(const struct audit *a, u32 index)
 	u32 at = index;
 
 	if (!a->four)
-		return ((const u64 *)a->table)[index];
+		return a->table.of_8[index];
 	/* 1024 entries of 4 MiB, or of 4 KiB: two shadow pages or entries for one of the guest's (C5). */
 	if (a->sp->role.level == 2)
 		at = a->sp->role.quadrant * 256 + index / 2;
 	else
 		at = a->sp->role.quadrant * 512 + index;
-	return ((const u32 *)a->table)[at];
+	return a->table.of_4[at];
 }
 
 static u64 frame_of(const struct audit *a, u64 gpte)
@@ -124,7 +127,7 @@ static bool judge_page(void *ctx, const struct nmmu_sp *sp)
 	a->ept = r->cfg.tdp && r->cfg.hv == MS_HV_VMX;
 	a->four = sp->role.has_4_byte_gpte;
 	if (!rnd_slot_of(r, sp->gfn) ||
-	    ms_machine_peek(r->machine, sp->gfn << 12, a->table, sizeof(a->table)))
+	    ms_machine_peek(r->machine, sp->gfn << 12, &a->table, sizeof(a->table)))
 		return true;
 	for (u32 i = 0; i < 512 && !r->failed; i++) {
 		u64 spte = sp->spt[i], gpte = gpte_of(a, i);

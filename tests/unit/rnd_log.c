@@ -65,7 +65,7 @@ static struct rnd_slot *pick_logging(struct rnd *r)
 	return NULL;
 }
 
-void rnd_op_log_get(struct rnd *r)
+static void log_get(struct rnd *r, bool all_stopped)
 {
 	struct rnd_slot *s = pick_logging(r);
 	u64 words[0x400 / 64];
@@ -85,7 +85,7 @@ void rnd_op_log_get(struct rnd *r)
 		bool dirty = words[i / 64] >> i % 64 & 1;
 
 		page_read(r, s, i, page);
-		if (!dirty && memcmp(page, s->copy + i * 4096, 4096))
+		if (!dirty && all_stopped && memcmp(page, s->copy + i * 4096, 4096))
 			rnd_fail(r, "gfn 0x%llx has changed and is not in the log",
 				 (unsigned long long)(s->gfn + i));
 		if (dirty && !r->log_mode)
@@ -93,6 +93,16 @@ void rnd_op_log_get(struct rnd *r)
 	}
 	if (r->log_mode)
 		memcpy(s->bits, words, (s->nr + 63) / 64 * sizeof(u64));
+}
+
+void rnd_op_log_get(struct rnd *r)
+{
+	log_get(r, true);
+}
+
+void rnd_log_round(struct rnd *r)
+{
+	log_get(r, false);
 }
 
 void rnd_op_log_clear(struct rnd *r)

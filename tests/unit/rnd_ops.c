@@ -278,7 +278,7 @@ static bool is_shadowed(struct rnd *r, u64 gfn, u64 nr)
 	return seek.found;
 }
 
-static void op_slot(struct rnd *r)
+void rnd_op_slot(struct rnd *r)
 {
 	u32 dice = rnd_below(r, 100), id = rnd_below(r, 3);
 	struct rnd_slot *s = &r->slot[2];
@@ -366,7 +366,21 @@ static void op_host_memory(struct rnd *r)
 	}
 }
 
-static void op_age(struct rnd *r)
+void rnd_op_migrate(struct rnd *r)
+{
+	struct rnd_slot *s = &r->slot[rnd_below(r, 3)];
+	u64 first = rnd_below(r, s->nr), nr = rnd_chance(r, 10) ? s->nr : 1 + rnd_below(r, 8);
+
+	if (first + nr > s->nr)
+		nr = s->nr - first;
+	if (rnd_chance(r, 10))
+		ms_machine_collapse(r->machine, s->hva, s->nr << 12);
+	else
+		ms_machine_migrate(r->machine, s->hva + (first << 12), nr << 12);
+	r->count->migrate++;
+}
+
+void rnd_op_age(struct rnd *r)
 {
 	struct rnd_slot *s = &r->slot[rnd_below(r, 2)];
 	u64 first = rnd_chance(r, 50) ? 0 : rnd_below(r, s->nr);
@@ -385,6 +399,14 @@ static void op_nx(struct rnd *r)
 	} else {
 		r->count->nx_recover += nmmu_nx_recover(r->m, 1 + rnd_below(r, 4));
 	}
+}
+
+void rnd_op_reclaim(struct rnd *r)
+{
+	if (rnd_chance(r, 50))
+		op_max_pages(r);
+	else
+		op_nx(r);
 }
 
 void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc)
@@ -406,11 +428,11 @@ void rnd_op_other(struct rnd *r, struct rnd_vcpu *vc)
 	else if (dice < 740)
 		rnd_op_log_clear(r);
 	else if (dice < 780)
-		op_slot(r);
+		rnd_op_slot(r);
 	else if (dice < 880)
 		op_host_memory(r);
 	else if (dice < 910)
-		op_age(r);
+		rnd_op_age(r);
 	else if (dice < 940)
 		op_nx(r);
 	else if (dice < 945)

@@ -27,6 +27,7 @@ struct refusal {
 	enum rnd_verdict verdict;
 	u64 error;
 	bool table; /* nested: for an entry of the guest's tables */
+	bool update; /* ... whose A or D bit was to be set: KVM looks at the page before that, the CPU after */
 };
 
 struct format {
@@ -313,8 +314,10 @@ static void one_value(struct ask *q, const struct format *f, u64 addr, u32 level
 		struct maps again;
 
 		places(q, f, st.without_a[i], true, &again);
-		if (!again.nr)
+		if (!again.nr) {
+			q->no.update = true;
 			return;
+		}
 	}
 	add(ret, target(f, e, addr, level, true), st.clean && (!f->ad || !n->write || (e & d)));
 }
@@ -328,11 +331,11 @@ static void descend(struct ask *q, const struct format *f, u64 addr, u32 level, 
 
 	if (f->kind == NMMU_GPT_PAE && level == 3) {
 		index &= 3;
-		if (f->pdpte) {
+		if (f->pdpte)
 			one_value(q, f, addr, level, f->pdpte[index], 0, st, n, ret);
-			/* Registers may be older than memory or the other way round where PDPTEs are in memory. */
+		/* AMD's CPU reads them from memory under NPT; what it found may be cached longer than it is there. */
+		if (f->pdpte && (q->now || q->r->cfg.hv != MS_HV_SVM || !q->r->cfg.tdp))
 			return;
-		}
 	}
 	e_addr = table + index * bytes;
 	places(q, f, e_addr, false, &at);
@@ -485,6 +488,7 @@ void rnd_ask(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *wa
 		ret->verdict = q.no.verdict;
 		ret->error = q.no.error;
 		ret->table = q.no.table;
+		ret->update = q.no.update;
 	}
 	/* Once more, with all that may still be cached. */
 	q.now = false;

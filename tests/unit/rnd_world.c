@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scenario/sched.h"
+
 #define HVA 0x7f0000000000ULL
 #define P 1ULL
 #define RWU 7ULL
@@ -391,8 +393,8 @@ struct nmmu_regs rnd_regs(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind)
 	const struct rnd_root *root;
 
 	/*
-	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX (C.1: they are
-	 * not in the page role): who shadows those tables must not see them change.
+	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX, which are
+	 * not in the page role (C.1): tables that are shadowed are used with one value of each.
 	 */
 	/* A kernel that honours SMAP or SMEP is rare enough among the accesses here. */
 	if (rnd_chance(r, 60))
@@ -459,12 +461,24 @@ static void add_slot(struct rnd *r, u32 id, u64 gfn, u64 nr, u64 hva, u32 level,
 
 bool rnd_world_make(struct rnd *r)
 {
-	struct ms_machine_opts opts = { .seed = r->seed, .tlb_entries = 64 };
+	struct ms_machine_opts opts = { .seed = r->seed,
+					.tlb_entries = 64,
+					.yield = rnd_yield,
+					.lock = rnd_lock,
+					.unlock = rnd_unlock,
+					.yield_ctx = r };
 	struct ms_err *err;
 
 	draw_config(r);
 	snprintf(r->what, sizeof(r->what), "making the machine");
 	opts.config = r->cfg;
+	err = ms_sched_create(&r->sched);
+	if (err) {
+		rnd_fail(r, "%s", ms_err_text(err));
+		ms_err_free(err);
+		return false;
+	}
+	ms_sched_random(r->sched, r->seed);
 	if (rnd_chance(r, 30))
 		opts.tlb_entries = 512;
 	err = ms_machine_create(&opts, &r->machine);
@@ -505,4 +519,5 @@ void rnd_world_free(struct rnd *r)
 		rnd_log_stop(&r->slot[i]);
 	ms_machine_destroy(r->machine);
 	r->machine = NULL;
+	ms_sched_destroy(r->sched);
 }

@@ -186,7 +186,11 @@ static void test_kvm(void **state)
 	want("btf-kvm", MS_CHECK_UNKNOWN, "kvm is not loaded", MS_CHECK_MISSING);
 	good_host();
 	drop("/sys/module/kvm_amd");
-	want("kvm-vendor", MS_CHECK_LIMITED, "neither", MS_CHECK_OK);
+	want("kvm-vendor", MS_CHECK_MISSING, "no vendor module (kvm_intel or kvm_amd)", MS_CHECK_MISSING);
+	/* Nor is there one where KVM itself is part of the kernel. */
+	drop("/sys/module/kvm/initstate");
+	want("kvm-vendor", MS_CHECK_MISSING, "no vendor module", MS_CHECK_MISSING);
+	put("/sys/module/kvm/initstate", "live\n");
 	put("/sys/module/kvm_intel/parameters/nested", "N\n");
 	put("/sys/module/kvm_intel/parameters/ept", "N\n");
 	want("kvm-vendor", MS_CHECK_OK, "kvm_intel", MS_CHECK_OK);

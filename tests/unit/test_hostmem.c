@@ -203,6 +203,31 @@ static void tables(void **state)
 	fail();
 }
 
+static void assert_span(u64 hva, u64 start, u64 bytes)
+{
+	u64 from, to;
+
+	hostmem_span(mem, hva, &from, &to);
+	assert_int_equal(from, start);
+	assert_int_equal(to - from, bytes);
+}
+
+static void spans(void **state)
+{
+	assert_int_equal(hostmem_map(mem, HVA, 4 * MIB, 2, true), 0);
+	assert_int_equal(hostmem_map(mem, HVA + GIB, 2 * GIB, 3, true), 0);
+	/* Also where nothing is yet: a fault could put a large page there at any moment. */
+	assert_span(HVA + 0x5000, HVA, 2 * MIB);
+	put(HVA + 0x5000, 1);
+	assert_span(HVA + 0x5000, HVA, 2 * MIB);
+	assert_span(HVA + GIB + 0x5000, HVA + GIB, GIB);
+	assert_int_equal(hostmem_discard(mem, HVA + 0x5000, 0x1000), 0);
+	assert_span(HVA + 0x5000, HVA + 0x5000, 0x1000);
+	assert_span(HVA + 0x6000, HVA + 0x6000, 0x1000);
+	assert_span(HVA + 2 * MIB, HVA + 2 * MIB, 2 * MIB);
+	assert_span(HVA - 0x1000, HVA - 0x1000, 0x1000);
+}
+
 /* The same seed gives the same frames, another one others. */
 static void seeds(void **state)
 {
@@ -222,6 +247,24 @@ static void seeds(void **state)
 	assert_null(hostmem_create(7, 35, MIB));
 }
 
+/* What it takes to know a page counts too, though it has no contents. */
+static void untouched_pages_are_bounded(void **state)
+{
+	const u64 bytes = 4096 * MIB;
+	struct hostmem_pfn pfn;
+	int rc = 0;
+
+	(void)state;
+	assert_int_equal(hostmem_map(mem, HVA, 2 * bytes, 1, true), 0);
+	for (u64 at = 0; at < bytes && !rc; at += 2 * MIB)
+		rc = hostmem_fault(mem, HVA + at, false, &pfn);
+	assert_int_equal(rc, -ENOMEM);
+	/* Pages that could not be made have no rights to change: that is said. */
+	assert_int_equal(hostmem_protect(mem, HVA + bytes, MIB, false), -ENOMEM);
+	assert_int_equal(hostmem_bytes(mem), 0);
+	assert_int_equal(hostmem_discard(mem, HVA, 2 * bytes), 0);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -232,7 +275,9 @@ int main(void)
 		T(a_gigabyte_is_split_by_need),
 		T(migration_keeps_contents),
 		T(tables),
+		T(spans),
 		T(seeds),
+		T(untouched_pages_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

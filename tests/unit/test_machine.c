@@ -405,7 +405,7 @@ static void l2_svm(void **state)
 	}
 }
 
-/* C4 for L1: four levels index 48 bits, whatever the CPU's address width; what lies above must not stand for what lies below. */
+/* C4 for L1: four levels index 48 bits, however wide the CPU's addresses: none may stand for another. */
 static void wide_addresses(void **state)
 {
 	struct nmmu_config config = svm();
@@ -460,6 +460,12 @@ static void npt_pdpte_changes(void **state)
 		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
 		at(go(0x40000000, "w", 1), 0x900000);
 		at(go(0, "w", 1), 0x800000);
+		/* To nothing, with a flush. */
+		value = 0;
+		assert_int_equal(nmmu_host_write(m, pdpte, &value, 8), 0);
+		nmmu_flush_nested_npt(ms_machine_vcpu(machine, vcpu));
+		assert_int_equal(go(0x40000000, "", 1).action, NMMU_ACT_EXIT_L1);
+		assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
 		/* Nobody checks their reserved bits, and none of them is part of the address. */
 		value = peek(nested.root) | 1ULL << 57 | 6;
 		assert_int_equal(nmmu_host_write(m, nested.root + 16, &value, 8), 0);

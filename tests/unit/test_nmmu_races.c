@@ -347,13 +347,169 @@ static void mmio_and_slot(void **state)
 		}
 }
 
+/* --- who excludes whom --- */
+
+static u32 nr_pages(struct lab *lab)
+{
+	const struct nmmu_link *link;
+	u32 nr = 0;
+
+	for (link = lab->m->active_pages.next; link != &lab->m->active_pages; link = link->next)
+		nr++;
+	return nr;
+}
+
+/* Two who zap everything: pages that the first has made obsolete do not come back with the second's generation. */
+static void zap_all_twice(void **state)
+{
+	u32 k, i;
+
+	(void)state;
+	for (k = 0; k < 2; k++) {
+		struct nmmu_config cfg = lab_config(false, kernels[k]);
+		struct intrusion in = { .point = NMMU_POINT_UNLOCK, .act = act_zap_all };
+		struct lab lab;
+
+		lab_init(&lab, &cfg, 1);
+		for (i = 0; i < 40; i++)
+			lab_access(&lab, (u64)i << 21, "w", 1);
+		assert_true(nr_pages(&lab) > 40);
+		lab.ctx = &in;
+		lab.on_yield = intrude;
+		nmmu_zap_all(lab.m);
+		lab.on_yield = NULL;
+		assert_true(in.done);
+		assert_int_equal(nr_pages(&lab), 0);
+		lab_deinit(&lab);
+	}
+}
+
+static void act_slot_gone(struct lab *lab)
+{
+	assert_int_equal(nmmu_slot_set(lab->m, 0, 0, 0, 0, 0, 0), 0);
+}
+
+/* The slot of its tables goes while a root is made: the new root is not left behind, counted in memory that is gone. */
+static void root_and_slot(void **state)
+{
+	static const struct story *const s = &stories[7];
+	struct nmmu_entry entry;
+	u32 k, happened = 0;
+
+	(void)state;
+	for (k = 0; k < 2; k++) {
+		struct intrusion in = { .point = NMMU_POINT_LOCK, .act = act_slot_gone };
+		struct ms_tables *t;
+		struct lab lab;
+
+		t = set_stage(&lab, s, kernels[k]);
+		lab_access(&lab, 0x600000, "r", 0);
+		nmmu_root_free(lab.v, lab.v->mmu, true, NMMU_PREV_ROOTS, MS_CAUSE_ROLE);
+		lab.ctx = &in;
+		lab.on_yield = intrude;
+		assert_int_equal(nmmu_vcpu_load(lab.v, &entry), k ? 0 : -EIO);
+		lab.on_yield = NULL;
+		happened += in.done;
+		assert_int_equal(nmmu_slot_set(lab.m, 0, 0, 0, LAB_PAGES, LAB_SLOT_HVA, 0), 0);
+		lab_check(&lab);
+		assert_int_equal(lab_access(&lab, 0x600000, "w", 4).action, NMMU_ACT_DONE);
+		assert_int_equal(lab_peek(&lab, 0x8000000), 4);
+		ms_tables_destroy(t);
+		lab_deinit(&lab);
+	}
+	assert_int_equal(happened, 2);
+}
+
+/* The same for a table on the way of a fault, in the part of a slot's end that a fault can see without being stale. */
+static u32 indirect_before;
+
+static void slot_goes(struct lab *lab, enum nmmu_point point)
+{
+	struct intrusion *in = lab->ctx;
+	struct nmmu_slot *slot = nmmu_slot_by_id(lab->m, 0, 1);
+
+	if (point == NMMU_POINT_LOCK && !in->done) {
+		in->done = true;
+		indirect_before = lab->m->nr_indirect;
+		slot->flags |= MS_SLOT_INVALID;
+	} else if (point == NMMU_POINT_UNLOCK && slot->flags & MS_SLOT_INVALID) {
+		in->changed = lab->m->nr_indirect != indirect_before;
+		slot->flags &= ~MS_SLOT_INVALID;
+	}
+}
+
+static void table_and_slot(void **state)
+{
+	static const struct {
+		u64 gfn, pages;
+	} parts[] = { { 0, POOL_GFN + 1 },
+		      { POOL_GFN + 1, POOL_PAGES - 1 },
+		      { POOL_GFN + POOL_PAGES, LAB_PAGES - POOL_GFN - POOL_PAGES } };
+	u32 k, i;
+
+	(void)state;
+	for (k = 0; k < 2; k++) {
+		struct intrusion in = { .point = NMMU_POINT_LOCK };
+		struct nmmu_entry entry;
+		struct ms_tables *t;
+		struct lab lab;
+
+		t = set_stage(&lab, &stories[7], kernels[k]);
+		/* The root's table has a slot of its own. */
+		act_slot_gone(&lab);
+		for (i = 0; i < NR(parts); i++)
+			assert_int_equal(nmmu_slot_set(lab.m, 0, (u16)i, parts[i].gfn, parts[i].pages,
+						       LAB_SLOT_HVA + (parts[i].gfn << 12), 0),
+					 0);
+		assert_int_equal(nmmu_vcpu_load(lab.v, &entry), 0);
+		lab.ctx = &in;
+		lab.on_yield = slot_goes;
+		lab_access(&lab, 0x600000, "w", 4);
+		lab.on_yield = NULL;
+		assert_true(in.done);
+		assert_false(in.changed);
+		assert_int_equal(lab_peek(&lab, 0x8000000), 4);
+		ms_tables_destroy(t);
+		lab_deinit(&lab);
+	}
+}
+
+static void has_reader(struct lab *lab, const struct ms_event *event)
+{
+	if (event->id == MS_EV_dirty && !nmmu_read64(&lab->m->readers))
+		fail_msg("a slot is used that may be freed");
+}
+
+/* Userspace and devices who look slots up hold them, as vCPUs do. */
+static void slots_are_held(void **state)
+{
+	struct nmmu_config cfg = lab_config(false, NMMU_6_12);
+	struct lab lab;
+	u64 value = 3;
+
+	(void)state;
+	cfg.pml = true;
+	lab_init(&lab, &cfg, 1);
+	lab_set_slot_flags(&lab, MS_SLOT_LOG_DIRTY);
+	lab.on_event = has_reader;
+	assert_int_equal(nmmu_host_write(lab.m, GPA, &value, 8), 0);
+	assert_int_equal(lab.events[MS_EV_dirty], 1);
+	lab_access(&lab, GPA + 0x1000, "r", 0);
+	lab_access(&lab, GPA + 0x1000, "w", 1);
+	take_log(&lab);
+	lab_access(&lab, GPA + 0x1000, "w", 1);
+	take_log(&lab);
+	assert_true(lab.events[MS_EV_pml_drain] > 0);
+	lab_deinit(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_memory),
-		cmocka_unit_test(intruders),
-		cmocka_unit_test(fast_and_zapped),
-		cmocka_unit_test(mmio_and_slot),
+		cmocka_unit_test(no_memory),	   cmocka_unit_test(intruders),
+		cmocka_unit_test(fast_and_zapped), cmocka_unit_test(mmio_and_slot),
+		cmocka_unit_test(zap_all_twice),   cmocka_unit_test(root_and_slot),
+		cmocka_unit_test(table_and_slot),  cmocka_unit_test(slots_are_held),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -57,6 +57,8 @@ static void one_op(struct rnd *r)
 		rnd_op_gpte(r, vc);
 	else if (dice < 84)
 		rnd_op_cycle(r, vc);
+	else if (dice < 88)
+		rnd_op_parallel(r);
 	else
 		rnd_op_other(r, vc);
 	if (r->nomem)
@@ -67,18 +69,18 @@ static void one_op(struct rnd *r)
 /* For those who look for the cause of a failure: RND_WATCH=gfn tells what changes a page and whether it is logged. */
 static void watch(struct rnd *r, u64 gfn)
 {
-	static u8 last[4096];
+	static u64 last[512];
 	struct rnd_slot *s = rnd_slot_of(r, gfn);
 	const struct nmmu_slot *slot = nmmu_slot_of(r->m, 0, gfn);
-	u8 now[4096];
+	u64 now[512];
 
 	if (!s || !slot || ms_machine_peek(r->machine, gfn << 12, now, sizeof(now)))
 		return;
-	for (u32 i = 0; i < 4096; i += 8) {
-		if (!memcmp(now + i, last + i, 8))
+	for (u32 i = 0; i < 512; i++) {
+		if (now[i] == last[i])
 			continue;
-		printf("# %llu: 0x%03x %llx -> %llx, logged %d: %s\n", (unsigned long long)r->now, i,
-		       (unsigned long long)*(u64 *)(last + i), (unsigned long long)*(u64 *)(now + i),
+		printf("# %llu: 0x%03x %llx -> %llx, logged %d: %s\n", (unsigned long long)r->now, i * 8,
+		       (unsigned long long)last[i], (unsigned long long)now[i],
 		       slot->dirty ? (int)(slot->dirty[(gfn - s->gfn) / 64] >> (gfn - s->gfn) % 64 & 1) : -1,
 		       r->what);
 	}

@@ -449,6 +449,70 @@ static void table_walk_unprotects(void **state)
 	}
 }
 
+/* L1's NPT12 would have five levels, and the host's four could not shadow them. */
+static void npt12_too_wide(void **state)
+{
+	struct nmmu_regs regs = { .cr0 = PG, .cr4 = LAB_CR4_PAE | LAB_CR4_LA57, .efer = LAB_EFER_LME };
+	struct nmmu_nested n = { .kind = NMMU_NESTED_NPT, .root = GPA };
+	u32 la57, l1_la57;
+
+	(void)state;
+	for (la57 = 0; la57 < 2; la57++)
+		for (l1_la57 = 0; l1_la57 < 2; l1_la57++) {
+			struct nmmu_config cfg = lab_config(true, NMMU_6_12);
+			struct lab lab;
+
+			cfg.la57 = la57;
+			regs.cr4 = LAB_CR4_PAE | (l1_la57 ? LAB_CR4_LA57 : 0);
+			lab_init(&lab, &cfg, 1);
+			assert_int_equal(nmmu_set_regs(lab.v, &regs), 0);
+			assert_int_equal(nmmu_nested_enter(lab.v, &n), l1_la57 && !la57 ? -EINVAL : 0);
+			assert_int_equal(lab.v->guest_mode, !l1_la57 || la57);
+			lab_deinit(&lab);
+		}
+}
+
+static void too_many_vcpus(void **state)
+{
+	struct nmmu_config cfg = lab_config(false, NMMU_6_12);
+	struct nmmu_vcpu *v;
+	struct lab lab;
+	u32 i;
+
+	(void)state;
+	lab_init(&lab, &cfg, 1);
+	for (i = 1; i < NMMU_MAX_VCPUS; i++)
+		assert_int_equal(nmmu_vcpu_create(lab.m, &v), 0);
+	/* Events have 16 bits for its number, and all ones for nobody. */
+	assert_true(v->id < MS_EV_NO_VCPU);
+	assert_int_equal(nmmu_vcpu_create(lab.m, &v), -EINVAL);
+	assert_int_equal(lab.m->nr_vcpus, NMMU_MAX_VCPUS);
+	lab_deinit(&lab);
+}
+
+/* Without paging, an address above 4 GiB must not end in the entry of another. */
+static void beyond_pae_root(void **state)
+{
+	struct nmmu_exit exit = { .kind = NMMU_EXIT_PF, .info = NMMU_PF_W, .addr = 1ULL << 32 | 0x5000 };
+	struct nmmu_config cfg = lab_config(false, NMMU_6_12);
+	struct nmmu_result result;
+	struct nmmu_entry entry;
+	struct lab lab;
+
+	(void)state;
+	cfg.tdp = cfg.exec_only = false;
+	lab_init(&lab, &cfg, 1);
+	lab_ok(ms_machine_map(lab.mm, LAB_HVA, 4096, 1, true));
+	assert_int_equal(nmmu_slot_set(lab.m, 0, 5, 1ULL << 20 | 5, 1, LAB_HVA, 0), 0);
+	assert_int_equal(nmmu_vcpu_load(lab.v, &entry), 0);
+	/* There is nothing to be emulated, which is the other way out. */
+	assert_int_equal(nmmu_handle_exit(lab.v, &exit, &result), -EIO);
+	assert_false(spte_is_mmu_present(&lab.m->profile, lab_leaf(&lab, 0x5000, NULL)));
+	exit.addr = 0x5000;
+	assert_int_equal(nmmu_handle_exit(lab.v, &exit, &result), 0);
+	lab_deinit(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +527,9 @@ int main(void)
 		cmocka_unit_test(nx_huge),
 		cmocka_unit_test(rmap_limit),
 		cmocka_unit_test(table_walk_unprotects),
+		cmocka_unit_test(npt12_too_wide),
+		cmocka_unit_test(too_many_vcpus),
+		cmocka_unit_test(beyond_pae_root),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -359,8 +359,13 @@ static void test_help(void **state)
 	rows(&run, "topic", 24);
 	ask(&run, "help formats");
 	ask(&run, "help exit");
+	rows(&run, "topic", 6);
+	is(&run, "topic", 5, "name", "3");
+	ask(&run, "help bugs");
+	rows(&run, "bugs", 5);
+	is(&run, "bugs", 4, "see", "mmuscope run tests/scenarios/bug-stale-qual.scn");
 	refuse(&run, "help slot", "did you mean `help slots'?");
-	refuse(&run, "help xyzzy", "see `help'; topics: options, states, role, formats, exit");
+	refuse(&run, "help xyzzy", "see `help'; topics: options, states, role, formats, bugs, exit");
 	ask(&run, "version");
 	ask(&run, "targets");
 	teardown(&run);
@@ -385,6 +390,7 @@ static void test_kinds(void **state)
 		"help sps",
 		"help states",
 		"help exit",
+		"help bugs",
 		"version",
 		"targets",
 		"doctor",

@@ -79,6 +79,7 @@ static void test_numbers(void **state)
 		       "expect memory t[0x40001000@4] bytes=1 value=7\n"
 		       "poke t value=0x1234\nexpect memory 0x100000 value=0x1234\n");
 	assert_not_so(HEAD "table t ept4 pool=0x100+8\npoke t[0x40000000] value=1\n", 4, "table on the way");
+	assert_not_so(HEAD "table t ept4 pool=0x100+8\npoke t[0@5] value=1\n", 4, "no entry at level 5");
 }
 
 static void test_comparisons(void **state)
@@ -112,6 +113,12 @@ static void test_loops(void **state)
 	assert_not_so(HEAD "repeat 16777216\nrepeat 16777216\nend\nend\n", 5, "more than 4194304 steps");
 	/* An access repeated is as many steps. */
 	assert_not_so(HEAD "repeat 100\nread 0 times=0x100000 step=0\nend\n", 4, "more than 4194304 steps");
+	/* So are the pages, or the events, that one statement is about. */
+	assert_not_so(HEAD "write 0 times=0x400\nrepeat 1000000\nexpect event spte_set sp=0 count=0\nend\n",
+		      5, "more than 4194304 steps");
+	assert_not_so(HEAD "repeat 1000\nhost discard 0 pages=0x200000\nend\n", 4, "more than 4194304 steps");
+	assert_not_so(HEAD "repeat 1000\nslot 1 gfn=0x1000 pages=0x200000 host=none\nslot 1 delete\nend\n", 5,
+		      "more than 4194304 steps");
 }
 
 static void test_logs(void **state)
@@ -161,6 +168,23 @@ static void test_at(void **state)
 	assert_not_so(HEAD "at slots-swap do kick\n", 3, "no action follows");
 	assert_not_so(HEAD "at pfn-resolved do read 0x12345678 vcpu=1\nread 0\nkick\n", 3,
 		      "nobody expected: mmio");
+}
+
+/* What the engine forbids those who call it: two at once for one vCPU, two memslot ioctls at once. */
+static void test_at_excluded(void **state)
+{
+	(void)state;
+	assert_not_so(HEAD "at lock do read 0x5000\nread 0x3000\n", 3, "vCPU 0 is in the middle");
+	assert_not_so(HEAD "at pfn-resolved do invlpg 0x5000\nread 0x3000\n", 3, "vCPU 0 is in the middle");
+	assert_not_so(HEAD "table t pt64 pool=0x100+8\nmap t 0 -> 0\nat lock do edit t 0 none\nread 0x3000\n",
+		      5, "vCPU 0 is in the middle");
+	assert_not_so(HEAD "at slots-swap do slot 1 gfn=0x1000 pages=1\nslot 2 gfn=0x2000 pages=1\n", 3,
+		      "holds the slots");
+	assert_not_so(HEAD "slot 0 log=on\nat slots-swap do log get 0\nslot 0 log=off\n", 4,
+		      "holds the slots");
+	assert_so(HEAD "slot 0 log=on\nwrite 0x3000\nat clear-dirty do write 0x5000\nlog get 0\n"
+		       "slot 2 gfn=0x2000 pages=1\n");
+	assert_so(HEAD "at lock do slot 1 gfn=0x1000 pages=1\nread 0x3000\n");
 }
 
 static void test_steps(void **state)
@@ -300,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_at),
+		cmocka_unit_test(test_at_excluded),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_grant),
 		cmocka_unit_test(test_doc),

@@ -189,6 +189,29 @@ static void pausing(void **state)
 	assert_int_equal(ms_sched_run(sched), 0);
 }
 
+/* Drawn schedules: equal for equal seeds, and sooner or later each of the few there are. */
+static void drawn(void **state)
+{
+	u32 lost = 0, kept = 0, first = 0;
+
+	for (u32 round = 0; round < 2; round++) {
+		lost = kept = 0;
+		ms_sched_random(sched, 7);
+		do {
+			counter = 0;
+			assert_int_equal(ms_sched_add(sched, increment, NULL), 0);
+			assert_int_equal(ms_sched_add(sched, increment, NULL), 0);
+			assert_int_equal(ms_sched_run(sched), 0);
+			lost += counter == 1;
+			kept += counter == 2;
+		} while (ms_sched_next(sched) && ms_sched_nr(sched) < 200);
+		assert_true(lost > 20 && kept > 20);
+		if (round)
+			assert_int_equal(lost, first);
+		first = lost;
+	}
+}
+
 static void too_many(void **state)
 {
 	for (u32 i = 0; i < MS_SCHED_ACTIONS; i++)
@@ -206,8 +229,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(all_schedules), T(four_parts_each), T(the_lock_is_kept), T(deadlock),
-		T(scripts),	  T(pausing),	      T(too_many),
+		T(all_schedules), T(four_parts_each), T(the_lock_is_kept), T(deadlock), T(scripts),
+		T(pausing),	  T(drawn),	      T(too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,7 +240,7 @@ static void test_bad_words(void **state)
 		ms_err_free(err);
 	}
 	ms_target_close(target_open("sim:18446744073709551615"));
-	ms_target_close(target_open("sim:steps=0,bug=no-flush,bug=stale-qual"));
+	ms_target_close(target_open("sim:steps=0,bug=no-flush,stale-qual"));
 }
 
 /* --- events --- */
@@ -348,10 +348,10 @@ static void test_event_tables(void **state)
 	assert_int_equal(ms_event_find("faul", 4), 0);
 	event = (struct ms_event){ .id = MS_EV_flush, .u.flush = { .cause = MS_CAUSE_NX, .deferred = 1 } };
 	ms_event_desc(MS_EV_flush, &desc);
-	assert_string_equal(ms_cause_name(ms_event_value(&event, &desc.fields[0])), "nx huge");
-	assert_null(ms_cause_name(MS_CAUSE_NR));
-	assert_string_equal(ms_fault_ret_name(NMMU_RET_FIXED), "fixed");
-	assert_null(ms_fault_ret_name(NMMU_RET_NONE + 1));
+	assert_string_equal(ms_value_name(MS_UNIT_CAUSE, ms_event_value(&event, &desc.fields[0])), "nx huge");
+	assert_null(ms_value_name(MS_UNIT_CAUSE, MS_CAUSE_NR));
+	assert_string_equal(ms_value_name(MS_UNIT_RET, NMMU_RET_FIXED), "fixed");
+	assert_null(ms_value_name(MS_UNIT_RET, NMMU_RET_NONE + 1));
 }
 
 /* --- walks --- */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The scripted guest: runs the VMM's list of operations one by one and notes for each whether it was done or
- * faulted. It decides nothing. Compiled for 32-bit and for 64-bit code; all its own addresses are one to one and below
- * 4G. Interrupts stay off; the only exceptions are page faults and the software interrupt that ends an access of ring 3.
+ * faulted. It decides nothing. Compiled for 32-bit and for 64-bit code; all its own addresses are one to one
+ * and below 4G. Interrupts stay off; the only exceptions are page faults and the software interrupt that ends
+ * an access of ring 3.
  */
 #include "script.h"
 
@@ -117,7 +118,7 @@ static int access(const struct gs_op *op)
 
 static void table_store(const struct gs_op *op)
 {
-	unsigned long addr = op->addr, value = op->value;
+	unsigned long addr = op->addr, value = op->value, gpa = op->gpa;
 
 #ifdef __x86_64__
 	if (op->len == 8)
@@ -125,7 +126,7 @@ static void table_store(const struct gs_op *op)
 	else
 #endif
 		*(volatile gf_u32 *)addr = value;
-	asm volatile("outb %b0, %w1" ::"a"(GF_TRAP_STORE), "Nd"(GF_PORT_TRAP), "D"(addr), "c"(op->len),
+	asm volatile("outb %b0, %w1" ::"a"(GF_TRAP_STORE), "Nd"(GF_PORT_TRAP), "D"(gpa), "c"(op->len),
 		     "S"(value)
 		     : "memory");
 }

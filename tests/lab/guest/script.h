@@ -4,7 +4,8 @@
  * of operations the VMM has drawn, in paging modes of the VMM's choice (--paging). Shared by both sides; the
  * structures have one layout whatever the size of a pointer.
  *
- * Its image is loaded at GF_IMAGE_GPA like L1's, one to one; the VMM makes all tables, the GDT, the IDT and the TSS.
+ * Its image is loaded at GF_IMAGE_GPA like L1's, one to one; the VMM makes all tables, the GDT, the IDT and
+ * the TSS.
  */
 #ifndef TESTS_LAB_GUEST_SCRIPT_H
 #define TESTS_LAB_GUEST_SCRIPT_H
@@ -28,7 +29,7 @@ enum gs_code {
 	GS_LOAD, /* 4 bytes from addr, to found */
 	GS_STORE, /* the low 4 bytes of value to addr */
 	GS_CALL, /* calls addr, where a `ret' lies */
-	GS_TABLE, /* len bytes of value to addr, a table entry at its one-to-one address */
+	GS_TABLE, /* len bytes of value to addr, where the table entry at gpa is mapped */
 	GS_INVLPG,
 	GS_CR3, /* value */
 	GS_WP, /* CR0.WP = value */
@@ -45,6 +46,7 @@ struct gs_op {
 	gf_u32 flags;
 	gf_u64 addr;
 	gf_u64 value;
+	gf_u64 gpa; /* GS_TABLE */
 	gf_u32 len;
 	/* written by the guest */
 	gf_u32 status; /* enum gs_status */
@@ -52,6 +54,6 @@ struct gs_op {
 	gf_u32 found;
 };
 
-_Static_assert(sizeof(struct gs_op) == 40, "one layout for both guests");
+_Static_assert(sizeof(struct gs_op) == 48, "one layout for both guests");
 
 #endif

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The scripted guest's memory (--paging): its page tables in one of three formats and the operations it is to
- * run, all drawn from the seed. Tables are far from the identity: regions of 4K pages and large ones, in two roots that
- * share some tables, with aliases, with every mix of R, W, U and NX in leaves and upper entries, with pages of all
- * slots and of the MMIO hole; and the script edits them as it goes, with and without invalidating.
+ * run, all drawn from the seed. Tables are far from the identity: regions of 4K pages and large ones, in two
+ * roots that share some tables, with aliases, with every mix of R, W, U and NX in leaves and upper entries,
+ * with pages of all slots and of the MMIO hole; and the script edits them as it goes, with and without
+ * invalidating.
  *
  *	region: what one entry of a page directory maps, a page table or a large page
  *	system area: one to one, 4K leaves, supervisor only but for the code and the stack of ring 3
+ *	window: the tables again, by a large page, through which some of the edits go
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +26,11 @@
 #define P_NX (1ull << 63)
 #define P_RSVD (1ull << 51) /* above every MAXPHYADDR of the lab */
 #define PAGE 4096ull
+#define SIZE_2M (2ull << 20)
 #define MAX_REGIONS 24
 #define NR_ROOTS 2
 #define MAX_TABLES 256
+#define WINDOW_GPA GF_SYS_GPA /* a multiple of either large page; all tables are in its first 2M */
 
 /* What the formats differ in. */
 struct format {
@@ -60,6 +64,7 @@ struct build {
 	uint64_t word; /* offset touched in every page */
 	struct region region[MAX_REGIONS];
 	unsigned int nr_region;
+	uint64_t window; /* address of WINDOW_GPA in both roots; 0: none */
 	struct gs_op *op;
 	uint64_t nr_op, max_op;
 	uint64_t nr_drawn;
@@ -209,8 +214,11 @@ static uint64_t region_va(struct build *b, uint64_t system_end)
 	bool taken;
 
 	do {
+		/* In the same place of another GiB, whose SPTE a wrong quadrant would hit. */
+		if (b->nr_region && b->f->va_top && chance(b, 25))
+			va = b->region[draw(b, b->nr_region)].va ^ (1 + draw(b, 3)) << 30;
 		/* Near each other more often than not, so that upper tables have more than one entry. */
-		if (b->nr_region && chance(b, 60))
+		else if (b->nr_region && chance(b, 60))
 			va = (b->region[draw(b, b->nr_region)].va / span + draw(b, 4)) * span;
 		else
 			va = system_end + draw(b, (top - system_end) / span) * span;
@@ -220,8 +228,19 @@ static uint64_t region_va(struct build *b, uint64_t system_end)
 			(!b->f->va_top && (int64_t)(va << 16) >> 16 != (int64_t)va);
 		for (unsigned int i = 0; i < b->nr_region; i++)
 			taken |= b->region[i].va == va;
+		taken |= b->window && b->window == va;
 	} while (taken);
 	return va;
+}
+
+static void window_make(struct build *b, uint64_t system_end)
+{
+	uint64_t va = region_va(b, system_end);
+
+	for (int root = 0; root < NR_ROOTS; root++)
+		entry_write(b, walk(b, root, va, 2),
+			    WINDOW_GPA | P_P | P_W | P_PS | (chance(b, 50) ? P_A | P_D : 0));
+	b->window = va;
 }
 
 static void region_make(struct build *b, uint64_t system_end)
@@ -296,25 +315,40 @@ static void access_add(struct build *b)
 	enum gs_code code = kind < 50 ? GS_LOAD : kind < 88 || !r->exec_only_ram ? GS_STORE : GS_CALL;
 	struct gs_op *op;
 
+	if (b->window && chance(b, 8)) {
+		/* Only read: who knows what lies there. */
+		op = op_add(b, GS_LOAD, b->window + draw(b, SIZE_2M / 8) * 8, 0);
+		op->flags = chance(b, 20) ? GS_F_USER : 0;
+		return;
+	}
 	/* What is stored can be called: its first byte is a `ret'. */
 	op = op_add(b, code, va_draw(b, r), (draw(b, 1ull << 24) << 8) | 0xc3);
 	op->flags = chance(b, 40) ? GS_F_USER : 0;
 }
 
-/* Stores an entry; 8 bytes in 32-bit code by two stores, the half with P last, or first when it is cleared. */
+static void table_add(struct build *b, uint64_t addr, uint64_t gpa, uint64_t value, int len)
+{
+	struct gs_op *op = op_add(b, GS_TABLE, addr, value);
+
+	op->gpa = gpa;
+	op->len = len;
+}
+
+/* Stores an entry; 8 bytes in 32-bit code by two stores, the half with P last. */
 static void store_add(struct build *b, uint64_t gpa, uint64_t value)
 {
 	int len = b->f->entry_bytes;
+	uint64_t addr = b->window && chance(b, 40) ? b->window + (gpa - WINDOW_GPA) : gpa;
 
 	entry_write(b, gpa, value);
 	if (b->paging == PAGING_PAE) {
 		if (chance(b, 50))
-			op_add(b, GS_TABLE, gpa, 0)->len = 4;
-		op_add(b, GS_TABLE, gpa + 4, value >> 32)->len = 4;
-		op_add(b, GS_TABLE, gpa, value & 0xffffffff)->len = 4;
+			table_add(b, addr, gpa, 0, 4);
+		table_add(b, addr + 4, gpa + 4, value >> 32, 4);
+		table_add(b, addr, gpa, value & 0xffffffff, 4);
 		return;
 	}
-	op_add(b, GS_TABLE, gpa, value)->len = len;
+	table_add(b, addr, gpa, value, len);
 }
 
 static void cr3_add(struct build *b)
@@ -483,6 +517,8 @@ void paging_setup(struct vmm_vm *vm, uint64_t area_gpa)
 	vm->table_gpa = area_gpa + 3 * PAGE;
 	b->at = vm->table_gpa;
 	p->op_gpa = vm->table_gpa + MAX_TABLES * PAGE;
+	if (p->op_gpa > WINDOW_GPA + SIZE_2M)
+		vmm_fail(VMM_USAGE, "--paging: the tables do not lie in one large page");
 	p->user_sp = vm->user_stack_gpa + PAGE - 64;
 	b->max_op = o->rounds * (o->pages * 5 + 2);
 	b->op = mem_ptr(vm, p->op_gpa, b->max_op * sizeof(*b->op));
@@ -490,8 +526,12 @@ void paging_setup(struct vmm_vm *vm, uint64_t area_gpa)
 		b->root[i] = table_take(b);
 	values_fill(b);
 	system_map(b, end);
+	if (end < 1ull << 24)
+		end = 1ull << 24;
+	if ((b->paging != PAGING_32 || b->pse) && chance(b, 80))
+		window_make(b, end);
 	for (uint64_t n = 6 + draw(b, 10); n; n--)
-		region_make(b, end < 1ull << 24 ? 1ull << 24 : end);
+		region_make(b, end);
 	vm->l1_cr3 = b->root[0];
 	/* The tables that the guest will find; what the script stores is undone below. */
 	vm->nr_table_pages = (b->at - vm->table_gpa) / PAGE;
