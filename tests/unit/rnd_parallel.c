@@ -66,11 +66,12 @@ static void run_accesses(void *arg)
 
 	for (u32 i = 0; i < job->nr && !r->failed; i++) {
 		struct ms_run run;
+		u32 again = 0;
 
-		/* A thousand steps of the host may be more tries than one access has. */
+		/* A thousand steps of the host are more tries than one access has, and may end with the last one. */
 		do {
 			ms_machine_access(r->machine, job->vc->id, &job->access[i], &run);
-		} while (run.stuck && is_blocked(r));
+		} while (run.stuck && (is_blocked(r) || !again++));
 		if (run.error == -EFAULT && run.pa)
 			rnd_fail(r, "vCPU %u reached pa 0x%llx, where no frame is: %s", job->vc->id,
 				 (unsigned long long)run.pa, last_steps(r));

@@ -568,7 +568,7 @@ static void zapping(void **state)
 		e.points = POINT(ENTER) | POINT(FAST_READ) | POINT(FAST_CMPXCHG) | POINT(PFN_RESOLVED) |
 			   POINT(FLUSH) | POINT(SLOTS_SWAP);
 		/* Deleting a slot takes the lock many times, and a fault waits for it to end. */
-		if (e.action[1] != slot_deleted || is_deep())
+		if (e.action[1] != slot_deleted)
 			e.points |= POINT(LOCK) | POINT(SPTE_READ);
 		assert_int_equal(explore(&e), 0);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random operations on machines of random settings, each one judged (rnd.h). The seed of a failure is printed;
- * RND_SEED=0x... runs that machine alone, RND_OPS=n bounds its operations. MMUSCOPE_DEEP=1 runs ten times as many,
+ * RND_SEED=0x... runs that machine alone, RND_OPS=n bounds its operations. MMUSCOPE_DEEP=1 runs four times as many,
  * MMUSCOPE_QUICK=1 a tenth.
  */
 #include <setjmp.h>
@@ -121,7 +121,7 @@ static u64 env(const char *name, u64 otherwise)
 
 static void random_operations(void **state)
 {
-	u64 total = TOTAL_OPS * (env("MMUSCOPE_DEEP", 0) ? 10 : 1) / (env("MMUSCOPE_QUICK", 0) ? 10 : 1);
+	u64 total = TOTAL_OPS * (env("MMUSCOPE_DEEP", 0) ? 4 : 1) / (env("MMUSCOPE_QUICK", 0) ? 10 : 1);
 	u64 seed = env("RND_SEED", 0), start = env("RND_START", (u64)time(NULL) << 20);
 	u64 ops = env("RND_OPS", MACHINE_OPS), failed = 0;
 
