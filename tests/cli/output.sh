@@ -150,6 +150,13 @@ done
 run 2 $A sps --redact && ! grep -q '4242\|4343\|0xffff' "$T/err"
 ok 'nor does an error message'
 
+# Long texts are wrapped, side by side or one below the other.
+for line in 'help bugs' doctor help 'help options' 'events --list'; do
+	TERM=xterm script -qec "stty cols 80; $M $line --color never" /dev/null </dev/null | tr -d '\r' >"$T/out"
+	[ "$(wc -l <"$T/out")" -gt 10 ] && ! grep -q '^.\{81\}' "$T/out"
+	ok "80 columns are enough: $line"
+done
+
 # Every command and option is in --help and in the manual.
 run 0 help -j && cp "$T/out" "$T/help" && run 0 --help &&
 	$python "$SRCDIR/tests/cli/schema.py" manual "$T/help" "$T/out" "$SRCDIR/doc/mmuscope.1"

@@ -137,6 +137,21 @@ ok 'walk: the first canonical one of the upper half'
 run 0 -T sim walk 0xffff888000040000 -c 2 -j && has "$T/out" 'd["walk"]["gpa"] == "0x40000" and d["walk"]["second"] is None'
 ok 'walk: L1 has one dimension'
 
+# The examples of README and of the machine's description say what they are said to say.
+sed -n 's/^    \(build\/\)\{0,1\}mmuscope -T sim \([^#|]*\).*/\2/p' "$SRCDIR/doc/sim.md" "$SRCDIR/README.md" >"$T/examples"
+[ "$(grep -c '^walk' "$T/examples")" -ge 8 ]
+ok 'there are examples'
+while read -r line; do
+	run 0 -T sim $line -j && if [ "$line" = 'walk 0x7f5500003000 --vcpu 1' ]; then
+		has "$T/out" '"SMAP" in d["steps"][-1]["notes"]'
+	elif [ "${line#walk}" != "$line" ]; then
+		has "$T/out" 'd["walk"]["result"] in ("memory", "no memory: a device")'
+	else
+		has "$T/out" 'd.get("leaves") or d.get("events")'
+	fi
+	ok "example: $line"
+done <"$T/examples"
+
 for line in vms 'slots' 'sps --list' "sp $page" 'leaves --mmu guest' 'events -n 500' 'walk 0xffff888000001000 -c 1'; do
 	run 0 -T sim $line -j && mv "$T/out" "$T/plain"
 	for how in '' -j; do

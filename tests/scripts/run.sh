@@ -37,10 +37,11 @@ ok "--help speaks of --lab" grep -q '^       scripts/run --lab ' "$dir/out"
 
 ok "without a terminal it ends well" run_it
 ok "and prints one frame" [ "$(wc -l <"$dir/out")" = 24 ]
-ok "of the simulated VM" grep -q '^ mmuscope  sim  ' "$dir/out"
+ok "of the simulated VM" grep -q '^ mmuscope  SIMULATED  sim  ' "$dir/out"
+ok "make itself says nothing" [ "$(grep -c '^make' "$dir/err")" = 0 ]
 ok "in which L2 runs" grep -q 'runs L2' "$dir/out"
 ok "--kernel" run_it --kernel 6.1 --frame
-ok "whose behaviour is followed" grep -q '^ mmuscope  sim:kernel=6.1  ' "$dir/out"
+ok "whose behaviour is followed" grep -q '^ mmuscope  SIMULATED  sim:kernel=6.1  ' "$dir/out"
 ok "--sim" run_it --kernel 6.12 --sim seed=5,hv=svm -- vms -j
 ok "what stands behind it" grep -q '"target":"sim:kernel=6.12,seed=5,hv=svm"' "$dir/out"
 ok "a command" run_it -- save here.snap
@@ -48,10 +49,10 @@ ok "writes where it was called" [ -s "$dir/here.snap" ]
 run_it -- vms --nonsense
 ok "the status is the command's" [ $? = 2 ]
 
-for wrong in --nonsense --kernel '--kernel 5.4' '--out x' '--lab --sim seed=1' --sim; do
+for wrong in --nonsense --kernel '--kernel 5.4' '--out x' '--lab --sim seed=1' --sim '--sim --frame' --out; do
 	# shellcheck disable=SC2086 # several words
 	run_it $wrong
-	ok "$wrong: refused" [ $? -eq 1 ]
+	ok "$wrong: refused" [ $? -eq 2 ]
 	ok "$wrong: in one line, nothing else" [ "$(wc -l <"$dir/err")/$(wc -c <"$dir/out")" = 1/0 ]
 done
 echo "1..$number"
