@@ -139,6 +139,59 @@ void ms_ui_destroy(struct ms_ui *ui)
 
 /* ---- the prompt ---- */
 
+static void history_add(struct ms_ui *ui)
+{
+	const size_t last = MS_UI_HISTORY - 1;
+
+	if (!ui->line[0] || (ui->nr_history && !strcmp(ui->history[ui->nr_history - 1], ui->line)))
+		return;
+	if (ui->nr_history == MS_UI_HISTORY)
+		memmove(ui->history[0], ui->history[1], last * sizeof(ui->history[0]));
+	else
+		ui->nr_history++;
+	memcpy(ui->history[ui->nr_history - 1], ui->line, sizeof(ui->line));
+}
+
+/* Behind the last line there is an empty one. */
+static void history_go(struct ms_ui *ui, int dir)
+{
+	if (ui->prompt != MS_PROMPT_COMMAND || (dir < 0 && !ui->history_at) ||
+	    (dir > 0 && ui->history_at >= ui->nr_history))
+		return;
+	ui->history_at += dir;
+	if (ui->history_at < ui->nr_history)
+		memcpy(ui->line, ui->history[ui->history_at], sizeof(ui->line));
+	else
+		ui->line[0] = '\0';
+}
+
+#define CANDIDATES_MAX 128
+
+/* As far as all candidates agree; what there is to choose from is shown behind the line. */
+static void prompt_complete(struct ms_ui *ui)
+{
+	const char *found[CANDIDATES_MAX];
+	size_t start = 0, same, nr, i, at = 0;
+
+	if (ui->prompt != MS_PROMPT_COMMAND || !ui->opts->complete)
+		return;
+	nr = ui->opts->complete(ui->line, found, CANDIDATES_MAX, &start);
+	if (!nr)
+		return;
+	same = strlen(found[0]);
+	for (i = 1; i < nr; i++)
+		while (strncmp(found[0], found[i], same))
+			same--;
+	if (start + same + 2 > sizeof(ui->line))
+		return;
+	if (same >= strlen(ui->line + start))
+		snprintf(ui->line + start, sizeof(ui->line) - start, "%.*s%s", (int)same, found[0],
+			 nr == 1 ? " " : "");
+	for (i = 0; i < nr && nr > 1 && at < sizeof(ui->candidates); i++)
+		at += (size_t)snprintf(ui->candidates + at, sizeof(ui->candidates) - at, "%s%s", i ? " " : "",
+				       found[i]);
+}
+
 static void prompt_open(struct ms_ui *ui, enum ms_ui_prompt prompt)
 {
 	if (prompt == MS_PROMPT_COMMAND && !ui->opts->command) {
@@ -147,6 +200,8 @@ static void prompt_open(struct ms_ui *ui, enum ms_ui_prompt prompt)
 	}
 	ui->prompt = prompt;
 	ui->line[0] = '\0';
+	ui->candidates[0] = '\0';
+	ui->history_at = ui->nr_history;
 }
 
 static void search(struct ms_ui *ui, int dir)
@@ -165,7 +220,10 @@ static void prompt_commit(struct ms_ui *ui)
 
 	ui->prompt = MS_PROMPT_NONE;
 	if (prompt == MS_PROMPT_COMMAND) {
-		if (ui->line[0])
+		history_add(ui);
+		if (!strcmp(ui->line, "q") || !strcmp(ui->line, "quit") || !strcmp(ui->line, "exit"))
+			ui->quit = true;
+		else if (ui->line[0])
 			ms_view_command_open(ui, ui->line, false);
 		return;
 	}
@@ -206,7 +264,19 @@ static void prompt_key(struct ms_ui *ui, u32 key)
 {
 	size_t len = strlen(ui->line);
 
+	ui->candidates[0] = '\0';
 	switch (key) {
+	case MS_KEY_UP:
+	case MS_CTRL('p'):
+		history_go(ui, -1);
+		return;
+	case MS_KEY_DOWN:
+	case MS_CTRL('n'):
+		history_go(ui, 1);
+		return;
+	case MS_KEY_TAB:
+		prompt_complete(ui);
+		return;
 	case MS_KEY_ENTER:
 		prompt_commit(ui);
 		return;
@@ -380,6 +450,15 @@ static void provenance_put(struct ms_ui *ui, struct ms_buf *buf)
 		ms_buf_puts(buf, " VM GONE");
 	if (pages->walk_flags & MS_WALK_CHANGED)
 		ms_buf_puts(buf, " moving");
+	/* The list of VMs has it in full. */
+	if (*ui->target->note)
+		ms_buf_puts(buf, " NOTE");
+}
+
+/* A snapshot of a simulation is one, too: the kernel it names is none (ms_sim_release()). */
+static bool is_simulated(const struct ms_model *model)
+{
+	return !strncmp(model->host.release, "nmmu ", 5);
 }
 
 static void draw_header(struct ms_ui *ui, struct ms_grid *grid)
@@ -399,7 +478,8 @@ static void draw_header(struct ms_ui *ui, struct ms_grid *grid)
 	cols = ms_text_width(ms_buf_str(&right)) + (ui->stale ? stale_len : 0);
 	room = cols + 12 < w ? w - cols - 2 : 12;
 	x = cols + 12 < w ? w - cols : 14;
-	ms_grid_printf(grid, 0, 1, room, MS_LOOK_BAR, "%s%s", w >= 60 ? "mmuscope  " : "", ui->target->spec);
+	ms_grid_printf(grid, 0, 1, room, MS_LOOK_BAR, "%s%s%s", w >= 60 ? "mmuscope  " : "",
+		       is_simulated(model) ? "SIMULATED  " : "", ui->target->spec);
 	if (ui->stale) {
 		ms_grid_put(grid, 0, x, stale_len - 1, MS_LOOK_ERROR, "STALE");
 		x += stale_len;
@@ -473,6 +553,8 @@ static void draw_status(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 				;
 		used = ms_grid_put(grid, y, 1, w - 1, MS_LOOK_NORMAL, line);
 		ms_grid_flag(grid, y, 1 + used, 1, MS_CELL_SELECTED);
+		if (ui->candidates[0] && used + 4 < w)
+			ms_grid_put(grid, y, used + 3, w - used - 3, MS_LOOK_DIM, ui->candidates);
 	} else if (ui->status[0]) {
 		ms_grid_put(grid, y, 1, w - 1, ui->status_look, ui->status);
 	} else {

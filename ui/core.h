@@ -60,6 +60,7 @@ enum ms_ui_prompt {
 
 #define MS_UI_MAX_VIEWS 8
 #define MS_UI_LINE_MAX 200
+#define MS_UI_HISTORY 32
 #define MS_UI_MIN_WIDTH 40u
 #define MS_UI_MIN_HEIGHT 10u
 
@@ -84,6 +85,9 @@ struct ms_ui {
 	enum ms_ui_prompt prompt;
 	char line[MS_UI_LINE_MAX]; /* of the prompt, UTF-8 */
 	char needle[MS_UI_LINE_MAX];
+	char history[MS_UI_HISTORY][MS_UI_LINE_MAX]; /* of `:', oldest first */
+	size_t nr_history, history_at; /* at: the one in `line', nr_history: none */
+	char candidates[MS_UI_LINE_MAX]; /* what the last word of `:' may become; "": not asked, or one */
 	u32 interval_s;
 	bool utf8;
 	bool quit;

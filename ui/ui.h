@@ -42,6 +42,11 @@ struct ms_ui_opts {
 	struct ms_err *(*command)(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
 				  bool again, struct ms_buf *out);
 	void *command_ctx;
+	/*
+	 * What the last word of such a line may become: at most max static strings; *word_start_ret is where
+	 * that word begins. NULL: nothing is completed.
+	 */
+	size_t (*complete)(const char *line, const char **ret, size_t max, size_t *word_start_ret);
 };
 
 /*

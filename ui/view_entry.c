@@ -57,6 +57,7 @@ static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp 
 {
 	const struct ms_sp *child;
 	u64 gfn;
+	u32 access;
 
 	switch (info->cls) {
 	case SPTE_CLASS_LEAF:
@@ -86,9 +87,14 @@ static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp 
 		line_printf(l, ms_look_of_entry(info), "%s", ms_entry_state(info));
 	}
 	if (info->cls == SPTE_CLASS_LEAF && ms_sp_entry_gfn(ui->detail, sp, idx, &gfn) == MS_GFN_STORED &&
-	    sp->rec.have & MS_SP_HAVE_TRANSLATIONS)
-		line_printf(l, MS_LOOK_NORMAL, "gfn 0x%llx, guest access %llu", (unsigned long long)gfn,
-			    (unsigned long long)(sp->tables->translations[idx] & 7));
+	    sp->rec.have & MS_SP_HAVE_TRANSLATIONS) {
+		access = (u32)sp->tables->translations[idx];
+		line_printf(l, MS_LOOK_NORMAL, "gfn 0x%llx, guest access %c%c%c", (unsigned long long)gfn,
+			    !(access & ROLE_ACC_USER)			 ? '-'
+			    : ui->detail->profile.format == SPTE_FMT_EPT ? 'r'
+									 : 'u',
+			    access & ROLE_ACC_WRITE ? 'w' : '-', access & ROLE_ACC_EXEC ? 'x' : '-');
+	}
 }
 
 static void lines_rules(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp,
@@ -100,6 +106,34 @@ static void lines_rules(struct ms_ui *ui, struct lines *l, const struct ms_sp *s
 	for (rule = 0; rule < SPTE_NR_RULES; rule++)
 		if (broken & 1u << rule)
 			line_printf(l, MS_LOOK_ERROR, "! %s: %s", spte_rule_name(rule), spte_rule_text(rule));
+}
+
+/* Name, value and meaning; what of the meaning does not fit goes on below itself. */
+static void field_wide(struct lines *l, const struct spte_field *field)
+{
+	struct line *line = line_new(l, MS_LOOK_NORMAL);
+	const char *at = field->meaning;
+	u32 indent, room, take;
+
+	line->label = (u32)strlen(field->name);
+	indent = (u32)snprintf(line->text, LINE_LEN, "%-11s 0x%-9llx ", field->name,
+			       (unsigned long long)field->value);
+	room = l->width > indent + 16 ? l->width - indent : LINE_LEN;
+	for (;;) {
+		take = (u32)strlen(at);
+		if (take > room)
+			for (take = room; take && at[take] != ' ';)
+				take--;
+		if (!take)
+			take = (u32)strlen(at);
+		snprintf(line->text + indent, LINE_LEN - indent, "%.*s", (int)take, at);
+		at += take;
+		if (!*at)
+			return;
+		at++;
+		line = line_new(l, MS_LOOK_NORMAL);
+		snprintf(line->text, LINE_LEN, "%*s", (int)indent, "");
+	}
 }
 
 static void lines_fields(struct ms_ui *ui, struct lines *l, const struct spte_info *info)
@@ -120,13 +154,15 @@ static void lines_fields(struct ms_ui *ui, struct lines *l, const struct spte_in
 	for (pos = 0; spte_field_next(&ui->detail->profile, info, &pos, &field);) {
 		if (!wide && field.mask && !(field.mask & (field.mask - 1)))
 			continue;
+		/* The summary has it. */
+		if (info->cls == SPTE_CLASS_LEAF && !strcmp(field.name, "pfn"))
+			continue;
+		if (wide) {
+			field_wide(l, &field);
+			continue;
+		}
 		line = line_new(l, MS_LOOK_NORMAL);
-		if (wide)
-			snprintf(line->text, LINE_LEN, "%-11s 0x%-9llx %s", field.name,
-				 (unsigned long long)field.value, field.meaning);
-		else
-			snprintf(line->text, LINE_LEN, "%s 0x%llx", field.name,
-				 (unsigned long long)field.value);
+		snprintf(line->text, LINE_LEN, "%s 0x%llx", field.name, (unsigned long long)field.value);
 		line->label = (u32)strlen(field.name);
 	}
 }

@@ -75,17 +75,47 @@ static void legend_put(struct ms_buf *buf)
 		    "  !  holds entries that are not explained, or illegal\n");
 }
 
+/* Lines that are too long go on below their own text, which is behind the last two blanks in a row. */
+static void wrap(const char *text, u32 width, struct ms_buf *out)
+{
+	size_t len, room, hang, i;
+
+	for (; *text; text += *text == '\n') {
+		len = strcspn(text, "\n");
+		for (hang = 0, i = 0; i + 2 < len && i < 40; i++)
+			if (text[i] == ' ' && text[i + 1] == ' ' && text[i + 2] != ' ')
+				hang = i + 2;
+		for (room = width; len > room && hang + 16 < width; room = width - hang) {
+			for (i = room; i && text[i] != ' '; i--)
+				;
+			if (i <= (room == width ? hang : 0))
+				break;
+			ms_buf_put(out, text, i);
+			ms_buf_putc(out, '\n');
+			ms_buf_pad(out, ' ', hang);
+			text += i + 1;
+			len -= i + 1;
+		}
+		ms_buf_put(out, text, len);
+		ms_buf_putc(out, '\n');
+		text += len;
+	}
+}
+
 struct ms_err *ms_view_help_open(struct ms_ui *ui)
 {
-	struct ms_buf buf = { 0 };
+	u32 w = ms_ui_top(ui)->rect.w;
+	struct ms_buf buf = { 0 }, wrapped = { 0 };
 	struct ms_err *err;
 
 	requests_put(&buf);
 	legend_put(&buf);
-	if (buf.oom)
+	wrap(ms_buf_str(&buf), w > 2 ? w - 1 : MS_UI_MIN_WIDTH, &wrapped);
+	if (buf.oom || wrapped.oom)
 		err = ms_err_nomem();
 	else
-		err = ms_view_pager_open(ui, "Help", ms_buf_str(&buf));
+		err = ms_view_pager_open(ui, "Help", ms_buf_str(&wrapped));
 	ms_buf_deinit(&buf);
+	ms_buf_deinit(&wrapped);
 	return err;
 }

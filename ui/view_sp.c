@@ -517,6 +517,9 @@ static bool sp_request(struct ms_ui *ui, struct ms_view *view, enum ms_request r
 	case MS_REQ_FILTER:
 		v->filter = (v->filter + 1) % NR_FILTERS;
 		rows_make(ui, v);
+		/* What it hides is not selected any more. */
+		if (v->list.nr)
+			idx_go(v, v->rows[v->list.cursor]);
 		return true;
 	default:
 		break;

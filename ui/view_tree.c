@@ -387,7 +387,8 @@ static void detail_page(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf 
 	if (rec->have & MS_SP_HAVE_UNSYNC && rec->unsync)
 		ms_buf_puts(two, ", unsync");
 	if (rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children)
-		ms_buf_printf(two, ", %u unsync children", rec->unsync_children);
+		ms_buf_printf(two, ", %u unsync %s", rec->unsync_children,
+			      rec->unsync_children == 1 ? "child" : "children");
 	if (rec->have & MS_SP_HAVE_ROOT_COUNT)
 		ms_buf_printf(two, ", root count %u", rec->root_count);
 	if (rec->have & MS_SP_HAVE_PARENTS && rec->parents)

@@ -231,11 +231,36 @@ static void draw_detail(struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *
 	ms_buf_deinit(&buf);
 }
 
+#define NOTE_LINES 4u
+
+/* The target's note, whole words in up to NOTE_LINES lines that end above row y. Returns how many. */
+static u32 draw_note(struct ms_ui *ui, struct ms_grid *grid, u32 y, u32 w)
+{
+	const char *at = ui->target->note, *line[NOTE_LINES];
+	u32 len[NOTE_LINES], nr = 0, take, i;
+
+	while (*at && nr < NOTE_LINES) {
+		take = (u32)strlen(at);
+		if (take > w - 2)
+			for (take = w - 2; take && at[take] != ' ';)
+				take--;
+		if (!take)
+			take = w - 2;
+		line[nr] = at;
+		len[nr++] = take;
+		at += take;
+		at += *at == ' ';
+	}
+	for (i = 0; i < nr; i++)
+		ms_grid_printf(grid, y - nr + i, 1, w - 1, MS_LOOK_WARNING, "%.*s", (int)len[i], line[i]);
+	return nr;
+}
+
 static void vms_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *grid, struct ms_rect r)
 {
 	struct vms_view *v = vms_of(view);
 	const struct ms_vm *vm;
-	u32 i;
+	u32 note, i;
 
 	if (!ui->list->nr_vms) {
 		ms_grid_put(grid, r.y + 1, r.x + 1, r.w - 1, MS_LOOK_NORMAL, "No VM is there.");
@@ -243,7 +268,8 @@ static void vms_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *gri
 			    ui->target->caps & MS_CAP_LIVE ? "Start one and press r to read again." : "");
 		return;
 	}
-	ms_list_fit(&v->list, ui->list->nr_vms, r.h - 2);
+	note = r.h > NOTE_LINES + 4 ? draw_note(ui, grid, r.y + r.h - 1, r.w) : 0;
+	ms_list_fit(&v->list, ui->list->nr_vms, r.h - 2 - note);
 	draw_row(grid, r.y, r.w, NULL);
 	for (i = 0; i < v->list.rows && (vm = vm_at(ui, v->list.top + i)); i++) {
 		draw_row(grid, r.y + 1 + i, r.w, vm);

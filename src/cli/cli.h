@@ -23,6 +23,9 @@ int cli_prompt(struct ms_session *session, const struct ms_args *base);
 /* The terminal interface, or with --frame one screen of it as text. */
 int cli_ui(struct ms_session *session, const struct ms_args *args);
 
+/* The first `|' outside quotes, NULL when there is none. */
+char *cli_find_pipe(const char *line);
+
 /* The completion script for a shell. */
 int cli_completion(const char *shell);
 

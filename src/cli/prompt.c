@@ -70,8 +70,7 @@ static char *read_line(bool tty)
 	return line;
 }
 
-/* The first `|' outside quotes, NULL when there is none. */
-static char *find_pipe(char *line)
+char *cli_find_pipe(const char *line)
 {
 	char quote = 0;
 
@@ -83,7 +82,7 @@ static char *find_pipe(char *line)
 		else if (*line == '\'' || *line == '"')
 			quote = *line;
 		else if (*line == '|')
-			return line;
+			return (char *)line;
 	}
 	return NULL;
 }
@@ -101,7 +100,7 @@ static int run_shell(const char *command)
 
 static int run_line(struct ms_session *session, const struct ms_args *base, char *line)
 {
-	char *shell = find_pipe(line);
+	char *shell = cli_find_pipe(line);
 	struct ms_args args;
 	struct ms_err *err;
 	FILE *out = stdout;

@@ -26,6 +26,7 @@ static struct ms_err *render_to(const struct ms_result *result, const struct ms_
 		.json = args->json,
 		.pretty = args->pretty,
 		.no_header = args->no_header,
+		.brief = true,
 		.width = width,
 	};
 	struct ms_err *err;
@@ -55,6 +56,9 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 	struct ms_err *err;
 	char vm[32];
 
+	if (line[strspn(line, " ")] == '!' || cli_find_pipe(line))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "no shell here: neither `!' nor `|'"),
+				   "mmuscope prompt has both");
 	err = ms_args_parse_line(line, NULL, &args);
 	if (err)
 		return err;
@@ -124,9 +128,11 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 		[MS_COLOR_NEVER] = MS_UI_COLOR_NEVER,
 	};
 	struct tui_ctx ctx = { .base = args };
-	struct ms_ui_opts opts = {
-		.color = colors[args->color], .vm = args->vm, .command = command, .command_ctx = &ctx
-	};
+	struct ms_ui_opts opts = { .color = colors[args->color],
+				   .vm = args->vm,
+				   .command = command,
+				   .command_ctx = &ctx,
+				   .complete = ms_query_complete };
 	bool frame = args->given & 1ull << MS_OPT_FRAME;
 	struct ms_buf why = { 0 }, notice = { 0 };
 	struct ms_err *err;

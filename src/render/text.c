@@ -11,6 +11,7 @@
 
 #define GAP 2u
 #define INDENT 2u
+#define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
 static const char *const sgr[] = {
@@ -145,6 +146,8 @@ static bool put_provenance(struct text *t, const struct ms_section *section)
 	for (i = 0; i < section->nr_cols; i++) {
 		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
 			continue;
+		if (t->opts->brief && i > PROV_BRIEF)
+			break;
 		format_cell(t, &section->cols[i], &cells[i], 0);
 		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title,
 			      ms_buf_str(&t->cell));

@@ -493,6 +493,23 @@ int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret)
 	return 0;
 }
 
+void hostmem_span(const struct hostmem *mem, u64 hva, u64 *start_ret, u64 *end_ret)
+{
+	const struct area *area = area_of(mem, hva);
+	const struct node *node = root_of(mem, hva);
+	u32 level = 3;
+
+	for (; level > 1; level--) {
+		bool split = node && node->state == NODE_SPLIT;
+
+		if (!split && area && area_takes(area, hva, level))
+			break;
+		node = split ? child_of(node, hva, level) : NULL;
+	}
+	*start_ret = hva & ~(bytes_of(level) - 1);
+	*end_ret = *start_ret + bytes_of(level);
+}
+
 u64 hostmem_pfn(const struct hostmem *mem, u64 hva)
 {
 	struct hostmem_pfn pfn;

@@ -49,6 +49,11 @@ int hostmem_map(struct hostmem *mem, u64 hva, u64 bytes, u32 level, bool writabl
 int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *ret);
 /* What is mapped now, without faulting in. -EFAULT: nothing. */
 int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret);
+/*
+ * The page that hva is in, or would be in when faulted in now: what the host takes away when it changes a part of
+ * it, for it is split first.
+ */
+void hostmem_span(const struct hostmem *mem, u64 hva, u64 *start_ret, u64 *end_ret);
 /* The frame now behind hva, ~0 when none. */
 u64 hostmem_pfn(const struct hostmem *mem, u64 hva);
 /*

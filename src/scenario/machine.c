@@ -318,33 +318,56 @@ struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u3
 			    (unsigned long long)(hva + bytes));
 }
 
-/* A change of the host's page tables between the two calls of the notifier. */
-#define MACHINE_NOTIFIED(machine, hva, bytes, change)                               \
-	do {                                                                        \
-		nmmu_invalidate_begin((machine)->m, hva, (hva) + (bytes));          \
-		if (change)                                                         \
-			misuse(machine, "a change of host memory ran out of room"); \
-		nmmu_invalidate_end((machine)->m, hva, (hva) + (bytes));            \
-	} while (0)
+/* What is told to the engine: a large page is split as a whole, though only a part of it changes. */
+struct notice {
+	struct ms_machine *machine;
+	u64 start, end;
+};
+
+static struct notice notice_begin(struct ms_machine *machine, u64 hva, u64 bytes)
+{
+	struct notice n = { .machine = machine };
+	u64 unused;
+
+	hostmem_span(machine->mem, hva, &n.start, &unused);
+	hostmem_span(machine->mem, hva + bytes - 1, &unused, &n.end);
+	nmmu_invalidate_begin(machine->m, n.start, n.end);
+	return n;
+}
+
+static void notice_end(const struct notice *n, int rc)
+{
+	if (rc)
+		misuse(n->machine, "a change of host memory ran out of room");
+	nmmu_invalidate_end(n->machine->m, n->start, n->end);
+}
 
 void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes)
 {
-	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_discard(machine->mem, hva, bytes));
+	struct notice n = notice_begin(machine, hva, bytes);
+
+	notice_end(&n, hostmem_discard(machine->mem, hva, bytes));
 }
 
 void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes)
 {
-	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_migrate(machine->mem, hva, bytes));
+	struct notice n = notice_begin(machine, hva, bytes);
+
+	notice_end(&n, hostmem_migrate(machine->mem, hva, bytes));
 }
 
 void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool writable)
 {
-	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_protect(machine->mem, hva, bytes, writable));
+	struct notice n = notice_begin(machine, hva, bytes);
+
+	notice_end(&n, hostmem_protect(machine->mem, hva, bytes, writable));
 }
 
 void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes)
 {
-	MACHINE_NOTIFIED(machine, hva, bytes, hostmem_collapse(machine->mem, hva, bytes));
+	struct notice n = notice_begin(machine, hva, bytes);
+
+	notice_end(&n, hostmem_collapse(machine->mem, hva, bytes));
 }
 
 int ms_machine_break_host(struct ms_machine *machine, u64 hva)

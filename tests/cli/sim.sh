@@ -213,7 +213,7 @@ bad 3 'No such file' -T "sim:$T/none.scn" vms
 if "$M" -T live vms -j >"$T/out" 2>/dev/null && has "$T/out" 'd["vms"]'; then
 	for i in 1 2 3 4; do n=$((n + 1)); echo "ok $n # SKIP this host has VMs"; done
 else
-	run 0 --frame && sed -n 1p "$T/out" | grep -q 'mmuscope  sim ' && grep -q 'Simulated VM, not this host: ' "$T/out"
+	run 0 --frame && sed -n 1p "$T/out" | grep -q 'mmuscope  SIMULATED  sim ' && grep -q 'Simulated VM, not this host: ' "$T/out"
 	ok 'without a VM the interface shows the simulated one, and says so'
 	"$M" vms >"$T/out" 2>"$T/err" || { [ $? -eq 3 ] && grep -q 'sim looks at a simulated VM' "$T/err"; }
 	ok 'a command does not: it fails or finds none'

@@ -77,7 +77,7 @@ start()
 }
 
 start 80 24 -T sim
-sees '^ mmuscope  sim +[0-9]+ pages ' "the first line names the target"
+sees '^ mmuscope  SIMULATED  sim +[0-9]+ pages ' "the first line names the target"
 if [ $failed -ne 0 ]; then
 	echo "Bail out! the interface does not start"
 	exit 1
@@ -149,7 +149,30 @@ keys : 'walk 0xffff888000001000 -c 1' Enter
 sees 'EPT12 +4 +0 ' "at 120 columns its steps are a table"
 tm capture-pane -p | awk 'length($0) > 120 { exit 1 }'
 ok $? "that fits"
-keys q q q q
+keys q
+sees 'ROOTS AND PAGES' "q closes the answer"
+tm resize-window -x 80 -y 24
+keys : 'vms' Enter
+sees '^ # target: sim; time: .*; kernel: nmmu like 6.12 *$' "where an answer comes from is one line"
+keys q
+keys : 'vms | cat' Enter
+sees 'no shell here' "a pipe is refused, and where there is one is said"
+keys : Up Up
+sees '^:vms *$' "Up brings the lines before"
+keys Escape
+keys : 'slo' Tab
+sees '^:slots *$' "Tab completes"
+keys Escape
+tm resize-window -x 40 -y 12
+sees '^ SIMULATED  sim' "at 40 columns it says that it is a simulation, too"
+keys : 'vms' Enter
+sees '^ SIMULATED  sim' "in an answer, too"
+keys q
+keys : 'q' Enter
+sees 'status 0' ":q ends it"
+start 80 24 -T sim
+sees 'ROOTS AND PAGES' "again"
+keys q q
 sees 'status 0' "q ends with status 0"
 
 # --- a host without VMs ---
@@ -158,12 +181,19 @@ if "$MMUSCOPE" -T live vms -j 2>/dev/null | grep -q '"kvm"'; then
 	echo "ok $nr # SKIP this host has VMs"
 else
 	start 80 24
-	sees '^ mmuscope  sim ' "without a target and without a VM it opens on sim"
+	sees '^ mmuscope  SIMULATED  sim ' "without a target and without a VM it opens on sim"
 	sees 'Simulated VM, not this host' "and says so"
 fi
 
 start 80 24 -T sim:hv=svm,kernel=6.1
-sees '^ mmuscope  sim:hv=svm,kernel=6.1 ' "SVM by the behaviour of 6.1"
+sees '^ mmuscope  SIMULATED  sim:hv=svm,kernel=6.1 ' "SVM by the behaviour of 6.1"
 sees 'uwx' "rights are those of page tables"
+
+start 80 24 -T sim:bug=pml-l2,steps=12000
+sees ' NOTE ' "that there is something to say stays on the first line"
+keys q
+sees '^ migrations have lost [0-9]+ pages of the VM' "the list of VMs says it"
+keys j
+sees 'no dirty log named' "in full, and for longer than to the next key"
 echo "1..$nr"
 exit $failed

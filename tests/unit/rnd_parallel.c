@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Several at once: vCPUs and the VMM or host, switched at the engine's yield points by a drawn schedule. What each access
- * may do meanwhile is not told; that no frame is reached which is gone, that every access ends, and what the machine
- * looks like when all have ended is: its own checks, the audit, and the logs read later.
+ * Several at once: vCPUs and the VMM or host, switched at the engine's yield points by a drawn schedule. Where each
+ * access may go meanwhile is not judged. That no frame is reached which is gone, that every access ends, and what
+ * the machine looks like when all have ended, is: its own checks, the audit, and the logs read later.
  */
 #include "tests/unit/rnd.h"
 

@@ -203,6 +203,31 @@ static void tables(void **state)
 	fail();
 }
 
+static void assert_span(u64 hva, u64 start, u64 bytes)
+{
+	u64 from, to;
+
+	hostmem_span(mem, hva, &from, &to);
+	assert_int_equal(from, start);
+	assert_int_equal(to - from, bytes);
+}
+
+static void spans(void **state)
+{
+	assert_int_equal(hostmem_map(mem, HVA, 4 * MIB, 2, true), 0);
+	assert_int_equal(hostmem_map(mem, HVA + GIB, 2 * GIB, 3, true), 0);
+	/* Also where nothing is yet: a fault could put a large page there at any moment. */
+	assert_span(HVA + 0x5000, HVA, 2 * MIB);
+	put(HVA + 0x5000, 1);
+	assert_span(HVA + 0x5000, HVA, 2 * MIB);
+	assert_span(HVA + GIB + 0x5000, HVA + GIB, GIB);
+	assert_int_equal(hostmem_discard(mem, HVA + 0x5000, 0x1000), 0);
+	assert_span(HVA + 0x5000, HVA + 0x5000, 0x1000);
+	assert_span(HVA + 0x6000, HVA + 0x6000, 0x1000);
+	assert_span(HVA + 2 * MIB, HVA + 2 * MIB, 2 * MIB);
+	assert_span(HVA - 0x1000, HVA - 0x1000, 0x1000);
+}
+
 /* The same seed gives the same frames, another one others. */
 static void seeds(void **state)
 {
@@ -250,6 +275,7 @@ int main(void)
 		T(a_gigabyte_is_split_by_need),
 		T(migration_keeps_contents),
 		T(tables),
+		T(spans),
 		T(seeds),
 		T(untouched_pages_are_bounded),
 	};

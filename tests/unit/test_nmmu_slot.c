@@ -175,6 +175,7 @@ static void test_generations(void **state)
 static void test_wrap(void **state)
 {
 	struct nmmu_config cfg = host_config(false);
+	struct nmmu_ops ops;
 	struct host h;
 
 	(void)state;
@@ -195,6 +196,10 @@ static void test_wrap(void **state)
 		host_deinit(&h);
 	}
 	host_init(&h, NULL);
+	/* A lock that is never given back. */
+	ops = *h.m->ops;
+	ops.unlock = NULL;
+	assert_int_equal(nmmu_create(&h.m->cfg, &ops, &h, &h.m), -EINVAL);
 	cfg.first_generation = 1;
 	assert_int_equal(nmmu_create(&cfg, h.m->ops, &h, &h.m), -EINVAL);
 	host_deinit(&h);

@@ -384,6 +384,217 @@ static void previous_root_with_other_bits(void **state)
 	}
 }
 
+/* --- faults and the host's invalidations --- */
+
+struct race {
+	u64 start, end; /* of hva, taken away while the page is looked up */
+	bool request;
+	u32 resolved, locks_after;
+};
+
+static void race_yield(struct box *b, enum nmmu_point point)
+{
+	struct race *race = b->ctx;
+
+	if (point == NMMU_POINT_LOCK && race->resolved)
+		race->locks_after++;
+	if (point != NMMU_POINT_PFN_RESOLVED || race->resolved++)
+		return;
+	b->on_yield = NULL;
+	if (race->request)
+		b->v->requests |= NMMU_REQ_FREE_OBSOLETE;
+	if (race->end)
+		nmmu_invalidate_begin(b->m, race->start, race->end);
+	b->on_yield = race_yield;
+}
+
+static int race_run(struct box *b, struct race *race, u64 addr)
+{
+	struct nmmu_result result = { 0 };
+	int ret;
+
+	box_load(b);
+	b->ctx = race;
+	b->on_yield = race_yield;
+	ret = nmmu_page_fault(b->v, addr, R, &result);
+	b->on_yield = NULL;
+	return ret;
+}
+
+/* D.1 step 6: begun and not ended, so that the sequence is the same; only the range tells. */
+static void range_in_progress(void **state)
+{
+	static const struct {
+		s64 from, to; /* pages from the one that faults */
+		bool hit;
+	} t[] = { { 0, 1, true }, { -1, 1, true }, { -2, 0, false }, { 1, 3, false } };
+	enum nmmu_kernel kernel;
+	u32 i;
+
+	for_each_kernel(kernel) for (i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		u64 hva = BOX_HVA + DATA;
+		struct race race = { .start = hva + (u64)t[i].from * 4096, .end = hva + (u64)t[i].to * 4096 };
+		struct race again = { .end = 0 };
+		struct box b;
+
+		box_init(&b, &cfg);
+		box_long_mode(&b, 0);
+		assert_int_equal(race_run(&b, &race, DATA), t[i].hit ? NMMU_RET_RETRY : NMMU_RET_FIXED);
+		assert_int_equal(box_pfn_at(&b, DATA), t[i].hit ? 0 : box_pfn_of(DATA));
+		/* None of the neighbours comes along while that lasts. */
+		assert_int_equal(box_pfn_at(&b, DATA + 0x5000), 0);
+		if (t[i].hit) {
+			/* 6.12 sees it without the lock, and the second time before it asks the host. */
+			assert_int_equal(race.locks_after, kernel == NMMU_6_1);
+			assert_int_equal(race_run(&b, &again, DATA), NMMU_RET_RETRY);
+			assert_int_equal(again.resolved, kernel == NMMU_6_1);
+		}
+		nmmu_invalidate_end(b.m, race.start, race.end);
+		if (t[i].hit) {
+			assert_int_equal(box_fault(&b, DATA, R), NMMU_RET_FIXED);
+			assert_int_equal(box_pfn_at(&b, DATA + 0x5000), box_pfn_of(DATA + 0x5000));
+		}
+		box_deinit(&b);
+	}
+}
+
+/* A root that is no page, and a request to look at roots: it may be made of what is gone. */
+static void request_without_root_page(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct race race = { .request = true };
+		struct box b;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		assert_int_equal(race_run(&b, &race, DATA), NMMU_RET_RETRY);
+		assert_int_equal(box_fault(&b, DATA, R), NMMU_RET_FIXED);
+		box_deinit(&b);
+	}
+}
+
+/* --- prefetch: where it stops --- */
+
+static void prefetch_stops(void **state)
+{
+	enum nmmu_kernel kernel;
+	u32 during;
+
+	for_each_kernel(kernel) for (during = 0; during < 2; during++)
+	{
+		struct box b;
+		u64 root;
+		u32 i;
+
+		box_start_l2(&b, kernel, &root);
+		assert_int_equal(nmmu_slot_set(b.m, 0, 1, 0, BOX_PAGES, BOX_HVA, MS_SLOT_LOG_DIRTY), 0);
+		for (i = 0; i < 4; i++)
+			box_map(&b, root, 4, i * 0x1000, DATA + i * 0x1000, 1, i == 2 ? EPT_RWX : EPT_R,
+				EPT_TABLE);
+		if (during)
+			nmmu_invalidate_begin(b.m, BOX_HVA, BOX_HVA + 4096);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		if (during)
+			nmmu_invalidate_end(b.m, BOX_HVA, BOX_HVA + 4096);
+		assert_int_equal(box_pfn_at(&b, 0x1000), during ? 0 : box_pfn_of(DATA + 0x1000));
+		/* It would be writable, and dirty by being looked ahead at: the end. */
+		assert_int_equal(box_pfn_at(&b, 0x2000), 0);
+		assert_int_equal(box_pfn_at(&b, 0x3000), 0);
+		box_deinit(&b);
+	}
+}
+
+/* A run of neighbours that leaves the slot: none of it. */
+static void prefetch_at_end_of_slot(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct box b;
+
+		box_init(&b, &cfg);
+		box_long_mode(&b, 0);
+		assert_int_equal(nmmu_slot_set(b.m, 0, 5, DEV_GFN, 5, BOX_HVA, 0), 0);
+		assert_int_equal(box_fault(&b, DEV + 0x2000, R), NMMU_RET_FIXED);
+		/* Before it is a run of its own. */
+		assert_int_equal(box_pfn_at(&b, DEV + 0x1000), BOX_PFN + 1);
+		assert_int_equal(box_pfn_at(&b, DEV + 0x3000), 0);
+		box_deinit(&b);
+	}
+}
+
+/* NX: an execute fault puts a table where a large leaf is. Its translations go at once. */
+static void link_over_a_leaf(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_result result = { 0 };
+		struct watch watch;
+		struct box b;
+
+		cfg.nx_huge_pages = true;
+		box_init(&b, &cfg);
+		box_long_mode(&b, 0);
+		b.host_level = 2;
+		assert_int_equal(box_fault(&b, LARGE, R), NMMU_RET_FIXED);
+		watch_start(&b, &watch);
+		assert_int_equal(nmmu_page_fault(b.v, LARGE, I | P, &result), NMMU_RET_FIXED);
+		watch_stop(&b);
+		assert_int_equal(watch.cleared, 1);
+		assert_int_equal(watch.unflushed, 0);
+		assert_int_equal(watch.flush_cause, MS_CAUSE_RELINK);
+		box_check(&b);
+		box_deinit(&b);
+	}
+}
+
+/* An unsync level-1 page found by its role is synced as a whole, and what was dropped is flushed. */
+static void found_unsync_is_synced(void **state)
+{
+	const u64 second = 1ULL << 39;
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_result result = { 0 };
+		struct nmmu_sp *sp;
+		struct watch watch;
+		struct box b;
+		u64 root;
+
+		box_start_l2(&b, kernel, &root);
+		box_map_l2(&b, root, 0, DATA);
+		box_map_l2(&b, root, 0x9000, DATA + 0x1000);
+		sp = box_page_of(&b, 0, 1);
+		box_map(&b, root, 4, second, sp->gfn << 12, 2, EPT_TABLE, EPT_TABLE);
+		box_leave(&b);
+		assert_false(box_l1_write(&b, (sp->gfn << 12) + 9 * 8, 0));
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		watch_start(&b, &watch);
+		nmmu_page_fault(b.v, second, R, &result);
+		watch_stop(&b);
+		assert_ptr_equal(box_page_of(&b, second, 1), sp);
+		assert_true(sp->unsync);
+		assert_int_equal(box_pfn_at(&b, second + 0x9000), 0);
+		assert_int_equal(watch.cleared, 1);
+		assert_int_equal(watch.unflushed, 0);
+		box_check(&b);
+		box_deinit(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +602,9 @@ int main(void)
 		cmocka_unit_test(leaves_of_a_root),	 cmocka_unit_test(zap_all_in_batches),
 		cmocka_unit_test(synced_before_linked),	 cmocka_unit_test(device_entry_in_update),
 		cmocka_unit_test(device_cache),		 cmocka_unit_test(previous_root_with_other_bits),
+		cmocka_unit_test(range_in_progress),	 cmocka_unit_test(request_without_root_page),
+		cmocka_unit_test(prefetch_stops),	 cmocka_unit_test(prefetch_at_end_of_slot),
+		cmocka_unit_test(link_over_a_leaf),	 cmocka_unit_test(found_unsync_is_synced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,79 @@ static void test_command(void **state)
 	rig_end(rig);
 }
 
+static size_t complete(const char *line, const char **ret, size_t max, size_t *word_start_ret)
+{
+	static const char *const words[] = { "vcpus", "vms", "events" };
+	const char *blank = strrchr(line, ' '), *word = blank ? blank + 1 : line;
+	size_t nr = 0, i;
+
+	*word_start_ret = (size_t)(word - line);
+	for (i = 0; i < 3 && nr < max; i++)
+		if (!strncmp(words[i], word, strlen(word)))
+			ret[nr++] = words[i];
+	return nr;
+}
+
+static void key(struct rig *rig, u32 key)
+{
+	ms_ui_key(rig->ui, key);
+	draw(rig);
+}
+
+/* The command line remembers, completes and ends. */
+static void test_command_line(void **state)
+{
+	struct rig *rig = rig_start(1, 0);
+
+	rig->opts.complete = complete;
+	type(rig, ":v\t");
+	sees(rig, "vcpus vms");
+	assert_string_equal(rig->ui->line, "v");
+	type(rig, "m\t");
+	assert_string_equal(rig->ui->line, "vms ");
+	misses(rig, "vcpus vms");
+	key(rig, MS_KEY_BACKSPACE);
+	type(rig, "\rq:nope\rq:");
+	key(rig, MS_KEY_UP);
+	assert_string_equal(rig->ui->line, "nope");
+	key(rig, MS_KEY_UP);
+	key(rig, MS_KEY_UP);
+	assert_string_equal(rig->ui->line, "vms");
+	key(rig, MS_KEY_DOWN);
+	key(rig, MS_KEY_DOWN);
+	assert_string_equal(rig->ui->line, "");
+	type(rig, "x\t");
+	assert_string_equal(rig->ui->line, "x");
+	key(rig, MS_KEY_ESC);
+	/* A search has neither. */
+	type(rig, "/v\t");
+	key(rig, MS_KEY_UP);
+	assert_string_equal(rig->ui->line, "v");
+	key(rig, MS_KEY_ESC);
+	assert_false(rig->ui->quit);
+	type(rig, ":quit\r");
+	assert_true(rig->ui->quit);
+	rig_end(rig);
+}
+
+static void test_history_is_bounded(void **state)
+{
+	struct rig *rig = rig_start(1, 0);
+	char line[32];
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		snprintf(line, sizeof(line), ":nope%d\r:nope%d\r", i, i);
+		type(rig, line);
+	}
+	assert_int_equal(rig->ui->nr_history, MS_UI_HISTORY);
+	type(rig, ":");
+	for (i = 0; i < 60; i++)
+		key(rig, MS_KEY_UP);
+	assert_string_equal(rig->ui->line, "nope18");
+	rig_end(rig);
+}
+
 static void test_command_again(void **state)
 {
 	struct rig *rig = rig_start(1, 0);
@@ -329,6 +402,11 @@ static void test_descend_and_filter(void **state)
 	type(rig, "j");
 	sees(rig, "entry 6");
 	sees(rig, "WP leaf 4K");
+	/* An entry that the filter hides is not selected any more. */
+	type(rig, "fgf");
+	misses(rig, "entry 0");
+	type(rig, "ff/WP\r");
+	sees(rig, "entry 6");
 	type(rig, "\tj"); /* the map moves the same cursor: one row down */
 	sees(rig, "entry 70");
 	type(rig, "<");
@@ -524,6 +602,8 @@ int main(void)
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_prompt_utf8),
 		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_history_is_bounded),
 		cmocka_unit_test(test_command_again),
 		cmocka_unit_test(test_descend_and_filter),
 		cmocka_unit_test(test_circles),
