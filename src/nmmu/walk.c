@@ -167,18 +167,15 @@ static u32 input_bits(const struct nmmu_gfmt *fmt)
 	return NMMU_PAGE_SHIFT + 9 * fmt->levels;
 }
 
-/*
- * PAE: level 3 is a register. For L1 on NPT, and for NPT12, it is memory, read now and checked for P alone (B1a; APM vol. 2
- * 15.25.10). Returns the entry.
- */
+/* PAE: level 3 is a register, or for NPT12 memory read now and not checked (B1a). Returns the entry. */
 static u64 read_pdpte(struct walk *c)
 {
-	const struct nmmu_config *cfg = &c->v->m->cfg;
 	struct nmmu_walk *w = c->w;
 	u32 i = (u32)(c->addr >> 30) & 3;
 	u64 gpa = (c->mmu->guest_pgd & SPTE_BITS(51, 5)) + i * 8, pdpte;
+	bool npt = is_second_dim(c);
 
-	if (cfg->hv != MS_HV_SVM || !cfg->tdp || has_second_dim(c))
+	if (!npt)
 		pdpte = c->mmu->pdptrs[i];
 	else if (nmmu_gpa_read(c->v->m, c->v->regs.smm, gpa, &pdpte, sizeof(pdpte)))
 		pdpte = 0;

@@ -281,8 +281,8 @@ static void act_compare(struct ms_machine *machine, struct input *in, u32 vcpu, 
 		if (nmmu_nested_enter(v, &nested))
 			return;
 	}
-	/* PDPTEs of an L2 on NPT: the CPU reads them when it walks, the engine had them when CR3 was loaded. */
-	if (m->cfg.hv == MS_HV_SVM && v->guest_mode && v->regs.cr4 & 0x20 && !(v->regs.efer & 0x400))
+	/* PDPTEs on NPT: the CPU reads them when it walks, the engine has them since CR3 was loaded. */
+	if (m->cfg.hv == MS_HV_SVM && v->regs.cr4 & 0x20 && !(v->regs.efer & 0x400))
 		return;
 	if (!(v->regs.efer & 0x400))
 		access.gva &= 0xffffffff;

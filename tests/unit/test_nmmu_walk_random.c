@@ -383,9 +383,6 @@ static void one_dimension(void **state)
 			for (u32 i = 0; i < 4; i++)
 				s->guest.pdpte[i] = s->f.v.root_mmu.pdptrs[i] =
 					draw_x86(&mood, 0, FIX_PAGES, true);
-			/* With NPT there are no registers: they are read where CR3 says, A there or not. */
-			for (u32 i = 0; i < 4 && k & 1 && kinds[k].kind == REF_PAE; i++)
-				fix_set(&s->f, (regs.cr3 & ~0x1fULL) + 8 * i, s->guest.pdpte[i]);
 			s->filled++;
 			for (u32 i = 0; i < WALKS; i++) {
 				struct ref_access a = draw_access();
