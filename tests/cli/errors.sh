@@ -81,7 +81,7 @@ bad_scenario '2:1: nothing is open that could end' 'machine vmx' 'end'
 bad_scenario "2:4: 'nowhere' is no yield point" 'machine vmx' 'at nowhere do kick'
 bad_scenario "2:6: 'nobug' is no bug switch" 'machine vmx' 'with nobug kick'
 bad_scenario '2:16: 3-1 is no range of pages' 'machine vmx' 'log clear 1 3-1'
-bad_scenario "2:23: \`expect pages' is not complete" 'machine vmx' 'expect pages  level=1#'
+bad_scenario "2:22: \`expect pages' is not complete" 'machine vmx' 'expect pages  level=1#'
 bad_scenario "2:12: \`poke' is not complete" 'machine vmx' 'poke 0x1000'
 bad 3 'none.scn' run "$T/none.scn"
 mkdir "$T/empty"

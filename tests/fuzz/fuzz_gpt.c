@@ -213,6 +213,105 @@ static void act_nested(struct ms_machine *machine, struct input *in, struct nmmu
 		abort();
 }
 
+static void die(const char *what, const struct nmmu_trace *t, const struct ms_run *run)
+{
+	fprintf(stderr, "%s: tables say %s dim %u error 0x%llx gpa 0x%llx; action %d qual 0x%llx pa 0x%llx\n",
+		what, t->fault ? "fault" : "page", t->fault_dim, (unsigned long long)t->error,
+		(unsigned long long)t->gpa, (int)run->action, (unsigned long long)run->last.qual,
+		(unsigned long long)run->pa);
+	abort();
+}
+
+static bool is_simple(const struct nmmu_trace *t)
+{
+	u32 i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->steps[i].flags & NMMU_STEP_UNBACKED)
+			return false;
+	return true;
+}
+
+static void compare(struct ms_machine *machine, const struct nmmu_trace *t, const struct ms_run *run,
+		    u64 gfn_limit)
+{
+	struct nmmu *m = ms_machine_nmmu(machine);
+	struct nmmu_slot *slot;
+
+	if (run->error || run->stuck || run->action == NMMU_ACT_DEAD || !is_simple(t))
+		return;
+	if (t->fault && run->action != (t->fault_dim ? NMMU_ACT_EXIT_L1 : NMMU_ACT_PF))
+		die("a fault", t, run);
+	if (t->fault)
+		return;
+	slot = nmmu_slot_of(m, 0, t->gpa >> 12);
+	if (!slot) {
+		if (run->action != NMMU_ACT_MMIO && t->gpa >> 12 < gfn_limit)
+			die("a device", t, run);
+		return;
+	}
+	if (run->action != NMMU_ACT_DONE)
+		die("memory", t, run);
+	if (run->pa &&
+	    ms_machine_pfn(machine, slot->hva + ((t->gpa >> 12) - slot->base_gfn) * 4096) != run->pa >> 12)
+		die("another page", t, run);
+}
+
+/*
+ * The guest forgets all that may be cached; then a read must go where its tables lead. Not for what L0 or the
+ * host did to tables: nobody tells shadow pages of that (H 35).
+ */
+static void act_compare(struct ms_machine *machine, struct input *in, u32 vcpu, u64 gva)
+{
+	struct nmmu_vcpu *v = ms_machine_vcpu(machine, vcpu);
+	struct nmmu *m = ms_machine_nmmu(machine);
+	struct nmmu_access access = { .gva = gva & 0x7fffffffffffULL, .bytes = 1 };
+	struct nmmu_nested nested = v->nested;
+	struct nmmu_trace t;
+	struct ms_run run;
+
+	access.user = take(in, 1) & 1;
+	if (v->regs.smm)
+		return;
+	if (v->guest_mode) {
+		nested.l2 = v->regs;
+		nmmu_nested_leave(v, NULL);
+		nmmu_invept(v, true, 0);
+		nmmu_flush_nested_npt(v);
+		if (nmmu_nested_enter(v, &nested))
+			return;
+	}
+	/* PDPTEs on NPT: the CPU reads them when it walks, the engine has them since CR3 was loaded. */
+	if (m->cfg.hv == MS_HV_SVM && v->regs.cr4 & 0x20 && !(v->regs.efer & 0x400))
+		return;
+	if (!(v->regs.efer & 0x400))
+		access.gva &= 0xffffffff;
+	ms_machine_flush_guest(machine, vcpu);
+	if (nmmu_translate(v, &access, false, &t))
+		return;
+	ms_machine_access(machine, vcpu, &access, &run);
+	compare(machine, &t, &run, 1ULL << (m->cfg.phys_bits - 12));
+}
+
+/* A page that was just used gets another entry in one of its tables, stored by a guest. */
+static void act_edit(struct ms_machine *machine, struct input *in, u32 vcpu, bool told)
+{
+	static const u8 tables[] = { EPT_ROOT + 3,  LONG_ROOT + 3, OLD_ROOT + 1, EPT_ROOT + 2,
+				     LONG_ROOT + 2, LONG_ROOT + 1, EPT_ROOT + 1, PAE_ROOT };
+	u64 bits = take(in, 2), page = bits & 31, table = tables[bits >> 5 & 7];
+	struct nmmu_access access = { .gva = page << 12, .bytes = 1 };
+	struct ms_run run;
+
+	ms_machine_access(machine, vcpu, &access, &run);
+	access = (struct nmmu_access){ .bytes = table == OLD_ROOT + 1 ? 4 : 8, .write = true };
+	access.gva = table << 12 | ((bits >> 5 & 7) >= 3 ? 0 : page * access.bytes);
+	access.value =
+		bits & 0x8000 ? take_entry(in) : (take(in, 1) & 31) << 12 | (bits & 0x4000 ? 0x337 : 0x67);
+	ms_machine_access(machine, bits & 0x2000 ? vcpu : !vcpu, &access, &run);
+	if (told)
+		act_compare(machine, in, vcpu, page << 12);
+}
+
 static void act_host(struct ms_machine *machine, struct input *in)
 {
 	struct nmmu *m = ms_machine_nmmu(machine);
@@ -258,7 +357,7 @@ static void act_host(struct ms_machine *machine, struct input *in)
 	}
 }
 
-static void act(struct ms_machine *machine, struct input *in)
+static void act(struct ms_machine *machine, struct input *in, bool *told)
 {
 	u64 how = take(in, 1);
 	u32 vcpu = how >> 7;
@@ -274,7 +373,15 @@ static void act(struct ms_machine *machine, struct input *in)
 		act_nested(machine, in, v);
 		break;
 	case 2:
+		*told = false;
 		act_host(machine, in);
+		break;
+	case 5:
+		if (*told)
+			act_compare(machine, in, vcpu, take_addr(in));
+		break;
+	case 6:
+		act_edit(machine, in, vcpu, *told);
 		break;
 	case 3:
 		if (how & 64)
@@ -327,6 +434,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *text;
 	struct ms_err *err;
 	u32 i, vcpu, row;
+	bool told = true; /* whoever changed a table did it as a guest */
 
 	take_config(&in, &opts.config);
 	err = ms_machine_create(&opts, &machine);
@@ -344,7 +452,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!err)
 		change_tables(machine, &in);
 	for (i = 1; i <= MAX_ACTS && !err && in.at < in.size; i++) {
-		act(machine, &in);
+		act(machine, &in, &told);
 		/* Of all that a run does this costs most. */
 		if (i % CHECK_EACH && i < MAX_ACTS && in.at < in.size)
 			continue;
