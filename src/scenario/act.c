@@ -30,12 +30,33 @@ void do_access(struct ms_play *play, u32 vcpu, const struct nmmu_access *access,
 	out->unclaimed = out->run.error || out->run.stuck || out->run.action != NMMU_ACT_DONE;
 }
 
-static bool access_of(struct ms_play *play, const struct stmt *stmt, struct nmmu_access *access)
+/* The address is one that this vCPU's paging has, rather than cut to one. */
+static bool check_linear(struct ms_play *play, const struct stmt *stmt, u32 vcpu, u64 addr)
+{
+	const struct nmmu_vcpu *v = ms_machine_vcpu(play->machine, vcpu);
+	const struct nmmu_regs *regs = v->guest_mode ? &play->l2[vcpu] : &play->l1[vcpu];
+	bool wide = regs->cr0 & CR0_PG && regs->efer & EFER_LMA;
+	u32 bits = regs->cr4 & CR4_LA57 ? 57 : 48;
+
+	if (play->failed)
+		return false;
+	if (!wide && addr >> 32)
+		return play_wrong(play, stmt, KEY_ADDR, "0x%llx has more than the 32 bits of an address %s",
+				  (unsigned long long)addr,
+				  regs->cr0 & CR0_PG ? "of this paging" : "without paging");
+	if (wide && (u64)((s64)(addr << (64 - bits)) >> (64 - bits)) != addr)
+		return play_wrong(play, stmt, KEY_ADDR, "0x%llx is not canonical: %u bits",
+				  (unsigned long long)addr, bits);
+	return true;
+}
+
+static bool access_of(struct ms_play *play, const struct stmt *stmt, u32 vcpu, struct nmmu_access *access)
 {
 	u64 bytes = arg_num(play, stmt, KEY_BYTES, 8);
 
 	if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8)
-		return play_fail(play, stmt, "bytes: %llu is none of 1, 2, 4, 8", (unsigned long long)bytes);
+		return play_wrong(play, stmt, KEY_BYTES, "bytes: %llu is none of 1, 2, 4, 8",
+				  (unsigned long long)bytes);
 	*access = (struct nmmu_access){
 		.gva = arg_num(play, stmt, KEY_ADDR, 0),
 		.bytes = (u8)bytes,
@@ -47,8 +68,11 @@ static bool access_of(struct ms_play *play, const struct stmt *stmt, struct nmmu
 		.value = arg_num(play, stmt, KEY_VALUE, 0x5ca1ab1e),
 	};
 	if ((access->gva & (NMMU_PAGE_SIZE - 1)) + bytes > NMMU_PAGE_SIZE)
-		return play_fail(play, stmt, "the access crosses a page");
-	return !play->failed;
+		return play_wrong(play, stmt, KEY_ADDR, "the access crosses a page");
+	if (bytes < 8 && arg_has(play, stmt, KEY_VALUE) && access->value >> 8 * bytes)
+		return play_wrong(play, stmt, KEY_VALUE, "value: 0x%llx does not fit into %llu bytes",
+				  (unsigned long long)access->value, (unsigned long long)bytes);
+	return check_linear(play, stmt, vcpu, access->gva);
 }
 
 static void act_access(struct ms_play *play, const struct stmt *stmt, u32 vcpu, struct outcome *out)
@@ -56,14 +80,17 @@ static void act_access(struct ms_play *play, const struct stmt *stmt, u32 vcpu, 
 	u64 times = arg_num(play, stmt, KEY_TIMES, 1), step = arg_num(play, stmt, KEY_STEP, NMMU_PAGE_SIZE);
 	struct nmmu_access access;
 
-	if (!access_of(play, stmt, &access))
+	if (!access_of(play, stmt, vcpu, &access))
 		return;
-	if (times < 1 || times > 1u << 20) {
-		play_fail(play, stmt, "times: %llu is not 1 to %u", (unsigned long long)times, 1u << 20);
+	if (times < 1 || times > MS_SCENARIO_MAX_TIMES) {
+		play_wrong(play, stmt, KEY_TIMES, "times: %llu is not 1 to %u", (unsigned long long)times,
+			   MS_SCENARIO_MAX_TIMES);
 		return;
 	}
 	/* The first that is not simply done is the outcome. */
 	for (; times && play_spend(play, stmt); times--, access.gva += step) {
+		if (!check_linear(play, stmt, vcpu, access.gva))
+			return;
 		do_access(play, vcpu, &access, out);
 		if (out->unclaimed)
 			return;
@@ -76,7 +103,7 @@ static void act_emulate(struct ms_play *play, const struct stmt *stmt, u32 vcpu,
 	struct nmmu_access access;
 	struct nmmu_result *last = &out->run.last;
 
-	if (!access_of(play, stmt, &access))
+	if (!access_of(play, stmt, vcpu, &access))
 		return;
 	out->kind = OUT_ACCESS;
 	out->is_write = access.write;
@@ -93,7 +120,7 @@ static void act_probe(struct ms_play *play, const struct stmt *stmt, u32 vcpu, s
 {
 	struct nmmu_access access;
 
-	if (!access_of(play, stmt, &access))
+	if (!access_of(play, stmt, vcpu, &access))
 		return;
 	out->kind = OUT_PROBE;
 	ms_machine_cpu_access(play->machine, vcpu, &access, &out->hw);
@@ -242,7 +269,8 @@ static void act_vcpu(struct ms_play *play, const struct stmt *stmt, struct outco
 		act_leave(play, stmt, vcpu);
 		break;
 	case VERB_INVLPG:
-		ms_machine_invlpg(play->machine, vcpu, arg_num(play, stmt, KEY_ADDR, 0));
+		if (check_linear(play, stmt, vcpu, arg_num(play, stmt, KEY_ADDR, 0)))
+			ms_machine_invlpg(play->machine, vcpu, arg_num(play, stmt, KEY_ADDR, 0));
 		break;
 	case VERB_FLUSH:
 		ms_machine_flush_guest(play->machine, vcpu);
@@ -363,13 +391,13 @@ static void act_whole(struct ms_play *play, const struct stmt *stmt)
 		break;
 	case VERB_NX_RECOVER:
 		if (nr < 1 || nr > 1u << 20)
-			play_fail(play, stmt, "a ratio is 1 to %u", 1u << 20);
+			play_wrong(play, stmt, KEY_NR, "a ratio is 1 to %u", 1u << 20);
 		else
 			nmmu_nx_recover(m, (u32)nr);
 		break;
 	case VERB_LIMIT:
 		if (nr > 1u << 20)
-			play_fail(play, stmt, "a limit is 0 to %u", 1u << 20);
+			play_wrong(play, stmt, KEY_NR, "a limit is 0 to %u", 1u << 20);
 		else
 			nmmu_set_max_pages(m, (u32)nr);
 		break;

@@ -6,7 +6,7 @@
 
 #define HVA_BASE 0x7f0000000000ULL
 #define HVA_AS_SHIFT 44
-#define MAX_SLOT_PAGES (1u << 21)
+#define MAX_SLOT_PAGES MS_SCENARIO_MAX_PAGES
 
 enum host { HOST_4K, HOST_2M, HOST_1G, HOST_RO, HOST_NONE }; /* choices of keys.def */
 
@@ -63,9 +63,11 @@ void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 	if (arg_has(play, stmt, KEY_DELETE))
 		pages = 0;
 	else if (!pages || pages > MAX_SLOT_PAGES || gfn >= 1ULL << 40)
-		play_fail(play, stmt, "pages: a slot has 1 to %u below frame 2^40", MAX_SLOT_PAGES);
+		play_wrong(play, stmt, arg_has(play, stmt, KEY_PAGES) ? KEY_PAGES : KEY_SLOT,
+			   "pages: a slot has 1 to %u below frame 2^40", MAX_SLOT_PAGES);
 	else if (hva & (NMMU_PAGE_SIZE - 1) || hva >= 1ULL << 47)
-		play_fail(play, stmt, "hva: 0x%llx is no address of a page", (unsigned long long)hva);
+		play_wrong(play, stmt, KEY_HVA, "hva: 0x%llx is no address of a page",
+			   (unsigned long long)hva);
 	if (!play_spend_pages(play, stmt,
 			      pages  ? pages
 			      : slot ? slot->nr_pages
@@ -83,7 +85,7 @@ static bool hva_of(struct ms_play *play, const struct stmt *stmt, u64 gpa, u64 *
 	struct nmmu_slot *slot = nmmu_slot_of(play_nmmu(play), 0, gpa >> NMMU_PAGE_SHIFT);
 
 	if (!slot)
-		return play_fail(play, stmt, "no slot has 0x%llx", (unsigned long long)gpa);
+		return play_wrong(play, stmt, KEY_GPA, "no slot has 0x%llx", (unsigned long long)gpa);
 	*ret = slot->hva + (((gpa >> NMMU_PAGE_SHIFT) - slot->base_gfn) << NMMU_PAGE_SHIFT);
 	return true;
 }
@@ -94,7 +96,10 @@ static void act_bytes(struct ms_play *play, const struct stmt *stmt, struct outc
 	u64 bytes = arg_num(play, stmt, KEY_BYTES, 8);
 
 	if (!bytes || bytes > 8 || (gpa & (NMMU_PAGE_SIZE - 1)) + bytes > NMMU_PAGE_SIZE)
-		play_fail(play, stmt, "1 to 8 bytes of one page");
+		play_wrong(play, stmt, KEY_GPA, "1 to 8 bytes of one page");
+	if (bytes < 8 && value >> 8 * bytes && arg_has(play, stmt, KEY_VALUE))
+		play_wrong(play, stmt, KEY_VALUE, "value: 0x%llx does not fit into %llu bytes",
+			   (unsigned long long)value, (unsigned long long)bytes);
 	if (play->failed)
 		return;
 	out->kind = OUT_CALL;
@@ -112,8 +117,8 @@ void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		return;
 	}
 	if (pages < 1 || pages > MAX_SLOT_PAGES)
-		play_fail(play, stmt, "pages: %llu is not 1 to %u", (unsigned long long)pages,
-			  MAX_SLOT_PAGES);
+		play_wrong(play, stmt, KEY_PAGES, "pages: %llu is not 1 to %u", (unsigned long long)pages,
+			   MAX_SLOT_PAGES);
 	if (!play_spend_pages(play, stmt, pages) || !hva_of(play, stmt, gpa, &hva))
 		return;
 	bytes = pages << NMMU_PAGE_SHIFT;

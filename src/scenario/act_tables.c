@@ -72,6 +72,20 @@ static struct ms_tables *made(struct ms_play *play, const struct stmt *stmt, u32
 	return play->tables[*table_ret];
 }
 
+/* Every frame of the pool lies in a slot: tables are written into guest memory. */
+static bool check_pool(struct ms_play *play, const struct stmt *stmt, u64 gfn, u64 end)
+{
+	struct nmmu_slot *slot;
+
+	for (; gfn < end; gfn = slot->base_gfn + slot->nr_pages) {
+		slot = nmmu_slot_of(play_nmmu(play), 0, gfn);
+		if (!slot)
+			return play_wrong(play, stmt, KEY_POOL, "pool: no slot has frame 0x%llx",
+					  (unsigned long long)gfn);
+	}
+	return true;
+}
+
 void act_table(struct ms_play *play, const struct stmt *stmt)
 {
 	u32 table = arg_choice(play, stmt, KEY_NEW, 0), kind = arg_choice(play, stmt, KEY_KIND, 0);
@@ -91,8 +105,8 @@ void act_table(struct ms_play *play, const struct stmt *stmt)
 	gfn = arg_eval(play, stmt, &first);
 	nr = arg_eval(play, stmt, &pages);
 	if (nr < 1 || nr > 1u << 20 || gfn >= 1ULL << 40)
-		play_fail(play, stmt, "a pool has 1 to %u pages", 1u << 20);
-	if (play->failed)
+		play_wrong(play, stmt, KEY_POOL, "a pool has 1 to %u pages", 1u << 20);
+	if (play->failed || !check_pool(play, stmt, gfn, gfn + nr))
 		return;
 	err = ms_tables_create(play->machine, kinds[kind].gpt, kinds[kind].levels, gfn, nr,
 			       &play->tables[table]);
@@ -126,7 +140,7 @@ static u32 level_of(struct ms_play *play, const struct stmt *stmt)
 
 	if (level >= 1 && level <= 5)
 		return (u32)level;
-	play_fail(play, stmt, "a level is 1 to 5");
+	play_wrong(play, stmt, KEY_LEVEL, "a level is 1 to 5");
 	return 1;
 }
 
@@ -134,6 +148,14 @@ static u32 level_of(struct ms_play *play, const struct stmt *stmt)
 static u64 level_bytes(const struct ms_play *play, u32 table, u32 level)
 {
 	return kind_of(play, table) == KIND_PT32 && level == 2 ? 4ULL << 20 : 4096ULL << 9 * (level - 1);
+}
+
+static bool check_addr(struct ms_play *play, const struct stmt *stmt, u32 table, u64 addr)
+{
+	if (table_has_addr((enum table_kind)kind_of(play, table), addr))
+		return true;
+	return play_wrong(play, stmt, KEY_ADDR, "0x%llx is no address that the table translates",
+			  (unsigned long long)addr);
 }
 
 void act_map(struct ms_play *play, const struct stmt *stmt)
@@ -147,7 +169,7 @@ void act_map(struct ms_play *play, const struct stmt *stmt)
 	if (!tables)
 		return;
 	if (pages < 1 || pages > 1u << 20 || level > 3) {
-		play_fail(play, stmt, "1 to %u pages of level 1 to 3", 1u << 20);
+		play_wrong(play, stmt, KEY_PAGES, "1 to %u pages of level 1 to 3", 1u << 20);
 		return;
 	}
 	bits = entry_bits(play, stmt, table, level, RIGHTS_ALL);
@@ -158,7 +180,11 @@ void act_map(struct ms_play *play, const struct stmt *stmt)
 	else
 		upper = X86_P | (rights & RIGHT_W ? X86_W : 0) | (rights & RIGHT_U ? X86_U : 0) |
 			(rights & RIGHT_X || kind_of(play, table) == KIND_PT32 ? 0 : X86_NX);
+	if ((addr | gpa) & (NMMU_PAGE_SIZE - 1))
+		play_wrong(play, stmt, KEY_ADDR, "addresses of pages");
 	for (; pages && !err && play_spend(play, stmt); pages--) {
+		if (!check_addr(play, stmt, table, addr))
+			return;
 		err = ms_tables_map(tables, addr, gpa >> NMMU_PAGE_SHIFT, level, bits, upper);
 		addr += level_bytes(play, table, level);
 		if (!arg_has(play, stmt, KEY_ALIAS))
@@ -205,7 +231,7 @@ static bool find_entry(struct ms_play *play, const struct stmt *stmt, u32 *table
 	u64 addr = arg_num(play, stmt, KEY_ADDR, 0);
 	u32 level = level_of(play, stmt);
 
-	if (!made(play, stmt, table_ret))
+	if (!made(play, stmt, table_ret) || !check_addr(play, stmt, *table_ret, addr))
 		return false;
 	*gpa_ret = ms_tables_entry(play->tables[*table_ret], addr, level);
 	if (*gpa_ret == ~0ULL)

@@ -19,6 +19,20 @@ static const struct ms_event_field *field_of(u32 id, u32 field)
 	return ms_event_desc(id, &desc) && field < desc.nr_fields ? &desc.fields[field] : NULL;
 }
 
+const char *event_name_at(u32 id)
+{
+	struct ms_event_desc desc;
+
+	return ms_event_desc(id, &desc) ? desc.name : NULL;
+}
+
+const char *event_field_name(u32 id, u32 field)
+{
+	const struct ms_event_field *f = field_of(id, field);
+
+	return f ? f->name : NULL;
+}
+
 int event_field_find(u32 id, struct word word)
 {
 	struct ms_event_desc desc;

@@ -16,18 +16,49 @@ static const char *const exit_names[] = {
 	[HW_MEM_ERROR] = "memory-error",
 };
 
+static void in_words(u64 reason, u64 qual, struct ms_buf *to)
+{
+	struct ms_buf text = { 0 };
+
+	if (words_qual(reason, qual, &text))
+		ms_buf_printf(to, " (%s)", ms_buf_str(&text));
+	ms_buf_deinit(&text);
+}
+
+/* As L1 would be told the reason of what the CPU alone ran into; 0: none with bits. */
+static u64 reason_of(const struct hw_result *hw)
+{
+	return hw->exit == HW_EXIT_EPT_VIOLATION ? 48 : hw->exit == HW_EXIT_NPF ? 0x400 : 0;
+}
+
+static void probe_print(const struct hw_result *hw, struct ms_buf *to)
+{
+	ms_buf_printf(to, "probe %s", hw->exit < LEN(exit_names) ? exit_names[hw->exit] : "?");
+	if (hw->exit != HW_DONE) {
+		ms_buf_printf(to, " qual=0x%llx", (unsigned long long)hw->qual);
+		in_words(hw->exit == HW_FAULT_PF ? 0x400 : reason_of(hw), hw->qual, to);
+	}
+	ms_buf_printf(to, " gpa=0x%llx%s", (unsigned long long)hw->gpa, hw->tlb_hit ? " from the TLB" : "");
+}
+
 static void run_print(const struct ms_run *run, struct ms_buf *to)
 {
 	const struct nmmu_result *last = &run->last;
 
 	switch (run->action) {
 	case NMMU_ACT_EXIT_L1:
-		ms_buf_printf(to, "exit %llu qual=0x%llx addr=0x%llx", (unsigned long long)last->reason,
-			      (unsigned long long)last->qual, (unsigned long long)last->addr);
+		if (last->reason == 0x400)
+			ms_buf_puts(to, "exit npf");
+		else
+			ms_buf_printf(to, "exit %llu", (unsigned long long)last->reason);
+		ms_buf_printf(to, " qual=0x%llx", (unsigned long long)last->qual);
+		in_words(last->reason, last->qual, to);
+		ms_buf_printf(to, " addr=0x%llx", (unsigned long long)last->addr);
 		break;
 	case NMMU_ACT_PF:
-		ms_buf_printf(to, "pf error=0x%llx addr=0x%llx", (unsigned long long)last->qual,
-			      (unsigned long long)last->addr);
+		ms_buf_printf(to, "pf error=0x%llx (", (unsigned long long)last->qual);
+		words_error(last->qual, to);
+		ms_buf_printf(to, ") addr=0x%llx", (unsigned long long)last->addr);
 		break;
 	case NMMU_ACT_MMIO:
 		ms_buf_printf(to, "mmio gpa=0x%llx", (unsigned long long)last->gpa);
@@ -47,18 +78,15 @@ static void run_print(const struct ms_run *run, struct ms_buf *to)
 void outcome_print(const struct outcome *out, struct ms_buf *to)
 {
 	if (out->kind == OUT_NONE) {
-		ms_buf_puts(to, "nothing");
+		ms_buf_puts(to, "nothing that can be expected");
 	} else if (out->kind == OUT_AGE) {
 		ms_buf_puts(to, out->young ? "young" : "old");
 	} else if (out->kind == OUT_PROBE) {
-		ms_buf_printf(to, "probe %s qual=0x%llx gpa=0x%llx%s",
-			      out->hw.exit < LEN(exit_names) ? exit_names[out->hw.exit] : "?",
-			      (unsigned long long)out->hw.qual, (unsigned long long)out->hw.gpa,
-			      out->hw.tlb_hit ? " from the TLB" : "");
-	} else if (out->error == -EINVAL) {
-		ms_buf_puts(to, "refused");
-	} else if (out->error == -ENOMEM) {
-		ms_buf_puts(to, "nomem");
+		probe_print(&out->hw, to);
+	} else if (out->kind == OUT_ACCESS && out->error == -EFAULT) {
+		ms_buf_puts(to, "the host has no memory there");
+	} else if (out->error && words_errno(out->error)) {
+		ms_buf_puts(to, words_errno(out->error));
 	} else if (out->error) {
 		ms_buf_printf(to, "error %d", out->error);
 	} else if (out->kind == OUT_CALL) {
@@ -85,7 +113,35 @@ static bool compare(u8 op, u64 found, u64 wanted)
 	return found == wanted;
 }
 
-static const char *const op_texts[] = { "=", "!=", "<=", ">=" };
+static const char *const op_texts[] = { "", "other than ", "<= ", ">= " };
+
+/* A small number as it is; a large one as it is written, and in words when it has bits that mean something. */
+static void number_print(const struct outcome *out, enum key_id key, u64 value, struct ms_buf *to)
+{
+	ms_buf_printf(to, value < 10 ? "%llu" : "0x%llx", (unsigned long long)value);
+	if (key == KEY_ERROR || (key == KEY_QUAL && out->kind == OUT_PROBE && out->hw.exit == HW_FAULT_PF))
+		in_words(0x400, value, to);
+	else if (key == KEY_QUAL)
+		in_words(out->kind == OUT_PROBE ? reason_of(&out->hw) : out->run.last.reason, value, to);
+	else if (value >= 10 && (key == KEY_EXITS || key == KEY_COUNT || key == KEY_INDEX))
+		ms_buf_printf(to, " (%llu)", (unsigned long long)value);
+}
+
+static bool fail_num(struct ms_play *play, const struct stmt *stmt, const struct arg *arg, const char *what,
+		     u64 found, u64 wanted)
+{
+	const struct outcome *out = stmt->inner ? &play->inner : &play->outcome;
+	enum key_id key = (enum key_id)arg->key;
+	struct ms_buf text = { 0 };
+
+	ms_buf_printf(&text, "%s is ", what);
+	number_print(out, key, found, &text);
+	ms_buf_printf(&text, ", expected was %s", op_texts[arg->op]);
+	number_print(out, key, wanted, &text);
+	play_fail(play, stmt, "%s", ms_buf_str(&text));
+	ms_buf_deinit(&text);
+	return false;
+}
 
 bool check_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, const char *what, u64 found)
 {
@@ -102,9 +158,7 @@ bool check_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, c
 		if (play->failed)
 			return false;
 		if (!compare(arg->op, found, wanted))
-			return play_fail(play, stmt, "%s is 0x%llx (%llu), not %s 0x%llx", what,
-					 (unsigned long long)found, (unsigned long long)found,
-					 op_texts[arg->op], (unsigned long long)wanted);
+			return fail_num(play, stmt, arg, what, found, wanted);
 	}
 	return true;
 }
@@ -114,7 +168,14 @@ static bool fail_outcome(struct ms_play *play, const struct stmt *stmt, const st
 	struct ms_buf text = { 0 };
 
 	outcome_print(out, &text);
-	play_fail(play, stmt, "it came to: %s", ms_buf_str(&text));
+	if (stmt->verb == VERB_X_PROBE && out->kind != OUT_PROBE)
+		play_wrong(play, stmt, NR_KEYS, "the last action was no `probe'; it came to: %s",
+			   ms_buf_str(&text));
+	else if ((stmt->verb == VERB_X_YOUNG || stmt->verb == VERB_X_OLD) && out->kind != OUT_AGE)
+		play_wrong(play, stmt, NR_KEYS, "the last action was no `host age'; it came to: %s",
+			   ms_buf_str(&text));
+	else
+		play_fail(play, stmt, "it came to: %s", ms_buf_str(&text));
 	ms_buf_deinit(&text);
 	return false;
 }
@@ -154,7 +215,9 @@ static bool expect_run(struct ms_play *play, const struct stmt *stmt, struct out
 							      : NMMU_ACT_DONE;
 
 	if (stmt->verb == VERB_X_DONE && out->kind == OUT_CALL && !out->error)
-		return true;
+		return !stmt->nr_args ||
+		       play_wrong(play, stmt, NR_KEYS,
+				  "the action was no access: it has no value, exits or memory");
 	if (out->kind != OUT_ACCESS || out->error || run->stuck || run->action != wanted)
 		return fail_outcome(play, stmt, out);
 	return check_num(play, stmt, KEY_REASON, "the exit reason", run->last.reason) &&
@@ -183,7 +246,10 @@ static bool expect_probe(struct ms_play *play, const struct stmt *stmt, struct o
 
 static bool expect_error(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
-	if (out->error == (stmt->verb == VERB_X_REFUSED ? -EINVAL : -ENOMEM))
+	if (stmt->verb == VERB_X_NOMEM ? out->error == -ENOMEM
+	    : out->kind == OUT_CALL    ? out->error == -EINVAL || out->error == -EEXIST ||
+					      out->error == -ENOENT || out->error == -EBUSY
+				    : out->error == -EINVAL)
 		return true;
 	return fail_outcome(play, stmt, out);
 }
@@ -361,7 +427,7 @@ static bool expect_memory(struct ms_play *play, const struct stmt *stmt)
 	if (play->failed)
 		return false;
 	if (!bytes || bytes > 8 || (gpa & (NMMU_PAGE_SIZE - 1)) + bytes > NMMU_PAGE_SIZE)
-		return play_fail(play, stmt, "1 to 8 bytes of one page");
+		return play_wrong(play, stmt, KEY_GPA, "1 to 8 bytes of one page");
 	if (ms_machine_peek(play->machine, gpa, &value, (u32)bytes))
 		return play_fail(play, stmt, "there is no memory at 0x%llx", (unsigned long long)gpa);
 	return check_num(play, stmt, KEY_VALUE, "the value there", value);

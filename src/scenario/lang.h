@@ -175,12 +175,20 @@ bool range_split(struct word word, struct word *first, struct word *second);
 u32 event_find(struct word word); /* 0: none */
 int event_field_find(u32 id, struct word word); /* -1: none */
 u64 event_field_get(const struct ms_event *event, u32 field);
+/* Names: of an event (ids begin at 1) and of a field; NULL: there is none. */
+const char *event_name_at(u32 id);
+const char *event_field_name(u32 id, u32 field);
 /* A value by name (a cause with - for blanks, a return value); false: it is none. */
 bool event_value_find(u32 id, u32 field, struct word word, u64 *ret);
 /* A cause or return value: is written by name, never as a number. */
 bool event_field_by_name_only(u32 id, u32 field);
 /* The event on one line. */
 void event_print(const struct ms_event *event, struct ms_buf *out);
+
+/* --- check.c --- */
+
+/* Is this an address that tables of this kind translate? */
+bool table_has_addr(enum table_kind kind, u64 addr);
 
 /* --- asking a statement --- */
 

@@ -4,6 +4,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/act.c \
 	src/scenario/act_host.c \
 	src/scenario/act_tables.c \
+	src/scenario/check.c \
 	src/scenario/events.c \
 	src/scenario/expect.c \
 	src/scenario/expect_mmu.c \
@@ -26,6 +27,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/sched.h \
 	src/scenario/tables.c \
 	src/scenario/verbs.def \
+	src/scenario/words.c \
 	src/scenario/workload.c \
 	src/scenario/workload.h \
 	src/scenario/workload_check.c \

@@ -15,6 +15,11 @@ static const char *const point_names[] = {
 #undef NMMU_POINT
 };
 
+static const char *point_name(u32 i)
+{
+	return i < LEN(point_names) ? point_names[i] : NULL;
+}
+
 /* --- statements --- */
 
 /* How many of the words at p->at are those of the verb; 0: it is another. */
@@ -78,7 +83,9 @@ static struct ms_err *take_prefixes(struct parse *p)
 			break;
 		word = p->words[p->at + 1];
 		if (!ms_bug_find(word.s, word.len, &bug))
-			return parse_error(p, word.col, "'%.*s' is no bug switch", shown(word), word.s);
+			return parse_candidates(
+				parse_error(p, word.col, "'%.*s' is no bug switch", shown(word), word.s),
+				"bugs", ms_bug_name);
 		*(with ? &p->stmt->only_with : &p->stmt->only_without) |= 1u << bug;
 		p->at += 2;
 	}
@@ -88,7 +95,9 @@ static struct ms_err *take_prefixes(struct parse *p)
 			if (word_is(word, point_names[i]))
 				break;
 		if (i == LEN(point_names))
-			return parse_error(p, word.col, "'%.*s' is no yield point", shown(word), word.s);
+			return parse_candidates(
+				parse_error(p, word.col, "'%.*s' is no yield point", shown(word), word.s),
+				"points", point_name);
 		p->stmt->point = (u8)(i + 1);
 		p->stmt->nth = 1;
 		p->at += 2;
@@ -249,6 +258,8 @@ static struct ms_err *parse_line(struct parse *p)
 	if (!err)
 		err = take_head(p, &keep);
 	if (!err && keep)
+		err = parse_check(p);
+	if (!err && keep)
 		err = open_or_close(p);
 	if (err)
 		return err;
@@ -268,6 +279,36 @@ static struct ms_err *parse_line(struct parse *p)
 	return NULL;
 }
 
+/* `with BUG' is for the play with this bug: without the head's `bug' there is none. */
+static struct ms_err *check_with(struct parse *p)
+{
+	struct ms_scenario *sc = p->scenario;
+	const struct stmt *stmt;
+	u32 bug;
+
+	for (stmt = sc->stmts; stmt < sc->stmts + sc->nr_stmts; stmt++) {
+		if (!(stmt->only_with & ~sc->bugs))
+			continue;
+		p->line = stmt->line;
+		bug = (u32)__builtin_ctz(stmt->only_with & ~sc->bugs);
+		return ms_err_hint(parse_error(p, stmt->col, "it is never played with %s", ms_bug_name(bug)),
+				   "say `bug %s' in the head", ms_bug_name(bug));
+	}
+	return NULL;
+}
+
+/* What stands in a text: printable characters, and bytes of longer ones in comments. */
+static struct ms_err *check_text(struct parse *p, const char *s, const char *end)
+{
+	const char *at;
+
+	for (at = s; at < end; at++)
+		if (((u8)*at < 0x20 && *at != '\t' && *at != '\r') || *at == 0x7f)
+			return parse_error(p, (u32)(at - s) + 1, "this is no text: it has a byte 0x%02x",
+					   (u8)*at);
+	return NULL;
+}
+
 static struct ms_err *parse_text(struct parse *p)
 {
 	struct ms_scenario *sc = p->scenario;
@@ -281,6 +322,9 @@ static struct ms_err *parse_text(struct parse *p)
 		eol = memchr(s, '\n', (size_t)(end - s));
 		if (!eol)
 			eol = end;
+		err = check_text(p, s, eol);
+		if (err)
+			return err;
 		nr = lex_line(s, (size_t)(eol - s), p->words, MAX_WORDS);
 		if (nr < 0)
 			return parse_error(p, 1, "more than %d words", (int)MAX_WORDS);
@@ -301,7 +345,7 @@ static struct ms_err *parse_text(struct parse *p)
 	if (!p->has_machine)
 		return ms_err_hint(parse_error(p, 1, "there is no machine"),
 				   "begin with `machine vmx ad' or `machine svm'");
-	return NULL;
+	return check_with(p);
 }
 
 struct ms_err *ms_scenario_parse(const char *name, const char *text, size_t len, struct ms_scenario **ret)

@@ -12,10 +12,15 @@ struct parse {
 	u32 nr_words, at;
 	u32 line;
 	u32 open[MS_SCENARIO_MAX_DEPTH], nr_open; /* REPEATs without END */
-	bool has_machine;
+	bool has_machine, has_slot;
+	bool acted, acted_at; /* an action was seen; one of `at ... do' */
+	u32 nr_vcpus;
 };
 
 struct ms_err *parse_error(struct parse *p, u32 col, const char *fmt, ...) MS_PRINTF(3, 4) MS_MUST_CHECK;
+/* Names that would be right, as a hint. name(i) is NULL behind the last. */
+struct ms_err *parse_candidates(struct ms_err *err, const char *what,
+				const char *(*name)(u32 i)) MS_MUST_CHECK;
 struct ms_err *parse_usage(struct ms_err *err, const struct verb *verb) MS_MUST_CHECK;
 
 /* As much of a word as a message shows: for %.*s. */
@@ -36,6 +41,8 @@ struct ms_err *parse_add_name(struct parse *p, struct word word, bool table, u64
 /* NAME OP VALUE taken apart. False: the word has no operator. */
 bool parse_split(struct word word, struct word *name, u8 *op, struct word *value);
 /* The words from p->at on, as arguments of the verb. */
+/* check.c: what can be known of the statement before it is played */
+struct ms_err *parse_check(struct parse *p) MS_MUST_CHECK;
 struct ms_err *parse_args(struct parse *p, const struct verb *verb) MS_MUST_CHECK;
 
 #endif

@@ -21,6 +21,23 @@ static struct ms_err *expr_failed(struct parse *p, const struct expr_error *e)
 	return parse_error(p, e->col, "%s", e->text);
 }
 
+struct ms_err *parse_candidates(struct ms_err *err, const char *what, const char *(*name)(u32 i))
+{
+	char list[600];
+	size_t len = 0;
+	int add;
+	u32 i;
+
+	list[0] = '\0';
+	for (i = 0; name(i); i++) {
+		add = snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", name(i));
+		if (add < 0 || (size_t)add >= sizeof(list) - len)
+			break;
+		len += (size_t)add;
+	}
+	return ms_err_hint(err, "%s: %s", what, list);
+}
+
 struct ms_err *parse_usage(struct ms_err *err, const struct verb *verb)
 {
 	return ms_err_hint(err, "usage: %s", verb->usage);
@@ -28,8 +45,11 @@ struct ms_err *parse_usage(struct ms_err *err, const struct verb *verb)
 
 /* --- arguments --- */
 
+/* An argument with a place of its own is called what its statement is called: its name is no word of a text. */
 static struct ms_err *take_choice(struct parse *p, struct arg *arg, const struct key *key)
 {
+	const struct verb *verb = &ms_verbs[p->stmt->verb];
+	bool named = list_has(verb->keys, key->id);
 	struct word choice;
 	u32 i;
 
@@ -38,8 +58,8 @@ static struct ms_err *take_choice(struct parse *p, struct arg *arg, const struct
 			arg->num = i;
 			return NULL;
 		}
-	return parse_error(p, arg->text.col, "%s: '%.*s' is none of %s", key->name, shown(arg->text),
-			   arg->text.s, key->what);
+	return parse_error(p, arg->text.col, "%s: '%.*s' is none of %s", named ? key->name : verb->words,
+			   shown(arg->text), arg->text.s, key->what);
 }
 
 static struct ms_err *take_rights(struct parse *p, struct arg *arg, const struct key *key)
@@ -133,6 +153,16 @@ static struct ms_err *take_range(struct parse *p, struct arg *arg, const struct 
 	return err ? err : parse_expr(p, second, NULL);
 }
 
+static const char *bug_name(u32 i)
+{
+	return ms_bug_name(i);
+}
+
+static const char *event_name(u32 i)
+{
+	return event_name_at(i + 1);
+}
+
 static struct ms_err *take_value(struct parse *p, struct arg *arg)
 {
 	const struct key *key = &ms_keys[arg->key];
@@ -156,14 +186,16 @@ static struct ms_err *take_value(struct parse *p, struct arg *arg)
 	case TYPE_BUG:
 		if (ms_bug_find(arg->text.s, arg->text.len, &arg->num))
 			return NULL;
-		return parse_error(p, arg->text.col, "'%.*s' is no bug switch", shown(arg->text),
-				   arg->text.s);
+		return parse_candidates(parse_error(p, arg->text.col, "'%.*s' is no bug switch",
+						    shown(arg->text), arg->text.s),
+					"bugs", bug_name);
 	case TYPE_EVENT:
 		arg->num = event_find(arg->text);
 		if (arg->num)
 			return NULL;
-		return parse_error(p, arg->text.col, "no event is called '%.*s'", shown(arg->text),
-				   arg->text.s);
+		return parse_candidates(parse_error(p, arg->text.col, "no event is called '%.*s'",
+						    shown(arg->text), arg->text.s),
+					"events", event_name);
 	case TYPE_FLAG:
 		break;
 	}
@@ -235,6 +267,24 @@ bool parse_split(struct word word, struct word *name, u8 *op, struct word *value
 	return true;
 }
 
+static struct ms_err *field_hint(struct ms_err *err, u32 event)
+{
+	char list[300];
+	size_t len = 0;
+	const char *name;
+	int add;
+	u32 i;
+
+	list[0] = '\0';
+	for (i = 0; (name = event_field_name(event, i)); i++) {
+		add = snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", name);
+		if (add < 0 || (size_t)add >= sizeof(list) - len)
+			break;
+		len += (size_t)add;
+	}
+	return ms_err_hint(err, "its fields: %s", list);
+}
+
 /* FIELD=VALUE of `expect event'. */
 static struct ms_err *take_field(struct parse *p, struct arg *arg, struct word name)
 {
@@ -246,15 +296,19 @@ static struct ms_err *take_field(struct parse *p, struct arg *arg, struct word n
 		return parse_error(p, name.col, "the name of the event comes first");
 	field = event_field_find(event->num, name);
 	if (field < 0)
-		return parse_error(p, name.col, "event %.*s has no field '%.*s'", shown(event->text),
-				   event->text.s, shown(name), name.s);
+		return field_hint(parse_error(p, name.col, "event %.*s has no field '%.*s'",
+					      shown(event->text), event->text.s, shown(name), name.s),
+				  event->num);
 	arg->key = ARG_FIELD;
 	arg->num = (u32)field;
 	if (event_value_find(event->num, arg->num, arg->text, &value))
 		return NULL;
 	if (event_field_by_name_only(event->num, arg->num))
-		return parse_error(p, arg->text.col, "'%.*s' is no %.*s by name", shown(arg->text),
-				   arg->text.s, shown(name), name.s);
+		return ms_err_hint(
+			parse_error(p, arg->text.col, "'%.*s' is no %.*s by name", shown(arg->text),
+				    arg->text.s, shown(name), name.s),
+			"the event's causes are in src/abi/causes.def, its return values in src/abi/events.def; "
+			"a blank is written -");
 	return parse_expr(p, arg->text, NULL);
 }
 

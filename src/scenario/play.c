@@ -38,6 +38,24 @@ bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, .
 	return false;
 }
 
+bool play_wrong(struct ms_play *play, const struct stmt *stmt, enum key_id key, const char *fmt, ...)
+{
+	const struct arg *arg = key < NR_KEYS ? stmt_arg(play->sc, stmt, key) : NULL;
+	char text[400];
+	va_list ap;
+
+	if (play->failed)
+		return false;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	play_fail(play, stmt, "%s", text);
+	play->wrong = true;
+	if (arg)
+		play->fail_col = arg->text.col;
+	return false;
+}
+
 void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err *err)
 {
 	play_fail(play, stmt, "%s", ms_err_text(err));
@@ -49,7 +67,10 @@ bool play_spend(struct ms_play *play, const struct stmt *stmt)
 	u64 max = play->opts.max_steps ? play->opts.max_steps : MS_SCENARIO_MAX_STEPS;
 
 	if (++play->nr_steps + play->spent > max)
-		play_fail(play, stmt, "more than %llu steps", (unsigned long long)max);
+		play_fail(
+			play, stmt,
+			"more than %llu steps: statements, repeated accesses, and pages of what takes time for each",
+			(unsigned long long)max);
 	return !play->failed;
 }
 
@@ -71,8 +92,10 @@ u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *ar
 	struct expr_error e;
 	u64 value = 0;
 
-	if (expr_eval(&env, arg->text, &value, &e))
+	if (expr_eval(&env, arg->text, &value, &e) && !play->failed) {
 		play_fail(play, stmt, "%s", e.text);
+		play->fail_col = e.col;
+	}
 	return value;
 }
 
@@ -109,8 +132,8 @@ int arg_vcpu(struct ms_play *play, const struct stmt *stmt)
 			play->outer_vcpus |= 1u << vcpu;
 		return (int)vcpu;
 	}
-	play_fail(play, stmt, "there is no vCPU %llu: the machine has %u", (unsigned long long)vcpu,
-		  play->nr_vcpus);
+	play_wrong(play, stmt, KEY_VCPU, "there is no vCPU %llu: the machine has %u",
+		   (unsigned long long)vcpu, play->nr_vcpus);
 	return -1;
 }
 
@@ -119,7 +142,7 @@ struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 a
 	struct nmmu_slot *slot = nmmu_slot_by_id(play_nmmu(play), as_id, id);
 
 	if (!slot)
-		play_fail(play, stmt, "there is no slot %u", id);
+		play_wrong(play, stmt, KEY_SLOT, "there is no slot %u", id);
 	return slot;
 }
 
@@ -271,8 +294,8 @@ static u64 bounded(struct ms_play *play, const struct stmt *stmt, enum key_id ke
 
 	if (value >= least && value <= most)
 		return value;
-	play_fail(play, stmt, "%s: %llu is not %llu to %llu", ms_keys[key].name, (unsigned long long)value,
-		  (unsigned long long)least, (unsigned long long)most);
+	play_wrong(play, stmt, key, "%s: %llu is not %llu to %llu", ms_keys[key].name,
+		   (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
 	return least;
 }
 
@@ -295,7 +318,7 @@ void act_machine(struct ms_play *play, const struct stmt *stmt)
 	bounded(play, stmt, KEY_GUEST_PHYS, 46, 36, 52);
 	bounded(play, stmt, KEY_LIMIT, 0, 0, 1u << 20);
 	if (opts.tlb_entries & (opts.tlb_entries - 1))
-		play_fail(play, stmt, "tlb: %u is no power of two", opts.tlb_entries);
+		play_wrong(play, stmt, KEY_TLB, "tlb: %u is no power of two", opts.tlb_entries);
 	if (play->failed)
 		return;
 	config_from(play, stmt, &opts.config);
@@ -423,10 +446,9 @@ static void do_loop(struct ms_play *play, const struct stmt *stmt)
 		return;
 	}
 	rounds = arg_num(play, stmt, KEY_NR, 1);
-	if (rounds > 1u << 24)
-		play_fail(play, stmt, "%llu rounds are too many", (unsigned long long)rounds);
-	else if (!rounds)
-		play->pc = stmt->jump + 1;
+	if (!rounds || rounds > MS_SCENARIO_MAX_ROUNDS)
+		play_wrong(play, stmt, KEY_NR, "%llu rounds are not 1 to %u", (unsigned long long)rounds,
+			   MS_SCENARIO_MAX_ROUNDS);
 	else
 		play->left[play->depth++] = rounds;
 }
@@ -483,6 +505,7 @@ void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 		ret->step = MS_STEP_FAILED;
 		ret->line = play->fail_line;
 		ret->column = play->fail_col;
+		ret->wrong = play->wrong;
 		ret->text = ms_buf_str(&play->text);
 	}
 }

@@ -84,12 +84,16 @@ struct ms_play {
 
 	/* The first thing that went wrong. */
 	bool failed;
+	bool wrong; /* by the text itself */
 	u32 fail_line, fail_col;
 	struct ms_buf text;
 };
 
 /* Note a failure of the statement. Only the first counts. Returns false, so that a check can end with it. */
 bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, ...) MS_PRINTF(3, 4);
+/* The same, of an argument (NULL: the statement): the text asks for what there is not. */
+bool play_wrong(struct ms_play *play, const struct stmt *stmt, enum key_id key, const char *fmt, ...)
+	MS_PRINTF(4, 5);
 /* The same from an error, which is freed. */
 void play_fail_err(struct ms_play *play, const struct stmt *stmt, struct ms_err *err);
 
@@ -129,6 +133,14 @@ bool table_is_ept(const struct ms_play *play, u32 table);
 /* Where an entry lies; -ENOENT. level 0: the root. */
 int table_entry(void *ctx, u32 table, u64 addr, u32 level, u64 *ret);
 void do_access(struct ms_play *play, u32 vcpu, const struct nmmu_access *access, struct outcome *out);
+
+/* --- words.c --- */
+
+/* A #PF error code, or EXITINFO1 of #NPF, taken apart. */
+void words_error(u64 code, struct ms_buf *to);
+/* An exit's qualification; false with nothing written: this reason has none that is known. */
+bool words_qual(u64 reason, u64 qual, struct ms_buf *to);
+const char *words_errno(int error); /* NULL: not known */
 
 /* --- expect.c, expect_mmu.c --- */
 

@@ -19,6 +19,9 @@
 #define MS_SCENARIO_MAX_TABLES 32
 #define MS_SCENARIO_MAX_VCPUS 8
 #define MS_SCENARIO_MAX_DEPTH 4 /* of repeat */
+#define MS_SCENARIO_MAX_ROUNDS (1u << 24) /* of one repeat */
+#define MS_SCENARIO_MAX_TIMES (1u << 20) /* of one access, pages of one map */
+#define MS_SCENARIO_MAX_PAGES (1u << 21) /* of a slot */
 #define MS_SCENARIO_MAX_STEPS (4u << 20) /* of one play, an access of `times=' counted each time */
 
 struct ms_scenario;
@@ -70,6 +73,7 @@ struct ms_step_result {
 	u32 line, column; /* of the statement; of an action whose outcome nobody expected */
 	const char *text; /* FAILED: one line; valid until the next step */
 	bool expect; /* the statement was an expectation */
+	bool wrong; /* FAILED: the text asks for what there is not, rather than that it is not so */
 };
 
 /* The scenario outlives the play. MS_ERR_MEMORY, or an error of a machine that contradicts itself. */

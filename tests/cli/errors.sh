@@ -64,7 +64,7 @@ bad_scenario() {
 }
 bad_scenario '1:1: there is no machine' '# nothing'
 bad_scenario "2:1: no statement begins with 'slott'" 'machine vmx' 'slott 1'
-bad_scenario '1:9: hv: ' 'machine arm'
+bad_scenario "1:9: machine: 'arm' is none of vmx|svm" 'machine arm'
 bad_scenario '1:1: there is no machine yet' 'slot 1 gfn=0'
 bad_scenario "2:8: no name 'X' is known here" 'machine vmx' 'write  X'
 bad_scenario '2:24: the number has more than 64 bits' 'machine vmx' 'read 0x12345678901234567'

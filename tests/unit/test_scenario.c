@@ -65,6 +65,22 @@ static void assert_not_so(const char *text, u32 line, const char *part)
 		fail_msg("line %u, not %u: %s", at, line, found);
 }
 
+/* It fails because of its own text, there. */
+static void assert_wrong(const char *text, u32 line, u32 column)
+{
+	struct ms_scenario *scenario = parse(text);
+	const struct ms_play_opts opts = { 0 };
+	struct ms_step_result result;
+	struct ms_play *p = NULL;
+
+	assert_null(ms_play_create(scenario, &opts, &p));
+	ms_play_run(p, &result);
+	if (result.step != MS_STEP_FAILED || !result.wrong || result.line != line || result.column != column)
+		fail_msg("%s%u:%u: %d: %s", text, result.line, result.column, result.wrong, result.text);
+	ms_play_destroy(p);
+	ms_scenario_destroy(scenario);
+}
+
 static void test_numbers(void **state)
 {
 	(void)state;
@@ -86,9 +102,10 @@ static void test_comparisons(void **state)
 {
 	(void)state;
 	assert_so(HEAD "poke 0 value=7\nexpect memory 0 value!=8 value <= 7 value>= 7 value>=1 value<=100\n");
-	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value!=7\n", 4, "not != 0x7");
-	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value<=6\n", 4, "not <= 0x6");
-	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value>=8\n", 4, "not >= 0x8");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value!=7\n", 4,
+		      "is 7, expected was other than 7");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value<=6\n", 4, "expected was <= 6");
+	assert_not_so(HEAD "poke 0 value=7\nexpect memory 0 value>=8\n", 4, "expected was >= 8");
 }
 
 static void test_outcome_must_be_claimed(void **state)
@@ -98,7 +115,8 @@ static void test_outcome_must_be_claimed(void **state)
 	assert_not_so(HEAD "read 0x12345678\nexpect clean 0 1\n", 4, "does not log");
 	assert_not_so(HEAD "read 0x12345678\n", 3, "nobody expected");
 	assert_so(HEAD "read 0x12345678\nexpect mmio\nkick\n");
-	assert_not_so(HEAD "slot 1 gfn=0 pages=1\nkick\n", 3, "nobody expected: error");
+	assert_not_so(HEAD "slot 1 gfn=0 pages=1\nkick\n", 3,
+		      "nobody expected: refused: another slot has frames of it");
 	assert_so(HEAD "fail alloc 1\nslot 1 gfn=0x1000 pages=1\nexpect nomem\n");
 	assert_not_so(HEAD "probe read 0\n", 3, "nobody expected: probe violation");
 }
@@ -106,10 +124,8 @@ static void test_outcome_must_be_claimed(void **state)
 static void test_loops(void **state)
 {
 	(void)state;
-	assert_so(
-		HEAD
-		"slot 0 log=on\nrepeat 3\nrepeat 0\nread 0x99999000\nend\nrepeat 2\nwrite 0x3000 times=4\nend\nend\n"
-		"expect dirty 0 3-6\nexpect clean 0 0-2\nexpect clean 0 7\n");
+	assert_so(HEAD "slot 0 log=on\nrepeat 3\nrepeat 2\nwrite 0x3000 times=4\nend\nend\n"
+		       "expect dirty 0 3-6\nexpect clean 0 0-2\nexpect clean 0 7\n");
 	assert_not_so(HEAD "repeat 16777216\nrepeat 16777216\nend\nend\n", 5, "more than 4194304 steps");
 	/* An access repeated is as many steps. */
 	assert_not_so(HEAD "repeat 100\nread 0 times=0x100000 step=0\nend\n", 4, "more than 4194304 steps");
@@ -133,6 +149,88 @@ static void test_logs(void **state)
 	assert_not_so(HEAD "slot 0 log=on\nwrite 0x3000\nexpect dirty 0 4\n", 5, "marked are: 3");
 	assert_not_so(HEAD "slot 0 log=on\nexpect dirty 0 1024\n", 4, "not in the slot");
 	assert_not_so(HEAD "expect log 0 3\n", 3, "not got last");
+}
+
+/* Not a scenario: the error begins so. */
+static void assert_error(const char *text, const char *begin)
+{
+	struct ms_scenario *scenario = NULL;
+	struct ms_err *err = ms_scenario_parse("t", text, strlen(text), &scenario);
+
+	if (!err)
+		fail_msg("taken: %s", text);
+	if (strncmp(ms_err_text(err), begin, strlen(begin)))
+		fail_msg("%s\nis: %s\nnot: %s", text, ms_err_text(err), begin);
+	ms_err_free(err);
+}
+
+/* What can be known is known before anything is played. */
+static void test_bounds(void **state)
+{
+	static const struct {
+		const char *text, *begin;
+	} bad[] = {
+		{ "machine vmx vcpus=99\n", "t:1:19: vcpus: 99 is not 1 to 8" },
+		{ "machine vmx tlb=3\n", "t:1:17: tlb: 3 is no power of two" },
+		{ "machine vmx phys=0x100000024\n", "t:1:18: phys: 4294967332 is not 36 to 52" },
+		{ HEAD "read 1 vcpu=5\n", "t:3:13: there is no vCPU 5: the machine has 2" },
+		{ HEAD "read 1 bytes=3\n", "t:3:14: bytes: 3 is none of" },
+		{ HEAD "write 1 value=0x1ff bytes=1\n", "t:3:15: value: 0x1ff does not fit into 1 byte" },
+		{ HEAD "poke 1 value=0x1ff bytes=1\n", "t:3:14: value: 0x1ff does not fit into 1 byte" },
+		{ HEAD "expect memory 1 value=0x10000 bytes=2\n", "t:3:23: value: 0x10000 does not fit" },
+		{ HEAD "read 0xffd\n", "t:3:6: 8 bytes at 0xffd cross a page" },
+		{ HEAD "read 1 times=99999999999\n", "t:3:14: times: 99999999999 is not 1 to 1048576" },
+		{ HEAD "repeat 0\nend\n", "t:3:8: repeat: 0 is not 1 to 16777216" },
+		{ HEAD "repeat 1000000000\nend\n", "t:3:8: repeat: 1000000000 is not" },
+		{ HEAD "table t ept4 pool=0x100+0\n", "t:3:25: pool: 0 is not 1 to" },
+		{ HEAD "table t ept4 pool=1+9\nmap t 0 -> 0 level=9\n", "t:4:20: level: 9 is not 1 to 3" },
+		{ HEAD "table t ept4 pool=1+9\nmap t 0x1000000000000 -> 0\n",
+		  "t:4:7: 0x1000000000000 is no" },
+		{ HEAD "table t pt32 pool=1+9\nmap t 0xfffff000 -> 0 pages=2\n", "t:4:7: 2 pages from" },
+		{ HEAD "table t ept4 pool=1+9\nmap t 0 -> 0x5001\n", "t:4:12: gpa: 0x5001 is no address" },
+		{ HEAD "slot 65536 delete\n", "t:3:6: slot: 65536 is not 0 to 65535" },
+		{ HEAD "log get 0 as=2\n", "t:3:14: as: 2 is neither 0 nor 1" },
+		{ HEAD "kick\nexpect done fast=2\n", "t:4:18: fast: 2 is neither" },
+		{ HEAD "expect done\n", "t:3:1: no action comes before it" },
+		{ HEAD "kick\nexpect inner done\n", "t:4:1: no action `at" },
+		{ HEAD "expect root\n", "t:3:12: `expect root' is not complete" },
+		{ HEAD "expect root mmu=guest\n", "t:3:22: `expect root' is not complete" },
+		{ "bug pml-l2\n" HEAD "with no-flush kick\n", "t:4:1: it is never played with no-flush" },
+		{ HEAD "kick\n\x01\n", "t:4:1: this is no text" },
+		{ "machine foo\n", "t:1:9: machine: 'foo' is none of vmx|svm" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEN(bad); i++)
+		assert_error(bad[i].text, bad[i].begin);
+}
+
+/* Never cut, never left out: what does not fit is an error of the text, at its column. */
+static void test_never_cut(void **state)
+{
+	(void)state;
+	assert_wrong(HEAD "write 0x900003000 value=7\n", 3, 7);
+	assert_wrong(HEAD "slot 1 gfn=0xfffff pages=1\nwrite 0xfffff000 times=2\n", 4, 7);
+	assert_wrong(HEAD "l1 paging=64 root=0\nread 0x800000000000\n", 4, 6);
+	assert_wrong(HEAD "table t ept4 pool=0x1000+16\n", 3, 19);
+	assert_wrong(HEAD "table t ept4 pool=0x3f8+16\n", 3, 19);
+	assert_wrong(HEAD "kick\nexpect young\n", 4, 1);
+	assert_wrong(HEAD "kick\nexpect probe done\n", 4, 1);
+	assert_wrong(HEAD "poke 0 value=1\nexpect done exits=0\n", 4, 1);
+	/* Refused in words, and refused is what can be expected. */
+	assert_not_so(HEAD "log get 0\n", 3, "the slot does not log");
+	assert_not_so(HEAD "poke 0x99999000 value=1\n", 3, "there is no memory there");
+	assert_so(HEAD "slot 1 gfn=0 pages=1\nexpect refused\nlog get 0\nexpect refused\n");
+	assert_not_so(HEAD "read 0\nexpect done exits=0\n", 4, "the number of exits is 1, expected was 0");
+}
+
+static void test_words(void **state)
+{
+	(void)state;
+	assert_not_so(HEAD "table t ept4 pool=0x100+8\nmap t 0x40000000 -> 0x5000 r\nenter t\n"
+			   "write 0x40000000\nexpect exit 48 qual=0x182\n",
+		      7, "(W, rights r--, GVA valid, final), expected was 0x182 (W, rights ---, GVA valid");
 }
 
 static void test_events(void **state)
@@ -322,6 +420,9 @@ int main(void)
 		cmocka_unit_test(test_outcome_must_be_claimed),
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_never_cut),
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_at_excluded),
