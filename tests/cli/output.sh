@@ -30,8 +30,8 @@ expect log 0 3
 expect memory 0x3000 value=7
 with pml-l2 expect dirty 0 5
 END
-sed -e '/^bug/d' -e 's/expect log 0 3/expect log 0 4/' "$T/good.scn" >"$T/false.scn"
-printf 'machine svm\nwrite 0x3000\nkick\n' >"$T/unsaid.scn"
+sed -e '/^bug/d' -e '/^with/d' -e 's/expect log 0 3/expect log 0 4/' "$T/good.scn" >"$T/false.scn"
+printf 'machine svm\nwrite 0x3000\nkick\nexpect pages count>=0\n' >"$T/unsaid.scn"
 
 # One command a line; each in every form, validated.
 cat >"$T/commands" <<END
@@ -97,6 +97,14 @@ run 1 run "$T/false.scn" -j && python_says "p[0]['where'].endswith('false.scn:7:
 ok 'what was expected and is not so'
 run 1 run "$T/unsaid.scn" -j && python_says "p[0]['where'].endswith('unsaid.scn:2:1') and 'nobody expected: mmio' in p[0]['found']"
 ok 'an outcome that nobody expected'
+mkdir "$T/mixed" && cp "$T/unsaid.scn" "$T/mixed/a.scn" && printf 'machine vmx\nfoo\n' >"$T/mixed/b.scn" &&
+	printf 'machine vmx\nkick\n' >"$T/mixed/c.scn" && printf 'machine vmx\ntable t ept4 pool=1+1\nexpect root none\n' >"$T/mixed/d.scn"
+run 2 run "$T/mixed" -j && python_says "[r['result'] for r in p] == ['failed', 'failed', 'wrong', 'wrong', 'wrong'] and
+	[r['where'].split('/')[-1] for r in p][2:] == ['b.scn:2:1', 'c.scn:1:1', 'd.scn:2:19']" &&
+	$python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$T/out"
+ok 'of several files the bad ones are named and the others are played'
+run 2 run "$T/mixed" && awk 'length > 80 && !/\/mixed\// { bad = 1 } END { exit bad }' "$T/out"
+ok 'a play is a short row'
 run 0 run "$SRCDIR/tests/scenarios" && grep -q '^failed  *0$' "$T/out"
 ok 'every scenario passes'
 for snap in e p; do
