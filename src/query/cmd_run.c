@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each, one
- * whose machine names no kernel as each kernel. All files are read before the first is played, so that a
+ * run: plays scenario files, one row a play. A file whose head names bugs is played without and with each,
+ * one whose machine names no kernel as each kernel. All files are read before the first is played, so that a
  * misspelling is not found behind an hour's work.
  */
 #include "query/private.h"
