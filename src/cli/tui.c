@@ -104,8 +104,9 @@ static bool live_has_vms(struct ms_session *session, const struct ms_args *args,
 }
 
 /*
- * Without --target: this host. Where it has no VM to look at, the simulated one, and *notice says so. Who names a
- * VM means one of this host. Commands never do this: a script must not take a simulation for its host.
+ * Without --target: this host. Where it has no VM to look at, the simulated one, and *notice says so. Who
+ * names a VM means one of this host. Commands never do this: a script must not take a simulation for its
+ * host.
  */
 static struct ms_err *open_target(struct ms_session *session, const struct ms_args *args,
 				  struct ms_buf *notice)

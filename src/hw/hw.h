@@ -26,7 +26,10 @@ enum hw_stage { HW_STAGE_NONE, HW_STAGE_EPT, HW_STAGE_NPT }; /* second stage bel
 
 /* What the CPU runs on between two exits. */
 struct hw_state {
-	/* The guest's own paging. With stage NONE these tables are the shadow ones, of host-physical addresses. */
+	/*
+	 * The guest's own paging. With stage NONE these tables are the shadow ones, of host-physical
+	 * addresses.
+	 */
 	u64 cr0, cr3, cr4, efer;
 	bool ac; /* EFLAGS.AC */
 	u8 phys_bits; /* MAXPHYADDR of the CPU: reserved bits of every table it walks */

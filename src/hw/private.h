@@ -100,7 +100,9 @@ bool hw_x86_denied(const struct hw_x86 *x, u32 rights, const struct hw_want *wan
  */
 int hw_x86_walk(struct hw_walk *w, const struct hw_x86 *x, u64 addr, const struct hw_want *want,
 		struct hw_map *ret, u64 *error_ret);
-/* The second stage for one guest-physical address. access: HW_R | HW_W | HW_X; table: of the guest's tables. */
+/*
+ * The second stage for one guest-physical address. access: HW_R | HW_W | HW_X; table: of the guest's tables.
+ */
 int hw_second(struct hw_walk *w, u64 gpa, u32 access, bool table, struct hw_map *ret);
 /* Everything else that the state says about it: how a table access counts. */
 u32 hw_table_access(const struct hw_state *s, bool update);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tables in x86 format: 32-bit, PAE, 4- and 5-level. Used for the guest's own tables, for shadow ones and for NPT.
- * A table's entries are read top-down; "not present" comes before reserved bits, permissions after the last
- * level, and only an access that is allowed sets A and D.
+ * Tables in x86 format: 32-bit, PAE, 4- and 5-level. Used for the guest's own tables, for shadow ones and for
+ * NPT. A table's entries are read top-down; "not present" comes before reserved bits, permissions after the
+ * last level, and only an access that is allowed sets A and D.
  *
  * Sources: Intel SDM vol. 3 4.3-4.8; AMD APM vol. 2 5.2-5.6.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest page table entries, for display. It says what bits mean, not whether a CPU accepts them: reserved bits
- * depend on the CPU, and whoever walked has seen them (MS_TRACE_RSVD).
+ * Guest page table entries, for display. It says what bits mean, not whether a CPU accepts them: reserved
+ * bits depend on the CPU, and whoever walked has seen them (MS_TRACE_RSVD).
  */
 #include "model/gpte.h"
 

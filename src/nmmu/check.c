@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The engine's check of itself: the invariants of SEMANTICS H that can be judged from the machine alone. It reads and
- * changes nothing, and trusts nothing that it has not looked at: a broken machine is what it is for. Guest memory, traces
- * and the host's mappings are not asked (rows 4, 8, 24's second half, 34-38, 41-44).
+ * The engine's check of itself: the invariants of SEMANTICS H that can be judged from the machine alone. It
+ * reads and changes nothing, and trusts nothing that it has not looked at: a broken machine is what it is
+ * for. Guest memory, traces and the host's mappings are not asked (rows 4, 8, 24's second half, 34-38,
+ * 41-44).
  *
  * The machine must be at rest: mmu_lock held, or no vCPU inside the engine.
  */

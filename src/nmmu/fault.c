@@ -346,8 +346,8 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 
 	/*
 	 * C4 for L1: an address wider than the root can index, with a CPU of more than 48 address bits and
-	 * tables of four levels, or above 4 GiB without paging. An entry for it would stand where that of another
-	 * address belongs.
+	 * tables of four levels, or above 4 GiB without paging. An entry for it would stand where that of
+	 * another address belongs.
 	 */
 	if (fault->addr >> root_addr_bits(v->mmu))
 		return NMMU_RET_EMULATE;

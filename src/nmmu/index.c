@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Finding shadow pages: by gfn, by the address of their table, by its physical address. Three hash tables in
- * one piece of memory, which is replaced by a larger one as pages become more, so that a lookup costs the same
- * among a thousand and among a million.
+ * one piece of memory, which is replaced by a larger one as pages become more, so that a lookup costs the
+ * same among a thousand and among a million.
  *
  * Changes are under mmu_lock. Lookups by address are also made without it (fast.c): a page is complete before
- * it can be met, old tables are buried like old slots, and a lookup that finds nothing while pages are moved to
- * new tables looks again.
+ * it can be met, old tables are buried like old slots, and a lookup that finds nothing while pages are moved
+ * to new tables looks again.
  */
 #include "nmmu/private.h"
 
@@ -168,7 +168,9 @@ static struct nmmu_sp *find_pa(const struct nmmu *m, u64 pa)
 	return sp;
 }
 
-/* Nothing was found, maybe only since pages are being moved: until a look had nobody moving them meanwhile. */
+/*
+ * Nothing was found, maybe only since pages are being moved: until a look had nobody moving them meanwhile.
+ */
 static struct nmmu_sp *look_again(const struct nmmu *m, uintptr_t spt, u64 pa)
 {
 	struct nmmu_sp *sp;

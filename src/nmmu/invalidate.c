@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the guest at work, or an injected fault, has invalidated: one address, all of its own paging, or the roots of an
- * EPT context (SEMANTICS F "when synced", D3). It syncs and drops; it builds nothing but what 6.1 prefetches at INVLPG.
+ * What the guest at work, or an injected fault, has invalidated: one address, all of its own paging, or the
+ * roots of an EPT context (SEMANTICS F "when synced", D3). It syncs and drops; it builds nothing but what 6.1
+ * prefetches at INVLPG.
  */
 #include "nmmu/private.h"
 #include "nmmu/x86.h"
@@ -10,7 +11,10 @@
 
 /* --- one address --- */
 
-/* 6.1 gives the entry back at once, when the guest's says that it may be accessed. Not while the host takes pages away. */
+/*
+ * 6.1 gives the entry back at once, when the guest's says that it may be accessed. Not while the host takes
+ * pages away.
+ */
 static void reload_entry(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index)
 {
 	struct nmmu *m = v->m;

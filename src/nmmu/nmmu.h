@@ -57,7 +57,8 @@ struct nmmu_ops {
 	int (*hva_to_pfn)(void *host, u64 hva, bool write, struct nmmu_pfn *ret);
 	/*
 	 * A page that is mapped writable at this moment, without faulting anything in; -EFAULT: it is not.
-	 * For prefetch and collapsing, under mmu_lock. NULL: hva_to_pfn is asked instead, under mmu_lock then.
+	 * For prefetch and collapsing, under mmu_lock. NULL: hva_to_pfn is asked instead, under mmu_lock
+	 * then.
 	 */
 	int (*hva_to_pfn_fast)(void *host, u64 hva, struct nmmu_pfn *ret);
 	/* len bytes within one page; -EFAULT. Guest tables are read under mmu_lock too: no waiting then. */
@@ -146,14 +147,17 @@ int nmmu_log_mode(struct nmmu *m, u32 mode);
  */
 int nmmu_log_get(struct nmmu *m, u16 as_id, u16 id, u64 *bitmap_ret);
 /*
- * KVM_CLEAR_DIRTY_LOG: pages [first, first + nr) of the slot whose bit is set in bitmap (bit 0 is page first).
- * first is a multiple of 64, nr too unless it ends with the slot.
+ * KVM_CLEAR_DIRTY_LOG: pages [first, first + nr) of the slot whose bit is set in bitmap (bit 0 is page
+ * first). first is a multiple of 64, nr too unless it ends with the slot.
  */
 int nmmu_log_clear(struct nmmu *m, u16 as_id, u16 id, u64 first, u64 nr, const u64 *bitmap);
 
 /* --- host events --- */
 
-/* The host takes [start, end) of hva away: SPTEs are zapped and TLBs flushed before begin returns; end allows new ones. */
+/*
+ * The host takes [start, end) of hva away: SPTEs are zapped and TLBs flushed before begin returns; end allows
+ * new ones.
+ */
 void nmmu_invalidate_begin(struct nmmu *m, u64 start, u64 end);
 void nmmu_invalidate_end(struct nmmu *m, u64 start, u64 end);
 /* Any page of the range accessed since the last call? Clears what says so; no flush (E.1 ->AT). */
@@ -164,8 +168,8 @@ u32 nmmu_nx_recover(struct nmmu *m, u32 ratio);
 /* n_max_mmu_pages; zaps down to it at once. */
 void nmmu_set_max_pages(struct nmmu *m, u32 max_pages);
 /*
- * kvm_mmu_zap_all_fast(): a new generation, every page obsolete. From any thread, memslot ioctls or not: what another
- * such call has not reached yet goes before the generation changes again.
+ * kvm_mmu_zap_all_fast(): a new generation, every page obsolete. From any thread, memslot ioctls or not: what
+ * another such call has not reached yet goes before the generation changes again.
  */
 void nmmu_zap_all(struct nmmu *m);
 
@@ -198,7 +202,10 @@ struct nmmu_nested {
 int nmmu_set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs);
 /* VM entry from L1. -EINVAL: failed entry (bad EPTP B3, bad PDPTRs), nothing changed. */
 int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested);
-/* VM exit to L1 that the engine did not cause itself. The PML12 index goes back to pml_index_ret (may be NULL). */
+/*
+ * VM exit to L1 that the engine did not cause itself. The PML12 index goes back to pml_index_ret (may be
+ * NULL).
+ */
 void nmmu_nested_leave(struct nmmu_vcpu *v, u16 *pml_index_ret);
 
 /* --- invalidation by the guest at work --- */
@@ -288,8 +295,8 @@ struct nmmu_result {
 };
 
 /*
- * An exit of the CPU. -ENOMEM: nothing was changed, may be tried again. -EIO: cannot be emulated. -EFAULT: the host
- * has no memory there, as when KVM_RUN fails. -EINVAL: not an exit that this machine's CPU makes.
+ * An exit of the CPU. -ENOMEM: nothing was changed, may be tried again. -EIO: cannot be emulated. -EFAULT:
+ * the host has no memory there, as when KVM_RUN fails. -EINVAL: not an exit that this machine's CPU makes.
  */
 int nmmu_handle_exit(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struct nmmu_result *ret);
 /* Every exit, before anything else: takes what the CPU left in the PML buffer (E4). */

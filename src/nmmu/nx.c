@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The iTLB multihit mitigation (SEMANTICS F "NX huge"): huge leaves are mapped without X, an execute fault
- * splits one into a page of 4K leaves. Here is the list of the pages that exist for that reason alone, and the
- * worker that zaps some of them a period, so that the range may become huge again.
+ * splits one into a page of 4K leaves. Here is the list of the pages that exist for that reason alone, and
+ * the worker that zaps some of them a period, so that the range may become huge again.
  */
 #include "nmmu/private.h"
 

@@ -52,8 +52,8 @@ static inline bool nmmu_is_6_12(const struct nmmu *m)
 }
 
 /*
- * Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL; with the lock held by whoever
- * raises it and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens.
+ * Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL; with the lock held by
+ * whoever raises it and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens.
  */
 void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event);
 #define nmmu_event(machine, vcpu, name, ...)                                                        \
@@ -154,33 +154,48 @@ bool nmmu_slot_hva_range(const struct nmmu_slot *slot, u64 start, u64 end, u64 *
 struct nmmu_rmap *nmmu_slot_rmap(struct nmmu_slot *slot, u64 gfn, u32 level);
 /* Largest level that slot, lpage counts and host mapping allow for gfn, at most max_level. Locked. */
 u32 nmmu_max_level(struct nmmu *m, const struct nmmu_slot *slot, u64 gfn, u32 host_level, u32 max_level);
-/* disallow_lpage of every level, write_track: locked. SP with gptes at level >= 2 write-tracks its gfn (H 32). */
+/*
+ * disallow_lpage of every level, write_track: locked. SP with gptes at level >= 2 write-tracks its gfn (H
+ * 32).
+ */
 void nmmu_lpage_disallow(struct nmmu_slot *slot, u64 gfn, s32 delta);
 void nmmu_write_track(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, s32 delta);
 bool nmmu_is_write_tracked(const struct nmmu_slot *slot, u64 gfn);
-/* Are there MMIO SPTEs to forget? Called after a generation changed: zaps all at the 19-bit wrap (I 12). Unlocked. */
+/*
+ * Are there MMIO SPTEs to forget? Called after a generation changed: zaps all at the 19-bit wrap (I 12).
+ * Unlocked.
+ */
 void nmmu_mmio_gen_changed(struct nmmu *m, u64 gen);
 
 /* --- dirty.c, pml.c (E) --- */
 
 /* Bitmap of a slot that begins to log; all set when the mode says so. -ENOMEM. */
 int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
-/* The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6). Unlocked. */
+/*
+ * The slot's LOG_DIRTY flag was changed (and nothing else): protect its pages, or collapse them (E6).
+ * Unlocked.
+ */
 void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
 void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot);
 
 /* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
 void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
-/* PML12 (E5): about to set D in EPT12 for this nGPA. -ENOSPC: log full, exit 62 to L1 instead of setting D. */
+/*
+ * PML12 (E5): about to set D in EPT12 for this nGPA. -ENOSPC: log full, exit 62 to L1 instead of setting D.
+ */
 int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa);
-/* Write-protect every SPTE of gfn in slot (rmaps of all levels >= min_level). Clears M too unless for_log. Returns SPTEs
- * changed; *flush_ret is set, never cleared, when E1 asks for a flush. Locked. */
+/*
+ * Write-protect every SPTE of gfn in slot (rmaps of all levels >= min_level). Clears M too unless for_log.
+ * Returns SPTEs changed; *flush_ret is set, never cleared, when E1 asks for a flush. Locked.
+ */
 u32 nmmu_gfn_write_protect(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, u32 min_level, bool for_log,
 			   enum ms_cause cause, bool *flush_ret);
 
 /* --- rmap.c --- */
 
-/* Returns the number of entries before the add (6.1: as far as its count goes, F). desc comes from the cache. */
+/*
+ * Returns the number of entries before the add (6.1: as far as its count goes, F). desc comes from the cache.
+ */
 u32 nmmu_rmap_add(struct nmmu *m, struct nmmu_cache *cache, struct nmmu_rmap *head, u64 *sptep);
 /* -ENOENT when it is not there. Frees through ops->free: legal under the lock. */
 int nmmu_rmap_del(struct nmmu *m, struct nmmu_rmap *head, u64 *sptep);
@@ -189,7 +204,10 @@ u32 nmmu_rmap_count(struct nmmu_rmap head);
 struct nmmu_rmap *nmmu_rmap_of(struct nmmu *m, struct nmmu_sp *sp, u32 index);
 /* Every SPTE cleared and the list emptied; true when there was one. No flush. Locked. */
 bool nmmu_rmap_zap(struct nmmu *m, struct nmmu_rmap *head, enum ms_cause cause);
-/* What the add of a leaf calls when the count that nmmu_rmap_add() returned is larger: zaps all, the new one too. */
+/*
+ * What the add of a leaf calls when the count that nmmu_rmap_add() returned is larger: zaps all, the new one
+ * too.
+ */
 #define NMMU_RMAP_MAX 1000
 void nmmu_rmap_recycle(struct nmmu *m, struct nmmu_rmap *head);
 struct nmmu_rmap_iter {
@@ -211,8 +229,8 @@ u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause);
 /* Leaf: rmap entry removed, SPTE cleared. Locked. */
 void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause);
 /*
- * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last. Present ->
- * present as aging does it (mmu_spte_update_no_track()): returns what was there.
+ * The three that E1 does not judge; the caller knows whether and when to flush. Locked but for the last.
+ * Present -> present as aging does it (mmu_spte_update_no_track()): returns what was there.
  */
 u64 nmmu_spte_update_no_track(struct nmmu *m, u64 *sptep, u64 new_spte, enum ms_cause cause);
 /* Bits cleared in place, atomically; returns what was there. */
@@ -230,8 +248,8 @@ struct nmmu_make {
 	bool prefetch, can_unsync, host_writable;
 };
 /*
- * make_spte(): the leaf value; tries to unsync when it would be writable (F), marks dirty when it is. Returns true when
- * write protection was needed ("wrprot"): a write fault then is emulated. Locked.
+ * make_spte(): the leaf value; tries to unsync when it would be writable (F), marks dirty when it is. Returns
+ * true when write protection was needed ("wrprot"): a write fault then is emulated. Locked.
  */
 bool nmmu_make_spte(struct nmmu_vcpu *v, const struct nmmu_make *make, u64 *spte_ret);
 u64 nmmu_make_nonleaf(struct nmmu *m, u64 child_pa, bool ad_disabled);
@@ -256,20 +274,24 @@ void nmmu_index_each(const struct nmmu *m, bool (*visit)(void *ctx, const struct
 int nmmu_cache_topup(struct nmmu_vcpu *v, bool indirect);
 void nmmu_cache_free(struct nmmu *m, struct nmmu_cache *cache);
 /*
- * Find or make the page for (gfn, role). Level-1 unsync pages found are synced when asked for by role; other roles' unsync
- * pages of gfn are zapped when this one is level >= 2. invalid collects what had to go. Locked, from the cache.
+ * Find or make the page for (gfn, role). Level-1 unsync pages found are synced when asked for by role; other
+ * roles' unsync pages of gfn are zapped when this one is level >= 2. invalid collects what had to go. Locked,
+ * from the cache.
  */
 struct nmmu_sp *nmmu_sp_get(struct nmmu_vcpu *v, u64 gfn, union nmmu_role role);
 /* The role of a child (C5, C.3, H 23). */
 union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool direct, u32 access);
 /*
- * C3: the child wanted at *sptep, to be linked by nmmu_sp_link() (which zaps and flushes what is there) once its
- * children are synced and the gpte was read again. NULL: the right one is linked already. Locked.
+ * C3: the child wanted at *sptep, to be linked by nmmu_sp_link() (which zaps and flushes what is there) once
+ * its children are synced and the gpte was read again. NULL: the right one is linked already. Locked.
  */
 struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role);
 /* As nmmu_slot_of(), but a slot that is being deleted counts: what is accounted there must be undone. */
 struct nmmu_slot *nmmu_sp_slot(const struct nmmu *m, const struct nmmu_sp *sp, u64 gfn);
-/* validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed. Locked. */
+/*
+ * validate_direct_spte(): a child with other rights than `access' is unlinked, not zapped, and TLBs flushed.
+ * Locked.
+ */
 void nmmu_sp_validate_direct(struct nmmu *m, u64 *sptep, u32 access);
 /* This child of sptep may be unsync: mark the way up. Locked. */
 void nmmu_mark_unsync(struct nmmu *m, u64 *sptep);
@@ -285,7 +307,10 @@ bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *i
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause);
 /* Pages that nmmu_sp_commit_zap() could not free for lock-free walkers (m->deferred). Locked. */
 void nmmu_sp_free_deferred(struct nmmu *m);
-/* One entry: leaf dropped, or child unlinked (orphaned unless invalid is given: F "parent_ptes"). Returns true if it was present. Locked. */
+/*
+ * One entry: leaf dropped, or child unlinked (orphaned unless invalid is given: F "parent_ptes"). Returns
+ * true if it was present. Locked.
+ */
 bool nmmu_sp_zap_entry(struct nmmu *m, struct nmmu_sp *sp, u32 index, struct nmmu_link *invalid,
 		       enum ms_cause cause);
 bool nmmu_sp_is_obsolete(const struct nmmu *m, const struct nmmu_sp *sp);
@@ -299,8 +324,8 @@ struct nmmu_sp *nmmu_hash_next(const struct nmmu_sp *sp); /* same gfn */
 /* Recycling: at least 5 free, refill to 25 (F). 0 or -ENOSPC. Locked. */
 int nmmu_make_room(struct nmmu *m);
 /*
- * A new generation: vCPUs are asked to drop their roots, then all pages go, oldest first. Called locked; the lock is
- * dropped between batches.
+ * A new generation: vCPUs are asked to drop their roots, then all pages go, oldest first. Called locked; the
+ * lock is dropped between batches.
  */
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause);
 /* MMU-side zapping of a gfn range of a slot, leaves only. True: flush. Locked. */
@@ -318,12 +343,15 @@ int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp);
 int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index);
 /* All unsync pages below a root or parent. Locked. */
 void nmmu_sync_children(struct nmmu_vcpu *v, struct nmmu_sp *parent);
-/* Up to `max' different unsync pages below parent; marks found stale are cleared. For unsync.c and zap.c. Locked. */
+/*
+ * Up to `max' different unsync pages below parent; marks found stale are cleared. For unsync.c and zap.c.
+ * Locked.
+ */
 #define NMMU_UNSYNC_BATCH 16
 u32 nmmu_collect_unsync(struct nmmu *m, struct nmmu_sp *parent, struct nmmu_sp **ret, u32 max);
 /*
- * The guest's entry at sp[index], sp of level 1 with gptes. 1: it may be mapped, access and gfn are filled (F "sync"); 0:
- * not present, A clear or reserved; -EFAULT: unreadable; -EINVAL: sp is not of v->mmu's role.
+ * The guest's entry at sp[index], sp of level 1 with gptes. 1: it may be mapped, access and gfn are filled (F
+ * "sync"); 0: not present, A clear or reserved; -EFAULT: unreadable; -EINVAL: sp is not of v->mmu's role.
  */
 struct nmmu_gpte {
 	u64 gfn;
@@ -342,8 +370,8 @@ int nmmu_root_load(struct nmmu_vcpu *v);
 void nmmu_root_free_obsolete(struct nmmu_vcpu *v);
 bool nmmu_root_is_dummy(const struct nmmu_vcpu *v, u64 hpa);
 /*
- * Where a walk of the shadow for addr begins: the page, or NULL (no root, dummy root, PDPTE not present). Special roots
- * are stepped over: then it is a level-2 page of pae_root.
+ * Where a walk of the shadow for addr begins: the page, or NULL (no root, dummy root, PDPTE not present).
+ * Special roots are stepped over: then it is a level-2 page of pae_root.
  */
 struct nmmu_sp *nmmu_root_sp(const struct nmmu_vcpu *v, const struct nmmu_mmu *mmu, u64 hpa, u64 addr);
 void nmmu_root_free(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, bool current, u32 prev_mask,
@@ -420,14 +448,15 @@ struct nmmu_walk {
 };
 
 /*
- * Walk the tables behind mmu for addr. pferr: NMMU_PF_ W, U, I of the access (U for EPT reads: D.1 step 1). 1: found; 0: a
- * fault, w->fault says which; -errno never for guest content. trace may be NULL. Unlocked (reads guest memory).
+ * Walk the tables behind mmu for addr. pferr: NMMU_PF_ W, U, I of the access (U for EPT reads: D.1 step 1).
+ * 1: found; 0: a fault, w->fault says which; -errno never for guest content. trace may be NULL. Unlocked
+ * (reads guest memory).
  */
 int nmmu_walk(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, u64 pferr, u32 flags, struct nmmu_walk *w,
 	      struct nmmu_trace *trace);
 /*
- * GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results, written on success; access_ret: what the
- * guest's own tables grant (may be NULL). fault may be NULL.
+ * GVA (or L2 GVA) of the guest at work all the way to an L1 GPA. Same results, written on success;
+ * access_ret: what the guest's own tables grant (may be NULL). fault may be NULL.
  */
 int nmmu_walk_gva(struct nmmu_vcpu *v, u64 gva, u64 pferr, u32 flags, u64 *gpa_ret, u32 *access_ret,
 		  struct nmmu_walk_fault *fault, struct nmmu_trace *trace);
@@ -451,7 +480,10 @@ struct nmmu_fault {
 	bool write_fault_to_shadow_pt; /* 6.1: is_self_change_mapping */
 };
 
-/* kvm_mmu_page_fault() less emulation. Returns enum nmmu_ret, -ENOMEM; or 1000: injected, result_ret is filled. */
+/*
+ * kvm_mmu_page_fault() less emulation. Returns enum nmmu_ret, -ENOMEM; or 1000: injected, result_ret is
+ * filled.
+ */
 #define NMMU_FAULT_INJECTED 1000
 int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result *result_ret);
 int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault);
@@ -465,8 +497,9 @@ void nmmu_mmio_cache_clear(struct nmmu_vcpu *v, bool all, u64 gva);
 bool nmmu_mmio_cache_has_gpa(const struct nmmu_vcpu *v, u64 gpa);
 bool nmmu_mmio_cache_has_gva(const struct nmmu_vcpu *v, u64 gva);
 /*
- * Down the shadow tables of v->mmu, entry by entry; next() is told what the caller read. An sptep of NULL ends.
- * Locked, or between nmmu_lockless_begin() and _end(): pages that a walker may still see are freed by the last one.
+ * Down the shadow tables of v->mmu, entry by entry; next() is told what the caller read. An sptep of NULL
+ * ends. Locked, or between nmmu_lockless_begin() and _end(): pages that a walker may still see are freed by
+ * the last one.
  */
 struct nmmu_shadow_iter {
 	u64 addr;
@@ -511,8 +544,8 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes);
 void nmmu_inject(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault, const struct nmmu_exit *exit,
 		 struct nmmu_result *ret);
 /*
- * The same for a fault that the emulator met while dealing with exit (NULL: with none): what the CPU reported with the
- * exit then belongs to another access, and only compat copies any of it.
+ * The same for a fault that the emulator met while dealing with exit (NULL: with none): what the CPU reported
+ * with the exit then belongs to another access, and only compat copies any of it.
  */
 void nmmu_inject_emulated(struct nmmu_vcpu *v, const struct nmmu_walk_fault *fault,
 			  const struct nmmu_exit *exit, struct nmmu_result *ret);

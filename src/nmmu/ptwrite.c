@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An emulated write hits a page that holds shadowed tables: the SPTEs made from what was overwritten go (SEMANTICS F
- * "pte_write", C5). The guest's memory already has the new value; what SPTEs become of it is the next fault's matter.
+ * An emulated write hits a page that holds shadowed tables: the SPTEs made from what was overwritten go
+ * (SEMANTICS F "pte_write", C5). The guest's memory already has the new value; what SPTEs become of it is the
+ * next fault's matter.
  */
 #include "nmmu/private.h"
 #include "nmmu/x86.h"
@@ -14,7 +15,10 @@ struct gpte_write {
 	u32 bytes;
 };
 
-/* A status byte at the start of an entry is fine; else it must be entries, whole or their halves, and one only. */
+/*
+ * A status byte at the start of an entry is fine; else it must be entries, whole or their halves, and one
+ * only.
+ */
 static bool is_misaligned(const struct nmmu *m, const struct nmmu_sp *sp, struct gpte_write w)
 {
 	u32 gpte_bytes = sp->role.has_4_byte_gpte ? 4 : 8;
@@ -71,8 +75,8 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes)
 
 	nmmu_yield(m, NMMU_POINT_GPTE_STORED);
 	/*
-	 * A PAE guest writes its entries in two halves: as if it were one. KVM goes by the vCPU's mode, whatever the
-	 * format of the table.
+	 * A PAE guest writes its entries in two halves: as if it were one. KVM goes by the vCPU's mode,
+	 * whatever the format of the table.
 	 */
 	if (v->regs.cr4 & CR4_PAE && bytes == 4) {
 		w.offset &= ~7u;

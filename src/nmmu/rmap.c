@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Lists of SPTEs: one for each frame, level and slot (its leaves), and one for each shadow page (its parents). Both
- * kernels' shapes, since what they leave behind is seen by whoever reads such a list. Nothing here stores an SPTE but
- * through spte_set.c, and nothing but nmmu_rmap_recycle() flushes.
+ * Lists of SPTEs: one for each frame, level and slot (its leaves), and one for each shadow page (its
+ * parents). Both kernels' shapes, since what they leave behind is seen by whoever reads such a list. Nothing
+ * here stores an SPTE but through spte_set.c, and nothing but nmmu_rmap_recycle() flushes.
  *
  *	6.1:  head -> [1..14] -> [1..14] -> [1..14]   adds fill the first one that has room, a new one goes to the end;
  *	                                              removal backfills within its descriptor
  *	6.12: head -> [1..14] -> [14] -> [14]         adds fill the head, a new one becomes the head; removal backfills
  *	                                              from the head, so only the head is ever not full
  *
- * A list of one is the SPTE's address itself. Sources: SEMANTICS F "rmap head", "recycle"; mmu.c:pte_list_add(),
- * pte_list_remove().
+ * A list of one is the SPTE's address itself. Sources: SEMANTICS F "rmap head", "recycle";
+ * mmu.c:pte_list_add(), pte_list_remove().
  */
 #include "nmmu/private.h"
 

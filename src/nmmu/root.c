@@ -8,7 +8,8 @@
  *	NPT12 of a 32-bit or PAE L1      [pml5_root[0] ->] pml4_root[0] -> pae_root[4] -> level-2 pages
  *	no memory at the root (6.12)     the dummy root: an empty table
  *
- * Only the first two are pages of their own and are cached. What the guest asks to be invalidated is invalidate.c.
+ * Only the first two are pages of their own and are cached. What the guest asks to be invalidated is
+ * invalidate.c.
  */
 #include "nmmu/private.h"
 
@@ -279,7 +280,9 @@ static bool is_visible(const struct nmmu_vcpu *v, u64 gfn)
 	return nmmu_slot_of(v->m, v->mmu->root_role.smm, gfn);
 }
 
-/* C7: a root, or PDPTE, that names no memory. 0 in 6.12, which goes on without it; 6.1 shuts the guest down. */
+/*
+ * C7: a root, or PDPTE, that names no memory. 0 in 6.12, which goes on without it; 6.1 shuts the guest down.
+ */
 static int unbacked(const struct nmmu *m)
 {
 	return nmmu_is_6_12(m) ? 0 : -EIO;
@@ -334,8 +337,8 @@ static void load_shadow(struct nmmu_vcpu *v, const u64 *pdptrs)
 }
 
 /*
- * Is there still memory behind all that the root will shadow? Asked under the lock: a slot that goes later makes the
- * root obsolete; one that went before would be gone without a trace, and its counts with it.
+ * Is there still memory behind all that the root will shadow? Asked under the lock: a slot that goes later
+ * makes the root obsolete; one that went before would be gone without a trace, and its counts with it.
  */
 static bool still_visible(const struct nmmu_vcpu *v, const u64 *pdptrs)
 {

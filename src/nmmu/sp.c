@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Shadow pages: how they are found, made, accounted and linked. A page is 512 SPTEs for (gfn, role.word); see SEMANTICS
- * A3, C.3, C3 and F. How they go is zap.c, how they lag behind the guest's tables unsync.c.
+ * Shadow pages: how they are found, made, accounted and linked. A page is 512 SPTEs for (gfn, role.word); see
+ * SEMANTICS A3, C.3, C3 and F. How they go is zap.c, how they lag behind the guest's tables unsync.c.
  *
- * Memory comes from the vCPU's cache, filled before mmu_lock is taken, so that nothing below can fail half way.
+ * Memory comes from the vCPU's cache, filled before mmu_lock is taken, so that nothing below can fail half
+ * way.
  */
 #include "nmmu/private.h"
 
-/* One fault builds at most a page for each level, and a leaf with its prefetched neighbours (KVM's numbers). */
+/*
+ * One fault builds at most a page for each level, and a leaf with its prefetched neighbours (KVM's numbers).
+ */
 #define TOPUP_PAGES 5
 #define TOPUP_DESCS (1 + 5 + 8)
 
@@ -130,8 +133,8 @@ bool nmmu_sp_has_gptes(const struct nmmu_sp *sp)
 }
 
 /*
- * C.3: 6.1 gives an array to every indirect page, 6.12 only where the guest can have leaves. A passthrough page has one
- * in 6.1 that nobody uses.
+ * C.3: 6.1 gives an array to every indirect page, 6.12 only where the guest can have leaves. A passthrough
+ * page has one in 6.1 that nobody uses.
  */
 static bool has_translation(const struct nmmu *m, union nmmu_role role)
 {
@@ -190,15 +193,19 @@ union nmmu_role nmmu_child_role(const struct nmmu_sp *parent, u32 index, bool di
 /* --- accounting --- */
 
 /*
- * The guest's table at sp->gfn is shadowed from now on: no large page may cover it, and it must not be writable without
- * our knowing. Cached writable translations go before the lock does, also where W was clear already (E.1 DL->WP).
+ * The guest's table at sp->gfn is shadowed from now on: no large page may cover it, and it must not be
+ * writable without our knowing. Cached writable translations go before the lock does, also where W was clear
+ * already (E.1 DL->WP).
  */
 static void account(struct nmmu *m, struct nmmu_sp *sp)
 {
 	struct nmmu_slot *slot = nmmu_slot_of(m, sp->role.smm, sp->gfn);
 	bool flush = false;
 
-	/* Its memory went away, or is about to, since the guest's tables were walked. The fault finds out when it reads again. */
+	/*
+	 * Its memory went away, or is about to, since the guest's tables were walked. The fault finds out
+	 * when it reads again.
+	 */
 	if (!slot)
 		return;
 	sp->accounted = true;
@@ -280,8 +287,8 @@ void nmmu_sp_free(struct nmmu *m, struct nmmu_sp *sp)
 }
 
 /*
- * An unsync page is current for whoever asks for it, but it stays unsync and writable: the guest has not flushed yet.
- * False: it could not be read and is zapped.
+ * An unsync page is current for whoever asks for it, but it stays unsync and writable: the guest has not
+ * flushed yet. False: it could not be read and is zapped.
  */
 static bool found_unsync(struct nmmu_vcpu *v, struct nmmu_sp *sp, struct nmmu_link *invalid)
 {
@@ -336,8 +343,9 @@ struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, unio
 		struct nmmu_sp *child = nmmu_sp_by_pa(m, spte_pfn(&m->profile, spte) << NMMU_PAGE_SHIFT);
 
 		/*
-		 * C3, both comparisons: a leaf is removed from the list of the gfn that its own page computes,
-		 * which is another one under a page of another gfn, or of another role (direct or not).
+		 * C3, both comparisons: a leaf is removed from the list of the gfn that its own page
+		 * computes, which is another one under a page of another gfn, or of another role (direct or
+		 * not).
 		 */
 		if (child && (child->gfn == gfn || nmmu_mutant(m, REUSE_ANY_GFN)) &&
 		    (child->role.word == role.word || nmmu_mutant(m, REUSE_ANY_ROLE)))

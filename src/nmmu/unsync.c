@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Pages that lag behind the guest's tables, as a TLB may: a level-1 page becomes unsync when its table is made writable
- * for the guest, and is brought up to date when the guest flushes (SEMANTICS F "unsync", "sync", "when synced"). What
- * this file may never do is make a table writable while syncing: the guest's flush must end with it protected.
+ * Pages that lag behind the guest's tables, as a TLB may: a level-1 page becomes unsync when its table is
+ * made writable for the guest, and is brought up to date when the guest flushes (SEMANTICS F "unsync",
+ * "sync", "when synced"). What this file may never do is make a table writable while syncing: the guest's
+ * flush must end with it protected.
  */
 #include "nmmu/private.h"
 
@@ -63,8 +64,8 @@ int nmmu_gpte_read(struct nmmu_vcpu *v, const struct nmmu_sp *sp, u32 index, str
 	u64 gpte = 0;
 
 	/*
-	 * A previous root of the same table may go by A/D bits, and the current one not (D3). KVM reads all the same, and may
-	 * give W where D is clear.
+	 * A previous root of the same table may go by A/D bits, and the current one not (D3). KVM reads all
+	 * the same, and may give W where D is clear.
 	 */
 	if (!can_sync(v, sp))
 		return -EINVAL;
@@ -94,8 +95,8 @@ static void drop(struct nmmu *m, u64 *sptep)
 }
 
 /*
- * KVM gives the entry the current generation also where memory has come since it was made: every access is then emulated,
- * until something zaps it. Here it goes (H 13).
+ * KVM gives the entry the current generation also where memory has come since it was made: every access is
+ * then emulated, until something zaps it. Here it goes (H 13).
  */
 static void sync_mmio(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep, u64 spte,
 		      const struct nmmu_gpte *gpte)
@@ -206,8 +207,8 @@ static struct nmmu_sp *child_at(const struct nmmu *m, const struct nmmu_sp *sp, 
 }
 
 /*
- * Adds what is unsync below sp; returns whether there was anything. A mark may outlive what it was made for: those met are
- * cleared. Recursion goes down, at most from level 5.
+ * Adds what is unsync below sp; returns whether there was anything. A mark may outlive what it was made for:
+ * those met are cleared. Recursion goes down, at most from level 5.
  */
 static bool collect(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_sp **list, u32 *nr, u32 max)
 {

@@ -248,8 +248,8 @@ bool nmmu_eptp_ok(const struct nmmu *m, u64 eptp)
 }
 
 /*
- * L1 has five levels in NPT12, and NPT02 has four: what lies above 48 bits could not be told from what lies below. KVM
- * shows such an L1 a CPU without LA57.
+ * L1 has five levels in NPT12, and NPT02 has four: what lies above 48 bits could not be told from what lies
+ * below. KVM shows such an L1 a CPU without LA57.
  */
 static bool npt_is_too_wide(const struct nmmu *m, const struct nmmu_regs *l1)
 {

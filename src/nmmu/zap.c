@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How shadow pages go. Zapping is done in two steps: a page is taken out of everything and put on an `invalid' list; then
- * TLBs are flushed once and the list is freed. A page that is some vCPU's root cannot be freed yet: it is marked invalid,
- * taken off active_pages, and goes with its last reference.
+ * How shadow pages go. Zapping is done in two steps: a page is taken out of everything and put on an
+ * `invalid' list; then TLBs are flushed once and the list is freed. A page that is some vCPU's root cannot be
+ * freed yet: it is marked invalid, taken off active_pages, and goes with its last reference.
  *
  * Sources: SEMANTICS F "zap", "obsolete", "recycling", "parent_ptes"; mmu.c:__kvm_mmu_prepare_zap_page(),
  * kvm_mmu_zap_oldest_mmu_pages(), kvm_zap_obsolete_pages().
@@ -72,8 +72,8 @@ static u32 zap_unsync_children(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_l
 }
 
 /*
- * Returns pages zapped, this one included when it is on the list now. *others_ret (may be NULL): some of them were others,
- * so that a walk of active_pages must start again. Recursion follows the levels down.
+ * Returns pages zapped, this one included when it is on the list now. *others_ret (may be NULL): some of them
+ * were others, so that a walk of active_pages must start again. Recursion follows the levels down.
  */
 static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invalid, enum ms_cause cause,
 		    bool *others_ret)
@@ -116,8 +116,8 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	if (tell)
 		nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);
 	/*
-	 * The list may end up empty, and then nobody flushes. KVM's request for new roots throws vCPUs out of the guest; ours
-	 * is seen at their next entry only.
+	 * The list may end up empty, and then nobody flushes. KVM's request for new roots throws vCPUs out of
+	 * the guest; ours is seen at their next entry only.
 	 */
 	if (sp->root_count && leaves)
 		nmmu_flush_all(m, cause, false);
@@ -158,7 +158,9 @@ void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause
 
 void nmmu_sp_free_deferred(struct nmmu *m)
 {
-	/* The last of them comes here again. Adds nothing: it is to be read after the pages left the hashes. */
+	/*
+	 * The last of them comes here again. Adds nothing: it is to be read after the pages left the hashes.
+	 */
 	if (nmmu_add64(&m->lockless_walkers, 0))
 		return;
 	while (!nmmu_link_empty(&m->deferred))
@@ -250,8 +252,8 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 
 	nmmu_link_init(&invalid);
 	/*
-	 * The generation has two values. Pages that another call has made obsolete and not zapped yet, for it is
-	 * between two batches, would be valid again. (KVM's callers exclude each other by slots_lock.)
+	 * The generation has two values. Pages that another call has made obsolete and not zapped yet, for it
+	 * is between two batches, would be valid again. (KVM's callers exclude each other by slots_lock.)
 	 */
 	zap_obsolete(m, &invalid, cause);
 	m->valid_gen = !m->valid_gen;
@@ -266,7 +268,10 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 			break;
 		if (batch >= ZAP_BATCH) {
 			batch = 0;
-			/* What was zapped is in no reverse map any more: who comes now would see no need to flush it. */
+			/*
+			 * What was zapped is in no reverse map any more: who comes now would see no need to
+			 * flush it.
+			 */
 			nmmu_flush_all(m, cause, false);
 			nmmu_unlock(m);
 			nmmu_lock(m);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * events: the last events of a VM's MMUs, and with --list what events there are. Everything about an event
- * comes from abi/events.def through abi/event_desc.h. In JSON each field that the event has is a member of its
- * own; in text the fields of an event stand in one column.
+ * comes from abi/events.def through abi/event_desc.h. In JSON each field that the event has is a member of
+ * its own; in text the fields of an event stand in one column.
  */
 #include "query/private.h"
 

@@ -23,8 +23,8 @@ static const struct ms_column mmu_cols[] = {
 };
 
 /*
- * Whether there is a root: frame 0 is never a table, and the words of nested_mmu, which KVM gives no root, are
- * zero and not INVALID_PAGE (SEMANTICS A1).
+ * Whether there is a root: frame 0 is never a table, and the words of nested_mmu, which KVM gives no root,
+ * are zero and not INVALID_PAGE (SEMANTICS A1).
  */
 static bool is_root(const struct ms_rec_root *root)
 {

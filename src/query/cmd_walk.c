@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * walk: how the guest at work on a vCPU translates an address, entry by entry, in one dimension or in two, and
- * what the shadow pages of the MMU in use hold for the same address. The walk is the target's; nothing is
+ * walk: how the guest at work on a vCPU translates an address, entry by entry, in one dimension or in two,
+ * and what the shadow pages of the MMU in use hold for the same address. The walk is the target's; nothing is
  * decided here.
  */
 #include "query/private.h"

@@ -75,8 +75,8 @@ bool guest_access(const struct ms_model *model, const struct ms_sp *sp, u32 idx,
 }
 
 /*
- * KVM takes W out of what it stores when the guest's leaf entry has a D bit and it is clear (SEMANTICS B1), so
- * a missing W is the guest's refusal only where a table above refuses already, or where the guest's tables
+ * KVM takes W out of what it stores when the guest's leaf entry has a D bit and it is clear (SEMANTICS B1),
+ * so a missing W is the guest's refusal only where a table above refuses already, or where the guest's tables
  * have no D bit: EPT12 without A/D.
  */
 static const char *guest_reason(const struct ms_model *model, const struct ms_sp *sp, u32 idx)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The target "sim": the engine in process, on a machine that this program makes. There is no host behind it and
- * nothing of it is real, which every record says: release, owner and target.
+ * The target "sim": the engine in process, on a machine that this program makes. There is no host behind it
+ * and nothing of it is real, which every record says: release, owner and target.
  *
  *	sim			the built-in workload
  *	sim:7			... of another seed
@@ -9,10 +9,10 @@
  *	sim:FILE.scn,...	the machine of a scenario, as it is when that has been played; kernel= and bug= as
  *				for `run', which plays it every way
  *
- * Time. The machine stands still until something that was already told is asked for again: then it has moved on
- * by STEPS steps. So all that one command reads is of one moment, two commands of one process see two moments,
- * and what is seen depends on nothing but the spec and the number of readings. A scenario's machine stands
- * still for good.
+ * Time. The machine stands still until something that was already told is asked for again: then it has moved
+ * on by STEPS steps. So all that one command reads is of one moment, two commands of one process see two
+ * moments, and what is seen depends on nothing but the spec and the number of readings. A scenario's machine
+ * stands still for good.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -219,8 +219,9 @@ static void sim_close(struct ms_target *target)
 }
 
 /*
- * What the bugs have done so far. Those that show only where two vCPUs meet within one operation, or with tables
- * that no guest of the workload has, are sent to their scenarios: nobody shall take silence for health.
+ * What the bugs have done so far. Those that show only where two vCPUs meet within one operation, or with
+ * tables that no guest of the workload has, are sent to their scenarios: nobody shall take silence for
+ * health.
  */
 static void note_bugs(struct ms_target *target, u32 bugs)
 {

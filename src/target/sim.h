@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared within the sim target: what a machine in process says as records. Only reads the machine; moving it on
- * is sim.c's business, through what src/scenario offers.
+ * Shared within the sim target: what a machine in process says as records. Only reads the machine; moving it
+ * on is sim.c's business, through what src/scenario offers.
  */
 #ifndef TARGET_SIM_H
 #define TARGET_SIM_H

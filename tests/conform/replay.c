@@ -286,8 +286,8 @@ static void regs_set(struct replay *r, const struct tr_event *ev)
 		regs.cr4 = ev->b;
 	if (ev->kind == TR_CR && ev->a == 3 && ev->b == r->v->regs.cr3) {
 		/*
-		 * MOV to CR3 with the value that is there: KVM syncs the current root before the next entry, and
-		 * leaves the previous ones alone, as TLB_CONTROL of a VMRUN makes it do. INVPCID and
+		 * MOV to CR3 with the value that is there: KVM syncs the current root before the next entry,
+		 * and leaves the previous ones alone, as TLB_CONTROL of a VMRUN makes it do. INVPCID and
 		 * INVVPID, for which nmmu_flush_guest() is, sync those too.
 		 */
 		nmmu_flush_nested_npt(r->v);

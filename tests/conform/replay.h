@@ -13,7 +13,8 @@
 
 /*
  * Eight neighbouring entries of a table, in which one of the two may have prefetched and the other not:
- * whether a fault finds its SPTE as it would be made hangs on A and D bits that the CPU has set (doc/differences.md).
+ * whether a fault finds its SPTE as it would be made hangs on A and D bits that the CPU has set
+ * (doc/differences.md).
  */
 struct replay_window {
 	u64 table_gfn; /* of the guest's table; of a direct page: the first frame of its 2M */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libFuzzer target: whatever a guest has in its tables and registers. The input is a machine, entries to be put
- * into tables that are good at first, and acts of a guest and its host; tables come to point into themselves, at
- * nothing, at each other.
- * Nothing may crash, no access may reach memory of the host that is not the guest's, and the engine's
- * invariants hold behind every act.
+ * libFuzzer target: whatever a guest has in its tables and registers. The input is a machine, entries to be
+ * put into tables that are good at first, and acts of a guest and its host; tables come to point into
+ * themselves, at nothing, at each other. Nothing may crash, no access may reach memory of the host that is
+ * not the guest's, and the engine's invariants hold behind every act.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -467,7 +466,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* A long story now and then: grown byte by byte it would take many runs to get into a nested guest and back. */
+/*
+ * A long story now and then: grown byte by byte it would take many runs to get into a nested guest and back.
+ */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
 	u64 state = seed * 0x9e3779b97f4a7c15ULL + 1;

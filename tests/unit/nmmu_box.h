@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A whole machine for tests of shadow pages: the engine as it is, a host of one range of memory that can run out of
- * memory on demand, guest tables that tests write entry by entry, and a check of everything after every step.
+ * A whole machine for tests of shadow pages: the engine as it is, a host of one range of memory that can run
+ * out of memory on demand, guest tables that tests write entry by entry, and a check of everything after
+ * every step.
  */
 #ifndef TESTS_UNIT_NMMU_BOX_H
 #define TESTS_UNIT_NMMU_BOX_H
@@ -13,7 +14,6 @@
 #define BOX_HVA 0x7f0000000000ULL
 #define BOX_PFN 0x100000ULL /* of gfn 0 */
 #define BOX_FIRST_TABLE 0x100u /* gfns from here on are guest tables, by box_table() */
-
 
 /* Guest entries. */
 #define PT_RW 0x67ULL /* P W U A D */
@@ -57,8 +57,8 @@ void box_set32(struct box *b, u64 gpa, u32 value);
 /* An empty guest table; its gfn. */
 u64 box_table(struct box *b);
 /*
- * Map addr to gpa at level in tables of 8-byte entries below root (a gfn of `top' levels), making what is missing.
- * leaf and table: bits of the entries. Returns the GPA of the leaf.
+ * Map addr to gpa at level in tables of 8-byte entries below root (a gfn of `top' levels), making what is
+ * missing. leaf and table: bits of the entries. Returns the GPA of the leaf.
  */
 u64 box_map(struct box *b, u64 root, u32 top, u64 addr, u64 gpa, u32 level, u64 leaf, u64 table);
 

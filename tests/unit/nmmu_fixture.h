@@ -55,7 +55,6 @@ u64 fix_entry(u64 root_gfn, u32 level, u64 gfn);
 /* L2 in long mode on tables at FIX_PT_ROOT, under EPT12 with these EPTP bits or under 4-level NPT12. */
 void fix_l2_identity(struct fix *f, u64 eptp_bits);
 
-
 #define EPTP_WB4 0x1eULL /* 4 levels, write-back */
 #define EPTP_WB5 0x26ULL
 #define EPTP_AD 0x40ULL

@@ -261,8 +261,8 @@ static void judge_written(struct rnd *r, const struct nmmu_access *a, u64 gpa)
 }
 
 /*
- * After a write by the current tables, A is set on the way and D on the page (B1, E5), unless the tables cannot be
- * written, or somebody stored into them by this very write.
+ * After a write by the current tables, A is set on the way and D on the page (B1, E5), unless the tables
+ * cannot be written, or somebody stored into them by this very write.
  */
 static void judge_flags(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *want, u64 gpa)
 {
@@ -604,8 +604,8 @@ void rnd_op_gpte(struct rnd *r, struct rnd_vcpu *vc)
 }
 
 /*
- * More first writes than a log of 512 entries holds, and more pages than most limits allow. The second time, behind a
- * log that was read, they are mapped already: nothing but the CPU's own log tells of them.
+ * More first writes than a log of 512 entries holds, and more pages than most limits allow. The second time,
+ * behind a log that was read, they are mapped already: nothing but the CPU's own log tells of them.
  */
 void rnd_op_burst(struct rnd *r, struct rnd_vcpu *vc)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shadow pages against the guest's tables as they are (SEMANTICS H 23, 24, 35, 36): what a page in sync grants, its
- * table must grant, and the frame is the one behind the gfn. Nobody has to use a wrong entry for it to be seen. Bits
- * are taken from the manuals, not from the engine's profiles.
+ * Shadow pages against the guest's tables as they are (SEMANTICS H 23, 24, 35, 36): what a page in sync
+ * grants, its table must grant, and the frame is the one behind the gfn. Nobody has to use a wrong entry for
+ * it to be seen. Bits are taken from the manuals, not from the engine's profiles.
  */
 #include "tests/unit/rnd.h"
 

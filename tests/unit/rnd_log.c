@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The dirty log against copies of memory, as a migration keeps them: whatever differs from the copy must be in the
- * next log (SEMANTICS H 37). Copies are taken when the engine has promised to see later writes.
+ * The dirty log against copies of memory, as a migration keeps them: whatever differs from the copy must be
+ * in the next log (SEMANTICS H 37). Copies are taken when the engine has promised to see later writes.
  */
 #include "tests/unit/rnd.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The naive oracle: the guest's tables walked from the root for every question, in the words of the manuals and
- * with no memory but one: what an entry held before, as long as this vCPU has not invalidated it, may still be
- * used for an access that succeeds (SDM 4.10.4). It must never be used to refuse one.
+ * The naive oracle: the guest's tables walked from the root for every question, in the words of the manuals
+ * and with no memory but one: what an entry held before, as long as this vCPU has not invalidated it, may
+ * still be used for an access that succeeds (SDM 4.10.4). It must never be used to refuse one.
  */
 #include "tests/unit/rnd.h"
 
@@ -333,7 +333,10 @@ static void descend(struct ask *q, const struct format *f, u64 addr, u32 level, 
 		index &= 3;
 		if (f->pdpte)
 			one_value(q, f, addr, level, f->pdpte[index], 0, st, n, ret);
-		/* AMD's CPU reads them from memory under NPT; what it found may be cached longer than it is there. */
+		/*
+		 * AMD's CPU reads them from memory under NPT; what it found may be cached longer than it is
+		 * there.
+		 */
 		if (f->pdpte && (q->now || q->r->cfg.hv != MS_HV_SVM || !q->r->cfg.tdp))
 			return;
 	}

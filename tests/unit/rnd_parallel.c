@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Several at once: vCPUs and the VMM or host, switched at the engine's yield points by a drawn schedule. Where each
- * access may go meanwhile is not judged. That no frame is reached which is gone, that every access ends, and what
- * the machine looks like when all have ended, is: its own checks, the audit, and the logs read later.
+ * Several at once: vCPUs and the VMM or host, switched at the engine's yield points by a drawn schedule.
+ * Where each access may go meanwhile is not judged. That no frame is reached which is gone, that every access
+ * ends, and what the machine looks like when all have ended, is: its own checks, the audit, and the logs read
+ * later.
  */
 #include "tests/unit/rnd.h"
 
@@ -68,7 +69,10 @@ static void run_accesses(void *arg)
 		struct ms_run run;
 		u32 again = 0;
 
-		/* A thousand steps of the host are more tries than one access has, and may end with the last one. */
+		/*
+		 * A thousand steps of the host are more tries than one access has, and may end with the last
+		 * one.
+		 */
 		do {
 			ms_machine_access(r->machine, job->vc->id, &job->access[i], &run);
 		} while (run.stuck && (is_blocked(r) || !again++));

@@ -299,7 +299,9 @@ static void build_set(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind, u32 l
 		table_new(r, use, kind, level, 0);
 	for (u32 i = 0; i < pages; i++)
 		table_new(r, use, kind, 1, (u64)i << rnd_shift(kind, 2));
-	/* Children are found among those of the same use and kind: the first set's serve the second root too. */
+	/*
+	 * Children are found among those of the same use and kind: the first set's serve the second root too.
+	 */
 	for (u32 i = first; i < r->nr_tables; i++)
 		table_fill(r, &r->tables[i]);
 	if (root && r->nr_roots < RND_ROOTS_MAX)
@@ -319,7 +321,10 @@ static void build_second_root(struct rnd *r, enum rnd_use use, enum nmmu_gpt kin
 		(struct rnd_root){ .kind = kind, .levels = levels, .use = use, .gfn = root->gfn };
 }
 
-/* Tables that nobody edits: the window through which L1 reaches the pool. Supervisor, so SMAP does not matter. */
+/*
+ * Tables that nobody edits: the window through which L1 reaches the pool. Supervisor, so SMAP does not
+ * matter.
+ */
 static void build_window(struct rnd *r)
 {
 	u64 pt8 = r->next_gfn, pd8 = pt8 + 2, pdpt8 = pd8 + 1, pml4 = pdpt8 + 1, pt4 = pml4 + 1;
@@ -393,8 +398,8 @@ struct nmmu_regs rnd_regs(struct rnd *r, enum rnd_use use, enum nmmu_gpt kind)
 	const struct rnd_root *root;
 
 	/*
-	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX, which are
-	 * not in the page role (C.1): tables that are shadowed are used with one value of each.
+	 * As in KVM, shadow pages are shared between guests with and without PSE, and with and without NX,
+	 * which are not in the page role (C.1): tables that are shadowed are used with one value of each.
 	 */
 	/* A kernel that honours SMAP or SMEP is rare enough among the accesses here. */
 	if (rnd_chance(r, 60))

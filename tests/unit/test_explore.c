@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Every schedule of two actions, and of three where it takes that: the lock-free fast page fault against a log
- * that is read or cleared, against write protection for a new shadow page, against zapping. Judged by what a
- * migration, L1 or the host would see. The number of schedules is printed; mutants show that a schedule which
- * breaks something is found.
+ * Every schedule of two actions, and of three where it takes that: the lock-free fast page fault against a
+ * log that is read or cleared, against write protection for a new shadow page, against zapping. Judged by
+ * what a migration, L1 or the host would see. The number of schedules is printed; mutants show that a
+ * schedule which breaks something is found.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -436,8 +436,8 @@ static void new_shadow_page(void **state)
 }
 
 /*
- * SEMANTICS I 22: the log has taken W away and not yet flushed; the new page finds nothing to take but M, and must
- * flush all the same, for L1's CPU still has the translation.
+ * SEMANTICS I 22: the log has taken W away and not yet flushed; the new page finds nothing to take but M, and
+ * must flush all the same, for L1's CPU still has the translation.
  */
 static void shadow_page_while_log_is_read(void **state)
 {

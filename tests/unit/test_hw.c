@@ -370,8 +370,8 @@ static struct hw_state ept_state(bool ad)
 }
 
 /*
- * Every RWX at every level against every access, with and without execute-only and A/D (SEMANTICS I 14). What is
- * expected is said by the manual's sentences, not by a table walk.
+ * Every RWX at every level against every access, with and without execute-only and A/D (SEMANTICS I 14). What
+ * is expected is said by the manual's sentences, not by a table walk.
  */
 static void ept_rights(void **state)
 {
@@ -508,8 +508,8 @@ static void ept_widths(void **state)
 }
 
 /*
- * D2: the guest's table in a page that EPT maps with `rights', A/D on and off, the guest's A and D preset or not.
- * GPA page n is memory page n, but for page 3, the guest's last table.
+ * D2: the guest's table in a page that EPT maps with `rights', A/D on and off, the guest's A and D preset or
+ * not. GPA page n is memory page n, but for page 3, the guest's last table.
  */
 static void ept_guest_tables(void **state)
 {
@@ -697,7 +697,10 @@ static void tlb(void **state)
 	put(EPT_TABLE(1), PAGE(0x20) | 0x37);
 	assert_int_equal(go(&s, 8, "w", 1).exit, HW_DONE);
 	assert_int_equal(get(EPT_TABLE(1)) & 0x200, 0x200);
-	/* Dirty already: the D bit taken away is not seen before a flush. That is what clear-dirty must flush for. */
+	/*
+	 * Dirty already: the D bit taken away is not seen before a flush. That is what clear-dirty must flush
+	 * for.
+	 */
 	put(EPT_TABLE(1), PAGE(0x20) | 0x37);
 	r = go(&s, 8, "w", 2);
 	assert_true(r.tlb_hit);

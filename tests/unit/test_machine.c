@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whole accesses: the CPU of src/hw on tables of src/nmmu, exits and all, in every mode that a guest can run in. What
- * comes out is judged by where the access went in host memory.
+ * Whole accesses: the CPU of src/hw on tables of src/nmmu, exits and all, in every mode that a guest can run
+ * in. What comes out is judged by where the access went in host memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -92,8 +92,8 @@ static int unload_all(void **state)
 }
 
 /*
- * Where it failed, 0: it did not. A mutant must be caught by what the text expects: the engine's own checks are left
- * out then.
+ * Where it failed, 0: it did not. A mutant must be caught by what the text expects: the engine's own checks
+ * are left out then.
  */
 static u32 play_as(struct file *file, enum nmmu_kernel kernel, u32 mutant, u32 bugs, char *text, size_t len)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The engine's check of itself (SEMANTICS H): each row is broken by hand in a machine that was whole, must be named, and must
- * be silent again once mended.
+ * The engine's check of itself (SEMANTICS H): each row is broken by hand in a machine that was whole, must be
+ * named, and must be silent again once mended.
  */
 #include <setjmp.h>
 #include <stdarg.h>

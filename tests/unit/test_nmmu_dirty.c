@@ -187,7 +187,10 @@ static void test_init_set_huge_edges(void **state)
 	leaf = host_leaf(&h, 2, SPTE_AD_ENABLED, HOST_W | HOST_A | HOST_D);
 	sptep[0] = host_map(&h, slot, sp, 1, BASE + 512, leaf);
 	sptep[1] = host_map(&h, slot, sp, 2, BASE + 1024, leaf);
-	/* Pages 512 + 480 + [0, 64) of the guest: bit 31 is the last of the first leaf, 32 the first of the second. */
+	/*
+	 * Pages 512 + 480 + [0, 64) of the guest: bit 31 is the last of the first leaf, 32 the first of the
+	 * second.
+	 */
 	memset(bits, 0, sizeof(bits));
 	bits[0] = 1ULL << 32;
 	assert_int_equal(nmmu_log_clear(h.m, 0, 1, 512, 64, bits), 0);
@@ -310,7 +313,10 @@ static void test_race(void **state)
 		else
 			assert_int_equal(nmmu_log_get(h.m, 0, 1, &bits), 0);
 		assert_int_equal(race.times, 1);
-		/* The write that went in between is seen: its bit is there, the leaf may or may not be protected. */
+		/*
+		 * The write that went in between is seen: its bit is there, the leaf may or may not be
+		 * protected.
+		 */
 		assert_int_equal(race.slot->dirty[0], 1 << 7);
 		assert_false(spte_is_writable(*race.sptep));
 		host_deinit(&h);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the host does to a machine: takes memory away, asks for its age, recovers huge pages; slots that go. */
+/*
+ * What the host does to a machine: takes memory away, asks for its age, recovers huge pages; slots that go.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A long random life of a machine: a guest that edits its tables (emulated, or as it likes where they are unsync), maps them
- * for itself, switches roots and flushes; a host that takes pages away, zaps, recycles and changes slots. After every step
- * all invariants hold; and after a flush each address leads where a plain walk of the tables says.
+ * A long random life of a machine: a guest that edits its tables (emulated, or as it likes where they are
+ * unsync), maps them for itself, switches roots and flushes; a host that takes pages away, zaps, recycles and
+ * changes slots. After every step all invariants hold; and after a flush each address leads where a plain
+ * walk of the tables says.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,7 +72,10 @@ static u64 any_entry(struct life *l, u32 level)
 	}
 }
 
-/* As the guest can: where every shadow of the table is unsync, or there is none, the CPU stores; else it is emulated. */
+/*
+ * As the guest can: where every shadow of the table is unsync, or there is none, the CPU stores; else it is
+ * emulated.
+ */
 static void write_entry(struct life *l, u64 gpa, u64 value)
 {
 	struct nmmu_sp *sp;
@@ -186,7 +190,10 @@ static void step(struct life *l)
 	box_check(&l->b);
 }
 
-/* A walk that knows nothing of the engine's. Returns the pfn, 0 when there is none; rights_ret: of all levels. */
+/*
+ * A walk that knows nothing of the engine's. Returns the pfn, 0 when there is none; rights_ret: of all
+ * levels.
+ */
 static u64 walk(struct life *l, u64 addr, u64 *rights_ret)
 {
 	u64 gfn = l->root, rights = 7, present = l->ept ? 7 : 1;

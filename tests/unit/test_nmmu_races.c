@@ -359,7 +359,10 @@ static u32 nr_pages(struct lab *lab)
 	return nr;
 }
 
-/* Two who zap everything: pages that the first has made obsolete do not come back with the second's generation. */
+/*
+ * Two who zap everything: pages that the first has made obsolete do not come back with the second's
+ * generation.
+ */
 static void zap_all_twice(void **state)
 {
 	u32 k, i;
@@ -389,7 +392,10 @@ static void act_slot_gone(struct lab *lab)
 	assert_int_equal(nmmu_slot_set(lab->m, 0, 0, 0, 0, 0, 0), 0);
 }
 
-/* The slot of its tables goes while a root is made: the new root is not left behind, counted in memory that is gone. */
+/*
+ * The slot of its tables goes while a root is made: the new root is not left behind, counted in memory that
+ * is gone.
+ */
 static void root_and_slot(void **state)
 {
 	static const struct story *const s = &stories[7];
@@ -420,7 +426,10 @@ static void root_and_slot(void **state)
 	assert_int_equal(happened, 2);
 }
 
-/* The same for a table on the way of a fault, in the part of a slot's end that a fault can see without being stale. */
+/*
+ * The same for a table on the way of a fault, in the part of a slot's end that a fault can see without being
+ * stale.
+ */
 static u32 indirect_before;
 
 static void slot_goes(struct lab *lab, enum nmmu_point point)

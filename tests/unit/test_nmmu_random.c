@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random operations on machines of random settings, each one judged (rnd.h). The seed of a failure is printed;
- * RND_SEED=0x... runs that machine alone, RND_OPS=n bounds its operations. MMUSCOPE_DEEP=1 runs four times as many,
- * MMUSCOPE_QUICK=1 a tenth.
+ * Random operations on machines of random settings, each one judged (rnd.h). The seed of a failure is
+ * printed; RND_SEED=0x... runs that machine alone, RND_OPS=n bounds its operations. MMUSCOPE_DEEP=1 runs four
+ * times as many, MMUSCOPE_QUICK=1 a tenth.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,10 @@ static void one_op(struct rnd *r)
 	r->count->ops++;
 }
 
-/* For those who look for the cause of a failure: RND_WATCH=gfn tells what changes a page and whether it is logged. */
+/*
+ * For those who look for the cause of a failure: RND_WATCH=gfn tells what changes a page and whether it is
+ * logged.
+ */
 static void watch(struct rnd *r, u64 gfn)
 {
 	static u64 last[512];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Lists of SPTEs (SEMANTICS F "rmap head", "recycle"): their shapes in both kernels at the sizes where they change, removal
- * from anywhere, and any order of adding and removing against a plain set. That the shape is right after each step is
- * worked out here from the rule, not asked of the engine.
+ * Lists of SPTEs (SEMANTICS F "rmap head", "recycle"): their shapes in both kernels at the sizes where they
+ * change, removal from anywhere, and any order of adding and removing against a plain set. That the shape is
+ * right after each step is worked out here from the rule, not asked of the engine.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Roots (SEMANTICS C.3, C5-C7, F "when synced"): which kind each mode gets, the cache of previous ones, roots without
- * memory, invalidation by the guest; and that running out of memory anywhere leaves a machine that goes on.
+ * Roots (SEMANTICS C.3, C5-C7, F "when synced"): which kind each mode gets, the cache of previous ones, roots
+ * without memory, invalidation by the guest; and that running out of memory anywhere leaves a machine that
+ * goes on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,7 +109,9 @@ static void no_paging(void **state)
 	}
 }
 
-/* PAE under shadow paging: a page for each PDPTE; one without memory is absent (6.12) or the end (6.1). C7. */
+/*
+ * PAE under shadow paging: a page for each PDPTE; one without memory is absent (6.12) or the end (6.1). C7.
+ */
 static void pae(void **state)
 {
 	enum nmmu_kernel kernel;
@@ -373,8 +376,8 @@ static void zapped_root_is_no_match(void **state)
 /* --- one address --- */
 
 /*
- * Shadow paging, a level-1 table that the guest has mapped for itself. It changes one entry without a flush and gives
- * INVLPG for it: that entry is right, its neighbour may be old.
+ * Shadow paging, a level-1 table that the guest has mapped for itself. It changes one entry without a flush
+ * and gives INVLPG for it: that entry is right, its neighbour may be old.
  */
 static void invlpg(void **state)
 {
@@ -423,7 +426,10 @@ static void invlpg(void **state)
 	}
 }
 
-/* Only what was changed is brought up to date in 6.12; 6.1 leaves the rest alone as well, by not looking at it. */
+/*
+ * Only what was changed is brought up to date in 6.12; 6.1 leaves the rest alone as well, by not looking at
+ * it.
+ */
 static void flush_syncs_previous_roots(void **state)
 {
 	enum nmmu_kernel kernel;
@@ -455,7 +461,9 @@ static void flush_syncs_previous_roots(void **state)
 
 /* --- without memory --- */
 
-/* One L2 with EPT12, L1 writing tables, an unsync page, an INVEPT. Any call may fail; it is then made again. */
+/*
+ * One L2 with EPT12, L1 writing tables, an unsync page, an INVEPT. Any call may fail; it is then made again.
+ */
 static int try_load(struct box *b)
 {
 	struct nmmu_entry entry;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Shadow pages: found, shared, linked, zapped, written to, recycled (SEMANTICS A3, C3, C5, F; scenarios 20-22, 26, 27 of
- * I). Every step ends with the engine's check of all its invariants; what that cannot know is asserted here.
+ * Shadow pages: found, shared, linked, zapped, written to, recycled (SEMANTICS A3, C3, C5, F; scenarios
+ * 20-22, 26, 27 of I). Every step ends with the engine's check of all its invariants; what that cannot know
+ * is asserted here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -148,7 +149,10 @@ static void tables_are_tracked(void **state)
 	}
 }
 
-/* I 22: an entry whose W was taken by the log is still cached writable: the flush comes before the lock is dropped. */
+/*
+ * I 22: an entry whose W was taken by the log is still cached writable: the flush comes before the lock is
+ * dropped.
+ */
 static bool flushed_locked;
 
 static void note_flush(struct box *b, const struct ms_event *event)
@@ -187,8 +191,8 @@ static void protecting_flushes_before_unlock(void **state)
 /* --- C3: what may be kept at an entry --- */
 
 /*
- * I 20 and 21. A large entry is shadowed by a direct page; then the guest's memory says that it is a table, at the same gfn
- * or another, and nobody told the engine (a device wrote it).
+ * I 20 and 21. A large entry is shadowed by a direct page; then the guest's memory says that it is a table,
+ * at the same gfn or another, and nobody told the engine (a device wrote it).
  */
 static void large_becomes_table(enum nmmu_kernel kernel, bool same_gfn)
 {
@@ -258,7 +262,10 @@ static void right_child_is_kept(void **state)
 
 /* --- zapping, orphans --- */
 
-/* A store to an entry of level 2 leaves its child to be found again; relinking over another child zaps that one. */
+/*
+ * A store to an entry of level 2 leaves its child to be found again; relinking over another child zaps that
+ * one.
+ */
 static void orphans(void **state)
 {
 	enum nmmu_kernel kernel;
@@ -476,7 +483,9 @@ static void write_sizes(void **state)
 			box_map_l2(&b, root, 0x9000, DATA + 0x1000);
 			sp = box_page_of(&b, 0, 1);
 			gpa = sp->gfn << 12;
-			/* A store that is misaligned after KVM's rounding of 4 bytes to 8 is none any more. */
+			/*
+			 * A store that is misaligned after KVM's rounding of 4 bytes to 8 is none any more.
+			 */
 			other = writes[i].offset == 6 && writes[i].bytes == 4;
 			nmmu_pt_write(b.v, gpa + writes[i].offset, 0, writes[i].bytes);
 			box_check(&b);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What must not outlive a change: translations that a CPU may hold of an entry that went, unsync pages below a new link,
- * device entries in the middle of a memslot update, entries of previous roots (SEMANTICS E1, D.1 steps 2, 6 and 8, D3, F).
+ * What must not outlive a change: translations that a CPU may hold of an entry that went, unsync pages below
+ * a new link, device entries in the middle of a memslot update, entries of previous roots (SEMANTICS E1, D.1
+ * steps 2, 6 and 8, D3, F).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +89,9 @@ static void watch_stop(struct box *b)
 	b->on_yield = NULL;
 }
 
-/* D.1 step 8: L1 maps another frame, without INVEPT; the fault that finds it replaces the leaf and flushes. */
+/*
+ * D.1 step 8: L1 maps another frame, without INVEPT; the fault that finds it replaces the leaf and flushes.
+ */
 static void leaf_of_another_frame(void **state)
 {
 	enum nmmu_kernel kernel;
@@ -158,9 +161,9 @@ static void leaf_becomes_device(void **state)
 }
 
 /*
- * A root that is zapped while it is used goes on no list whose end would flush. Its own leaves, of a guest without paging
- * under shadow paging, must be flushed all the same: the slot's memory is not the guest's any more. KVM throws vCPUs out
- * of the guest by the request.
+ * A root that is zapped while it is used goes on no list whose end would flush. Its own leaves, of a guest
+ * without paging under shadow paging, must be flushed all the same: the slot's memory is not the guest's any
+ * more. KVM throws vCPUs out of the guest by the request.
  */
 static void leaves_of_a_root(void **state)
 {
@@ -189,7 +192,10 @@ static void leaves_of_a_root(void **state)
 	}
 }
 
-/* zap-all gives the lock away between batches: whoever takes it finds nothing mapped, and must be right about TLBs. */
+/*
+ * zap-all gives the lock away between batches: whoever takes it finds nothing mapped, and must be right about
+ * TLBs.
+ */
 static void zap_all_in_batches(void **state)
 {
 	enum nmmu_kernel kernel;
@@ -218,8 +224,8 @@ static void zap_all_in_batches(void **state)
 /* --- links --- */
 
 /*
- * D.1 step 6: a level-3 table with an unsync page below is linked to a second place. The guest need not flush for what was
- * not present there, so all below must be up to date, not just what the fault was about.
+ * D.1 step 6: a level-3 table with an unsync page below is linked to a second place. The guest need not flush
+ * for what was not present there, so all below must be up to date, not just what the fault was about.
  */
 static void synced_before_linked(void **state)
 {
@@ -272,8 +278,8 @@ static void fault_in_swap(struct box *b, enum nmmu_point point)
 }
 
 /*
- * D.1 step 2: while the slots are being exchanged the number is still the one in the entry, but memory is there already.
- * Bit 63 makes it stale.
+ * D.1 step 2: while the slots are being exchanged the number is still the one in the entry, but memory is
+ * there already. Bit 63 makes it stale.
  */
 static void device_entry_in_update(void **state)
 {
@@ -349,8 +355,8 @@ static void device_cache(void **state)
 /* --- previous roots --- */
 
 /*
- * D3 syncs an address in previous roots of the same table too. One of them may go by A/D bits that the current one, whose
- * format is at hand, does not know of: B1 holds for it all the same.
+ * D3 syncs an address in previous roots of the same table too. One of them may go by A/D bits that the
+ * current one, whose format is at hand, does not know of: B1 holds for it all the same.
  */
 static void previous_root_with_other_bits(void **state)
 {
@@ -602,7 +608,10 @@ static void found_unsync_is_synced(void **state)
 	}
 }
 
-/* E1 in those that drop entries by themselves: sync at load, INVLPG, an emulated write, a reverse map that is full. */
+/*
+ * E1 in those that drop entries by themselves: sync at load, INVLPG, an emulated write, a reverse map that is
+ * full.
+ */
 static void who_drops_flushes(void **state)
 {
 	enum nmmu_kernel kernel;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The engine under real threads: vCPUs that fault, with and without mmu_lock, while logs are taken, slots come
- * and go, the host invalidates, and the index of pages grows. What is checked: no page written and not marked
- * (SEMANTICS H 37), the engine's own invariants at each standstill, nothing left behind; the sanitizers see the
- * rest. Which thread comes first is the machine's choice, so a failure may need several runs to come again.
+ * The engine under real threads: vCPUs that fault, with and without mmu_lock, while logs are taken, slots
+ * come and go, the host invalidates, and the index of pages grows. What is checked: no page written and not
+ * marked (SEMANTICS H 37), the engine's own invariants at each standstill, nothing left behind; the
+ * sanitizers see the rest. Which thread comes first is the machine's choice, so a failure may need several
+ * runs to come again.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -177,7 +178,9 @@ static void write_page(struct vcpu_work *w, u32 region)
 	for (u32 tries = 0; tries < 1000000; tries++) {
 		const struct nmmu_exit exit = {
 			.kind = NMMU_EXIT_EPT_VIOLATION,
-			/* What EPT01 had: nothing, or a leaf that could be read. A stale answer is as good. */
+			/*
+			 * What EPT01 had: nothing, or a leaf that could be read. A stale answer is as good.
+			 */
 			.info = tries & 1 ? 0x182 : 0x1aa,
 			.addr = (u64)region << 21,
 		};

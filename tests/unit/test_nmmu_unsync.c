@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Pages that lag behind the guest's tables (SEMANTICS F "unsync", "unsync attempt", "sync", "when synced"; I 25): who may
- * become unsync, the way up that is marked, and what a sync does to each entry in both kernels.
+ * Pages that lag behind the guest's tables (SEMANTICS F "unsync", "unsync attempt", "sync", "when synced"; I
+ * 25): who may become unsync, the way up that is marked, and what a sync does to each entry in both kernels.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,7 +67,10 @@ static void unsync_and_sync(void **state)
 		if (kernel == NMMU_6_12)
 			assert_int_equal(kept, before);
 		else
-			/* Built anew as prefetched, and W already: neither A nor D is set (F "unsync attempt"). */
+			/*
+			 * Built anew as prefetched, and W already: neither A nor D is set (F "unsync
+			 * attempt").
+			 */
 			assert_int_equal(kept, before & ~(b.m->profile.m.accessed | b.m->profile.m.dirty));
 		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
 		assert_int_equal(box_pfn_at(&b, 0), box_pfn_of(DATA + 0x5000));
@@ -233,8 +236,8 @@ static void sync_in_batches(void **state)
 }
 
 /*
- * An entry for a device, and memory comes to its place: when the page is synced it may not be made current again, or all
- * accesses would be emulated (KVM does so).
+ * An entry for a device, and memory comes to its place: when the page is synced it may not be made current
+ * again, or all accesses would be emulated (KVM does so).
  */
 static void sync_of_device_entries(void **state)
 {
@@ -272,7 +275,10 @@ static void sync_of_device_entries(void **state)
 	}
 }
 
-/* A table becomes one of a higher level: pages of level 1 that were unsync go, since the frame must not stay writable. */
+/*
+ * A table becomes one of a higher level: pages of level 1 that were unsync go, since the frame must not stay
+ * writable.
+ */
 static void unsync_page_yields_to_a_higher_level(void **state)
 {
 	enum nmmu_kernel kernel;

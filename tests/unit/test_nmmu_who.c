@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Whose doing an event is: that of the vCPU that is in the engine, however deep below it was raised, or nobody's
- * when the host or the VMM is; also when another gets in between.
+ * Whose doing an event is: that of the vCPU that is in the engine, however deep below it was raised, or
+ * nobody's when the host or the VMM is; also when another gets in between.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +94,10 @@ static void saw(const struct who *who, u32 event)
 		fail_msg("no event %u", event);
 }
 
-/* Shadow paging, for it does the most: a vCPU's faults, the tables it writes and flushes, and what the host does to it. */
+/*
+ * Shadow paging, for it does the most: a vCPU's faults, the tables it writes and flushes, and what the host
+ * does to it.
+ */
 static void told_as_whose(void **state)
 {
 	struct nmmu_regs regs = { .cr0 = LAB_CR0_PE | LAB_CR0_PG | LAB_CR0_WP,
@@ -135,7 +138,10 @@ static void told_as_whose(void **state)
 		act_as(&lab, 1);
 		ms_machine_flush_guest(lab.mm, 1);
 		access_by(&lab, 1, 0x40000000, true);
-		/* vCPU 0: writes above level 1 are emulated and told to the shadow; then all of it is dropped. */
+		/*
+		 * vCPU 0: writes above level 1 are emulated and told to the shadow; then all of it is
+		 * dropped.
+		 */
 		access_by(&lab, 0, 0x600000, false);
 		act_as(&lab, MS_EV_NO_VCPU);
 		lab_set_slot_flags(&lab, MS_SLOT_LOG_DIRTY);

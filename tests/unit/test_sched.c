@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The scheduler of interleavings by itself: counts that can be worked out by hand, and a lock that is kept. */
+/*
+ * The scheduler of interleavings by itself: counts that can be worked out by hand, and a lock that is kept.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The target sim through the model, as every command sees it: what it says is the engine's state, says that it
- * is simulated, moves on when it should and only then.
+ * The target sim through the model, as every command sees it: what it says is the engine's state, says that
+ * it is simulated, moves on when it should and only then.
  */
 #include <setjmp.h>
 #include <stdarg.h>

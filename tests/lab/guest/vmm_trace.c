@@ -199,7 +199,9 @@ static void event(const char *s)
 	} else if (is_event(s, "invlpg", &t)) {
 		line("invlpg addr=0x%" PRIx64, number_after(t, "addr="));
 	} else {
-		/* Our other kprobes print "name: (function+...) args"; the rest is a tracepoint's own text. */
+		/*
+		 * Our other kprobes print "name: (function+...) args"; the rest is a tracepoint's own text.
+		 */
 		size_t n = strcspn(s, ":");
 
 		t = s[n] ? s + n + 1 + (s[n + 1] == ' ') : "";
