@@ -147,6 +147,8 @@ const char *words_errno(int error); /* NULL: not known */
 /* False: it is not so, and play says what is. */
 bool expect(struct ms_play *play, const struct stmt *stmt);
 bool expect_mmu(struct ms_play *play, const struct stmt *stmt);
+/* A comparison: op is an enum arg_op. */
+bool num_fits(u8 op, u64 found, u64 wanted);
 /* Compare what was found with the argument, if it is given. */
 bool check_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, const char *what, u64 found);
 /* A short description of what an action came to. */
