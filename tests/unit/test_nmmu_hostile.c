@@ -431,6 +431,322 @@ static void rsvd_on_no_device(void **state)
 	}
 }
 
+/* --- tables that are not to be relied on, or not to be written --- */
+
+/* C.3: a page made while its table had no memory was never protected; once there is memory it is made anew. */
+static void page_of_no_memory(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_slot *slot;
+		union nmmu_role role;
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root, id;
+
+		box_start_l2(&b, kernel, &root);
+		box_map_l2(&b, root, 0, DATA);
+		role = box_page_of(&b, 0, 3)->role;
+		assert_int_equal(nmmu_cache_topup(b.v, true), 0);
+		nmmu_lock(b.m);
+		sp = nmmu_sp_get(b.v, DEV_GFN, role);
+		id = sp->id;
+		assert_false(sp->accounted);
+		nmmu_unlock(b.m);
+		assert_int_equal(nmmu_slot_set(b.m, 0, 5, DEV_GFN, 1, BOX_HVA, 0), 0);
+		assert_int_equal(nmmu_cache_topup(b.v, true), 0);
+		nmmu_lock(b.m);
+		sp = nmmu_sp_get(b.v, DEV_GFN, role);
+		assert_int_not_equal(sp->id, id);
+		assert_true(sp->accounted);
+		nmmu_unlock(b.m);
+		slot = nmmu_slot_of(b.m, 0, DEV_GFN);
+		assert_true(nmmu_is_write_tracked(slot, DEV_GFN));
+		box_check(&b);
+		box_deinit(&b);
+	}
+}
+
+/*
+ * F "unsync attempt": a table of a higher level, shadowed for SMM. The slot of the other address space does
+ * not say that it is tracked; the page does.
+ */
+static void table_of_smm(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_regs regs;
+		struct nmmu_sp *sp;
+		struct box b;
+		u64 root;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		assert_int_equal(nmmu_slot_set(b.m, 1, 1, 0, BOX_PAGES, BOX_HVA, 0), 0);
+		root = box_table(&b);
+		box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE);
+		box_long_mode(&b, root << 12);
+		regs = b.v->regs;
+		regs.smm = true;
+		assert_int_equal(nmmu_set_regs(b.v, &regs), 0);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		sp = box_page_of(&b, 0, 2);
+		assert_int_equal(sp->role.smm, 1);
+		nmmu_lock(b.m);
+		assert_false(nmmu_is_write_tracked(nmmu_slot_of(b.m, 0, sp->gfn), sp->gfn));
+		assert_int_equal(nmmu_try_unsync(b.m, nmmu_slot_of(b.m, 0, sp->gfn), sp->gfn, true, false),
+				 -EPERM);
+		assert_false(sp->unsync);
+		/* Level 1 may, whatever the address space. */
+		sp = box_page_of(&b, 0, 1);
+		assert_int_equal(nmmu_try_unsync(b.m, nmmu_slot_of(b.m, 0, sp->gfn), sp->gfn, true, false),
+				 0);
+		assert_true(sp->unsync);
+		nmmu_unlock(b.m);
+		box_deinit(&b);
+	}
+}
+
+/* --- what a sync gives --- */
+
+/*
+ * Two unsync tables, the first of which maps the second, by now writable. The first is synced first: were the
+ * second let be written because it is still unsync then, it would stay so as it is synced in its turn.
+ */
+static void sync_gives_no_table(void **state)
+{
+	const u64 second = 1ULL << 21, self = 0x40000000;
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_sp *sp[2];
+		u64 root, pte[2];
+		struct box b;
+		u32 i;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		pte[0] = box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE);
+		pte[1] = box_map(&b, root, 4, second, DATA + 0x1000, 1, PT_RW, PT_TABLE);
+		for (i = 0; i < 2; i++)
+			box_map(&b, root, 4, self + i * 0x1000, pte[i], 1, PT_RW, PT_TABLE);
+		/* Read only at first. */
+		box_map(&b, root, 4, 0x9000, pte[1], 1, PT_RW & ~2ULL, PT_TABLE);
+		box_long_mode(&b, root << 12);
+		for (i = 0; i < 2; i++) {
+			assert_int_equal(box_fault(&b, i * second, R), NMMU_RET_FIXED);
+			sp[i] = box_page_of(&b, i * second, 1);
+		}
+		if (!box_pfn_at(&b, 0x9000))
+			assert_int_equal(box_fault(&b, 0x9000, R), NMMU_RET_FIXED);
+		for (i = 0; i < 2; i++) {
+			assert_int_equal(box_fault(&b, self + i * 0x1000, W), NMMU_RET_FIXED);
+			assert_true(sp[i]->unsync);
+		}
+		box_set(&b, pte[0] + 9 * 8, pte[1] | PT_RW);
+		nmmu_flush_guest(b.v);
+		box_check(&b);
+		assert_false(sp[0]->unsync);
+		assert_false(sp[1]->unsync);
+		assert_int_equal(box_pfn_at(&b, 0x9000), box_pfn_of(pte[1]));
+		assert_false(spte_is_writable(*box_spte(&b, 0x9000, 1)));
+		box_deinit(&b);
+	}
+}
+
+/* H 9: execute-only hardware, tables that allow no fetch, an entry that allows nothing else. */
+static void sync_to_nothing(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct box b;
+		u64 root, pte;
+
+		cfg.exec_only = true;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		box_long_mode(&b, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		pte = box_map(&b, root, 4, 0, DATA, 1, EPT_RWX, EPT_TABLE_RW);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		box_leave(&b);
+		assert_false(box_l1_write(&b, pte, DATA | EPT_X));
+		assert_int_equal(nmmu_invept(b.v, true, 0), 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(box_pfn_at(&b, 0), 0);
+		box_deinit(&b);
+	}
+}
+
+/*
+ * C5: each half of a table of 4-byte entries is synced by its own entries. It hangs below the third of the
+ * four pages that stand for the root, so all of them are looked at.
+ */
+static void sync_by_quadrant(void **state)
+{
+	const u64 base = 2ULL << 30, half = base + (1 << 21), self = base + (4 << 20);
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_regs regs = { .cr0 = CR0_PE | CR0_PG | CR0_WP };
+		u64 pd, pt, own;
+		struct box b;
+		u32 i;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		pd = box_table(&b);
+		pt = box_table(&b);
+		own = box_table(&b);
+		regs.cr3 = pd << 12;
+		assert_int_equal(nmmu_set_regs(b.v, &regs), 0);
+		box_set32(&b, (pd << 12) + 512 * 4, (u32)(pt << 12 | PT_TABLE));
+		box_set32(&b, (pd << 12) + 513 * 4, (u32)(own << 12 | PT_TABLE));
+		box_set32(&b, own << 12, (u32)(pt << 12 | PT_RW));
+		for (i = 0; i < 1024; i++)
+			box_set32(&b, (pt << 12) + i * 4, (u32)((DATA + (u64)i * 0x1000) | PT_RW));
+		assert_int_equal(box_fault(&b, base + 0x3000, R), NMMU_RET_FIXED);
+		assert_int_equal(box_fault(&b, half + 0x3000, R), NMMU_RET_FIXED);
+		assert_int_equal(box_fault(&b, half + 0x9000, R), NMMU_RET_FIXED);
+		assert_int_equal(box_fault(&b, self, W), NMMU_RET_FIXED);
+		assert_true(box_page_of(&b, base, 1)->unsync);
+		assert_true(box_page_of(&b, half, 1)->unsync);
+		box_set32(&b, (pt << 12) + (512 + 9) * 4, 0);
+		nmmu_flush_guest(b.v);
+		box_check(&b);
+		assert_false(box_page_of(&b, base, 1)->unsync);
+		assert_false(box_page_of(&b, half, 1)->unsync);
+		assert_int_equal(box_pfn_at(&b, base + 0x3000), box_pfn_of(DATA + 0x3000));
+		assert_int_equal(box_pfn_at(&b, half + 0x3000), box_pfn_of(DATA + 0x203000));
+		assert_int_equal(box_pfn_at(&b, half + 0x9000), 0);
+		box_deinit(&b);
+	}
+}
+
+/* --- zapping --- */
+
+static void zap_one(struct box *b, struct nmmu_sp *sp)
+{
+	struct nmmu_link invalid;
+
+	nmmu_link_init(&invalid);
+	nmmu_lock(b->m);
+	nmmu_sp_prepare_zap(b->m, sp, &invalid, MS_CAUSE_UNPROTECT);
+	nmmu_sp_commit_zap(b->m, &invalid, MS_CAUSE_UNPROTECT);
+	nmmu_unlock(b->m);
+	box_check(b);
+}
+
+/* A root that is gone but for its vCPU is not zapped again, nor does it count as something zapped. */
+static void unprotect_twice(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct box b;
+		u32 zapped;
+		u64 root;
+
+		box_start_l2(&b, kernel, &root);
+		box_map_l2(&b, root, 0, DATA);
+		nmmu_lock(b.m);
+		nmmu_unprotect_gfn(b.m, root);
+		zapped = b.events[MS_EV_sp_zap];
+		assert_true(zapped > 0);
+		assert_int_equal(box_page_of(&b, 0, 4)->role.invalid, 1);
+		assert_false(nmmu_unprotect_gfn(b.m, root));
+		assert_int_equal(b.events[MS_EV_sp_zap], zapped);
+		nmmu_unlock(b.m);
+		box_deinit(&b);
+	}
+}
+
+/* F "zap": an L2's orphans go under nested TDP only; under shadow paging the guest may want them again. */
+static void orphans_of_shadow_paging(void **state)
+{
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_nested nested = {
+			.kind = NMMU_NESTED_OFF,
+			.l2 = { .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_NX },
+		};
+		struct nmmu_sp *child;
+		struct box b;
+		u64 root;
+
+		cfg.tdp = false;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		box_map(&b, root, 4, 0, DATA, 1, PT_RW, PT_TABLE);
+		box_long_mode(&b, box_table(&b) << 12);
+		nested.l2.cr3 = root << 12;
+		assert_int_equal(nmmu_nested_enter(b.v, &nested), 0);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		child = box_page_of(&b, 0, 1);
+		assert_int_equal(child->role.guest_mode, 1);
+		zap_one(&b, box_page_of(&b, 0, 2));
+		assert_ptr_equal(box_sp(&b, child->gfn, 1), child);
+		assert_int_equal(child->parents.val, 0);
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		assert_ptr_equal(box_page_of(&b, 0, 1), child);
+		box_deinit(&b);
+	}
+}
+
+/* The same page is a child of an L2 with five levels, and the root of one with four: it is in use. */
+static void child_that_is_a_root(void **state)
+{
+	const u64 five_levels = 1ULL << 3; /* of the EPTP: levels - 1 */
+	enum nmmu_kernel kernel;
+
+	for_each_kernel(kernel)
+	{
+		struct nmmu_config cfg = box_config(kernel);
+		struct nmmu_sp *parent, *child;
+		struct box b;
+		u64 root;
+
+		cfg.la57 = true;
+		box_init(&b, &cfg);
+		root = box_table(&b);
+		box_map(&b, root, 5, 0, DATA, 1, EPT_RWX, EPT_TABLE);
+		box_long_mode(&b, 0);
+		box_enter(&b, NMMU_NESTED_EPT, root << 12 | (EPTP + five_levels));
+		assert_int_equal(box_fault(&b, 0, R), NMMU_RET_FIXED);
+		parent = box_page_of(&b, 0, 5);
+		child = box_page_of(&b, 0, 4);
+		box_leave(&b);
+		box_enter(&b, NMMU_NESTED_EPT, child->gfn << 12 | EPTP);
+		box_load(&b);
+		assert_int_equal(child->root_count, 1);
+		assert_int_not_equal(child->parents.val, 0);
+		zap_one(&b, parent);
+		assert_int_equal(child->parents.val, 0);
+		assert_int_equal(child->role.invalid, 0);
+		assert_ptr_equal(box_page_of(&b, 0, 4), child);
+		assert_int_equal(box_pfn_at(&b, 0), box_pfn_of(DATA));
+		box_deinit(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +755,10 @@ int main(void)
 		cmocka_unit_test(invlpg_in_previous_roots), cmocka_unit_test(bits_that_came_meanwhile),
 		cmocka_unit_test(pages_wait_for_walkers),   cmocka_unit_test(entries_change_after_the_walk),
 		cmocka_unit_test(device_cache_and_nesting), cmocka_unit_test(rsvd_on_no_device),
+		cmocka_unit_test(page_of_no_memory),	    cmocka_unit_test(table_of_smm),
+		cmocka_unit_test(sync_gives_no_table),	    cmocka_unit_test(sync_to_nothing),
+		cmocka_unit_test(sync_by_quadrant),	    cmocka_unit_test(unprotect_twice),
+		cmocka_unit_test(orphans_of_shadow_paging), cmocka_unit_test(child_that_is_a_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
