@@ -153,6 +153,16 @@ static struct ms_err *take_range(struct parse *p, struct arg *arg, const struct 
 	return err ? err : parse_expr(p, second, NULL);
 }
 
+static struct ms_err *take_digits(struct parse *p, struct arg *arg, const struct key *key)
+{
+	u32 i;
+
+	for (i = 0; i < arg->text.len; i++)
+		if (arg->text.s[i] < '0' || arg->text.s[i] > '9')
+			return parse_error(p, arg->text.col + i, "%s: %s", key->name, key->what);
+	return NULL;
+}
+
 static const char *bug_name(u32 i)
 {
 	return ms_bug_name(i);
@@ -175,6 +185,8 @@ static struct ms_err *take_value(struct parse *p, struct arg *arg)
 		return take_range(p, arg, key);
 	case TYPE_LIST:
 		return list_eval(arg->text, NULL, NULL, &e) ? expr_failed(p, &e) : NULL;
+	case TYPE_DIGITS:
+		return take_digits(p, arg, key);
 	case TYPE_CHOICE:
 		return take_choice(p, arg, key);
 	case TYPE_RIGHTS:
