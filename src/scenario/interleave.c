@@ -12,6 +12,11 @@
 /* A lock that is given back is the same as the next one that is waited for. */
 #define POINTS (MS_SCHED_ALL_POINTS & ~(1u << NMMU_POINT_UNLOCK))
 
+static u32 points_of(struct ms_play *play, const struct stmt *stmt)
+{
+	return arg_choice(play, stmt, KEY_POINTS, POINTS);
+}
+
 /* What a schedule costs beside its statements: a machine is made for it. */
 #define STEPS_A_SCHEDULE 16
 
@@ -70,7 +75,8 @@ static void run_both(struct ms_play *play, const struct stmt *stmt, struct ms_sc
 	if (rc)
 		play_fail(play, stmt, "each of the two waits for the other");
 	play_action_end(play, stmt);
-	play->pc = stmt->jump + 1;
+	/* Behind the two: `then', or the end. */
+	play->pc = (u32)(stmt - play->sc->stmts) + 3;
 }
 
 /* One order: that of the digits, behind them nobody is interrupted. */
@@ -79,7 +85,7 @@ static void run_one(struct ms_play *play, const struct stmt *stmt, struct word d
 	struct ms_sched *sched = NULL;
 	struct ms_err *err = ms_sched_create(&sched);
 
-	if (!err && !ms_sched_replay(sched, POINTS, digits.s, digits.len))
+	if (!err && !ms_sched_replay(sched, points_of(play, stmt), digits.s, digits.len))
 		err = ms_err_nomem();
 	if (err)
 		play_fail_err(play, stmt, err);
@@ -132,7 +138,8 @@ static bool explore_one(struct ms_play *play, const struct stmt *stmt, struct ms
 	if (!play_spend(play, stmt))
 		return false;
 	if (play->nr_schedules == MS_SCENARIO_MAX_SCHEDULES)
-		return play_fail(play, stmt, "more than %u schedules", MS_SCENARIO_MAX_SCHEDULES);
+		return play_fail(play, stmt, "more than %u schedules: points= names those that matter",
+				 MS_SCENARIO_MAX_SCHEDULES);
 	opts.event = NULL;
 	opts.max_steps = max - play->nr_steps - play->spent + 1;
 	err = ms_play_create(play->sc, &opts, &child);
@@ -164,7 +171,7 @@ static void explore(struct ms_play *play, const struct stmt *stmt)
 	if (err) {
 		play_fail_err(play, stmt, err);
 	} else {
-		ms_sched_explore(sched, POINTS);
+		ms_sched_explore(sched, points_of(play, stmt));
 		while (explore_one(play, stmt, sched))
 			;
 	}

@@ -18,6 +18,7 @@ enum key_type {
 	TYPE_NUM, /* an expression */
 	TYPE_RANGE, /* FRAME+PAGES */
 	TYPE_LIST, /* 0,3-5 or none */
+	TYPE_POINTS, /* names with commas; a mask in num */
 	TYPE_DIGITS, /* taken as text */
 	TYPE_CHOICE,
 	TYPE_FLAG,
@@ -186,6 +187,10 @@ bool event_value_find(u32 id, u32 field, struct word word, u64 *ret);
 bool event_field_by_name_only(u32 id, u32 field);
 /* The event on one line. */
 void event_print(const struct ms_event *event, struct ms_buf *out);
+
+/* --- parse.c --- */
+
+const char *point_name(u32 point); /* NULL: there is none */
 
 /* --- check.c --- */
 

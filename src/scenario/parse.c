@@ -15,7 +15,7 @@ static const char *const point_names[] = {
 #undef NMMU_POINT
 };
 
-static const char *point_name(u32 i)
+const char *point_name(u32 i)
 {
 	return i < LEN(point_names) ? point_names[i] : NULL;
 }
@@ -173,21 +173,29 @@ static struct ms_err *check_order(struct parse *p, const struct verb *verb)
 	if (verb->group != GROUP_HEAD && id != VERB_MACHINE && id != VERB_LET && !p->has_machine)
 		return ms_err_hint(parse_error(p, word.col, "there is no machine yet"),
 				   "begin with `machine vmx ad' or `machine svm'");
-	if (p->stmt->point &&
-	    (verb->group != GROUP_ACT || id == VERB_REPEAT || id == VERB_END || id == VERB_INTERLEAVE))
+	if (p->stmt->point && (verb->group != GROUP_ACT || id == VERB_REPEAT || id == VERB_END ||
+			       id == VERB_INTERLEAVE || id == VERB_THEN))
 		return parse_error(p, word.col, "only an action can be done at a yield point");
 	if ((p->stmt->only_with || p->stmt->only_without) &&
 	    (verb->group == GROUP_HEAD || verb->group == GROUP_SETUP || id == VERB_REPEAT || id == VERB_END ||
-	     id == VERB_INTERLEAVE))
+	     id == VERB_INTERLEAVE || id == VERB_THEN))
 		return parse_error(p, word.col, "`%s' cannot depend on a bug", verb->words);
 	p->has_machine |= id == VERB_MACHINE;
 	return NULL;
+}
+
+static struct ms_err *check_halves(struct parse *p)
+{
+	if (p->halves == 2)
+		return NULL;
+	return parse_error(p, p->words[0].col, "`interleave' takes two actions, these are %u", p->halves);
 }
 
 static struct ms_err *open_interleave(struct parse *p)
 {
 	if (p->nr_open)
 		return parse_error(p, p->words[0].col, "`interleave' cannot be in a loop");
+	p->then = false;
 	p->halves = p->half_vcpus = 0;
 	p->half_slots = false;
 	p->open[p->nr_open++] = this_stmt(p);
@@ -200,11 +208,22 @@ static bool in_interleave(const struct parse *p)
 	return p->nr_open && p->scenario->stmts[p->open[p->nr_open - 1]].verb == VERB_INTERLEAVE;
 }
 
+static struct ms_err *open_then(struct parse *p)
+{
+	if (!in_interleave(p) || p->then)
+		return parse_error(p, p->words[0].col,
+				   "`then' stands behind the two actions of an `interleave'");
+	p->then = true;
+	return check_halves(p);
+}
+
 static struct ms_err *open_or_close(struct parse *p)
 {
 	u32 begin;
 
-	if (in_interleave(p) && p->stmt->verb != VERB_END)
+	if (p->stmt->verb == VERB_THEN)
+		return open_then(p);
+	if (in_interleave(p) && !p->then && p->stmt->verb != VERB_END)
 		return check_half(p);
 	if (p->stmt->verb == VERB_INTERLEAVE)
 		return open_interleave(p);
@@ -217,9 +236,9 @@ static struct ms_err *open_or_close(struct parse *p)
 		if (!p->nr_open)
 			return parse_error(p, p->words[0].col, "nothing is open that could end");
 		p->interleaved = in_interleave(p);
+		p->then &= !p->interleaved;
 		if (p->interleaved && p->halves != 2)
-			return parse_error(p, p->words[0].col, "`interleave' takes two actions, these are %u",
-					   p->halves);
+			return check_halves(p);
 		begin = p->open[--p->nr_open];
 		p->stmt->jump = begin;
 		p->scenario->stmts[begin].jump = this_stmt(p);
@@ -288,10 +307,10 @@ static struct ms_err *parse_line(struct parse *p)
 	stmt.verb = (u8)verb;
 	if (ms_verbs[verb].group == GROUP_ACT)
 		p->interleaved = false;
-	if (stmt.some && (!p->interleaved || verb == VERB_X_SCHEDULES))
+	if (stmt.some && (!(p->interleaved || p->then) || verb == VERB_X_SCHEDULES))
 		return parse_error(p, stmt.col,
 				   "`expect some' is about the schedules of an `interleave' before it");
-	if (verb == VERB_X_SCHEDULES && !p->interleaved)
+	if (verb == VERB_X_SCHEDULES && !p->interleaved && !p->then)
 		return parse_error(p, stmt.col, "no `interleave' comes before it");
 	err = check_order(p, &ms_verbs[verb]);
 	if (!err)

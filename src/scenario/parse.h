@@ -17,6 +17,7 @@ struct parse {
 	u32 nr_vcpus;
 	u32 halves; /* actions seen of the interleave that is open */
 	u32 half_vcpus; /* 1u << */
+	bool then; /* it has its two, what follows is done behind them */
 	bool half_slots, interleaved; /* the last action was an interleave */
 };
 

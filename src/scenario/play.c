@@ -468,6 +468,8 @@ static void do_loop(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 rounds;
 
+	if (stmt->verb == VERB_END && play->sc->stmts[stmt->jump].verb == VERB_INTERLEAVE)
+		return;
 	if (stmt->verb == VERB_END) {
 		if (--play->left[play->depth - 1])
 			play->pc = stmt->jump + 1;
@@ -500,7 +502,7 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 			do_loop(play, stmt);
 		else if (stmt->verb == VERB_INTERLEAVE)
 			do_interleave(play, stmt);
-		else if (stmt->verb != VERB_LET)
+		else if (stmt->verb != VERB_LET && stmt->verb != VERB_THEN)
 			do_action(play, stmt);
 		break;
 	}
