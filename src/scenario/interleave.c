@@ -153,7 +153,8 @@ static bool explore_one(struct ms_play *play, const struct stmt *stmt, struct ms
 	play_schedule(child);
 	play->spent += child->nr_steps + child->spent;
 	play->nr_schedules++;
-	if (child->failed)
+	/* Out of steps: not a fault of this schedule. */
+	if (play_spend(play, stmt) && child->failed)
 		take_failure(play, stmt, child, sched);
 	ms_play_destroy(child);
 	return !play->failed && ms_sched_next(sched);
