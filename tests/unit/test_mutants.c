@@ -230,7 +230,7 @@ static void test_mutant(void **state)
 		line = play(&files[i], mutant, 0, text, sizeof(text));
 		if (!line)
 			continue;
-		printf("# %-22s %s %s:%u: %s\n", ms_mutant_name(mutant), own ? "breaks" : "ALSO BREAKS",
+		printf("# ! %-22s %s %s:%u: %s\n", ms_mutant_name(mutant), own ? "breaks" : "ALSO BREAKS",
 		       files[i].name, line, text);
 		broken |= own;
 		others += !own;
