@@ -39,6 +39,7 @@
 #define SHADOW64                                                                     \
 	"machine svm shadow\nslot 0 gfn=0 pages=0x800\ntable p pt64 pool=0x100+32\n" \
 	"map p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p wp nx\n"
+#define CHAIN EPT "map t 0x40000000 -> 0x5000 rwx pages=16 alias\nenter t ad\nread 0x40000000 times=15\n"
 #define TWO_AS                                                                    \
 	L1 "slot 1 as=1 gfn=0x2000 pages=16 hva=0x10000000\nslot 1 as=1 log=on\n" \
 	   "slot 1 gfn=0x1000 pages=16\nslot 1 log=on\n"
@@ -136,6 +137,10 @@ static const struct number numbers[] = {
 	  1 },
 	{ VERB_X_GPTE, KEY_BIT_D, SHADOW64 "map p 0x40001000 -> 0x6000 rw a\n", "expect gpte p 0x40001000",
 	  0 },
+	{ VERB_X_GPTE, KEY_BIT_D, SHADOW64 "map p 0x40001000 -> 0x6000 rw d\n", "expect gpte p 0x40001000",
+	  1 },
+	{ VERB_X_GPTE, KEY_BIT_A, SHADOW64 "map p 0x40001000 -> 0x6000 rw d\n", "expect gpte p 0x40001000",
+	  0 },
 	{ VERB_X_GPTE, KEY_RAW, EPT "map t 0x40000000 -> 0x5000 rwx ad\n", "expect gpte t 0x40000000",
 	  0x5337 },
 
@@ -212,6 +217,8 @@ static const struct {
 	  "expect spte 0x40000000 mmu=guest none" },
 	{ VERB_X_SPTE, KEY_MMU, L2 "read 0x40000000\n", "expect spte 0x40000000 mmu=root none",
 	  "expect spte 0x40000000 mmu=nested" },
+	{ VERB_X_SPTE, KEY_MMU, L2 "read 0x40000000\nleave\n", "expect spte 0x40000000 mmu=guest",
+	  "expect spte 0x40000000" },
 	{ VERB_X_SPTE, KEY_VCPU, L1 "read 0x5000 vcpu=1\n", "expect spte 0x5000 vcpu=1",
 	  "expect spte 0x5000 vcpu=0" },
 	{ VERB_X_SPTE, KEY_LEVEL, L1 "read 0x5000\n", "expect spte 0x5000 level=3 is-table",
@@ -269,6 +276,10 @@ static const struct {
 	{ VERB_X_RMAP, KEY_SHAPE, L2 "read 0x40000000\nleave\nread 0x5000\n", "expect rmap 0x5000 shape=2",
 	  "expect rmap 0x5000 shape=2,1" },
 
+	{ VERB_X_RMAP, KEY_SHAPE, L2 "read 0x40000000\nleave\nread 0x5000\n", "expect rmap 0x5000 shape=2",
+	  "expect rmap 0x5000 shape=2-3" },
+	{ VERB_X_RMAP, KEY_SHAPE, CHAIN, "expect rmap 0x5000 shape=1,14", "expect rmap 0x5000 shape=1" },
+	{ VERB_X_RMAP, KEY_SHAPE, CHAIN, "expect rmap 0x5000 shape=1,14", "expect rmap 0x5000 shape=14,1" },
 	{ VERB_X_LOG, KEY_SLOT, LOGGED "slot 1 gfn=0x1000 pages=4\nslot 1 log=on\nwrite 0x3000\nlog get 0\n",
 	  "expect log 0 3", "expect log 1 3" },
 	{ VERB_X_LOG, KEY_LIST, LOGGED "write 0x3000 times=2\nlog get 0\n", "expect log 0 3-4",
@@ -330,6 +341,8 @@ static const struct {
 	  "expect write-tracked t count=1 as=0", "expect write-tracked t count=1 as=1" },
 	{ VERB_X_MMIO_CACHE, KEY_NONE, DEV "read DEV\nexpect mmio\n", "expect mmio-cache none vcpu=1",
 	  "expect mmio-cache none" },
+	{ VERB_X_MMIO_CACHE, KEY_GFN, DEV "read DEV\nexpect mmio\n", "expect mmio-cache gfn=0xd0000",
+	  "expect mmio-cache gfn=0 vcpu=1" },
 	{ VERB_X_MMIO_CACHE, KEY_VCPU, DEV "read DEV vcpu=1\nexpect mmio\n",
 	  "expect mmio-cache gfn=0xd0000 vcpu=1", "expect mmio-cache gfn=0xd0000 vcpu=0" },
 	{ VERB_X_GENERATION, KEY_AS, L1, "expect generation value=2 as=0", "expect generation value=2 as=1" },

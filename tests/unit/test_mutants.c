@@ -2,7 +2,8 @@
 /*
  * Every mutant of src/nmmu/mutants.def against every scenario: it must break its own and no other, and every
  * scenario must have one. Those named bug-* show a bug of the seeds, whose switch is their mutant: what it
- * breaks must not depend on one of these. The engine is linked with its mutants here, and nowhere else.
+ * breaks must not depend on one of these. A switch must break what its own file says of a machine without it.
+ * The engine is linked with its mutants here, and nowhere else.
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -20,9 +21,17 @@
 #define SUFFIX ".scn"
 #define LONG_STEPS 50000
 
+/* A long one, once for each mutant: seconds, but minutes under a sanitizer, where only --deep plays it. */
+#ifdef __SANITIZE_ADDRESS__
+#define LONG_IS_TOO_LONG true
+#else
+#define LONG_IS_TOO_LONG false
+#endif
+
 struct file {
 	char name[64]; /* without suffix */
 	struct ms_scenario *scenario;
+	struct ms_scenario *plain; /* of those that show a bug: without what is said of it */
 	u32 broken_by; /* mutants that must break it */
 	u64 steps; /* of its last play */
 	bool is_long;
@@ -38,10 +47,34 @@ static int is_scenario(const struct dirent *entry)
 	return len > strlen(SUFFIX) && !strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX);
 }
 
+static bool is_deep(void)
+{
+	const char *env = getenv("MMUSCOPE_DEEP");
+
+	return env && *env == '1';
+}
+
+/* The file as one that has never heard of bugs: lines `with' one go, `without' one is always. */
+static void make_plain(char *text)
+{
+	char *line, *end, *rest;
+
+	for (line = text; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		if (!strncmp(line, "bug ", 4) || !strncmp(line, "with ", 5)) {
+			memset(line, ' ', (size_t)(end - line));
+		} else if (!strncmp(line, "without ", 8)) {
+			rest = strchr(line + 8, ' ');
+			assert_true(rest && rest < end);
+			memset(line, ' ', (size_t)(rest - line));
+		}
+	}
+}
+
 static void load_file(const char *dir, const char *name)
 {
 	struct file *file = &files[nr_files++];
-	char *text = malloc(MS_SCENARIO_MAX_BYTES);
+	char *text = malloc(MS_SCENARIO_MAX_BYTES + 1);
 	char path[512];
 	struct ms_err *err;
 	FILE *stream;
@@ -57,6 +90,13 @@ static void load_file(const char *dir, const char *name)
 	err = ms_scenario_parse(path, text, len, &file->scenario);
 	if (err)
 		fail_msg("%s", ms_err_text(err));
+	if (ms_scenario_bugs(file->scenario)) {
+		text[len] = '\0';
+		make_plain(text);
+		err = ms_scenario_parse(path, text, len, &file->plain);
+		if (err)
+			fail_msg("%s", ms_err_text(err));
+	}
 	free(text);
 }
 
@@ -86,8 +126,10 @@ static int load_all(void **state)
 static int unload_all(void **state)
 {
 	(void)state;
-	while (nr_files)
+	while (nr_files) {
 		ms_scenario_destroy(files[--nr_files].scenario);
+		ms_scenario_destroy(files[nr_files].plain);
+	}
 	return 0;
 }
 
@@ -202,7 +244,7 @@ static void test_every_order(void **state)
 			seen++;
 			if (!play(&files[i], breaks[k].mutant, 0, text, sizeof(text)))
 				fail_msg("%s stands %s", files[i].name, ms_mutant_name(breaks[k].mutant));
-			printf("# %-22s breaks %s: %s\n", ms_mutant_name(breaks[k].mutant), files[i].name,
+			printf("# ! %-22s breaks %s: %s\n", ms_mutant_name(breaks[k].mutant), files[i].name,
 			       text);
 		}
 	}
@@ -210,20 +252,51 @@ static void test_every_order(void **state)
 	assert_int_equal(nr, seen);
 }
 
+/* With a bug, and no word of it: its own file fails. What else does is printed. */
+static void test_bugs_break(void **state)
+{
+	char text[200];
+	u32 i, bug, line;
+
+	(void)state;
+	for (bug = 0; ms_bug_name(bug); bug++) {
+		u32 broken = 0;
+
+		for (i = 0; i < nr_files; i++) {
+			bool own = ms_scenario_bugs(files[i].scenario) & 1u << bug;
+			struct file file = files[i];
+
+			if (file.is_long && !is_deep() && LONG_IS_TOO_LONG)
+				continue;
+			if (file.plain)
+				file.scenario = file.plain;
+			line = play(&file, NMMU_MUTANT_NONE, 0, text, sizeof(text));
+			if (line)
+				fail_msg("%s without its bug:%u: %s", file.name, line, text);
+			line = play(&file, NMMU_MUTANT_NONE, 1u << bug, text, sizeof(text));
+			if (line)
+				printf("# ! bug=%-18s %s %s:%u: %s\n", ms_bug_name(bug),
+				       own ? "breaks" : "also breaks", file.name, line, text);
+			broken += own && line;
+			if (own && !line)
+				fail_msg("%s does not break %s", ms_bug_name(bug), file.name);
+		}
+		assert_true(broken);
+	}
+}
+
 static void test_mutant(void **state)
 {
 	u32 mutant = (u32)(uintptr_t)*state, i, line, others = 0;
 	const char *wanted = ms_mutant_scenario(mutant);
-	const char *env = getenv("MMUSCOPE_DEEP");
-	bool broken = false, known = false, deep = env && *env == '1';
+	bool broken = false, known = false;
 	char text[200];
 
 	for (i = 0; i < nr_files; i++) {
 		bool own = !strcmp(files[i].name, wanted);
 
 		known |= own;
-		/* Under a sanitizer it is minutes: only --deep plays it for each. */
-		if (files[i].is_long && !own && !deep)
+		if (files[i].is_long && !own && !is_deep() && LONG_IS_TOO_LONG)
 			continue;
 		if (is_every_order(&files[i]))
 			continue;
@@ -252,6 +325,7 @@ int main(void)
 	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_each_has_one);
 	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_bugs);
 	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_every_order);
+	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_bugs_break);
 	for (mutant = 1; mutant < NMMU_NR_MUTANTS; mutant++) {
 		/* Found by schedules only: test_explore.c. */
 		if (!*ms_mutant_scenario(mutant))
