@@ -98,7 +98,7 @@ void outcome_print(const struct outcome *out, struct ms_buf *to)
 	}
 }
 
-static bool compare(u8 op, u64 found, u64 wanted)
+bool num_fits(u8 op, u64 found, u64 wanted)
 {
 	switch ((enum arg_op)op) {
 	case ARG_NE:
@@ -157,7 +157,7 @@ bool check_num(struct ms_play *play, const struct stmt *stmt, enum key_id key, c
 		wanted = arg_eval(play, stmt, arg);
 		if (play->failed)
 			return false;
-		if (!compare(arg->op, found, wanted))
+		if (!num_fits(arg->op, found, wanted))
 			return fail_num(play, stmt, arg, what, found, wanted);
 	}
 	return true;
@@ -392,7 +392,7 @@ static bool event_fits(struct ms_play *play, const struct stmt *stmt, const stru
 			continue;
 		if (!event_value_find(event->id, arg->num, arg->text, &wanted))
 			wanted = arg_eval(play, stmt, arg);
-		if (!compare(arg->op, event_field_get(event, arg->num), wanted))
+		if (!num_fits(arg->op, event_field_get(event, arg->num), wanted))
 			return false;
 	}
 	return true;
@@ -433,8 +433,45 @@ static bool expect_memory(struct ms_play *play, const struct stmt *stmt)
 	return check_num(play, stmt, KEY_VALUE, "the value there", value);
 }
 
+/* What says where to look is one thing, and not compared with anything. */
+static bool is_place(u32 verb, u32 key)
+{
+	switch (key) {
+	case KEY_VCPU:
+	case KEY_AS:
+	case KEY_MMU:
+	case KEY_BYTES:
+	case KEY_MEMORY:
+	case KEY_MAPS:
+	case KEY_SHAPE:
+		return true;
+	case KEY_LEVEL:
+		return verb == VERB_X_GPTE || verb == VERB_X_RMAP;
+	default:
+		return false;
+	}
+}
+
+static bool check_places(struct ms_play *play, const struct stmt *stmt)
+{
+	const struct arg *arg;
+	u32 i;
+
+	for (i = 0; i < stmt->nr_args; i++) {
+		arg = &play->sc->args[stmt->first_arg + i];
+		if (!is_place(stmt->verb, arg->key))
+			continue;
+		if (arg->op != ARG_EQ || stmt_arg(play->sc, stmt, (enum key_id)arg->key) != arg)
+			return play_wrong(play, stmt, (enum key_id)arg->key, "%s: one value, given by `='",
+					  ms_keys[arg->key].name);
+	}
+	return true;
+}
+
 bool expect(struct ms_play *play, const struct stmt *stmt)
 {
+	if (!check_places(play, stmt))
+		return false;
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_X_DONE:
 	case VERB_X_EXIT:
@@ -458,6 +495,8 @@ bool expect(struct ms_play *play, const struct stmt *stmt)
 	case VERB_X_EVENT:
 	case VERB_X_NO_EVENT:
 		return expect_event(play, stmt);
+	case VERB_X_SCHEDULES:
+		return expect_schedules(play, stmt);
 	default:
 		return expect_mmu(play, stmt);
 	}

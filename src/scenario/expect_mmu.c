@@ -129,11 +129,15 @@ static bool check_bits(struct ms_play *play, const struct stmt *stmt, const stru
 static bool expect_spte(struct ms_play *play, const struct stmt *stmt)
 {
 	const struct nmmu *m = play_nmmu(play);
-	u64 addr = arg_num(play, stmt, KEY_ADDR, 0), level = arg_num(play, stmt, KEY_LEVEL, 0);
+	const struct arg *level_arg = stmt_arg(play->sc, stmt, KEY_LEVEL);
+	u64 addr = arg_num(play, stmt, KEY_ADDR, 0), level = 0;
 	int vcpu = arg_vcpu(play, stmt);
 	struct spte_info info;
 	struct look at;
 
+	/* A level is looked at; a comparison is with that of the leaf. */
+	if (level_arg && level_arg->op == ARG_EQ)
+		level = arg_eval(play, stmt, level_arg);
 	if (vcpu < 0 || play->failed)
 		return false;
 	at = look(m, mmu_of(play, stmt, vcpu), addr, (u32)level);
@@ -205,12 +209,16 @@ static bool count_page(void *ctx, const struct nmmu_sp *sp)
 		{ sp->unsync, KEY_UNSYNC },
 		{ sp->gen != play_nmmu(count->play)->valid_gen, KEY_OBSOLETE },
 	};
-	u32 i;
+	const struct arg *arg;
+	u32 i, k;
 
-	for (i = 0; i < LEN(facts); i++)
-		if (arg_has(count->play, count->stmt, facts[i].key) &&
-		    arg_num(count->play, count->stmt, facts[i].key, 0) != facts[i].value)
-			return true;
+	for (i = 0; i < count->stmt->nr_args; i++) {
+		arg = &count->play->sc->args[count->stmt->first_arg + i];
+		for (k = 0; k < LEN(facts); k++)
+			if (facts[k].key == (enum key_id)arg->key &&
+			    !num_fits(arg->op, facts[k].value, arg_eval(count->play, count->stmt, arg)))
+				return true;
+	}
 	count->count++;
 	return true;
 }

@@ -3,6 +3,7 @@
 unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
+	tests/unit/test_expect \
 	tests/unit/test_explore \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \

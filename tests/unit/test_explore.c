@@ -173,7 +173,7 @@ static u64 explore(const struct experiment *e)
 			       e->config.mutant || e->config.bugs ? " (broken on purpose)" : "", w.broken,
 			       ms_sched_text(w.sched));
 	} while (ms_sched_next(w.sched) && (!bad || !(e->config.mutant || e->config.bugs)));
-	printf("# %s: %llu schedules%s\n", e->name, (unsigned long long)ms_sched_nr(w.sched),
+	printf("# ! %s: %llu schedules%s\n", e->name, (unsigned long long)ms_sched_nr(w.sched),
 	       bad ? ", broken" : "");
 	return bad;
 }
