@@ -243,6 +243,21 @@ static bool root_add(struct root_list *list, const struct ms_root *root)
 	return !root->sp || !root->mmu || ms_map_put(&list->named, root->sp->rec.sp, 1);
 }
 
+/* A page that is a root by its own record: counted as one, or a TDP MMU table without parent. */
+static bool sp_is_root(const struct ms_sp *sp)
+{
+	if (sp->rec.tdp_mmu_page)
+		return sp->rec.have & MS_SP_HAVE_PARENTS && !sp->rec.parents;
+	return sp->rec.have & MS_SP_HAVE_ROOT_COUNT && sp->rec.root_count;
+}
+
+/* Can it be one at all? What cannot be told counts as yes. */
+static bool sp_may_be_root(const struct ms_sp *sp)
+{
+	return sp_is_root(sp) ||
+	       !(sp->rec.have & (sp->rec.tdp_mmu_page ? MS_SP_HAVE_PARENTS : MS_SP_HAVE_ROOT_COUNT));
+}
+
 static bool root_add_rec(struct root_list *list, const struct ms_vm *vm, const struct ms_rec_mmu *mmu,
 			 const struct ms_rec_root *rec, s32 prev)
 {
@@ -251,15 +266,13 @@ static bool root_add_rec(struct root_list *list, const struct ms_vm *vm, const s
 	if (rec->hpa == MS_INVALID_PAGE)
 		return true;
 	root.sp = ms_vm_sp_by_table(vm, rec->hpa >> SPTE_PAGE_SHIFT);
+	/*
+	 * The MMU was read before the pages: its root may have gone since, and the memory be another page's
+	 * table.
+	 */
+	if (root.sp && !sp_may_be_root(root.sp))
+		root.sp = NULL;
 	return root_add(list, &root);
-}
-
-/* A page that is a root by its own record: counted as one, or a TDP MMU table without parent. */
-static bool sp_is_root(const struct ms_sp *sp)
-{
-	if (sp->rec.tdp_mmu_page)
-		return sp->rec.have & MS_SP_HAVE_PARENTS && !sp->rec.parents;
-	return sp->rec.have & MS_SP_HAVE_ROOT_COUNT && sp->rec.root_count;
 }
 
 struct ms_err *ms_vm_roots(const struct ms_model *model, const struct ms_vm *vm, struct ms_root **ret,

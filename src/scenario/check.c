@@ -265,6 +265,37 @@ static struct ms_err *check_outcome(struct parse *p)
 	return parse_error(p, p->stmt->col, "no action comes before it");
 }
 
+/* One of the two actions of an interleave: neither may be in the way of the other (nmmu.h, Threads). */
+struct ms_err *check_half(struct parse *p)
+{
+	const struct stmt *stmt = p->stmt;
+	const struct verb *verb = &ms_verbs[stmt->verb];
+	const struct arg *by = stmt_arg(p->scenario, stmt, KEY_BY), *arg;
+	bool slots = stmt->verb == VERB_SLOT || stmt->verb == VERB_LOG_MODE || stmt->verb == VERB_LOG_GET ||
+		     stmt->verb == VERB_LOG_CLEAR;
+	u64 vcpu = 0;
+
+	if (verb->group != GROUP_ACT || stmt->verb == VERB_REPEAT || stmt->verb == VERB_INTERLEAVE)
+		return parse_error(p, stmt->col, "`interleave' takes two actions, not `%s'", verb->words);
+	if (stmt->point || stmt->only_with || stmt->only_without)
+		return parse_error(p, stmt->col, "an action of `interleave' stands alone");
+	if (++p->halves > 2)
+		return parse_error(p, stmt->col, "`interleave' takes two actions, this is another");
+	if (slots && p->half_slots)
+		return parse_error(p, stmt->col, "both hold the slots: a VMM must not do that either");
+	p->half_slots |= slots;
+	if (!list_has(verb->keys, "VCPU") || (by && by->num))
+		return NULL;
+	if (stmt_arg(p->scenario, stmt, KEY_VCPU) && !given(p, KEY_VCPU, &arg, &vcpu))
+		return parse_error(p, stmt->col, "vcpu: a plain number here");
+	if (p->half_vcpus & 1u << vcpu)
+		return ms_err_hint(
+			parse_error(p, stmt->col, "both are of vCPU %llu", (unsigned long long)vcpu),
+			"say vcpu= of one of them");
+	p->half_vcpus |= 1u << vcpu;
+	return NULL;
+}
+
 struct ms_err *parse_check(struct parse *p)
 {
 	struct stmt *stmt = p->stmt;
@@ -286,6 +317,6 @@ struct ms_err *parse_check(struct parse *p)
 	p->has_slot |= stmt->verb == VERB_SLOT;
 	p->acted |= ms_verbs[stmt->verb].group == GROUP_ACT && stmt->verb != VERB_SLOT &&
 		    stmt->verb != VERB_REPEAT;
-	p->acted_at |= stmt->point;
+	p->acted_at |= stmt->point || stmt->verb == VERB_INTERLEAVE;
 	return err;
 }

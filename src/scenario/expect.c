@@ -495,6 +495,8 @@ bool expect(struct ms_play *play, const struct stmt *stmt)
 	case VERB_X_EVENT:
 	case VERB_X_NO_EVENT:
 		return expect_event(play, stmt);
+	case VERB_X_SCHEDULES:
+		return expect_schedules(play, stmt);
 	default:
 		return expect_mmu(play, stmt);
 	}

@@ -18,6 +18,8 @@ enum key_type {
 	TYPE_NUM, /* an expression */
 	TYPE_RANGE, /* FRAME+PAGES */
 	TYPE_LIST, /* 0,3-5 or none */
+	TYPE_POINTS, /* names with commas; a mask in num */
+	TYPE_DIGITS, /* taken as text */
 	TYPE_CHOICE,
 	TYPE_FLAG,
 	TYPE_RIGHTS,
@@ -79,12 +81,13 @@ struct arg {
 struct stmt {
 	u8 verb;
 	bool inner; /* expect inner: about what `at ... do' did */
+	bool some; /* expect some: after one schedule at least */
 	u8 point; /* enum nmmu_point + 1 of `at POINT do', 0: none */
 	u8 nth; /* the how-many-eth time */
 	u32 only_with, only_without; /* bugs: 1u << */
 	u32 line, col;
 	u32 first_arg, nr_args;
-	u32 jump; /* REPEAT: its END; END: its REPEAT */
+	u32 jump; /* REPEAT, INTERLEAVE: its END; END: its beginning */
 };
 
 struct name {
@@ -184,6 +187,10 @@ bool event_value_find(u32 id, u32 field, struct word word, u64 *ret);
 bool event_field_by_name_only(u32 id, u32 field);
 /* The event on one line. */
 void event_print(const struct ms_event *event, struct ms_buf *out);
+
+/* --- parse.c --- */
+
+const char *point_name(u32 point); /* NULL: there is none */
 
 /* --- check.c --- */
 

@@ -11,6 +11,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/expr.c \
 	src/scenario/hostmem.c \
 	src/scenario/hostmem.h \
+	src/scenario/interleave.c \
 	src/scenario/keys.def \
 	src/scenario/lang.h \
 	src/scenario/lex.c \

@@ -15,7 +15,7 @@ static const char *const point_names[] = {
 #undef NMMU_POINT
 };
 
-static const char *point_name(u32 i)
+const char *point_name(u32 i)
 {
 	return i < LEN(point_names) ? point_names[i] : NULL;
 }
@@ -173,19 +173,60 @@ static struct ms_err *check_order(struct parse *p, const struct verb *verb)
 	if (verb->group != GROUP_HEAD && id != VERB_MACHINE && id != VERB_LET && !p->has_machine)
 		return ms_err_hint(parse_error(p, word.col, "there is no machine yet"),
 				   "begin with `machine vmx ad' or `machine svm'");
-	if (p->stmt->point && (verb->group != GROUP_ACT || id == VERB_REPEAT || id == VERB_END))
+	if (p->stmt->point && (verb->group != GROUP_ACT || id == VERB_REPEAT || id == VERB_END ||
+			       id == VERB_INTERLEAVE || id == VERB_THEN))
 		return parse_error(p, word.col, "only an action can be done at a yield point");
 	if ((p->stmt->only_with || p->stmt->only_without) &&
-	    (verb->group == GROUP_HEAD || verb->group == GROUP_SETUP || id == VERB_REPEAT || id == VERB_END))
+	    (verb->group == GROUP_HEAD || verb->group == GROUP_SETUP || id == VERB_REPEAT || id == VERB_END ||
+	     id == VERB_INTERLEAVE || id == VERB_THEN))
 		return parse_error(p, word.col, "`%s' cannot depend on a bug", verb->words);
 	p->has_machine |= id == VERB_MACHINE;
 	return NULL;
+}
+
+static struct ms_err *check_halves(struct parse *p)
+{
+	if (p->halves == 2)
+		return NULL;
+	return parse_error(p, p->words[0].col, "`interleave' takes two actions, these are %u", p->halves);
+}
+
+static struct ms_err *open_interleave(struct parse *p)
+{
+	if (p->nr_open)
+		return parse_error(p, p->words[0].col, "`interleave' cannot be in a loop");
+	p->then = false;
+	p->halves = p->half_vcpus = 0;
+	p->half_slots = false;
+	p->open[p->nr_open++] = this_stmt(p);
+	return NULL;
+}
+
+/* The begin of the innermost block is an interleave's. */
+static bool in_interleave(const struct parse *p)
+{
+	return p->nr_open && p->scenario->stmts[p->open[p->nr_open - 1]].verb == VERB_INTERLEAVE;
+}
+
+static struct ms_err *open_then(struct parse *p)
+{
+	if (!in_interleave(p) || p->then)
+		return parse_error(p, p->words[0].col,
+				   "`then' stands behind the two actions of an `interleave'");
+	p->then = true;
+	return check_halves(p);
 }
 
 static struct ms_err *open_or_close(struct parse *p)
 {
 	u32 begin;
 
+	if (p->stmt->verb == VERB_THEN)
+		return open_then(p);
+	if (in_interleave(p) && !p->then && p->stmt->verb != VERB_END)
+		return check_half(p);
+	if (p->stmt->verb == VERB_INTERLEAVE)
+		return open_interleave(p);
 	if (p->stmt->verb == VERB_REPEAT) {
 		if (p->nr_open == LEN(p->open))
 			return parse_error(p, p->words[0].col, "more than %d loops in each other",
@@ -194,6 +235,10 @@ static struct ms_err *open_or_close(struct parse *p)
 	} else if (p->stmt->verb == VERB_END) {
 		if (!p->nr_open)
 			return parse_error(p, p->words[0].col, "nothing is open that could end");
+		p->interleaved = in_interleave(p);
+		p->then &= !p->interleaved;
+		if (p->interleaved && p->halves != 2)
+			return check_halves(p);
 		begin = p->open[--p->nr_open];
 		p->stmt->jump = begin;
 		p->scenario->stmts[begin].jump = this_stmt(p);
@@ -221,12 +266,18 @@ static struct ms_err *take_head(struct parse *p, bool *keep)
 	}
 }
 
-/* `expect inner done' becomes `expect done'. */
+/* `expect inner done' becomes `expect done'; `expect some' too, and before it. */
 static void take_inner(struct parse *p)
 {
-	if (p->at + 2 < p->nr_words + 1 && p->at + 1 < p->nr_words && word_is(p->words[p->at], "expect") &&
-	    word_is(p->words[p->at + 1], "inner")) {
-		p->stmt->inner = true;
+	bool some, inner;
+
+	while (p->at + 1 < p->nr_words && word_is(p->words[p->at], "expect")) {
+		some = word_is(p->words[p->at + 1], "some") && !p->stmt->some && !p->stmt->inner;
+		inner = word_is(p->words[p->at + 1], "inner") && !p->stmt->inner;
+		if (!some && !inner)
+			return;
+		p->stmt->some |= some;
+		p->stmt->inner |= inner;
 		p->words[p->at + 1] = p->words[p->at];
 		p->at++;
 	}
@@ -254,6 +305,13 @@ static struct ms_err *parse_line(struct parse *p)
 	if (err)
 		return err;
 	stmt.verb = (u8)verb;
+	if (ms_verbs[verb].group == GROUP_ACT)
+		p->interleaved = false;
+	if (stmt.some && (!(p->interleaved || p->then) || verb == VERB_X_SCHEDULES))
+		return parse_error(p, stmt.col,
+				   "`expect some' is about the schedules of an `interleave' before it");
+	if (verb == VERB_X_SCHEDULES && !p->interleaved && !p->then)
+		return parse_error(p, stmt.col, "no `interleave' comes before it");
 	err = check_order(p, &ms_verbs[verb]);
 	if (!err)
 		err = take_head(p, &keep);
@@ -337,9 +395,10 @@ static struct ms_err *parse_text(struct parse *p)
 	}
 	if (p->nr_open) {
 		p->line = sc->stmts[p->open[p->nr_open - 1]].line;
-		return ms_err_hint(
-			parse_error(p, sc->stmts[p->open[p->nr_open - 1]].col, "`repeat' without `end'"),
-			"end it with a line `end'");
+		return ms_err_hint(parse_error(p, sc->stmts[p->open[p->nr_open - 1]].col,
+					       "`%s' without `end'",
+					       ms_verbs[sc->stmts[p->open[p->nr_open - 1]].verb].words),
+				   "end it with a line `end'");
 	}
 	p->line = 1;
 	if (!p->has_machine)

@@ -15,6 +15,10 @@ struct parse {
 	bool has_machine, has_slot;
 	bool acted, acted_at; /* an action was seen; one of `at ... do' */
 	u32 nr_vcpus;
+	u32 halves; /* actions seen of the interleave that is open */
+	u32 half_vcpus; /* 1u << */
+	bool then; /* it has its two, what follows is done behind them */
+	bool half_slots, interleaved; /* the last action was an interleave */
 };
 
 struct ms_err *parse_error(struct parse *p, u32 col, const char *fmt, ...) MS_PRINTF(3, 4) MS_MUST_CHECK;
@@ -43,6 +47,7 @@ bool parse_split(struct word word, struct word *name, u8 *op, struct word *value
 /* The words from p->at on, as arguments of the verb. */
 /* check.c: what can be known of the statement before it is played */
 struct ms_err *parse_check(struct parse *p) MS_MUST_CHECK;
+struct ms_err *check_half(struct parse *p) MS_MUST_CHECK;
 struct ms_err *parse_args(struct parse *p, const struct verb *verb) MS_MUST_CHECK;
 
 #endif

@@ -153,6 +153,36 @@ static struct ms_err *take_range(struct parse *p, struct arg *arg, const struct 
 	return err ? err : parse_expr(p, second, NULL);
 }
 
+static struct ms_err *take_points(struct parse *p, struct arg *arg)
+{
+	struct word word = { .s = arg->text.s, .col = arg->text.col };
+	const char *end = arg->text.s + arg->text.len;
+	u32 i;
+
+	for (arg->num = 0; word.s <= end; word.s += word.len + 1, word.col += word.len + 1) {
+		for (word.len = 0; word.s + word.len < end && word.s[word.len] != ','; word.len++)
+			;
+		for (i = 0; point_name(i) && !word_is(word, point_name(i)); i++)
+			;
+		if (!point_name(i))
+			return parse_candidates(
+				parse_error(p, word.col, "'%.*s' is no yield point", shown(word), word.s),
+				"points", point_name);
+		arg->num |= 1u << i;
+	}
+	return NULL;
+}
+
+static struct ms_err *take_digits(struct parse *p, struct arg *arg, const struct key *key)
+{
+	u32 i;
+
+	for (i = 0; i < arg->text.len; i++)
+		if (arg->text.s[i] < '0' || arg->text.s[i] > '9')
+			return parse_error(p, arg->text.col + i, "%s: %s", key->name, key->what);
+	return NULL;
+}
+
 static const char *bug_name(u32 i)
 {
 	return ms_bug_name(i);
@@ -175,6 +205,10 @@ static struct ms_err *take_value(struct parse *p, struct arg *arg)
 		return take_range(p, arg, key);
 	case TYPE_LIST:
 		return list_eval(arg->text, NULL, NULL, &e) ? expr_failed(p, &e) : NULL;
+	case TYPE_POINTS:
+		return take_points(p, arg);
+	case TYPE_DIGITS:
+		return take_digits(p, arg, key);
 	case TYPE_CHOICE:
 		return take_choice(p, arg, key);
 	case TYPE_RIGHTS:

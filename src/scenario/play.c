@@ -201,6 +201,10 @@ static void on_yield(void *ctx, enum nmmu_point point)
 	struct ms_play *play = ctx;
 	u32 i;
 
+	if (play->sched) {
+		interleave_yield(play, point);
+		return;
+	}
 	if (play->in_inner || play->inner_alive)
 		return;
 	for (i = 0; i < play->nr_hooks; i++) {
@@ -225,6 +229,10 @@ static void on_lock(void *ctx)
 {
 	struct ms_play *play = ctx;
 
+	if (play->sched) {
+		ms_sched_lock(play->sched);
+		return;
+	}
 	while (play->lock_held && play->in_inner) {
 		play->inner_waits = true;
 		swapcontext(&play->inner_ctx, &play->outer_ctx);
@@ -236,6 +244,10 @@ static void on_unlock(void *ctx)
 {
 	struct ms_play *play = ctx;
 
+	if (play->sched) {
+		ms_sched_unlock(play->sched);
+		return;
+	}
 	play->lock_held = false;
 	if (play->inner_waits && !play->in_inner) {
 		play->inner_waits = false;
@@ -405,6 +417,20 @@ static void note_pml12(struct ms_play *play)
 	}
 }
 
+void play_claim(struct ms_play *play)
+{
+	claim(play, &play->outcome);
+	claim(play, &play->inner);
+}
+
+void play_action_end(struct ms_play *play, const struct stmt *stmt)
+{
+	if (play->machine)
+		note_pml12(play);
+	if (!play->failed)
+		self_check(play, stmt);
+}
+
 static void do_action(struct ms_play *play, const struct stmt *stmt)
 {
 	claim(play, &play->outcome);
@@ -428,16 +454,22 @@ static void do_action(struct ms_play *play, const struct stmt *stmt)
 	else
 		act(play, stmt, &play->outcome);
 	hooks_end(play);
-	if (play->machine)
-		note_pml12(play);
-	if (!play->failed)
-		self_check(play, stmt);
+	play_action_end(play, stmt);
+}
+
+const struct stmt *play_next(struct ms_play *play)
+{
+	while (play->pc < play->sc->nr_stmts && !is_played(play, &play->sc->stmts[play->pc]))
+		play->pc++;
+	return play->pc < play->sc->nr_stmts ? &play->sc->stmts[play->pc] : NULL;
 }
 
 static void do_loop(struct ms_play *play, const struct stmt *stmt)
 {
 	u64 rounds;
 
+	if (stmt->verb == VERB_END && play->sc->stmts[stmt->jump].verb == VERB_INTERLEAVE)
+		return;
 	if (stmt->verb == VERB_END) {
 		if (--play->left[play->depth - 1])
 			play->pc = stmt->jump + 1;
@@ -459,7 +491,7 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 	case GROUP_HEAD:
 		break;
 	case GROUP_EXPECT:
-		if (expect(play, stmt))
+		if (stmt->some ? expect_some(play, stmt) : expect(play, stmt))
 			play->nr_expects++;
 		else
 			play_fail(play, stmt, "it is not so");
@@ -468,7 +500,9 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 	case GROUP_ACT:
 		if (stmt->verb == VERB_REPEAT || stmt->verb == VERB_END)
 			do_loop(play, stmt);
-		else if (stmt->verb != VERB_LET)
+		else if (stmt->verb == VERB_INTERLEAVE)
+			do_interleave(play, stmt);
+		else if (stmt->verb != VERB_LET && stmt->verb != VERB_THEN)
 			do_action(play, stmt);
 		break;
 	}
@@ -476,17 +510,14 @@ static void play_stmt(struct ms_play *play, const struct stmt *stmt)
 
 void ms_play_step(struct ms_play *play, struct ms_step_result *ret)
 {
-	const struct stmt *stmt = NULL;
+	const struct stmt *stmt;
 
 	*ret = (struct ms_step_result){ .step = MS_STEP_END, .text = "" };
 	if (play->failed)
 		return;
-	while (play->pc < play->sc->nr_stmts) {
-		stmt = &play->sc->stmts[play->pc++];
-		if (is_played(play, stmt))
-			break;
-		stmt = NULL;
-	}
+	stmt = play_next(play);
+	if (stmt)
+		play->pc++;
 	if (!stmt) {
 		claim(play, &play->outcome);
 		claim(play, &play->inner);
@@ -540,6 +571,7 @@ void ms_play_destroy(struct ms_play *play)
 		ms_tables_destroy(play->tables[i]);
 	ms_machine_destroy(play->machine);
 	free(play->stack);
+	free(play->held);
 	free(play->events);
 	free(play->log);
 	ms_buf_deinit(&play->text);

@@ -6,6 +6,7 @@
 #include <ucontext.h>
 
 #include "scenario/lang.h"
+#include "scenario/sched.h"
 
 enum outcome_kind {
 	OUT_NONE, /* nothing was done yet */
@@ -82,6 +83,16 @@ struct ms_play {
 	u32 outer_vcpus; /* 1u << */
 	bool outer_slots; /* a memslot or log ioctl */
 
+	/* Every order of two actions: see interleave.c. */
+	struct ms_sched *sched; /* while they run */
+	u64 nr_schedules; /* of the last interleave */
+	bool one_schedule; /* it was given */
+	u8 *held; /* by statement: `expect some' was so after a schedule */
+	/* In a play that is one schedule of another's. */
+	struct ms_play *root;
+	struct ms_sched *root_sched;
+	u32 explored;
+
 	/* The first thing that went wrong. */
 	bool failed;
 	bool wrong; /* by the text itself */
@@ -133,6 +144,22 @@ bool table_is_ept(const struct ms_play *play, u32 table);
 /* Where an entry lies; -ENOENT. level 0: the root. */
 int table_entry(void *ctx, u32 table, u64 addr, u32 level, u64 *ret);
 void do_access(struct ms_play *play, u32 vcpu, const struct nmmu_access *access, struct outcome *out);
+
+/* --- play.c, for interleave.c --- */
+
+/* Outcomes that nobody has spoken of become failures. */
+void play_claim(struct ms_play *play);
+/* What comes behind every action. */
+void play_action_end(struct ms_play *play, const struct stmt *stmt);
+/* The statement that the next step is; NULL: none. */
+const struct stmt *play_next(struct ms_play *play);
+
+/* --- interleave.c --- */
+
+void do_interleave(struct ms_play *play, const struct stmt *stmt);
+void interleave_yield(struct ms_play *play, enum nmmu_point point);
+bool expect_some(struct ms_play *play, const struct stmt *stmt);
+bool expect_schedules(struct ms_play *play, const struct stmt *stmt);
 
 /* --- words.c --- */
 

@@ -21,6 +21,7 @@
 #define MS_SCENARIO_MAX_DEPTH 4 /* of repeat */
 #define MS_SCENARIO_MAX_ROUNDS (1u << 24) /* of one repeat */
 #define MS_SCENARIO_MAX_TIMES (1u << 20) /* of one access, pages of one map */
+#define MS_SCENARIO_MAX_SCHEDULES (1u << 16) /* of one interleave */
 #define MS_SCENARIO_MAX_PAGES (1u << 21) /* of a slot */
 #define MS_SCENARIO_MAX_STEPS (4u << 20) /* of one play, an access of `times=' counted each time */
 

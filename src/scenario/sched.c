@@ -128,6 +128,32 @@ void ms_sched_random(struct ms_sched *sched, u64 seed)
 	sched->nr_runs = 0;
 }
 
+bool ms_sched_replay(struct ms_sched *sched, u32 points, const char *digits, u32 nr)
+{
+	struct choice *choices = ms_grow(sched->choices, &sched->cap_choices, nr + 1, sizeof(*choices));
+
+	if (!choices)
+		return false;
+	ms_sched_explore(sched, points);
+	sched->choices = choices;
+	for (u32 i = 0; i < nr; i++)
+		choices[i] = (struct choice){ .taken = (u8)(digits[i] - '0') };
+	sched->nr_choices = nr;
+	return true;
+}
+
+void ms_sched_digits(const struct ms_sched *sched, struct ms_buf *to)
+{
+	size_t nr = sched->depth;
+
+	while (nr && !sched->choices[nr - 1].taken)
+		nr--;
+	for (size_t i = 0; i < nr; i++)
+		ms_buf_putc(to, (char)('0' + sched->choices[i].taken));
+	if (!nr)
+		ms_buf_putc(to, '0');
+}
+
 u64 ms_sched_nr(const struct ms_sched *sched)
 {
 	return sched->nr_runs;
@@ -262,6 +288,9 @@ static u32 choose_explored(struct ms_sched *sched, u32 last)
 		sched->choices = more;
 		more[sched->nr_choices++] = (struct choice){ .options = options };
 	}
+	/* A digit that was given may be none of this machine's. */
+	if (sched->choices[sched->depth].taken >= options)
+		sched->choices[sched->depth].taken = 0;
 	return nth_ready(sched, last, sched->choices[sched->depth++].taken);
 }
 

@@ -19,6 +19,7 @@
 #ifndef SCENARIO_SCHED_H
 #define SCENARIO_SCHED_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "nmmu/nmmu.h"
 
@@ -45,6 +46,14 @@ void ms_sched_explore(struct ms_sched *sched, u32 points);
  * for mmu_lock lets the others run until it is free. steps must stay.
  */
 void ms_sched_script(struct ms_sched *sched, const struct ms_sched_step *steps, u32 nr);
+
+/*
+ * One schedule of those that ms_sched_explore() with the same points would run: who of the ready ones goes on at
+ * each decision, the one that ran last being 0. Behind the last digit it is always 0. False: out of memory.
+ */
+bool ms_sched_replay(struct ms_sched *sched, u32 points, const char *digits, u32 nr) MS_MUST_CHECK;
+/* The digits of the last run, those that are 0 at its end left out; "0" when all are. */
+void ms_sched_digits(const struct ms_sched *sched, struct ms_buf *to);
 
 /* Schedules drawn from a seed, one a run, without end: ms_sched_next() is always true. */
 void ms_sched_random(struct ms_sched *sched, u64 seed);

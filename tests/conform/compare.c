@@ -99,12 +99,12 @@ static void entry_compare(struct replay *r, const struct ms_sp *theirs, const st
 		if (!leaf && !(level > 1 && mine & SPTE_HW_HUGE)) {
 			differ &= ~spte_pfn_mask(p);
 			if (child_same(r, theirs, ours, i))
-				r->nr_tables++;
+				r->seen.nr_tables++;
 		}
 		differ &= ~(cpu_bits(r) & kvm);
 	}
 	if (differ && is_window(r, ours, i, kvm, mine)) {
-		r->nr_excused++;
+		r->seen.nr_excused++;
 		return;
 	}
 	if (differ) {
@@ -113,9 +113,9 @@ static void entry_compare(struct replay *r, const struct ms_sp *theirs, const st
 		return;
 	}
 	if (leaf)
-		r->nr_leaves++;
+		r->seen.nr_leaves++;
 	else if (spte_is_mmio(p, kvm))
-		r->nr_mmio++;
+		r->seen.nr_mmio++;
 	/* What KVM stored of the guest's entry, where there is a mapping. */
 	if (leaf && theirs->rec.have & MS_SP_HAVE_TRANSLATIONS && ours->translation &&
 	    theirs->tables->translations[i] != ours->translation[i])
@@ -178,7 +178,7 @@ void compare_shadow_pages(struct replay *r)
 			continue;
 		}
 		pair->seen = true;
-		r->nr_sps++;
+		r->seen.nr_sps++;
 		header_compare(r, &theirs->rec, pair->sp);
 		for (u32 e = 0; e < MS_SPTES; e++)
 			entry_compare(r, theirs, pair->sp, e);
@@ -271,7 +271,7 @@ static void tdp_leaf_compare(struct replay *r, struct leaves *leaves, u64 gfn, u
 
 	found = leaves->nr ? bsearch(&key, leaves->leaf, leaves->nr, sizeof(key), leaf_order) : NULL;
 	if (is_split(r, gfn, level) && !(found && found->spte & r->m->profile.m.accessed)) {
-		r->nr_excused++;
+		r->seen.nr_excused++;
 		if (found)
 			found->seen = true;
 		return;
@@ -289,9 +289,9 @@ static void tdp_leaf_compare(struct replay *r, struct leaves *leaves, u64 gfn, u
 		replay_differ(r, "TDP MMU: gfn %#lx level %u: %#018lx, KVM has %#018lx", gfn, level,
 			      found->spte, kvm);
 	else if (spte_is_mmu_present(&r->m->profile, kvm))
-		r->nr_leaves++;
+		r->seen.nr_leaves++;
 	else
-		r->nr_mmio++;
+		r->seen.nr_mmio++;
 }
 
 void compare_tdp_leaves(struct replay *r)

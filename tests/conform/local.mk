@@ -7,6 +7,8 @@ tests_conform_replay_SOURCES = \
 	tests/conform/host.h \
 	tests/conform/replay.c \
 	tests/conform/replay.h \
+	tests/conform/spoil.c \
+	tests/conform/spoil.h \
 	tests/conform/trace.c \
 	tests/conform/trace.h
 tests_conform_replay_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz

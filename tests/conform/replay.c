@@ -14,13 +14,15 @@
 #include <string.h>
 
 #define PAGE_SIZE 4096u
+#define GPTE_P (1ull << 0)
+#define GPTE_A (1ull << 5)
 #define GPTE_D (1ull << 6)
 
 void replay_differ(struct replay *r, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (r->nr_differences++ >= r->max_shown)
+	if (r->seen.nr_differences++ >= r->max_shown || r->silent)
 		return;
 	printf("differ: ");
 	va_start(ap, fmt);
@@ -87,21 +89,49 @@ static bool shadowed_visit(void *ctx, const struct nmmu_sp *sp)
 	return !s->found;
 }
 
-static void page_compare(struct replay *r, const struct tr_event *ev)
+static void words_compare(struct replay *r, const struct tr_event *ev, const u64 *mine)
 {
-	struct shadowed s = { .gfn = ev->a };
-	const u64 *mine;
-
-	nmmu_for_each_sp(r->m, shadowed_visit, &s);
-	mine = s.found ? guest_ptr(r, ev->a << NMMU_PAGE_SHIFT) : NULL;
-	for (int i = 0; mine && i < 512; i++) {
-		r->nr_words += !!ev->words[i];
+	for (int i = 0; i < 512; i++) {
+		r->seen.nr_words += !!ev->words[i];
 		if (mine[i] != ev->words[i] && is_device_d(r, mine[i], ev->words[i]))
-			r->nr_excused++;
+			r->seen.nr_excused++;
 		else if (mine[i] != ev->words[i])
 			replay_differ(r, "line %u: guest table gfn %#lx[%d] is %#lx, under KVM %#lx",
 				      ev->line, ev->a, i, mine[i], ev->words[i]);
 	}
+}
+
+/* The first word that has all of `set' and none of `clear' under KVM, with one bit the other way. */
+static void word_spoil(struct replay *r, const struct tr_event *ev, u64 *mine, u64 set, u64 clear, u64 bit,
+		       enum spoil_event what)
+{
+	int i = 0;
+
+	while (i < 512 && ((ev->words[i] & set) != set || ev->words[i] & clear || mine[i] != ev->words[i] ||
+			   maps_device(r, mine[i])))
+		i++;
+	if (i == 512 || !spoil_begin(r))
+		return;
+	mine[i] ^= bit;
+	words_compare(r, ev, mine);
+	mine[i] ^= bit;
+	spoil_end(r, what);
+}
+
+static void page_compare(struct replay *r, const struct tr_event *ev)
+{
+	struct shadowed s = { .gfn = ev->a };
+	u64 *mine;
+
+	nmmu_for_each_sp(r->m, shadowed_visit, &s);
+	mine = s.found ? guest_ptr(r, ev->a << NMMU_PAGE_SHIFT) : NULL;
+	if (!mine)
+		return;
+	words_compare(r, ev, mine);
+	word_spoil(r, ev, mine, GPTE_P, 0, 1ull << NMMU_PAGE_SHIFT, SPOIL_WORD_FRAME);
+	word_spoil(r, ev, mine, GPTE_P | GPTE_A, 0, GPTE_A, SPOIL_WORD_ACCESSED);
+	word_spoil(r, ev, mine, GPTE_P | GPTE_D, 0, GPTE_D, SPOIL_WORD_DIRTY_CLEAR);
+	word_spoil(r, ev, mine, GPTE_P | GPTE_A, GPTE_D, GPTE_D, SPOIL_WORD_DIRTY_SET);
 }
 
 /* --- one fault --- */
@@ -200,6 +230,55 @@ static void outcome_compare(struct replay *r, const struct tr_event *ev, const s
 			      action_name(result->action));
 }
 
+static void outcome_spoil(struct replay *r, const struct tr_event *ev, const struct outcome *o,
+			  struct nmmu_result wrong, enum spoil_event what)
+{
+	if (!spoil_begin(r))
+		return;
+	outcome_compare(r, ev, o, &wrong);
+	spoil_end(r, what);
+}
+
+/* What ended as under KVM is said to have ended otherwise. */
+static void outcome_spoils(struct replay *r, const struct tr_event *ev, const struct outcome *o,
+			   const struct nmmu_result *result)
+{
+	struct nmmu_result wrong = *result;
+
+	switch (result->action) {
+	case NMMU_ACT_EXIT_L1:
+		wrong.qual ^= NMMU_PF_W;
+		outcome_spoil(r, ev, o, wrong, SPOIL_EXIT_INFO);
+		wrong = *result;
+		wrong.addr ^= PAGE_SIZE;
+		outcome_spoil(r, ev, o, wrong, SPOIL_EXIT_ADDR);
+		wrong = *result;
+		wrong.action = NMMU_ACT_RESUME;
+		outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_NO_EXIT);
+		return;
+	case NMMU_ACT_PF:
+		wrong.qual ^= NMMU_PF_W;
+		outcome_spoil(r, ev, o, wrong, SPOIL_PF_ERROR);
+		wrong = *result;
+		wrong.action = NMMU_ACT_RESUME;
+		outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_NO_PF);
+		return;
+	case NMMU_ACT_DONE:
+	case NMMU_ACT_MMIO:
+		wrong.action = NMMU_ACT_RESUME;
+		outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_EMULATE);
+		break;
+	default:
+		wrong.action = NMMU_ACT_DONE;
+		outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_RESUME);
+		break;
+	}
+	wrong.action = NMMU_ACT_PF;
+	outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_PF);
+	wrong.action = NMMU_ACT_EXIT_L1;
+	outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_EXIT);
+}
+
 /* The window of the level-1 entry for a guest address at which only one of the two changed an SPTE. */
 static struct ms_err *window_note(struct replay *r, const struct nmmu_access *access, bool ours)
 {
@@ -246,15 +325,18 @@ static struct ms_err *fault_replay(struct replay *r, size_t i)
 		.access = &access,
 	};
 	struct nmmu_result result = { 0 };
+	u64 before = r->seen.nr_differences;
 	int err = nmmu_handle_exit(r->v, &exit, &result);
 
-	r->nr_faults++;
+	r->seen.nr_faults++;
 	if (err) {
 		replay_differ(r, "line %u: fault at %#lx error %#lx: %s", ev->line, ev->a, ev->b,
 			      strerror(-err));
 		return NULL;
 	}
 	outcome_compare(r, ev, &o, &result);
+	if (r->seen.nr_differences == before)
+		outcome_spoils(r, ev, &o, &result);
 	if (!r->trace->npt && result.action == NMMU_ACT_RESUME && o.stored != (result.ret == NMMU_RET_FIXED))
 		return window_note(r, &access, !o.stored);
 	return NULL;
@@ -269,6 +351,21 @@ static void write_compare(struct replay *r, const struct tr_event *ev)
 	if (!p || memcmp(p, &ev->c, ev->b))
 		replay_differ(r, "line %u: KVM has emulated a store of %#lx to %#lx, we have not", ev->line,
 			      ev->c, ev->a);
+}
+
+/* Each of the bytes stored counts. */
+static void write_spoil(struct replay *r, const struct tr_event *ev)
+{
+	u8 *p = guest_ptr(r, ev->a);
+
+	for (u64 i = 0; p && i < ev->b; i++) {
+		if (!spoil_begin(r))
+			return;
+		p[i] ^= 0x10;
+		write_compare(r, ev);
+		p[i] ^= 0x10;
+		spoil_end(r, SPOIL_STORE);
+	}
 }
 
 static void regs_set(struct replay *r, const struct tr_event *ev)
@@ -311,21 +408,60 @@ static void vmrun_replay(struct replay *r, const struct tr_event *ev)
 
 	if (r->v->guest_mode)
 		nmmu_nested_leave(r->v, NULL);
-	r->nr_vmruns++;
+	r->seen.nr_vmruns++;
 	err = nmmu_nested_enter(r->v, &nested);
 	if (err)
 		replay_differ(r, "line %u: vmrun refused: %s", ev->line, strerror(-err));
 }
 
+static void dirty_compare(struct replay *r, const struct tr_event *ev, const struct nmmu_slot *slot,
+			  const u64 *mine)
+{
+	for (u64 i = 0; i < slot->nr_pages; i++) {
+		bool kvm = ev->words[i / 64] >> i % 64 & 1, ours = mine[i / 64] >> i % 64 & 1;
+
+		r->seen.nr_dirty += kvm && ours;
+		if (kvm != ours)
+			replay_differ(r, "line %u: gfn %#lx is in the dirty log of %s alone", ev->line,
+				      slot->base_gfn + i, ours ? "ours" : "KVM's");
+	}
+}
+
+/* One page each way, the last there is. */
+static void dirty_spoil(struct replay *r, const struct tr_event *ev, const struct nmmu_slot *slot, u64 *mine)
+{
+	for (int dirty = 0; dirty < 2; dirty++) {
+		u64 i = slot->nr_pages;
+
+		while (i && (mine[(i - 1) / 64] >> (i - 1) % 64 & 1) != (u64)dirty)
+			i--;
+		if (!i-- || !spoil_begin(r))
+			continue;
+		mine[i / 64] ^= 1ull << i % 64;
+		dirty_compare(r, ev, slot, mine);
+		mine[i / 64] ^= 1ull << i % 64;
+		spoil_end(r, dirty ? SPOIL_DIRTY_MISSING : SPOIL_DIRTY_EXTRA);
+	}
+}
+
 static struct ms_err *dirty_get(struct replay *r, const struct tr_event *ev)
 {
 	const struct nmmu_slot *slot = nmmu_slot_by_id(r->m, 0, ev->a);
-	u64 *bitmap = slot ? calloc((slot->nr_pages + 63) / 64, 8) : NULL;
+	u64 before = r->seen.nr_differences;
+	u64 *bitmap;
 	int err;
 
+	if (!slot || slot->nr_pages > 512 * 64)
+		return ms_err_new(MS_ERR_TARGET, "line %u: no slot %lu, or a large one", ev->line, ev->a);
+	bitmap = calloc((slot->nr_pages + 63) / 64, 8);
 	if (!bitmap)
-		return ms_err_new(MS_ERR_TARGET, "line %u: no slot %lu", ev->line, ev->a);
+		return ms_err_nomem();
 	err = nmmu_log_get(r->m, 0, ev->a, bitmap);
+	if (!err) {
+		dirty_compare(r, ev, slot, bitmap);
+		if (r->seen.nr_differences == before)
+			dirty_spoil(r, ev, slot, bitmap);
+	}
 	free(bitmap);
 	return err ? ms_err_errno(MS_ERR_TARGET, -err, "line %u: log", ev->line) : NULL;
 }
@@ -385,7 +521,7 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 	case TR_VMRUN:
 	case TR_VMEXIT:
 		enter(r, ev);
-		r->nr_events++;
+		r->seen.nr_events++;
 		break;
 	default:
 		break;
@@ -397,7 +533,7 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 		page_compare(r, ev);
 		return NULL;
 	case TR_STORE:
-		r->nr_stores++;
+		r->seen.nr_stores++;
 		return guest_store(r, ev);
 	case TR_CHECKPOINT:
 		*checking = true;
@@ -411,6 +547,7 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 		return fault_replay(r, i);
 	case TR_WRITE:
 		write_compare(r, ev);
+		write_spoil(r, ev);
 		return NULL;
 	case TR_VMRUN:
 		vmrun_replay(r, ev);
@@ -532,39 +669,6 @@ static void self_check(struct replay *r)
 			      sp ? sp->gfn : 0, sp ? sp->role.word : 0);
 }
 
-struct flip {
-	const struct spte_profile *profile;
-	u64 nr, at;
-	u32 bit;
-	bool done;
-};
-
-static bool flip_visit(void *ctx, const struct nmmu_sp *sp)
-{
-	struct flip *f = ctx;
-
-	for (int i = 0; i < MS_SPTES && !f->done; i++) {
-		if (!spte_is_mmu_present(f->profile, sp->spt[i]) || sp->role.level != 1 ||
-		    !(sp->spt[i] & f->profile->m.accessed))
-			continue;
-		f->done = f->bit < 64 && f->nr == f->at;
-		if (f->done)
-			sp->spt[i] ^= SPTE_BIT(f->bit);
-		f->nr++;
-	}
-	return !f->done;
-}
-
-/* For the tests of the comparison: a bit of one accessed 4K leaf, the middle one of all, is turned over. */
-static void flip(struct replay *r, u32 bit)
-{
-	struct flip f = { .profile = &r->m->profile, .bit = 64 };
-
-	nmmu_for_each_sp(r->m, flip_visit, &f);
-	f = (struct flip){ .profile = &r->m->profile, .at = f.nr / 2, .bit = bit };
-	nmmu_for_each_sp(r->m, flip_visit, &f);
-}
-
 static struct ms_err *replay_run(struct replay *r)
 {
 	struct ms_err *err = vm_find(r);
@@ -579,10 +683,16 @@ static struct ms_err *replay_run(struct replay *r)
 	if (err)
 		return err;
 	self_check(r);
-	if (r->flip_bit < 64)
-		flip(r, r->flip_bit);
 	compare_shadow_pages(r);
 	compare_tdp_leaves(r);
+	/* What differs anyway is told of first. */
+	if (r->spoil && !r->seen.nr_differences) {
+		spoil_final(r);
+		spoil_print(r);
+	}
+	for (u32 i = 0; i < r->nr_keep; i++)
+		if (host_ops.page_alloc(&r->host, &(struct nmmu_page){ 0 }))
+			return ms_err_nomem();
 	return NULL;
 }
 
@@ -606,7 +716,7 @@ static struct ms_err *load(const char *trace_path, const char *snap_path, struct
 
 int main(int argc, char **argv)
 {
-	struct replay r = { .max_shown = 20, .flip_bit = 64 };
+	struct replay r = { .max_shown = 20 };
 	struct trace *trace = NULL;
 	struct ms_model *model = NULL;
 	struct ms_err *err;
@@ -615,13 +725,15 @@ int main(int argc, char **argv)
 	for (; argc > 4 && !strncmp(argv[1], "--", 2); argc -= 2, argv += 2) {
 		if (!strcmp(argv[1], "--max"))
 			r.max_shown = strtoul(argv[2], NULL, 10);
-		else if (!strcmp(argv[1], "--flip"))
-			r.flip_bit = strtoul(argv[2], NULL, 10);
+		else if (!strcmp(argv[1], "--spoil"))
+			r.spoil = strtoul(argv[2], NULL, 10);
+		else if (!strcmp(argv[1], "--keep"))
+			r.nr_keep = strtoul(argv[2], NULL, 10);
 		else
 			break;
 	}
 	if (argc != 3) {
-		fprintf(stderr, "usage: replay [--max N] [--flip BIT] TRACE SNAPSHOT\n");
+		fprintf(stderr, "usage: replay [--max N] [--spoil 1] [--keep N] TRACE SNAPSHOT\n");
 		return 2;
 	}
 	err = load(argv[1], argv[2], &trace, &model);
@@ -636,14 +748,17 @@ int main(int argc, char **argv)
 		status = 3;
 	} else {
 		printf("replay: events=%lu faults=%lu stores=%lu vmruns=%lu words=%lu pages=%lu tables=%lu "
-		       "leaves=%lu mmio=%lu excused=%lu differences=%lu\n",
-		       r.nr_events, r.nr_faults, r.nr_stores, r.nr_vmruns, r.nr_words, r.nr_sps, r.nr_tables,
-		       r.nr_leaves, r.nr_mmio, r.nr_excused, r.nr_differences);
-		status = r.nr_differences ? 1 : 0;
+		       "leaves=%lu mmio=%lu dirty=%lu excused=%lu differences=%lu\n",
+		       r.seen.nr_events, r.seen.nr_faults, r.seen.nr_stores, r.seen.nr_vmruns,
+		       r.seen.nr_words, r.seen.nr_sps, r.seen.nr_tables, r.seen.nr_leaves, r.seen.nr_mmio,
+		       r.seen.nr_dirty, r.seen.nr_excused, r.seen.nr_differences);
+		status = r.seen.nr_differences ? 1 : 0;
 	}
 	nmmu_destroy(r.m);
-	if (!err && r.host.nr_tables)
+	if (!err && r.host.nr_tables) {
 		fprintf(stderr, "replay: the engine has kept %lu tables\n", r.host.nr_tables);
+		status = 1;
+	}
 	host_deinit(&r.host);
 	free(r.windows);
 	free(r.splits);

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "model/model.h"
 #include "nmmu/types.h"
+#include "spoil.h"
 #include "trace.h"
 
 /*
@@ -20,6 +21,14 @@ struct replay_window {
 	u64 table_gfn; /* of the guest's table; of a direct page: the first frame of its 2M */
 	u32 index; /* of the first */
 	bool ours; /* we have prefetched; else KVM has */
+};
+
+struct replay_seen {
+	u64 nr_events, nr_faults, nr_stores, nr_vmruns;
+	u64 nr_sps, nr_tables, nr_leaves, nr_mmio, nr_words; /* compared and equal, but for nr_differences */
+	u64 nr_dirty; /* pages in dirty logs */
+	u64 nr_excused; /* entries that differ for a reason of doc/differences.md */
+	u64 nr_differences;
 };
 
 struct replay {
@@ -35,12 +44,12 @@ struct replay {
 	struct replay_window *windows;
 	size_t nr_windows;
 	u32 max_shown; /* differences told of in full */
-	u32 flip_bit; /* of an SPTE, before comparing; 64: none */
-	/* what was seen */
-	u64 nr_events, nr_faults, nr_stores, nr_vmruns;
-	u64 nr_sps, nr_tables, nr_leaves, nr_mmio, nr_words; /* compared and equal, but for nr_differences */
-	u64 nr_excused; /* entries that differ for a reason of doc/differences.md */
-	u64 nr_differences;
+	u32 nr_keep; /* tables that are never given back: the run fails then */
+	struct replay_seen seen;
+	bool silent; /* differences are counted only */
+	bool spoil; /* the comparison is tested as well */
+	struct replay_seen unspoiled; /* of the spoiling at work */
+	struct spoil_count spoils[SPOIL_NR_EVENTS];
 };
 
 /* One difference, with the reason why it is one. */

@@ -98,6 +98,7 @@ static bool event_parse(const char *line, struct tr_event *ev)
 			return false;
 	switch (ev->kind) {
 	case TR_PAGE:
+	case TR_DIRTYGET:
 		return page_words(line, &ev->words);
 	case TR_STORE:
 	case TR_WRITE:

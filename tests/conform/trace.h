@@ -21,7 +21,7 @@ enum tr_kind {
 	TR_CHECKPOINT, /* a: n */
 	TR_END, /* a: checkpoint */
 	TR_L2, /* a: cr3 */
-	TR_DIRTYGET, /* a: slot */
+	TR_DIRTYGET, /* a: slot; words: the log, a bit a page */
 	TR_FAULT, /* a: addr, b: err, c: rip */
 	TR_VMRUN, /* a: npt, b: pgd */
 	TR_VMEXIT, /* b: info1, c: info2; text: reason */
@@ -38,7 +38,7 @@ struct tr_event {
 	u32 line;
 	u64 a, b, c, d, e;
 	const char *text;
-	u64 *words; /* 512 of a page */
+	u64 *words; /* 512 of a page, or of a dirty log */
 };
 
 struct trace {

@@ -15,6 +15,7 @@ unit_tests = \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
+	tests/unit/test_nmmu_hostile \
 	tests/unit/test_nmmu_hostside \
 	tests/unit/test_nmmu_inject \
 	tests/unit/test_nmmu_life \
@@ -102,6 +103,7 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 # A whole machine of the engine's, with memory that can run out.
 box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
 tests_unit_test_nmmu_check_SOURCES = tests/unit/test_nmmu_check.c $(box_sources)
+tests_unit_test_nmmu_hostile_SOURCES = tests/unit/test_nmmu_hostile.c $(box_sources)
 tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
 tests_unit_test_nmmu_root_SOURCES = tests/unit/test_nmmu_root.c $(box_sources)

@@ -158,7 +158,8 @@ struct rnd_path {
 
 struct rnd_answer {
 	enum rnd_verdict verdict; /* of the tables as they are */
-	u64 error; /* PF */
+	u64 error; /* PF, NPF's low half, or bits 5:0 of a qualification */
+	u64 addr; /* refused: CR2, or nGPA */
 	bool table; /* NESTED_FAULT: for an entry of L2's tables */
 	bool update; /* ... to set its A or D bit: the page itself may be refused first */
 	u64 gpa; /* OK */

@@ -129,17 +129,19 @@ static bool same_refusal(const struct rnd_answer *answer, enum nmmu_action actio
 			 const struct nmmu_result *res)
 {
 	if (action == NMMU_ACT_PF)
-		return answer->verdict == RND_PF && answer->error == res->qual;
+		return answer->verdict == RND_PF && answer->error == res->qual && answer->addr == res->addr;
+	if (answer->update)
+		return res->reason == 49 || answer->verdict == RND_NESTED_FAULT;
+	if (answer->addr != res->addr)
+		return false;
 	if (res->reason == 49)
-		return answer->verdict == RND_NESTED_MISCONFIG || answer->update;
+		return answer->verdict == RND_NESTED_MISCONFIG && !res->qual;
 	if (answer->verdict != RND_NESTED_FAULT)
 		return false;
-	if (answer->update)
-		return true;
-	/* Bit 8 of a qualification, bits 32 and 33 of EXITINFO1. */
+	/* Bits 7 and 8 of a qualification, bits 32 and 33 of EXITINFO1. */
 	if (res->reason == 48)
-		return !(res->qual >> 8 & 1) == answer->table;
-	return (res->qual >> 32 & 3) == (answer->table ? 2 : 1);
+		return res->qual == (answer->error | 1 << 7 | (answer->table ? 0 : 1 << 8));
+	return res->qual == (answer->error | (answer->table ? 2ULL : 1ULL) << 32);
 }
 
 static void judge_refusal(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *want,
@@ -164,10 +166,10 @@ static void judge_refusal(struct rnd *r, const struct rnd_vcpu *vc, const struct
 	if (!same_refusal(&after, action, res))
 		rnd_fail(
 			r,
-			"refused by %s, reason %llu info 0x%llx addr 0x%llx; expected verdict %d error 0x%llx",
+			"refused by %s, reason %llu info 0x%llx addr 0x%llx; expected verdict %d error 0x%llx addr 0x%llx",
 			action == NMMU_ACT_PF ? "#PF" : "L1", (unsigned long long)res->reason,
 			(unsigned long long)res->qual, (unsigned long long)res->addr, before->verdict,
-			(unsigned long long)before->error);
+			(unsigned long long)before->error, (unsigned long long)before->addr);
 }
 
 /* A table that is read by way of itself gets its A bit on the way. */

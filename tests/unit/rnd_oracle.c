@@ -25,7 +25,8 @@ struct maps {
 /* Why the walk with current entries fails. */
 struct refusal {
 	enum rnd_verdict verdict;
-	u64 error;
+	u64 error; /* #PF, NPF's low half, or a qualification's bits 5:0 */
+	u64 addr; /* nested: nGPA */
 	bool table; /* nested: for an entry of the guest's tables */
 	bool update; /* ... whose A or D bit was to be set: KVM looks at the page before that, the CPU after */
 };
@@ -50,6 +51,8 @@ struct ask {
 	bool now; /* current entries only: `no' is filled */
 	u64 since1, since2; /* old entries count when they were overwritten after */
 	struct refusal no;
+	u64 ngpa; /* being translated by the nested tables */
+	u32 rights; /* R, W and X of all entries met on that way */
 	bool old; /* some entry could be taken for more than one value */
 	bool rom, frozen; /* a table lies in read-only memory; the host lets nobody write one */
 };
@@ -150,12 +153,18 @@ static void refuse(struct ask *q, const struct format *f, const struct need *n, 
 {
 	if (!q->now || q->no.verdict != RND_OK)
 		return;
+	q->no.verdict = RND_PF;
 	if (f->use_dim) {
 		q->no.verdict = misconfig ? RND_NESTED_MISCONFIG : RND_NESTED_FAULT;
 		q->no.table = n->table;
+		q->no.addr = q->ngpa;
+	}
+	if (f->kind == NMMU_GPT_EPT) {
+		if (!misconfig)
+			q->no.error =
+				(n->read ? 1 : 0) | (n->write ? 2 : 0) | (n->fetch ? 4 : 0) | q->rights << 3;
 		return;
 	}
-	q->no.verdict = RND_PF;
 	q->no.error = flags | (n->write ? 2 : 0) | (n->user ? 4 : 0) |
 		      (n->fetch && ((f->nx && f->kind != NMMU_GPT_32) || f->smep) ? 16 : 0);
 }
@@ -282,6 +291,8 @@ static void one_value(struct ask *q, const struct format *f, u64 addr, u32 level
 	bool ept = f->kind == NMMU_GPT_EPT, pdpte = f->kind == NMMU_GPT_PAE && level == 3;
 	u64 a = ept ? 0x100 : 0x20, d = ept ? 0x200 : 0x40;
 
+	if (ept)
+		q->rights &= e & 7;
 	if (ept ? !(e & 7) : !(e & 1)) {
 		refuse(q, f, n, 0, false);
 		return;
@@ -392,7 +403,8 @@ static void nested(struct ask *q, u64 ngpa, const struct need *n, struct maps *r
 	} else {
 		f.nx = vc->regs[0].efer >> 11 & 1;
 		f.pse = vc->regs[0].cr4 >> 4 & 1;
-		f.smep = f.smap = false; /* every access is a user's */
+		/* Every access is a user's: of the two, SMEP has fetches told as such. */
+		f.smep = vc->regs[0].cr4 >> 20 & 1;
 		if (f.kind == NMMU_GPT_PAE)
 			f.root = vc->nested.root & 0xfffffffffffe0ULL;
 		want.user = true;
@@ -400,8 +412,11 @@ static void nested(struct ask *q, u64 ngpa, const struct need *n, struct maps *r
 	width = f.kind == NMMU_GPT_32 || f.kind == NMMU_GPT_PAE ? 32 : 12 + 9 * f.levels;
 	ret->nr = 0;
 	ret->too_many = false;
+	q->ngpa = ngpa;
+	q->rights = 7;
 	if (ngpa >> width) {
-		refuse(q, &f, n, 0, false);
+		q->rights = 0;
+		refuse(q, &f, &want, 0, false);
 		return;
 	}
 	walk(q, &f, ngpa, &want, ret);
@@ -490,6 +505,7 @@ void rnd_ask(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *wa
 	} else {
 		ret->verdict = q.no.verdict;
 		ret->error = q.no.error;
+		ret->addr = q.no.verdict == RND_PF ? w.addr : q.no.addr;
 		ret->table = q.no.table;
 		ret->update = q.no.update;
 	}

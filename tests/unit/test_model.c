@@ -154,6 +154,37 @@ static void test_roots_and_visit(void **state)
 	small_end(&fake);
 }
 
+/*
+ * The MMU is read before the pages: by then its root may be gone and the memory another page's table, which
+ * must not be taken for a root, or its entries get addresses that nobody mapped.
+ */
+static void test_root_gone(void **state)
+{
+	struct ms_root *roots = NULL;
+	struct ms_rec_mmu *mmu;
+	struct ms_model *model;
+	struct ms_vm *vm;
+	struct small fake;
+	size_t nr = 0;
+
+	small_machine(&fake);
+	mmu = small_find(&fake, MS_REC_MMU, 1)->rec;
+	assert_int_equal(mmu->which, MS_MMU_GUEST);
+	mmu->root.hpa = SMALL_SPT_PFN(8) << 12;
+	model = load(&fake);
+	vm = vm_named(model, "kvm:0xffff888100000000");
+	assert_null(ms_vm_roots(model, vm, &roots, &nr));
+	assert_int_equal(nr, 3);
+	assert_int_equal(roots[1].hpa, SMALL_SPT_PFN(8) << 12);
+	assert_null(roots[1].sp);
+	/* The page that is still counted as a root is one that no MMU names. */
+	assert_int_equal(roots[2].sp->rec.sp, SMALL_SP(5));
+	assert_null(roots[2].mmu);
+	free(roots);
+	ms_model_destroy(model);
+	small_end(&fake);
+}
+
 static void vm_error(const struct ms_model *model, const char *words, const char *part)
 {
 	struct ms_vm *vm = NULL;
@@ -383,12 +414,13 @@ static void test_memory_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decoded),		 cmocka_unit_test(test_gfns_and_slots),
-		cmocka_unit_test(test_roots_and_visit),	 cmocka_unit_test(test_find_vm),
-		cmocka_unit_test(test_pid_of_two),	 cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_duplicate_pages),	 cmocka_unit_test(test_cycles),
-		cmocka_unit_test(test_wrong_levels),	 cmocka_unit_test(test_bad_roles),
-		cmocka_unit_test(test_profile_in_doubt), cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_decoded),		cmocka_unit_test(test_gfns_and_slots),
+		cmocka_unit_test(test_roots_and_visit), cmocka_unit_test(test_root_gone),
+		cmocka_unit_test(test_find_vm),		cmocka_unit_test(test_pid_of_two),
+		cmocka_unit_test(test_refusals),	cmocka_unit_test(test_duplicate_pages),
+		cmocka_unit_test(test_cycles),		cmocka_unit_test(test_wrong_levels),
+		cmocka_unit_test(test_bad_roles),	cmocka_unit_test(test_profile_in_doubt),
+		cmocka_unit_test(test_memory_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void random_operations(void **state)
 	printf("# seeds from 0x%llx\n", (unsigned long long)start);
 	for (; count.ops < total && failed < env("RND_FAILURES", 1); start++)
 		failed += !one_machine(start, ops, CHECK_EVERY);
-	printf("# operations %llu, checks %llu, shut down %llu, host fault %llu\n#",
+	printf("# ! operations %llu, checks %llu, shut down %llu, host fault %llu; succeeded:\n# !",
 	       (unsigned long long)count.ops, (unsigned long long)count.checks,
 	       (unsigned long long)count.dead, (unsigned long long)count.host_fault);
 #define RND_OP(name) printf(" %s %llu", #name, (unsigned long long)count.name);

@@ -233,6 +233,55 @@ static void test_words(void **state)
 		      7, "(W, rights r--, GVA valid, final), expected was 0x182 (W, rights ---, GVA valid");
 }
 
+#define LOGGED HEAD "slot 0 log=on\nwrite 0x5000\nlog get 0\n"
+#define BOTH "interleave\nwrite 0x5000\nlog get 0\nend\n"
+
+static void test_interleave(void **state)
+{
+	static const struct {
+		const char *text, *begin;
+	} bad[] = {
+		{ HEAD "interleave\nkick\nend\n", "t:5:1: `interleave' takes two actions, these are 1" },
+		{ HEAD "interleave\nkick\nkick vcpu=1\nread 0\nend\n", "t:6:1: `interleave' takes two" },
+		{ HEAD "interleave\nkick\nread 0\nend\n", "t:5:1: both are of vCPU 0" },
+		{ HEAD "interleave\nlog get 0\nslot 0 log=on\nend\n", "t:5:1: both hold the slots" },
+		{ HEAD "interleave\nkick\nexpect done\nend\n", "t:5:1: `interleave' takes two actions, not" },
+		{ HEAD "repeat 2\ninterleave\nend\nend\n", "t:4:1: `interleave' cannot be in a loop" },
+		{ HEAD "interleave\nkick\nlog get 0\n", "t:3:1: `interleave' without `end'" },
+		{ HEAD "interleave schedule=01x\n", "t:3:23: schedule: digits" },
+		{ HEAD "interleave points=lock,foo\n", "t:3:24: 'foo' is no yield point" },
+		{ HEAD "kick\nthen\n", "t:4:1: `then' stands behind" },
+		{ HEAD BOTH "kick\nexpect some done\n", "t:8:1: `expect some' is about" },
+		{ HEAD "kick\nexpect schedules count=1\n", "t:4:1: no `interleave'" },
+	};
+	const char *found, *given;
+	char text[400];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEN(bad); i++)
+		assert_error(bad[i].text, bad[i].begin);
+	assert_so(LOGGED BOTH "expect schedules count>=10\nexpect some dirty 0 5\nexpect some clean 0 5\n");
+	assert_not_so(LOGGED BOTH "expect some memory 0x5000 value=1\n", 10, "after none of");
+	assert_not_so(LOGGED BOTH "expect schedules count=1\n", 10, "the number of schedules is");
+	/* What goes on is the order of the text: the write is in the log. */
+	assert_so(LOGGED BOTH "kick\nexpect log 0 5\nexpect clean 0 5\n");
+	/* A failure prints its schedule; given back, it fails as it did. */
+	found = play(LOGGED BOTH "expect log 0 5\n", NULL);
+	given = strstr(found, "with schedule=");
+	assert_non_null(given);
+	snprintf(text, sizeof(text), "%sinterleave %.*s\nwrite 0x5000\nlog get 0\nend\nexpect log 0 5\n",
+		 LOGGED, (int)strcspn(given + 5, " "), given + 5);
+	assert_not_so(text, 10, "the log was: none");
+	assert_so(LOGGED "interleave schedule=0\nwrite 0x5000\nlog get 0\nend\nexpect log 0 5\n");
+	/* Without turns there are the two orders of the whole. */
+	assert_so(LOGGED
+		  "interleave points=slots-swap\nwrite 0x5000\nlog get 0\nend\nexpect schedules count=2\n"
+		  "expect some log 0 5\nexpect some log 0 none\n");
+	/* Schedules are steps. */
+	assert_not_so(LOGGED "repeat 200000\nread 0x5000\nkick\nend\n" BOTH, 10, "more than 4194304 steps");
+}
+
 static void test_events(void **state)
 {
 	(void)state;
@@ -423,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_never_cut),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_interleave),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_at_excluded),

@@ -171,7 +171,7 @@ void trace_open(struct vmm *vmm);
 void trace_thread(struct vmm_vcpu *vcpu);
 void trace_trap(struct vmm_vcpu *vcpu, enum gf_trap trap);
 void trace_checkpoint(struct vmm *vmm, uint64_t checkpoint);
-void trace_dirty_get(enum vmm_slot_id id);
+void trace_dirty_get(enum vmm_slot_id id, const uint64_t *bitmap, uint64_t nr_words);
 void trace_close(void);
 
 /*

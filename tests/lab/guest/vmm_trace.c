@@ -451,10 +451,16 @@ void trace_checkpoint(struct vmm *vmm, uint64_t checkpoint)
 		vmm_fail(VMM_ENVIRONMENT, "%s: %s", vmm->opts.trace, strerror(errno));
 }
 
-void trace_dirty_get(enum vmm_slot_id id)
+void trace_dirty_get(enum vmm_slot_id id, const uint64_t *bitmap, uint64_t nr_words)
 {
-	if (tr.out)
-		line("dirtyget slot=%d", id);
+	if (!tr.out)
+		return;
+	fprintf(tr.out, "dirtyget slot=%d", id);
+	for (uint64_t i = 0; i < nr_words; i++)
+		if (bitmap[i])
+			fprintf(tr.out, " %" PRIu64 ":0x%" PRIx64, i, bitmap[i]);
+	fputc('\n', tr.out);
+	tr.nr_lines++;
 }
 
 void trace_close(void)

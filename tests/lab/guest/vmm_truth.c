@@ -324,7 +324,7 @@ static void write_dirty(struct truth *t)
 	if (!bitmap)
 		vmm_fail(VMM_ENVIRONMENT, "out of memory");
 	vmm_ioctl(t->vm->fd, KVM_GET_DIRTY_LOG, &log, "KVM_GET_DIRTY_LOG");
-	trace_dirty_get(SLOT_DATA);
+	trace_dirty_get(SLOT_DATA, bitmap, (n + 63) / 64);
 	for (uint64_t i = 0; i < n; i++)
 		if (bitmap[i / 64] >> i % 64 & 1)
 			line(t, "dirty vm=%u gfn=0x%" PRIx64, t->vm->index, (s->gpa >> GFN_SHIFT) + i);
