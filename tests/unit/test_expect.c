@@ -40,6 +40,8 @@
 	"machine svm shadow\nslot 0 gfn=0 pages=0x800\ntable p pt64 pool=0x100+32\n" \
 	"map p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p wp nx\n"
 #define CHAIN EPT "map t 0x40000000 -> 0x5000 rwx pages=16 alias\nenter t ad\nread 0x40000000 times=15\n"
+#define PAGED \
+	L1 "table p pt64 pool=0x100+32\nmap p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p nx\nread 0x40000010\n"
 #define TWO_AS                                                                    \
 	L1 "slot 1 as=1 gfn=0x2000 pages=16 hva=0x10000000\nslot 1 as=1 log=on\n" \
 	   "slot 1 gfn=0x1000 pages=16\nslot 1 log=on\n"
@@ -78,8 +80,10 @@ static const struct number numbers[] = {
 	{ VERB_X_PROBE, KEY_GPA, L1 "probe write 0x5010\n", "expect probe violation", 0x5010 },
 	{ VERB_X_PROBE, KEY_HIT, L1 "read 0x5010\nprobe read 0x5010\n", "expect probe done", 1 },
 	{ VERB_X_PROBE, KEY_HIT,
-	  L1 "read 0x5010\nflush\nzap all\nread 0x6000\nread 0x5000\nl1 pse\nprobe read 0x7000\n",
-	  "expect probe violation", 0 },
+	  "machine vmx ad tlb=1\nslot 0 gfn=0 pages=16\nread 0x5000\nread 0x6000\nprobe read 0x5000\n",
+	  "expect probe done", 0 },
+	{ VERB_X_PROBE, KEY_ADDR, PAGED "probe read 0x40000010\n", "expect probe done", 0x40000010 },
+	{ VERB_X_PROBE, KEY_GPA, PAGED "probe read 0x40000010\n", "expect probe done", 0x5010 },
 	{ VERB_X_PROBE, KEY_VALUE, L1 "poke 0x5010 value=0x99\nread 0x5010\nprobe read 0x5010\n",
 	  "expect probe done", 0x99 },
 
@@ -109,6 +113,8 @@ static const struct number numbers[] = {
 	{ VERB_X_SPTE, KEY_BIT_M, L1 "read 0x5000\n", "expect spte 0x5000", 1 },
 	{ VERB_X_SPTE, KEY_BIT_M, L1 "slot 1 gfn=0x1000 pages=4 host=ro\nread 0x1000000\n",
 	  "expect spte 0x1000000", 0 },
+	{ VERB_X_SPTE, KEY_BIT_H, L2 "read 0x40000000\nleave\nread t\n", "expect spte t", 1 },
+	{ VERB_X_SPTE, KEY_BIT_M, L2 "read 0x40000000\nleave\nread t\n", "expect spte t", 0 },
 	{ VERB_X_SPTE, KEY_AD_KIND, L1 "read 0x5000\n", "expect spte 0x5000", 0 },
 	{ VERB_X_SPTE, KEY_AD_KIND, PLAIN "read 0x5000\n", "expect spte 0x5000", 1 },
 	{ VERB_X_SPTE, KEY_TRACKED, PLAIN "read 0x5000\nhost age 0x5000\nexpect young\n",
@@ -151,6 +157,8 @@ static const struct number numbers[] = {
 	{ VERB_X_ROOT, KEY_PASSTHROUGH, L1 "read 0x5000\n", "expect root", 0 },
 	{ VERB_X_ROOT, KEY_DIRECT, L1 "read 0x5000\n", "expect root", 1 },
 	{ VERB_X_ROOT, KEY_DIRECT, L2 "read 0x40000000\n", "expect root", 0 },
+	{ VERB_X_ROOT, KEY_DIRECT, SHADOW64 "read 0x40000000\n", "expect root", 0 },
+	{ VERB_X_ROOT, KEY_GUEST_MODE, SHADOW64 "read 0x40000000\n", "expect root", 0 },
 	{ VERB_X_ROOT, KEY_GUEST_MODE, L1 "read 0x5000\n", "expect root", 0 },
 	{ VERB_X_ROOT, KEY_GUEST_MODE, L2 "read 0x40000000\n", "expect root", 1 },
 
@@ -185,6 +193,7 @@ static const struct number filters[] = {
 	{ VERB_X_PAGES, KEY_WORD, L1 "read 0x5000\n", "expect pages count=1 level=4", 0x3784 },
 	{ VERB_X_PAGES, KEY_DIRECT, L1 "read 0x5000\n", "expect pages count=1 level=4", 1 },
 	{ VERB_X_PAGES, KEY_DIRECT, L2 "read 0x40000000\n", "expect pages count=1 gfn=0x100", 0 },
+	{ VERB_X_PAGES, KEY_DIRECT, SHADOW64 "read 0x40000000\n", "expect pages count=1 gfn=0x100", 0 },
 	{ VERB_X_PAGES, KEY_PASSTHROUGH, PORTAL, "expect pages count=1 gfn=0x140 level=5", 1 },
 	{ VERB_X_PAGES, KEY_PASSTHROUGH, PORTAL, "expect pages count=1 gfn=0x140 level=4", 0 },
 	{ VERB_X_PAGES, KEY_GUEST_MODE, L2 "read 0x40000000\n", "expect pages count=1 gfn=0x100", 1 },
