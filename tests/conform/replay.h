@@ -48,6 +48,7 @@ struct replay {
 	struct replay_seen seen;
 	bool silent; /* differences are counted only */
 	bool spoil; /* the comparison is tested as well */
+	bool spoiled_final; /* spoil_final() was asked */
 	struct replay_seen unspoiled; /* of the spoiling at work */
 	struct spoil_count spoils[SPOIL_NR_EVENTS];
 };

@@ -59,12 +59,6 @@ static void row_print(const char *prefix, const char *name, const struct spoil_c
 	printf("spoil %s%s possible=%lu noticed=%lu\n", prefix, name, count->nr, count->noticed);
 }
 
-void spoil_print(const struct replay *r)
-{
-	for (int i = 0; i < SPOIL_NR_EVENTS; i++)
-		row_print("", event_names[i], &r->spoils[i]);
-}
-
 /* --- at the end --- */
 
 /* Where a row is at work: a page of ours, its fellow of KVM's, an entry. */
@@ -468,6 +462,7 @@ void spoil_final(struct replay *r)
 {
 	if (!r->spoil || r->silent)
 		return;
+	r->spoiled_final = true;
 	for (int row = 0; row < NR_PAGE_ROWS; row++) {
 		struct spoil_count count = { 0 };
 
@@ -481,4 +476,17 @@ void spoil_final(struct replay *r)
 	}
 	entries_spoil(r, false);
 	entries_spoil(r, true);
+}
+
+void spoil_print(const struct replay *r)
+{
+	struct spoil_count none = { 0 };
+
+	for (int i = 0; i < SPOIL_NR_EVENTS; i++)
+		row_print("", event_names[i], &r->spoils[i]);
+	/* Nothing was compared at the end: rows without an occasion. */
+	for (int i = 0; !r->spoiled_final && i < NR_PAGE_ROWS; i++)
+		row_print("", page_names[i], &none);
+	for (size_t i = 0; !r->spoiled_final && i < NR_ROWS; i++)
+		row_print(rows[i].shadow ? "" : "tdp-", rows[i].name, &none);
 }
