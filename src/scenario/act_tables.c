@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Actions of a scenario on tables of L1 and L2: making them in guest memory, and changing an entry as a guest,
- * as the host, or behind everybody's back. Entry bits: SEMANTICS B.1, B.2.
+ * Actions of a scenario on tables of L1 and L2: making them in guest memory, and changing an entry as a
+ * guest, as the host, or behind everybody's back. Entry bits: SEMANTICS B.1, B.2.
  */
 #include "scenario/play.h"
 

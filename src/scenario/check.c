@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What can be known of a statement before anything is played: numbers within their bounds, values within their
- * bytes, addresses within their tables, vCPUs that the machine has. Numbers that name where a table lies are
- * known only when they are used; the actions look at those.
+ * What can be known of a statement before anything is played: numbers within their bounds, values within
+ * their bytes, addresses within their tables, vCPUs that the machine has. Numbers that name where a table
+ * lies are known only when they are used; the actions look at those.
  */
 #include "scenario/parse.h"
 

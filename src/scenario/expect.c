@@ -115,7 +115,9 @@ bool num_fits(u8 op, u64 found, u64 wanted)
 
 static const char *const op_texts[] = { "", "other than ", "<= ", ">= " };
 
-/* A small number as it is; a large one as it is written, and in words when it has bits that mean something. */
+/*
+ * A small number as it is; a large one as it is written, and in words when it has bits that mean something.
+ */
 static void number_print(const struct outcome *out, enum key_id key, u64 value, struct ms_buf *to)
 {
 	ms_buf_printf(to, value < 10 ? "%llu" : "0x%llx", (unsigned long long)value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Numbers of a scenario: 0x1f, 12, names, TABLE (its root), TABLE[ADDRESS] and TABLE[ADDRESS@LEVEL] (where the
- * entry lies), + - * | and brackets. A word holds no blanks, so neither does an expression.
+ * Numbers of a scenario: 0x1f, 12, names, TABLE (its root), TABLE[ADDRESS] and TABLE[ADDRESS@LEVEL] (where
+ * the entry lies), + - * | and brackets. A word holds no blanks, so neither does an expression.
  */
 #include "scenario/lang.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory of the host of a machine in process: frames, and the VMM's page tables that say which frame is behind
- * a host-virtual address. A frame taken away is gone at once: whoever still reaches it gets -EFAULT, so a
- * translation that outlived its page is seen. It knows nothing of guests.
+ * Memory of the host of a machine in process: frames, and the VMM's page tables that say which frame is
+ * behind a host-virtual address. A frame taken away is gone at once: whoever still reaches it gets -EFAULT,
+ * so a translation that outlived its page is seen. It knows nothing of guests.
  *
  *   hva --- areas (what may be mapped, how) --- tree of 1G/2M/4K nodes --- pfn --- contents, made when written
  *
@@ -50,8 +50,8 @@ int hostmem_fault(struct hostmem *mem, u64 hva, bool write, struct hostmem_pfn *
 /* What is mapped now, without faulting in. -EFAULT: nothing. */
 int hostmem_lookup(const struct hostmem *mem, u64 hva, struct hostmem_pfn *ret);
 /*
- * The page that hva is in, or would be in when faulted in now: what the host takes away when it changes a part of
- * it, for it is split first.
+ * The page that hva is in, or would be in when faulted in now: what the host takes away when it changes a
+ * part of it, for it is split first.
  */
 void hostmem_span(const struct hostmem *mem, u64 hva, u64 *start_ret, u64 *end_ret);
 /* The frame now behind hva, ~0 when none. */

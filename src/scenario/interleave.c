@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * `interleave': two actions in every order that the engine's yield points allow (sched.h). A machine cannot be
- * put back, so each schedule is a play of its own, from the first statement to the last expectation behind the
- * block. The play that explores then does the two one after the other and goes on from there.
+ * `interleave': two actions in every order that the engine's yield points allow (sched.h). A machine cannot
+ * be put back, so each schedule is a play of its own, from the first statement to the last expectation behind
+ * the block. The play that explores then does the two one after the other and goes on from there.
  */
 #include "scenario/play.h"
 

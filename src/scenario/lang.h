@@ -136,13 +136,15 @@ static inline bool word_is(struct word word, const char *str)
 }
 
 /*
- * Split a line into words: comments go, blanks around = != <= >= too. Returns how many, or -1 when there are more than
- * max.
+ * Split a line into words: comments go, blanks around = != <= >= too. Returns how many, or -1 when there are
+ * more than max.
  */
 int lex_line(const char *line, size_t len, struct word *words, u32 max);
 /* The i-th word of a list separated by `sep', false behind the last. */
 bool list_at(const char *list, char sep, u32 i, struct word *ret);
-/* Does a blank-separated list hold exactly this word? `suffix' (may be NULL): the characters right behind it. */
+/*
+ * Does a blank-separated list hold exactly this word? `suffix' (may be NULL): the characters right behind it.
+ */
 bool list_has(const char *list, const char *word);
 
 /* --- expr.c --- */
@@ -151,7 +153,9 @@ bool list_has(const char *list, const char *word);
 struct expr_env {
 	const struct ms_scenario *scenario;
 	u32 stmt; /* names defined behind this statement are not known yet */
-	/* Address of a table's root (level 0), or of the entry for addr. -ENOENT: none. NULL: not worked out. */
+	/*
+	 * Address of a table's root (level 0), or of the entry for addr. -ENOENT: none. NULL: not worked out.
+	 */
 	int (*entry)(void *ctx, u32 table, u64 addr, u32 level, u64 *ret);
 	void *ctx;
 	bool no_tables; /* they cannot be named here */

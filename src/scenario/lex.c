@@ -45,7 +45,10 @@ int lex_line(const char *line, size_t len, struct word *words, u32 max)
 			return (int)nr;
 		start = s;
 		s = skip_word(s, end);
-		/* `a = 1' and `a =1' and `a= 1' are one word: blanks inside are skipped when it is taken apart. */
+		/*
+		 * `a = 1' and `a =1' and `a= 1' are one word: blanks inside are skipped when it is taken
+		 * apart.
+		 */
 		for (;;) {
 			next = skip_blanks(s, end);
 			if (op_len(next, end))

@@ -38,12 +38,15 @@ u64 ms_machine_bytes(const struct ms_machine *machine); /* host memory in use, t
 /* --- host memory --- */
 
 /*
- * Back [hva, hva + bytes) with memory of the VMM: pages of `level' (1, 2, 3) where alignment allows. Memory is
- * made when touched.
+ * Back [hva, hva + bytes) with memory of the VMM: pages of `level' (1, 2, 3) where alignment allows. Memory
+ * is made when touched.
  */
 struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u32 level,
 			      bool writable) MS_MUST_CHECK;
-/* Take the frames away (MADV_DONTNEED with mmu_notifier calls): contents are lost, new frames come on next use. */
+/*
+ * Take the frames away (MADV_DONTNEED with mmu_notifier calls): contents are lost, new frames come on next
+ * use.
+ */
 void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes);
 /* Same contents, other frame or other rights, with notifier calls. */
 void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes);
@@ -87,14 +90,17 @@ void ms_machine_cpu_access(struct ms_machine *machine, u32 vcpu, const struct nm
 void ms_machine_kick(struct ms_machine *machine);
 /* nmmu_log_get() behind ms_machine_kick(). */
 int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret);
-/* Take a frame away without telling the engine, as a host with a bug would: for tests of what must be noticed. */
+/*
+ * Take a frame away without telling the engine, as a host with a bug would: for tests of what must be
+ * noticed.
+ */
 int ms_machine_break_host(struct ms_machine *machine, u64 hva);
 /* Host page-table changes that ran out of memory, and rules of nmmu_ops that the engine broke; NULL: none. */
 const char *ms_machine_misuse(const struct ms_machine *machine);
 /*
  * INVLPG, CR3 writes and the like act on the CPU's own TLB too: these do both. With shadow paging such
- * instructions exit, and the CPU forgets only what the engine flushes. Other registers than those the vCPU ran
- * with last flush by themselves.
+ * instructions exit, and the CPU forgets only what the engine flushes. Other registers than those the vCPU
+ * ran with last flush by themselves.
  */
 void ms_machine_invlpg(struct ms_machine *machine, u32 vcpu, u64 gva);
 void ms_machine_flush_guest(struct ms_machine *machine, u32 vcpu);
@@ -113,14 +119,14 @@ struct ms_err *ms_tables_create(struct ms_machine *machine, enum nmmu_gpt kind, 
 				u64 pool_pages, struct ms_tables **ret) MS_MUST_CHECK;
 void ms_tables_destroy(struct ms_tables *tables); /* takes NULL */
 /*
- * For a nested guest's own tables addresses are nGPA: to_gpa says where they lie in L1 (~0: nowhere). NULL, as at
- * first: identity.
+ * For a nested guest's own tables addresses are nGPA: to_gpa says where they lie in L1 (~0: nowhere). NULL,
+ * as at first: identity.
  */
 void ms_tables_set_space(struct ms_tables *tables, u64 (*to_gpa)(void *ctx, u64 ngpa), void *ctx);
 u64 ms_tables_root_gfn(const struct ms_tables *tables);
 /*
- * Map addr at level to gfn with raw entry bits (rights, memory type, A/D, NX) in `bits'; upper entries are made with
- * `upper' bits. An error names the address when the pool is exhausted.
+ * Map addr at level to gfn with raw entry bits (rights, memory type, A/D, NX) in `bits'; upper entries are
+ * made with `upper' bits. An error names the address when the pool is exhausted.
  */
 struct ms_err *ms_tables_map(struct ms_tables *tables, u64 addr, u64 gfn, u32 level, u64 bits,
 			     u64 upper) MS_MUST_CHECK;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The tables behind the language: its keys and statements, bugs and mutants by name; what a scenario says of itself. */
+/*
+ * The tables behind the language: its keys and statements, bugs and mutants by name; what a scenario says of
+ * itself.
+ */
 #include "scenario/lang.h"
 
 #include <stdlib.h>

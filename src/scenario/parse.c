@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Text to struct ms_scenario: which statements there are and whether their arguments are what they take. Every
- * name is resolved and every number worked out as far as it can be without a machine, so that a play meets no
- * misspelling. Nothing is carried out here.
+ * Text to struct ms_scenario: which statements there are and whether their arguments are what they take.
+ * Every name is resolved and every number worked out as far as it can be without a machine, so that a play
+ * meets no misspelling. Nothing is carried out here.
  */
 #include "scenario/parse.h"
 

@@ -45,7 +45,9 @@ struct ms_err *parse_usage(struct ms_err *err, const struct verb *verb)
 
 /* --- arguments --- */
 
-/* An argument with a place of its own is called what its statement is called: its name is no word of a text. */
+/*
+ * An argument with a place of its own is called what its statement is called: its name is no word of a text.
+ */
 static struct ms_err *take_choice(struct parse *p, struct arg *arg, const struct key *key)
 {
 	const struct verb *verb = &ms_verbs[p->stmt->verb];

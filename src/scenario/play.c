@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Plays a scenario: one statement a step, loops, what was expected of whom, and two actions in each other. What
- * the statements do is in act*.c, what they check in expect*.c.
+ * Plays a scenario: one statement a step, loops, what was expected of whom, and two actions in each other.
+ * What the statements do is in act*.c, what they check in expect*.c.
  */
 #include "scenario/play.h"
 
@@ -17,7 +17,10 @@
 
 #define PAGES_A_STEP 64
 
-/* The self-check looks at every page of every slot: with more of them than this it is left out behind some actions. */
+/*
+ * The self-check looks at every page of every slot: with more of them than this it is left out behind some
+ * actions.
+ */
 #define CHECK_PAGES_AN_ACTION (1u << 20)
 
 bool play_fail(struct ms_play *play, const struct stmt *stmt, const char *fmt, ...)
@@ -213,7 +216,10 @@ static void on_yield(void *ctx, enum nmmu_point point)
 		if (hook->done || play->sc->stmts[hook->stmt].point != (u8)point + 1 || --hook->left)
 			continue;
 		hook->done = true;
-		/* Several may wait for one point: in the order of the text, unless one has to wait for the lock. */
+		/*
+		 * Several may wait for one point: in the order of the text, unless one has to wait for the
+		 * lock.
+		 */
 		claim(play, &play->inner);
 		inner_start(play, hook->stmt);
 		if (play->inner_alive || play->failed)
@@ -222,8 +228,8 @@ static void on_yield(void *ctx, enum nmmu_point point)
 }
 
 /*
- * mmu_lock. The inner action waits for it by letting the outer one go on. The outer one never has to wait: the
- * inner one runs until it is done, or waits itself.
+ * mmu_lock. The inner action waits for it by letting the outer one go on. The outer one never has to wait:
+ * the inner one runs until it is done, or waits itself.
  */
 static void on_lock(void *ctx)
 {

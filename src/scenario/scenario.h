@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Scenarios: a text that builds a machine, acts on it and says what must come of it (doc/scenarios.md). A text
- * is parsed once and played any number of times, one statement a step, so that a viewer can stop behind each.
- * Text is untrusted: sizes, numbers and nesting are bounded, errors name line and column.
+ * Scenarios: a text that builds a machine, acts on it and says what must come of it (doc/scenarios.md). A
+ * text is parsed once and played any number of times, one statement a step, so that a viewer can stop behind
+ * each. Text is untrusted: sizes, numbers and nesting are bounded, errors name line and column.
  */
 #ifndef SCENARIO_SCENARIO_H
 #define SCENARIO_SCENARIO_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Interleavings: up to four actions run as coroutines that switch only at the engine's yield points and where
- * mmu_lock is waited for, so that a schedule is a list of choices and can be replayed. Either a script says who
- * runs until where, or every schedule is explored, depth first, one run from the start for each, or each run has
- * one drawn from a seed.
+ * mmu_lock is waited for, so that a schedule is a list of choices and can be replayed. Either a script says
+ * who runs until where, or every schedule is explored, depth first, one run from the start for each, or each
+ * run has one drawn from a seed.
  *
  *	ms_sched_create(&sched)
  *	ms_sched_explore(sched, points)              or ms_sched_script(sched, steps, nr)
@@ -42,14 +42,15 @@ void ms_sched_destroy(struct ms_sched *sched); /* takes NULL */
 #define MS_SCHED_ALL_POINTS (~0u)
 void ms_sched_explore(struct ms_sched *sched, u32 points);
 /*
- * One schedule. After the last step all actions run to their ends, lowest number first. An action that must wait
- * for mmu_lock lets the others run until it is free. steps must stay.
+ * One schedule. After the last step all actions run to their ends, lowest number first. An action that must
+ * wait for mmu_lock lets the others run until it is free. steps must stay.
  */
 void ms_sched_script(struct ms_sched *sched, const struct ms_sched_step *steps, u32 nr);
 
 /*
- * One schedule of those that ms_sched_explore() with the same points would run: who of the ready ones goes on at
- * each decision, the one that ran last being 0. Behind the last digit it is always 0. False: out of memory.
+ * One schedule of those that ms_sched_explore() with the same points would run: who of the ready ones goes on
+ * at each decision, the one that ran last being 0. Behind the last digit it is always 0. False: out of
+ * memory.
  */
 bool ms_sched_replay(struct ms_sched *sched, u32 points, const char *digits, u32 nr) MS_MUST_CHECK;
 /* The digits of the last run, those that are 0 at its end left out; "0" when all are. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Builds tables of a guest in guest memory, behind the engine's back: what L1's or L2's own code would have
- * stored before the story begins. Only the raw layout is known here; what the bits do is the business of those
- * who walk them.
+ * stored before the story begins. Only the raw layout is known here; what the bits do is the business of
+ * those who walk them.
  */
 #include "scenario/machine.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The workload's machine, its VMM (L0's user space), and what is done next. L1 is in workload_l1.c, its tables
- * in workload_t12.c, L2 in workload_l2.c.
+ * The workload's machine, its VMM (L0's user space), and what is done next. L1 is in workload_l1.c, its
+ * tables in workload_t12.c, L2 in workload_l2.c.
  */
 #include "scenario/workload.h"
 

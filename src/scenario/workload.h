@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The built-in workload: a VMM whose guest is a hypervisor (L1) that runs two guests of its own (L2), all of it
- * on a machine in process (machine.h). It is made to keep an MMU busy the way real hosts do: demand paging at
- * every level, migration of the VM and of each L2, ballooning, devices, frames moved by the host.
+ * The built-in workload: a VMM whose guest is a hypervisor (L1) that runs two guests of its own (L2), all of
+ * it on a machine in process (machine.h). It is made to keep an MMU busy the way real hosts do: demand paging
+ * at every level, migration of the VM and of each L2, ballooning, devices, frames moved by the host.
  *
  * What happens is decided by the seed and the number of steps alone: two workloads of one seed and as many
  * steps are in the same state. No clock is asked.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Was a migration complete? What has been sent is remembered page by page, as a digest; when the last round is
- * through, a page that differs from what was sent was written without the log saying so. Memory is read past
- * everything under test: neither CPU nor engine is asked.
+ * Was a migration complete? What has been sent is remembered page by page, as a digest; when the last round
+ * is through, a page that differs from what was sent was written without the log saying so. Memory is read
+ * past everything under test: neither CPU nor engine is asked.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The workload's L1: a hypervisor that gives its guests memory when they touch it, migrates them (by PML12, or
- * by write protection where there is none), takes frames back and emulates a device. All it does to its memory
- * is done by instructions of its own, which may exit as any guest's.
+ * The workload's L1: a hypervisor that gives its guests memory when they touch it, migrates them (by PML12,
+ * or by write protection where there is none), takes frames back and emulates a device. All it does to its
+ * memory is done by instructions of its own, which may exit as any guest's.
  */
 #include <string.h>
 
@@ -320,7 +320,9 @@ struct ms_err *wl_l1_balloon(struct ms_workload *w, struct wl_l2 *l2)
 	return err;
 }
 
-/* Bring every leaf that is mapped (or, with dirty_only, those in the log) to a state where a write is seen. */
+/*
+ * Bring every leaf that is mapped (or, with dirty_only, those in the log) to a state where a write is seen.
+ */
 static struct ms_err *arm_log(struct ms_workload *w, struct wl_l2 *l2, bool dirty_only)
 {
 	u64 clear = l2->nested.pml ? wl_t12_dirty_bit(w) : WL_T12_W, gpa, entry;

@@ -104,7 +104,9 @@ static void count(struct ms_workload *w, const struct nmmu_access *access)
 		w->stats.l2_reads++;
 }
 
-/* Until it is made, L1 or a device has made it, or L2 has a fault of its own. *action_ret: DONE, MMIO or PF. */
+/*
+ * Until it is made, L1 or a device has made it, or L2 has a fault of its own. *action_ret: DONE, MMIO or PF.
+ */
 static struct ms_err *l2_access(struct ms_workload *w, struct wl_l2 *l2, const struct nmmu_access *access,
 				enum nmmu_action *action_ret)
 {

@@ -160,7 +160,10 @@ void wl_t12_flush(struct ms_workload *w, const struct wl_l2 *l2);
 /* workload_check.c: each does nothing unless a check was asked for */
 struct ms_err *wl_check_init(struct ms_workload *w) MS_MUST_CHECK;
 void wl_check_deinit(struct ms_workload *w);
-/* The VM: all was sent at the start; then what the bitmap names, once it has been cleared; nobody runs at the end. */
+/*
+ * The VM: all was sent at the start; then what the bitmap names, once it has been cleared; nobody runs at the
+ * end.
+ */
 void wl_check_vm_start(struct ms_workload *w);
 void wl_check_vm_sent(struct ms_workload *w, const u64 *bitmap);
 void wl_check_vm_end(struct ms_workload *w);

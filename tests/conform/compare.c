@@ -150,7 +150,7 @@ static bool is_elsewhere(const struct replay *r, const struct nmmu_sp *sp)
 	return r->trace->tdp_mmu && sp->role.direct && !sp->role.guest_mode;
 }
 
-void compare_shadow_pages(struct replay *r)
+static void compare_shadow_pages(struct replay *r)
 {
 	struct pages pages = { 0 };
 	struct pair *pair;
@@ -294,7 +294,7 @@ static void tdp_leaf_compare(struct replay *r, struct leaves *leaves, u64 gfn, u
 		r->seen.nr_mmio++;
 }
 
-void compare_tdp_leaves(struct replay *r)
+static void compare_tdp_leaves(struct replay *r)
 {
 	struct leaves leaves = { 0 };
 	struct collect collect = { r, &leaves };
@@ -324,4 +324,13 @@ void compare_tdp_leaves(struct replay *r)
 			replay_differ(r, "TDP MMU: gfn %#lx level %u: we have %#018lx, KVM has no leaf",
 				      leaves.leaf[i].gfn, leaves.leaf[i].level, leaves.leaf[i].spte);
 	free(leaves.leaf);
+}
+
+void compare(struct replay *r)
+{
+	compare_shadow_pages(r);
+	compare_tdp_leaves(r);
+	/* What differs anyway is told of first. */
+	if (!r->seen.nr_differences)
+		spoil_final(r);
 }

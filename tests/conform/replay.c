@@ -2,7 +2,8 @@
 /*
  * replay TRACE SNAPSHOT: drives the engine through what the real KVM was told, and tells where its answer is
  * another: how a fault ends, what is injected, the guest's tables (A and D bits), and at the end shadow
- * pages, roles and entries. Exit status 0: equal; 1: not; 2: wrong use; 3: no usable trace or snapshot.
+ * pages, roles and entries. --spoil 1 tests the comparison as well (spoil.h), --keep N loses N tables.
+ * Exit status 0: equal; 1: not; 2: wrong use; 3: no usable trace or snapshot.
  */
 #include "replay.h"
 #include "spte/spte.h"
@@ -89,17 +90,7 @@ static bool shadowed_visit(void *ctx, const struct nmmu_sp *sp)
 	return !s->found;
 }
 
-static void words_compare(struct replay *r, const struct tr_event *ev, const u64 *mine)
-{
-	for (int i = 0; i < 512; i++) {
-		r->seen.nr_words += !!ev->words[i];
-		if (mine[i] != ev->words[i] && is_device_d(r, mine[i], ev->words[i]))
-			r->seen.nr_excused++;
-		else if (mine[i] != ev->words[i])
-			replay_differ(r, "line %u: guest table gfn %#lx[%d] is %#lx, under KVM %#lx",
-				      ev->line, ev->a, i, mine[i], ev->words[i]);
-	}
-}
+static void page_compare(struct replay *r, const struct tr_event *ev);
 
 /* The first word that has all of `set' and none of `clear' under KVM, with one bit the other way. */
 static void word_spoil(struct replay *r, const struct tr_event *ev, u64 *mine, u64 set, u64 clear, u64 bit,
@@ -113,7 +104,7 @@ static void word_spoil(struct replay *r, const struct tr_event *ev, u64 *mine, u
 	if (i == 512 || !spoil_begin(r))
 		return;
 	mine[i] ^= bit;
-	words_compare(r, ev, mine);
+	page_compare(r, ev);
 	mine[i] ^= bit;
 	spoil_end(r, what);
 }
@@ -127,7 +118,14 @@ static void page_compare(struct replay *r, const struct tr_event *ev)
 	mine = s.found ? guest_ptr(r, ev->a << NMMU_PAGE_SHIFT) : NULL;
 	if (!mine)
 		return;
-	words_compare(r, ev, mine);
+	for (int i = 0; i < 512; i++) {
+		r->seen.nr_words += !!ev->words[i];
+		if (mine[i] != ev->words[i] && is_device_d(r, mine[i], ev->words[i]))
+			r->seen.nr_excused++;
+		else if (mine[i] != ev->words[i])
+			replay_differ(r, "line %u: guest table gfn %#lx[%d] is %#lx, under KVM %#lx",
+				      ev->line, ev->a, i, mine[i], ev->words[i]);
+	}
 	word_spoil(r, ev, mine, GPTE_P, 0, 1ull << NMMU_PAGE_SHIFT, SPOIL_WORD_FRAME);
 	word_spoil(r, ev, mine, GPTE_P | GPTE_A, 0, GPTE_A, SPOIL_WORD_ACCESSED);
 	word_spoil(r, ev, mine, GPTE_P | GPTE_D, 0, GPTE_D, SPOIL_WORD_DIRTY_CLEAR);
@@ -199,8 +197,8 @@ static const char *action_name(enum nmmu_action action)
 	return action < sizeof(names) / sizeof(names[0]) && names[action] ? names[action] : "?";
 }
 
-static void outcome_compare(struct replay *r, const struct tr_event *ev, const struct outcome *o,
-			    const struct nmmu_result *result)
+static void outcome_differ(struct replay *r, const struct tr_event *ev, const struct outcome *o,
+			   const struct nmmu_result *result)
 {
 	bool emulated = result->action == NMMU_ACT_DONE || result->action == NMMU_ACT_MMIO;
 
@@ -229,6 +227,9 @@ static void outcome_compare(struct replay *r, const struct tr_event *ev, const s
 		replay_differ(r, "line %u: fault at %#lx: %s, KVM resumes", ev->line, ev->a,
 			      action_name(result->action));
 }
+
+static void outcome_compare(struct replay *r, const struct tr_event *ev, const struct outcome *o,
+			    const struct nmmu_result *result);
 
 static void outcome_spoil(struct replay *r, const struct tr_event *ev, const struct outcome *o,
 			  struct nmmu_result wrong, enum spoil_event what)
@@ -279,6 +280,16 @@ static void outcome_spoils(struct replay *r, const struct tr_event *ev, const st
 	outcome_spoil(r, ev, o, wrong, SPOIL_OUTCOME_EXIT);
 }
 
+static void outcome_compare(struct replay *r, const struct tr_event *ev, const struct outcome *o,
+			    const struct nmmu_result *result)
+{
+	u64 before = r->seen.nr_differences;
+
+	outcome_differ(r, ev, o, result);
+	if (r->seen.nr_differences == before)
+		outcome_spoils(r, ev, o, result);
+}
+
 /* The window of the level-1 entry for a guest address at which only one of the two changed an SPTE. */
 static struct ms_err *window_note(struct replay *r, const struct nmmu_access *access, bool ours)
 {
@@ -325,7 +336,6 @@ static struct ms_err *fault_replay(struct replay *r, size_t i)
 		.access = &access,
 	};
 	struct nmmu_result result = { 0 };
-	u64 before = r->seen.nr_differences;
 	int err = nmmu_handle_exit(r->v, &exit, &result);
 
 	r->seen.nr_faults++;
@@ -335,8 +345,6 @@ static struct ms_err *fault_replay(struct replay *r, size_t i)
 		return NULL;
 	}
 	outcome_compare(r, ev, &o, &result);
-	if (r->seen.nr_differences == before)
-		outcome_spoils(r, ev, &o, &result);
 	if (!r->trace->npt && result.action == NMMU_ACT_RESUME && o.stored != (result.ret == NMMU_RET_FIXED))
 		return window_note(r, &access, !o.stored);
 	return NULL;
@@ -346,21 +354,13 @@ static struct ms_err *fault_replay(struct replay *r, size_t i)
 
 static void write_compare(struct replay *r, const struct tr_event *ev)
 {
-	void *p = guest_ptr(r, ev->a);
+	u8 *p = guest_ptr(r, ev->a);
 
 	if (!p || memcmp(p, &ev->c, ev->b))
 		replay_differ(r, "line %u: KVM has emulated a store of %#lx to %#lx, we have not", ev->line,
 			      ev->c, ev->a);
-}
-
-/* Each of the bytes stored counts. */
-static void write_spoil(struct replay *r, const struct tr_event *ev)
-{
-	u8 *p = guest_ptr(r, ev->a);
-
-	for (u64 i = 0; p && i < ev->b; i++) {
-		if (!spoil_begin(r))
-			return;
+	/* Each of the bytes counts. */
+	for (u64 i = 0; p && i < ev->b && spoil_begin(r); i++) {
 		p[i] ^= 0x10;
 		write_compare(r, ev);
 		p[i] ^= 0x10;
@@ -415,25 +415,21 @@ static void vmrun_replay(struct replay *r, const struct tr_event *ev)
 }
 
 static void dirty_compare(struct replay *r, const struct tr_event *ev, const struct nmmu_slot *slot,
-			  const u64 *mine)
+			  u64 *mine)
 {
-	for (u64 i = 0; i < slot->nr_pages; i++) {
+	u64 i;
+
+	for (i = 0; i < slot->nr_pages; i++) {
 		bool kvm = ev->words[i / 64] >> i % 64 & 1, ours = mine[i / 64] >> i % 64 & 1;
 
 		r->seen.nr_dirty += kvm && ours;
 		if (kvm != ours)
 			replay_differ(r, "line %u: gfn %#lx is in the dirty log of %s alone", ev->line,
-				      slot->base_gfn + i, ours ? "ours" : "KVM's");
+				      slot->base_gfn + i, ours ? "us" : "KVM");
 	}
-}
-
-/* One page each way, the last there is. */
-static void dirty_spoil(struct replay *r, const struct tr_event *ev, const struct nmmu_slot *slot, u64 *mine)
-{
-	for (int dirty = 0; dirty < 2; dirty++) {
-		u64 i = slot->nr_pages;
-
-		while (i && (mine[(i - 1) / 64] >> (i - 1) % 64 & 1) != (u64)dirty)
+	/* One page each way, the last there is. */
+	for (u64 dirty = 0; dirty < 2; dirty++) {
+		for (i = slot->nr_pages; i && (mine[(i - 1) / 64] >> (i - 1) % 64 & 1) != dirty;)
 			i--;
 		if (!i-- || !spoil_begin(r))
 			continue;
@@ -447,7 +443,6 @@ static void dirty_spoil(struct replay *r, const struct tr_event *ev, const struc
 static struct ms_err *dirty_get(struct replay *r, const struct tr_event *ev)
 {
 	const struct nmmu_slot *slot = nmmu_slot_by_id(r->m, 0, ev->a);
-	u64 before = r->seen.nr_differences;
 	u64 *bitmap;
 	int err;
 
@@ -457,11 +452,8 @@ static struct ms_err *dirty_get(struct replay *r, const struct tr_event *ev)
 	if (!bitmap)
 		return ms_err_nomem();
 	err = nmmu_log_get(r->m, 0, ev->a, bitmap);
-	if (!err) {
+	if (!err)
 		dirty_compare(r, ev, slot, bitmap);
-		if (r->seen.nr_differences == before)
-			dirty_spoil(r, ev, slot, bitmap);
-	}
 	free(bitmap);
 	return err ? ms_err_errno(MS_ERR_TARGET, -err, "line %u: log", ev->line) : NULL;
 }
@@ -547,7 +539,6 @@ static struct ms_err *event_replay(struct replay *r, size_t i, bool *checking)
 		return fault_replay(r, i);
 	case TR_WRITE:
 		write_compare(r, ev);
-		write_spoil(r, ev);
 		return NULL;
 	case TR_VMRUN:
 		vmrun_replay(r, ev);
@@ -683,13 +674,9 @@ static struct ms_err *replay_run(struct replay *r)
 	if (err)
 		return err;
 	self_check(r);
-	compare_shadow_pages(r);
-	compare_tdp_leaves(r);
-	/* What differs anyway is told of first. */
-	if (r->spoil && !r->seen.nr_differences) {
-		spoil_final(r);
+	compare(r);
+	if (r->spoil)
 		spoil_print(r);
-	}
 	for (u32 i = 0; i < r->nr_keep; i++)
 		if (host_ops.page_alloc(&r->host, &(struct nmmu_page){ 0 }))
 			return ms_err_nomem();

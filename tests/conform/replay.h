@@ -56,7 +56,6 @@ struct replay {
 void replay_differ(struct replay *r, const char *fmt, ...) MS_PRINTF(2, 3);
 
 /* What is not compared, or not bit by bit, is said in doc/differences.md. */
-void compare_shadow_pages(struct replay *r);
-void compare_tdp_leaves(struct replay *r);
+void compare(struct replay *r);
 
 #endif

@@ -31,7 +31,7 @@ static const char *const event_names[SPOIL_NR_EVENTS] = {
 
 bool spoil_begin(struct replay *r)
 {
-	if (!r->spoil)
+	if (!r->spoil || r->silent)
 		return false;
 	r->unspoiled = r->seen;
 	r->silent = true;
@@ -101,7 +101,7 @@ struct row {
 		FLIP_GEN,
 		DROP, /* the entry is cleared */
 		COPY_LEAF, /* one that is nothing becomes as another of the page */
-		COPY_LEAF_A, /* the same with A set, in a range where we may have prefetched */
+		COPY_LEAF_A, /* the same with A set: not prefetched */
 		COPY_TABLE,
 		COPY_MMIO,
 		CHILD, /* points to another page of ours */
@@ -109,6 +109,7 @@ struct row {
 		TRANSLATION,
 		WINDOW_ELSEWHERE, /* dropped, and a neighbouring range is excused */
 		WINDOW_OURS, /* dropped, and there ours is excused */
+		WINDOW_ACCESSED, /* as COPY_LEAF_A, and there ours is excused */
 		WINDOW_BOTH, /* W turned over, where KVM has it and we too */
 	} change;
 	bool tdp, shadow;
@@ -142,6 +143,7 @@ static const struct row rows[] = {
 	{ "translation-access", LEAF, SPTE_BIT(0), TRANSLATION, false, true },
 	{ "window-elsewhere", LEAF, 0, WINDOW_ELSEWHERE, false, true },
 	{ "window-ours", LEAF, 0, WINDOW_OURS, false, true },
+	{ "window-accessed", NOTHING, 0, WINDOW_ACCESSED, false, true },
 	{ "window-both", LEAF, 0, WINDOW_BOTH, false, true },
 };
 
@@ -263,6 +265,7 @@ static u64 changed(const struct replay *r, const struct row *row, const struct s
 	case COPY_LEAF:
 		return like(r, s->sp, LEAF, mine) & ~p->m.accessed;
 	case COPY_LEAF_A:
+	case WINDOW_ACCESSED:
 		other = like(r, s->sp, LEAF, mine);
 		return other == mine ? mine : other | p->m.accessed;
 	case COPY_TABLE:
@@ -344,19 +347,16 @@ static bool search(struct search *search, bool (*visit)(void *ctx, const struct 
 	return search->done;
 }
 
-static u64 compare(struct replay *r)
+static u64 spoiled_compare(struct replay *r)
 {
-	u64 nr;
-
-	spoil_begin(r);
-	compare_shadow_pages(r);
-	compare_tdp_leaves(r);
-	nr = spoil_done(r);
-	return nr;
+	if (!spoil_begin(r))
+		return 0;
+	compare(r);
+	return spoil_done(r);
 }
 
 static void entry_spoil(struct replay *r, const struct row *row, const struct spot *s,
-			struct spoil_count *count, u64 before)
+			struct spoil_count *count)
 {
 	struct replay_window window = { s->sp->gfn, s->i & ~7u, row->change != WINDOW_ELSEWHERE };
 	struct replay_window *windows = r->windows;
@@ -373,7 +373,7 @@ static void entry_spoil(struct replay *r, const struct row *row, const struct sp
 		r->windows = &window;
 		r->nr_windows = 1;
 	}
-	nr = compare(r);
+	nr = spoiled_compare(r);
 	r->windows = windows;
 	r->nr_windows = nr_windows;
 	if (row->change == TRANSLATION)
@@ -381,10 +381,10 @@ static void entry_spoil(struct replay *r, const struct row *row, const struct sp
 	*entry = old;
 	count->nr++;
 	/* A bit is one difference, neither more nor less. */
-	count->noticed += row->change == FLIP ? nr == before + 1 : nr > before;
+	count->noticed += row->change == FLIP ? nr == 1 : nr > 0;
 }
 
-static void entries_spoil(struct replay *r, bool tdp, u64 before)
+static void entries_spoil(struct replay *r, bool tdp)
 {
 	for (size_t i = 0; i < NR_ROWS; i++) {
 		struct spoil_count count = { 0 };
@@ -395,7 +395,7 @@ static void entries_spoil(struct replay *r, bool tdp, u64 before)
 			struct search s = { .r = r, .row = &rows[i], .tdp = tdp, .level = level };
 
 			if (search(&s, entry_visit))
-				entry_spoil(r, &rows[i], &s.found, &count, before);
+				entry_spoil(r, &rows[i], &s.found, &count);
 		}
 		row_print(tdp ? "tdp-" : "", rows[i].name, &count);
 	}
@@ -434,8 +434,7 @@ static void link_out(struct nmmu_link *link)
 	link->next->prev = link->prev;
 }
 
-static void page_spoil(struct replay *r, enum page_row row, const struct spot *s, struct spoil_count *count,
-		       u64 before)
+static void page_spoil(struct replay *r, enum page_row row, const struct spot *s, struct spoil_count *count)
 {
 	struct nmmu_sp *sp = s->sp, old = *sp, extra = *sp;
 	u64 have = s->kvm->rec.have, nr;
@@ -455,20 +454,20 @@ static void page_spoil(struct replay *r, enum page_row row, const struct spot *s
 	extra.link = (struct nmmu_link){ &sp->link, sp->link.next };
 	if (row == PAGE_EXTRA)
 		link_in(&extra.link);
-	nr = compare(r);
+	nr = spoiled_compare(r);
 	if (row == PAGE_EXTRA)
 		link_out(&extra.link);
 	*sp = old;
 	if (row == PAGE_MISSING)
 		link_in(&sp->link);
 	count->nr++;
-	count->noticed += nr > before;
+	count->noticed += nr > 0;
 }
 
 void spoil_final(struct replay *r)
 {
-	u64 before = compare(r);
-
+	if (!r->spoil || r->silent)
+		return;
 	for (int row = 0; row < NR_PAGE_ROWS; row++) {
 		struct spoil_count count = { 0 };
 
@@ -476,10 +475,10 @@ void spoil_final(struct replay *r)
 			struct search s = { .r = r, .level = level };
 
 			if (search(&s, page_visit))
-				page_spoil(r, row, &s.found, &count, before);
+				page_spoil(r, row, &s.found, &count);
 		}
 		row_print("", page_names[row], &count);
 	}
-	entries_spoil(r, false, before);
-	entries_spoil(r, true, before);
+	entries_spoil(r, false);
+	entries_spoil(r, true);
 }

@@ -37,12 +37,16 @@ struct spoil_count {
 	u64 nr, noticed;
 };
 
-/* One comparison with our side spoiled lies between begin and end. begin is false without --spoil. */
+/*
+ * Each comparison spoils and calls itself, so that one that is no longer called has no occasion either. The
+ * call lies between begin and end; begin is false in that call, and without --spoil.
+ */
 bool spoil_begin(struct replay *r);
 void spoil_end(struct replay *r, enum spoil_event what);
 
-/* Behind the comparison at the end: pages, entries, leaves. Then all rows are printed. */
+/* Of the comparison at the end, which was equal: pages, entries, leaves. Prints its rows. */
 void spoil_final(struct replay *r);
+/* The rows of the events. */
 void spoil_print(const struct replay *r);
 
 #endif

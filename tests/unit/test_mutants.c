@@ -318,7 +318,7 @@ static void test_mutant(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[NMMU_NR_MUTANTS + 3];
+	static struct CMUnitTest tests[NMMU_NR_MUTANTS + 5];
 	u32 mutant, nr = 0;
 
 	tests[nr++] = (struct CMUnitTest)cmocka_unit_test(test_without);
