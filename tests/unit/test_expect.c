@@ -40,6 +40,7 @@
 	"machine svm shadow\nslot 0 gfn=0 pages=0x800\ntable p pt64 pool=0x100+32\n" \
 	"map p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p wp nx\n"
 #define CHAIN EPT "map t 0x40000000 -> 0x5000 rwx pages=16 alias\nenter t ad\nread 0x40000000 times=15\n"
+#define ORDERS L1 "interleave points=lock\nwrite 0x5000 value=1\nwrite 0x5000 value=2 vcpu=1\nend\n"
 #define PAGED \
 	L1 "table p pt64 pool=0x100+32\nmap p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p nx\nread 0x40000010\n"
 #define TWO_AS                                                                    \
@@ -183,6 +184,8 @@ static const struct number numbers[] = {
 	{ VERB_X_LEAVES, KEY_PAGES_1G, "machine vmx ad gbpages\nslot 0 gfn=0 pages=0x40000 host=1g\nread 0\n",
 	  "expect leaves", 1 },
 	{ VERB_X_LEAVES, KEY_NX_SPLITS, HUGE "exec 0x5000\n", "expect leaves", 1 },
+	{ VERB_X_SCHEDULES, KEY_COUNT, L1 "interleave points=lock\nkick\nkick vcpu=1\nend\n",
+	  "expect schedules", 2 },
 	{ VERB_X_GENERATION, KEY_VALUE, L1, "expect generation", 2 },
 };
 
@@ -354,6 +357,10 @@ static const struct {
 	  "expect mmio-cache gfn=0 vcpu=1" },
 	{ VERB_X_MMIO_CACHE, KEY_VCPU, DEV "read DEV vcpu=1\nexpect mmio\n",
 	  "expect mmio-cache gfn=0xd0000 vcpu=1", "expect mmio-cache gfn=0xd0000 vcpu=0" },
+	{ VERB_X_MEMORY, NR_KEYS, ORDERS, "expect some memory 0x5000 value=1",
+	  "expect some memory 0x5000 value=3" },
+	{ VERB_X_MEMORY, NR_KEYS, ORDERS, "expect some memory 0x5000 value=2",
+	  "expect some memory 0x5000 value=0" },
 	{ VERB_X_GENERATION, KEY_AS, L1, "expect generation value=2 as=0", "expect generation value=2 as=1" },
 	{ VERB_X_PAGES, KEY_OBSOLETE, L1 "read 0x5000\n", "expect pages count=0 obsolete=1",
 	  "expect pages count=0 obsolete=0" },
