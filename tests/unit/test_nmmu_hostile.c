@@ -433,7 +433,9 @@ static void rsvd_on_no_device(void **state)
 
 /* --- tables that are not to be relied on, or not to be written --- */
 
-/* C.3: a page made while its table had no memory was never protected; once there is memory it is made anew. */
+/*
+ * C.3: a page made while its table had no memory was never protected; once there is memory it is made anew.
+ */
 static void page_of_no_memory(void **state)
 {
 	enum nmmu_kernel kernel;
