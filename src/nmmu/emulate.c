@@ -50,6 +50,23 @@ static void to_device(struct nmmu_vcpu *v, const struct nmmu_access *a, u64 gpa,
 	nmmu_event(v->m, v, mmio, .gpa = gpa, .write = a->write);
 }
 
+/*
+ * KVM's emulator does not walk for the device page it met last, if what the guest granted there is enough
+ * (x86.c:vcpu_mmio_gva_to_gpa()). A CPU would walk, and set A and D: so in compat mode alone.
+ */
+static bool known_device(const struct nmmu_vcpu *v, const struct nmmu_access *a, u64 pferr, u64 *gpa_ret)
+{
+	const struct nmmu_gfmt *fmt = &v->walk_mmu->fmt;
+	u32 index = (u32)(pferr | (v->regs.ac ? NMMU_PF_RSVD : 0)) >> 1;
+
+	if (!v->m->cfg.compat || a->fetch || !nmmu_mmio_cache_has_gva(v, a->gva))
+		return false;
+	if (fmt->kind != NMMU_GPT_NONE && fmt->perm[index] >> v->mmio_access & 1)
+		return false;
+	*gpa_ret = v->mmio_gfn << NMMU_PAGE_SHIFT | (a->gva & (NMMU_PAGE_SIZE - 1));
+	return true;
+}
+
 static int emulate(struct nmmu_vcpu *v, const struct nmmu_access *a, const struct nmmu_exit *exit,
 		   struct nmmu_result *ret)
 {
@@ -63,12 +80,14 @@ static int emulate(struct nmmu_vcpu *v, const struct nmmu_access *a, const struc
 
 	if (!access_ok(a) || (a->fetch && a->write))
 		return -EINVAL;
-	r = nmmu_walk_gva(v, a->gva, pferr, flags, &gpa, NULL, &fault, NULL);
-	if (r < 0)
-		return r;
-	if (!r) {
-		nmmu_inject_emulated(v, &fault, exit, ret);
-		return 0;
+	if (!known_device(v, a, pferr, &gpa)) {
+		r = nmmu_walk_gva(v, a->gva, pferr, flags, &gpa, NULL, &fault, NULL);
+		if (r < 0)
+			return r;
+		if (!r) {
+			nmmu_inject_emulated(v, &fault, exit, ret);
+			return 0;
+		}
 	}
 
 	nmmu_zero(ret, sizeof(*ret));

@@ -106,7 +106,8 @@ struct nmmu_config {
 	bool nx_huge_pages; /* the mitigation is on */
 	bool mmio_caching;
 	/*
-	 * Report what 6.1 and 6.12 report where it is known to be inexact (SEMANTICS D1, D4); off: exact.
+	 * Report what 6.1 and 6.12 report where it is known to be inexact (SEMANTICS D1, D4), and have the
+	 * emulator not walk for the device page it met last; off: exact.
 	 */
 	bool compat;
 	u8 phys_bits; /* the host's, 36..52; above 51 PT formats have no MMIO value (caching is then off) */

@@ -52,30 +52,6 @@ static struct ms_err *guest_store(struct replay *r, const struct tr_event *ev)
 	return NULL;
 }
 
-/* Does a guest's entry at level 1 map a frame without memory? */
-static bool maps_device(struct replay *r, u64 entry)
-{
-	return !nmmu_slot_of(r->m, 0, (entry & SPTE_BITS(50, NMMU_PAGE_SHIFT)) >> NMMU_PAGE_SHIFT);
-}
-
-/*
- * KVM's emulator knows the device page it met last by its address and does not walk for it, so that a store
- * there leaves D clear, which a CPU would set. The entries of one word may be two.
- */
-static bool is_device_d(struct replay *r, u64 mine, u64 kvm)
-{
-	u64 differ = mine ^ kvm;
-
-	if (differ & ~mine)
-		return false;
-	if (strcmp(r->trace->paging, "32"))
-		return differ == GPTE_D && maps_device(r, mine);
-	if (differ & ~(GPTE_D | GPTE_D << 32))
-		return false;
-	return (!(differ & GPTE_D) || maps_device(r, mine & 0xffffffff)) &&
-	       (!(differ >> 32) || maps_device(r, mine >> 32));
-}
-
 /* Is gfn a table that the engine shadows now? Only of those the A and D bits are KVM's doing alone. */
 struct shadowed {
 	u64 gfn;
@@ -98,8 +74,7 @@ static void word_spoil(struct replay *r, const struct tr_event *ev, u64 *mine, u
 {
 	int i = 0;
 
-	while (i < 512 && ((ev->words[i] & set) != set || ev->words[i] & clear || mine[i] != ev->words[i] ||
-			   maps_device(r, mine[i])))
+	while (i < 512 && ((ev->words[i] & set) != set || ev->words[i] & clear || mine[i] != ev->words[i]))
 		i++;
 	if (i == 512 || !spoil_begin(r))
 		return;
@@ -120,9 +95,7 @@ static void page_compare(struct replay *r, const struct tr_event *ev)
 		return;
 	for (int i = 0; i < 512; i++) {
 		r->seen.nr_words += !!ev->words[i];
-		if (mine[i] != ev->words[i] && is_device_d(r, mine[i], ev->words[i]))
-			r->seen.nr_excused++;
-		else if (mine[i] != ev->words[i])
+		if (mine[i] != ev->words[i])
 			replay_differ(r, "line %u: guest table gfn %#lx[%d] is %#lx, under KVM %#lx",
 				      ev->line, ev->a, i, mine[i], ev->words[i]);
 	}
