@@ -49,7 +49,9 @@ EXTRA_DIST += \
 	tests/scenarios/19-passthrough-root-written.scn \
 	tests/scenarios/20-child-of-another-role.scn \
 	tests/scenarios/21-child-of-another-frame.scn \
+	tests/scenarios/22-shadowed-every-order.scn \
 	tests/scenarios/22-shadowed-while-logged.scn \
+	tests/scenarios/23-fast-fault-every-order.scn \
 	tests/scenarios/23-fast-fault-races.scn \
 	tests/scenarios/24-rmap-chain-6.1.scn \
 	tests/scenarios/24-rmap-chain-6.12.scn \
