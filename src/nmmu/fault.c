@@ -9,11 +9,6 @@
  */
 #include "nmmu/private.h"
 
-static u64 round_gfn(u64 gfn, u32 level)
-{
-	return gfn & ~(nmmu_level_pages(level) - 1);
-}
-
 bool nmmu_fault_write_tracked(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 {
 	if (fault->rsvd || !fault->present || !fault->write || !fault->slot)
@@ -318,12 +313,12 @@ static int direct_map(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 		nmmu_hugepage_disallowed(v, fault, nmmu_read64(it.sptep), it.level);
 		if (it.level == fault->goal_level)
 			break;
-		nmmu_link_direct(v, fault, &it, round_gfn(fault->gfn, it.level), NMMU_ACC_ALL);
+		nmmu_link_direct(v, fault, &it, nmmu_round_gfn(fault->gfn, it.level), NMMU_ACC_ALL);
 	}
 	if (!it.sptep)
 		return NMMU_RET_RETRY;
 
-	ret = nmmu_set_spte(v, fault->slot, it.sptep, NMMU_ACC_ALL, round_gfn(fault->gfn, it.level),
+	ret = nmmu_set_spte(v, fault->slot, it.sptep, NMMU_ACC_ALL, nmmu_round_gfn(fault->gfn, it.level),
 			    fault->pfn, fault->host_writable, fault);
 	if (ret == NMMU_RET_SPURIOUS)
 		return ret;

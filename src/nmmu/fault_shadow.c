@@ -13,11 +13,6 @@ struct window {
 	u64 gpte[NMMU_PREFETCH_NR];
 };
 
-static u64 round_gfn(u64 gfn, u32 level)
-{
-	return gfn & ~(nmmu_level_pages(level) - 1);
-}
-
 static u64 load_gpte(const u8 *src, u32 bytes)
 {
 	u64 gpte;
@@ -129,8 +124,6 @@ static bool link_indirect(struct nmmu_vcpu *v, struct nmmu_fault *fault, const s
 		return false;
 	if (child)
 		nmmu_sp_link(v, it->sptep, child);
-	if (nmmu_is_6_12(v->m) && fault->write && table_gfn == fault->gfn)
-		fault->write_fault_to_shadow_pt = true;
 	return true;
 }
 
@@ -184,12 +177,12 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
 			break;
 		/* Rights may have come or gone since the direct page was made, D above all. */
 		nmmu_sp_validate_direct(v->m, it.sptep, w->pte_access);
-		nmmu_link_direct(v, fault, &it, round_gfn(fault->gfn, it.level), w->pte_access);
+		nmmu_link_direct(v, fault, &it, nmmu_round_gfn(fault->gfn, it.level), w->pte_access);
 	}
 	if (!it.sptep)
 		return NMMU_RET_RETRY;
 
-	ret = nmmu_set_spte(v, fault->slot, it.sptep, w->pte_access, round_gfn(fault->gfn, it.level),
+	ret = nmmu_set_spte(v, fault->slot, it.sptep, w->pte_access, nmmu_round_gfn(fault->gfn, it.level),
 			    fault->pfn, fault->host_writable, fault);
 	if (ret != NMMU_RET_SPURIOUS)
 		prefetch(v, it.sp, it.sptep, &win);
@@ -203,7 +196,8 @@ static int fetch(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmm
  * is mapped in 4K then. 6.12 leaves that to the lpage counts, and asks later only whether the very page is
  * a table.
  */
-static bool self_change_6_1(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struct nmmu_walk *w)
+static bool self_change_6_1(const struct nmmu_vcpu *v, const struct nmmu_fault *fault,
+			    const struct nmmu_walk *w)
 {
 	u64 mask = ~(nmmu_level_pages(w->level) - 1);
 	bool self = false;
@@ -211,12 +205,8 @@ static bool self_change_6_1(struct nmmu_vcpu *v, struct nmmu_fault *fault, const
 
 	if (!(w->pte_access & NMMU_ACC_W) && (v->mmu->cpu_role.base.cr0_wp || fault->user))
 		return false;
-	for (level = w->level; level <= w->top; level++) {
-		u64 differ = w->gfn ^ w->table_gfn[level - 1];
-
-		self |= !(differ & mask);
-		fault->write_fault_to_shadow_pt |= !differ;
-	}
+	for (level = w->level; level <= w->top; level++)
+		self |= !((w->gfn ^ w->table_gfn[level - 1]) & mask);
 	return self;
 }
 

@@ -69,6 +69,12 @@ static inline u64 nmmu_level_pages(u32 level)
 	return 1ULL << (9 * (level - 1));
 }
 
+/* First frame of the page of this level that holds gfn. */
+static inline u64 nmmu_round_gfn(u64 gfn, u32 level)
+{
+	return gfn & ~(nmmu_level_pages(level) - 1);
+}
+
 /* --- event.c / machine.c --- */
 
 /* Every vCPU; counts and tells. deferred: mmu_lock was dropped before. */
@@ -477,7 +483,6 @@ struct nmmu_fault {
 	bool fast; /* dealt with by nmmu_fast_fault() */
 	bool huge_disallowed; /* NX: an execute fault maps 4K */
 	u64 seq;
-	bool write_fault_to_shadow_pt; /* 6.1: is_self_change_mapping */
 };
 
 /*
