@@ -201,7 +201,10 @@ struct nmmu_nested {
 /* L1's registers (or, with L2 active, L2's): control registers as written by the guest. Loads PDPTRs for PAE.
  * -EINVAL: the CPU would refuse (#GP). A new CR3 switches roots as a MOV to CR3 without NOFLUSH does. */
 int nmmu_set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs);
-/* VM entry from L1. -EINVAL: failed entry (bad EPTP B3, bad PDPTRs), nothing changed. */
+/*
+ * VM entry from L1. -EINVAL: failed entry (bad EPTP B3, bad PDPTRs), nothing changed. On VMX as with a VPID12
+ * that stays the same: translations of L2 made before are kept, and are L1's to invalidate (SDM 28.3.3.1).
+ */
 int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested);
 /*
  * VM exit to L1 that the engine did not cause itself. The PML12 index goes back to pml_index_ret (may be

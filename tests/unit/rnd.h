@@ -28,6 +28,7 @@
 #define RND_ROOTS_MAX 24
 #define RND_STALE_MAX 4096
 #define RND_INVLPG_MAX 64
+#define RND_PDPTES_MAX 8
 #define RND_PATHS_MAX 64
 #define RND_RECENT 8
 
@@ -70,6 +71,11 @@ struct rnd_invlpg {
 	bool l2;
 };
 
+/* PDPTEs that were loaded until others were. */
+struct rnd_pdptes {
+	u64 pdpte[4], when;
+};
+
 struct rnd_vcpu {
 	u32 id;
 	struct nmmu_vcpu *v;
@@ -77,6 +83,8 @@ struct rnd_vcpu {
 	struct nmmu_regs regs[2]; /* L1's, L2's */
 	enum nmmu_gpt kind[2];
 	u64 pdpte[2][4]; /* as loaded */
+	struct rnd_pdptes old_pdptes[2][RND_PDPTES_MAX]; /* a ring: what they made may still be cached */
+	u32 next_pdptes[2];
 	struct nmmu_nested nested;
 	enum nmmu_gpt nested_kind;
 	u8 nested_levels;

@@ -333,6 +333,28 @@ static void one_value(struct ask *q, const struct format *f, u64 addr, u32 level
 	add(ret, target(f, e, addr, level, true), st.clean && (!f->ad || !n->write || (e & d)));
 }
 
+/* PDPTEs are no memory: other ones come with a load, and a VM entry with a VPID forgets nothing (SDM 28.3.3.1). */
+static void old_pdptes(struct ask *q, const struct format *f, u64 addr, u32 level, struct state st,
+		       const struct need *n, struct maps *ret)
+{
+	const struct rnd_vcpu *vc = q->vc;
+
+	st.clean = false;
+	for (u32 i = 0; i < RND_PDPTES_MAX; i++) {
+		const struct rnd_pdptes *old = &vc->old_pdptes[vc->l2][i];
+		u32 index = addr >> 30 & 3;
+
+		if (old->when <= q->since1)
+			continue;
+		/* The oldest one of a full ring: there may have been more. */
+		ret->too_many |= i == vc->next_pdptes[vc->l2] % RND_PDPTES_MAX;
+		if (old->pdpte[index] == f->pdpte[index])
+			continue;
+		q->old = true;
+		one_value(q, f, addr, level, old->pdpte[index], 0, st, n, ret);
+	}
+}
+
 static void descend(struct ask *q, const struct format *f, u64 addr, u32 level, u64 table, struct state st,
 		    const struct need *n, struct maps *ret)
 {
@@ -344,6 +366,8 @@ static void descend(struct ask *q, const struct format *f, u64 addr, u32 level, 
 		index &= 3;
 		if (f->pdpte)
 			one_value(q, f, addr, level, f->pdpte[index], 0, st, n, ret);
+		if (f->pdpte && !q->now)
+			old_pdptes(q, f, addr, level, st, n, ret);
 		/*
 		 * AMD's CPU reads them from memory under NPT; what it found may be cached longer than it is
 		 * there.
@@ -551,6 +575,12 @@ bool rnd_load_pdptes(struct rnd *r, struct rnd_vcpu *vc, bool l2)
 		if ((pdpte[i] & 1) && ((pdpte[i] & 0x1e6) || pdpte[i] >> r->cfg.guest_phys_bits))
 			return false;
 	}
-	memcpy(vc->pdpte[l2], pdpte, sizeof(pdpte));
+	if (memcmp(vc->pdpte[l2], pdpte, sizeof(pdpte))) {
+		struct rnd_pdptes *old = &vc->old_pdptes[l2][vc->next_pdptes[l2]++ % RND_PDPTES_MAX];
+
+		memcpy(old->pdpte, vc->pdpte[l2], sizeof(old->pdpte));
+		old->when = r->now;
+		memcpy(vc->pdpte[l2], pdpte, sizeof(pdpte));
+	}
 	return true;
 }

@@ -476,6 +476,38 @@ static void npt_pdpte_changes(void **state)
 	}
 }
 
+/*
+ * VMX: L1 changes a PDPTE of an L2 without EPT12 and enters it again with the CR3 and the VPID of before: the
+ * entry loads the registers, and what the CPU holds is L1's to invalidate (SDM 28.3.3.1).
+ */
+static void reentry_keeps_translations(void **state)
+{
+	struct nmmu_nested nested = { .kind = NMMU_NESTED_OFF };
+	struct nmmu_config config = vmx();
+	struct ms_tables *t;
+	struct ms_run run;
+	u64 zero = 0;
+
+	make(&config, 1);
+	t = tables_new(NMMU_GPT_PAE, 3, 0x100);
+	OK(ms_tables_map(t, 0xc0000000, 0x800, 1, 7, 7));
+	OK(ms_tables_map(t, 0xc0001000, 0x801, 1, 7, 7));
+	nested.l2 = regs_of(&modes[2], ms_tables_root_gfn(t));
+	assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+	at(go(0xc0000000, "w", 1), 0x800000);
+	nmmu_nested_leave(ms_machine_vcpu(machine, vcpu), NULL);
+	assert_int_equal(nmmu_host_write(m, nested.l2.cr3 + 24, &zero, 8), 0);
+	assert_int_equal(nmmu_nested_enter(ms_machine_vcpu(machine, vcpu), &nested), 0);
+	at(go(0xc0000000, "w", 1), 0x800000);
+	/* Which the CPU did not hold. */
+	assert_int_equal(go(0xc0001000, "w", 1).action, NMMU_ACT_PF);
+	ms_machine_flush_guest(machine, vcpu);
+	run = go(0xc0000000, "w", 1);
+	assert_int_equal(run.action, NMMU_ACT_PF);
+	assert_int_equal(run.last.qual, 2);
+	ms_tables_destroy(t);
+}
+
 /* An entry of a table that became memory is not made a device's again by L1's flush (H 13). */
 static void synced_mmio(void **state)
 {
@@ -663,6 +695,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(wide_addresses),
 		T(npt_pdpte_changes),
+		T(reentry_keeps_translations),
 		T(synced_mmio),
 		T(buffered_writes_are_kept),
 		T(l1),
