@@ -185,6 +185,8 @@ struct rnd_slot *rnd_slot_of(struct rnd *r, u64 gfn);
 bool rnd_load_pdptes(struct rnd *r, struct rnd_vcpu *vc, bool l2);
 /* Somebody has stored to [gpa, gpa + 16): old holds what was there (aligned to 8). */
 void rnd_note_write(struct rnd *r, u64 gpa, const u64 old[2]);
+/* The same beside other vCPUs, whose A and D may have come before the store. */
+void rnd_note_raced_write(struct rnd *r, u64 gpa, const u64 old[2]);
 void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
 
 /* --- rnd_access.c --- */

@@ -311,6 +311,24 @@ static void judge_translation(struct rnd *r, const struct rnd_vcpu *vc, const st
 	r->count->translated++;
 }
 
+/*
+ * Nested tables as they were may have let the CPU set A and D where those of now do not; the emulator finds
+ * them set.
+ */
+static void ask_again(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd_want *want,
+		      struct rnd_answer *answer)
+{
+	struct rnd_answer after;
+
+	if (answer->verdict == RND_OK || !answer->old)
+		return;
+	rnd_ask(r, vc, want, &after);
+	if (after.verdict != RND_OK)
+		return;
+	answer->verdict = RND_OK;
+	answer->gpa = after.gpa;
+}
+
 /* True: made, or answered by a device. */
 static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_access *a, bool emulate)
 {
@@ -347,6 +365,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 		return false;
 	}
 	if (run.error) {
+		ask_again(r, vc, &want, &answer);
 		judge_error(r, vc, a, run.error, run.pa, &answer);
 		return false;
 	}
@@ -354,6 +373,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 	case NMMU_ACT_DONE:
 		if (run.emulated) {
 			r->count->emulated++;
+			ask_again(r, vc, &want, &answer);
 			judge_emulated(r, vc, a, &answer, run.value, old_value(&answer, &before));
 			if (answer.verdict == RND_OK && !pdptes_unsure(r, vc))
 				judge_written(r, a, answer.gpa);
@@ -368,6 +388,7 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 		return true;
 	case NMMU_ACT_MMIO:
 		r->count->mmio++;
+		ask_again(r, vc, &want, &answer);
 		if ((answer.verdict != RND_OK || !is_device_to_emulator(r, answer.gpa, a->write)) &&
 		    !pdptes_unsure(r, vc))
 			rnd_fail(r, "to a device at 0x%llx; expected verdict %d gpa 0x%llx",

@@ -80,23 +80,34 @@ void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2])
 		read_mem(r, at + 8, &ret[1], 8);
 }
 
+static void add_stale(struct rnd *r, u64 gpa, u64 value)
+{
+	if (r->nr_stale == RND_STALE_MAX) {
+		/* Half of it goes, the older one. */
+		r->stale_lost = r->stale[RND_STALE_MAX / 2 - 1].when;
+		memmove(r->stale, r->stale + RND_STALE_MAX / 2, sizeof(r->stale) / 2);
+		r->nr_stale = RND_STALE_MAX / 2;
+	}
+	r->stale[r->nr_stale++] = (struct rnd_stale){ .gpa = gpa, .value = value, .when = r->now };
+}
+
 void rnd_note_write(struct rnd *r, u64 gpa, const u64 old[2])
 {
 	u64 new_pair[2], at = gpa & ~7ULL;
 
 	rnd_read_pair(r, gpa, new_pair);
-	for (u32 i = 0; i < 2; i++) {
-		if (old[i] == new_pair[i])
-			continue;
-		if (r->nr_stale == RND_STALE_MAX) {
-			/* Half of it goes, the older one. */
-			r->stale_lost = r->stale[RND_STALE_MAX / 2 - 1].when;
-			memmove(r->stale, r->stale + RND_STALE_MAX / 2, sizeof(r->stale) / 2);
-			r->nr_stale = RND_STALE_MAX / 2;
-		}
-		r->stale[r->nr_stale++] =
-			(struct rnd_stale){ .gpa = at + 8 * i, .value = old[i], .when = r->now };
-	}
+	for (u32 i = 0; i < 2; i++)
+		if (old[i] != new_pair[i])
+			add_stale(r, at + 8 * i, old[i]);
+}
+
+void rnd_note_raced_write(struct rnd *r, u64 gpa, const u64 old[2])
+{
+	static const u64 flags[] = { 0x0000006000000060ULL, 0x300 };
+
+	rnd_note_write(r, gpa, old);
+	for (u32 i = 0; i < 4; i++)
+		add_stale(r, (gpa & ~7ULL) + 8 * (i / 2), old[i / 2] | flags[i % 2]);
 }
 
 /* All that an entry may be taken for. The first is what it is. */

@@ -175,7 +175,7 @@ void rnd_op_parallel(struct rnd *r)
 	if (ms_sched_run(r->sched))
 		rnd_fail(r, "deadlock: %s", last_steps(r));
 	for (u32 i = 0; i < answer.nr; i++)
-		rnd_note_write(r, answer.paths[i].gpa, before[i]);
+		rnd_note_raced_write(r, answer.paths[i].gpa, before[i]);
 	for (k = 0; k < RND_VCPUS; k++)
 		if (r->vc[k].l2 && !r->vc[k].v->guest_mode)
 			rnd_left_l2(r, &r->vc[k]);
