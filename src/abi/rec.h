@@ -235,7 +235,7 @@ struct ms_rec_mmu {
 enum ms_sp_state {
 	MS_SP_CONFIRMED =
 		0, /* same header before and after the copy, and still linked into this VM afterwards */
-	MS_SP_TORN = 1, /* header changed while the table was copied */
+	MS_SP_TORN = 1, /* header, links or translations changed while they were copied */
 	MS_SP_UNLINKED = 2, /* afterwards it was no longer reached from this VM */
 	MS_SP_UNREADABLE = 3 /* some part could not be read */
 };

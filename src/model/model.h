@@ -127,6 +127,7 @@ struct ms_visit {
 	 */
 	u64 address;
 	u64 spte;
+	u32 state; /* enum ms_sp_state, the worst of the pages that lead here: the address is no truer than they */
 };
 
 /*

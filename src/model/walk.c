@@ -348,12 +348,12 @@ static bool wanted(const struct visitor *w, const struct ms_sp *sp)
 }
 
 /* Recursion is as deep as levels are left: a child is entered only when it is exactly one level below. */
-static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level, u64 base)
+static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level, u64 base, u32 state)
 {
 	const struct spte_profile *p = &w->model->profile;
 	const struct ms_sp *child;
 	enum spte_class cls;
-	struct ms_visit v;
+	struct ms_visit v = { .state = state > sp->rec.state ? state : sp->rec.state };
 	u32 i;
 
 	if (!sp->tables || !wanted(w, sp))
@@ -379,7 +379,7 @@ static bool visit_page(struct visitor *w, const struct ms_sp *sp, u32 root_level
 			continue;
 		child = ms_vm_sp_by_table(w->vm, spte_pfn(p, v.spte));
 		if (child && child->level + 1 == sp->level && child->level &&
-		    !visit_page(w, child, root_level, v.address))
+		    !visit_page(w, child, root_level, v.address, v.state))
 			return false;
 	}
 	return true;
@@ -405,7 +405,7 @@ bool ms_sp_visit(const struct ms_model *model, const struct ms_vm *vm, const str
 		base = root->rec.gfn << SPTE_PAGE_SHIFT;
 	else if (role_get(roles, role, ROLE_HAS_4_BYTE_GPTE) && root->level == 2)
 		base = (u64)role_get(roles, role, ROLE_QUADRANT) << 30;
-	return visit_page(&w, root, root->level, base);
+	return visit_page(&w, root, root->level, base, MS_SP_CONFIRMED);
 }
 
 /* --- names --- */

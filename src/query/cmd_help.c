@@ -111,7 +111,7 @@ static const struct ms_column topic_cols[] = {
 
 static const char *const page_state_texts[] = {
 	[MS_SP_CONFIRMED] = "same header before and after the copy, and still this VM's afterwards",
-	[MS_SP_TORN] = "its header changed while the table was copied",
+	[MS_SP_TORN] = "it, its links or its translations changed while they were copied",
 	[MS_SP_UNLINKED] = "no longer reached from this VM after the copy",
 	[MS_SP_UNREADABLE] = "some part could not be read",
 };

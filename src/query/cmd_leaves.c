@@ -14,6 +14,7 @@ struct stretch {
 	const struct ms_sp *sp;
 	u64 address; /* of entry `first' */
 	u64 first_row;
+	u32 state; /* enum ms_sp_state: of all pages on the way */
 	u64 bits[MS_SPTES / 64]; /* entries that are rows */
 	u32 first, nr;
 	u32 last;
@@ -91,7 +92,7 @@ static void leaf_row(const struct ms_section *section, size_t row, struct ms_cel
 	entry_cells(section->model, &leaves->why, s->sp, idx, &cells);
 	cell_hex(&cells, s->sp->rec.sp);
 	cell_count(&cells, idx);
-	cell_sp_state(&cells, s->sp->rec.state);
+	cell_sp_state(&cells, s->state);
 }
 
 static bool leaf_visit(void *ctx, const struct ms_visit *v)
@@ -100,11 +101,12 @@ static bool leaf_visit(void *ctx, const struct ms_visit *v)
 	struct stretch *s = leaves->nr ? &leaves->stretches[leaves->nr - 1] : NULL, *grown;
 	u64 span = ms_level_pages(v->sp->level) << SPTE_PAGE_SHIFT;
 
-	if (!sieve_address(&leaves->sieve, v->address, span) || !sieve_header(&leaves->sieve, v->sp) ||
+	if (!sieve_address(&leaves->sieve, v->address, span) || !sieve_state(&leaves->sieve, v->state) ||
+	    !sieve_header(&leaves->sieve, v->sp) ||
 	    !sieve_entry(&leaves->sieve, leaves->q->model, v->sp, v->idx))
 		return true;
 	/* The same page may come again below the same root, at another address. */
-	if (!s || s->sp != v->sp || s->root != leaves->root || v->idx <= s->last ||
+	if (!s || s->sp != v->sp || s->root != leaves->root || v->idx <= s->last || v->state != s->state ||
 	    v->address != s->address + (u64)(v->idx - s->first) * span) {
 		grown = ms_grow(leaves->stretches, &leaves->cap, leaves->nr + 1, sizeof(*grown));
 		if (!grown) {
@@ -117,6 +119,7 @@ static bool leaf_visit(void *ctx, const struct ms_visit *v)
 			.root = leaves->root,
 			.sp = v->sp,
 			.address = v->address,
+			.state = v->state,
 			.first = v->idx,
 			.first_row = leaves->nr_rows,
 		};

@@ -287,7 +287,7 @@ static struct ms_err *entries_add(struct query *q, const struct ms_sp *sp)
 	entries->sp = sp;
 	err = sieve_init(&sieve, q);
 	for (i = 0; i < MS_SPTES && !err && sp->tables; i++)
-		if (sieve_entry(&sieve, q->model, sp, i))
+		if (sieve_state(&sieve, sp->rec.state) && sieve_entry(&sieve, q->model, sp, i))
 			entries->idx[entries->nr++] = (u16)i;
 	if (!err) {
 		sieve_deinit(&sieve);

@@ -197,13 +197,16 @@ void page_gfns(const struct ms_model *model, const struct ms_sp *sp, u64 *start_
 		*end_ret = ~0ull;
 }
 
+bool sieve_state(const struct sieve *sieve, u32 state)
+{
+	return !sieve->f->page_states || sieve->f->page_states & 1u << state;
+}
+
 bool sieve_header(const struct sieve *sieve, const struct ms_sp *sp)
 {
 	const struct ms_filter *f = sieve->f;
 
-	return (!f->level || sp->level == f->level) &&
-	       (sp->rec.role & sieve->role_mask) == sieve->role_value &&
-	       (!f->page_states || f->page_states & 1u << sp->rec.state);
+	return (!f->level || sp->level == f->level) && (sp->rec.role & sieve->role_mask) == sieve->role_value;
 }
 
 static bool holds_entry(const struct ms_filter *f, const struct ms_sp *sp)
@@ -224,7 +227,8 @@ bool sieve_page(const struct sieve *sieve, const struct query *q, const struct m
 	const struct ms_filter *f = sieve->f;
 	u64 start, end;
 
-	if (!sieve_header(sieve, sp) || (sieve->reached && !sieve->reached[sp->index]))
+	if (!sieve_state(sieve, sp->rec.state) || !sieve_header(sieve, sp) ||
+	    (sieve->reached && !sieve->reached[sp->index]))
 		return false;
 	if (f->has_gfn) {
 		page_gfns(q->model, sp, &start, &end);
@@ -260,8 +264,6 @@ bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const 
 	u64 raw = sp->tables->sptes[idx], gfn = 0, pages;
 	enum spte_class cls;
 
-	if (f->page_states && !(f->page_states & 1u << sp->rec.state))
-		return false;
 	if (f->classes || f->wstates) {
 		cls = spte_class(&model->profile, raw, sp->level);
 		if (!(f->classes & 1u << cls) &&

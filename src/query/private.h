@@ -116,7 +116,9 @@ struct ms_err *mmu_note(struct query *q) MS_MUST_CHECK;
 bool sieve_address(const struct sieve *sieve, u64 address, u64 span);
 /* Does an entry pass --gfn and --state? */
 bool sieve_entry(const struct sieve *sieve, const struct ms_model *model, const struct ms_sp *sp, u32 idx);
-/* --role, --level and page state alone. */
+/* --page-state alone. enum ms_sp_state: of a page, or the worst one of those that lead to an entry. */
+bool sieve_state(const struct sieve *sieve, u32 state);
+/* --role and --level alone. */
 bool sieve_header(const struct sieve *sieve, const struct ms_sp *sp);
 /* The frames a page stands for: [start, end). */
 void page_gfns(const struct ms_model *model, const struct ms_sp *sp, u64 *start_ret, u64 *end_ret);

@@ -3,8 +3,12 @@ libmmuscope_a_SOURCES += \
 	src/target/doctor.c src/target/doctor.h \
 	src/target/kmem.c src/target/kmem.h \
 	src/target/ksyms.def \
+	src/target/kvm_copy.c \
+	src/target/kvm_legacy.c \
 	src/target/kvm_read.c \
 	src/target/kvm_sps.c \
+	src/target/kvm_tdp.c \
+	src/target/kvm_walk.h \
 	src/target/live.h src/target/live_ksyms.c \
 	src/target/rec.c \
 	src/target/sim.c src/target/sim.h \

@@ -294,7 +294,7 @@ class Checker:
                     continue
                 leaves += 1
                 l2 = num(l["address"]) >> 12
-                self.is_(f"L1 frame behind L2 frame {l2:#x}", num(l["gfn"]), maps.get(l2))
+                self.is_(f"L1 frame behind L2 frame {l2:#x}, leaf {l}", num(l["gfn"]), maps.get(l2))
             if torn and done >= self.args.least and leaves > 1000:
                 break
         print(f"{done + 1} readings, {confirmed} confirmed leaves of which {leaves} nested, {torn} pages not confirmed")

@@ -10,6 +10,7 @@
 enum {
 	OFF_VM_LEGACY = 0x100,
 	OFF_VM_TDP = 0x140,
+	OFF_VM_LOCK = 0x180,
 	OFF_VM_LAST = 0x800,
 	OFF_SP_LINK = 8,
 	OFF_SP_ROLE = 0x24,
@@ -183,6 +184,7 @@ void fm_init(struct fakemem *fm)
 	field(fm, MS_F_page_private, 40, 8);
 	field(fm, MS_F_kvm_active_mmu_pages, OFF_VM_LEGACY, 16);
 	field(fm, MS_F_kvm_tdp_mmu_roots, OFF_VM_TDP, 16);
+	field(fm, MS_F_kvm_mmu_lock_writer, OFF_VM_LOCK, 1);
 	field(fm, MS_F_sp_link, OFF_SP_LINK, 16);
 	field(fm, MS_F_sp_role, OFF_SP_ROLE, 4);
 	field(fm, MS_F_sp_gfn, OFF_SP_GFN, 8);
@@ -243,6 +245,22 @@ void fm_legacy_add(struct fakemem *fm, u32 vm, u32 n, u64 gfn, u32 role, u64 spt
 		fm_set(fm, fm_trans(n) + 8 * i, gfn << 12 | 7);
 	}
 	list_add(fm, fm_legacy_head(vm), fm_sp(n) + OFF_SP_LINK);
+}
+
+void fm_link(struct fakemem *fm, u32 parent, u32 idx, u32 n)
+{
+	fm_set(fm, fm_table(parent) + 8 * idx, (fm_table(n) - FM_PAGE_OFFSET) | 0x807);
+	fm_set(fm, fm_sp(n) + OFF_SP_PARENTS, fm_table(parent) + 8 * idx);
+}
+
+void fm_parents(struct fakemem *fm, u32 n, u64 word)
+{
+	fm_set(fm, fm_sp(n) + OFF_SP_PARENTS, word);
+}
+
+void fm_lock(struct fakemem *fm, u32 vm, bool writer)
+{
+	fm_set(fm, fm_kvm(vm) + OFF_VM_LOCK, writer ? 0xff : 0);
 }
 
 void fm_legacy_free(struct fakemem *fm, u32 n)

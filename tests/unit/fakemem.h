@@ -48,6 +48,11 @@ void fm_set(struct fakemem *fm, u64 addr, u64 value);
 
 /* A legacy page with header n and table n, its 512 entries `spte', at the head of a VM's list. */
 void fm_legacy_add(struct fakemem *fm, u32 vm, u32 n, u64 gfn, u32 role, u64 spte);
+/* Entry idx of legacy page parent leads to page n, whose only parent it is; the word of one with several. */
+void fm_link(struct fakemem *fm, u32 parent, u32 idx, u32 n);
+void fm_parents(struct fakemem *fm, u32 n, u64 word);
+/* Somebody has taken, or released, a VM's mmu_lock for writing. */
+void fm_lock(struct fakemem *fm, u32 vm, bool writer);
 /* Off its list and freed, as the kernel does it. */
 void fm_legacy_free(struct fakemem *fm, u32 n);
 /* A TDP page; parent MS_SPTES: a root on the VM's list, else entry idx of table `parent' leads to it. */

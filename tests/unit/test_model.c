@@ -109,6 +109,7 @@ static void test_gfns_and_slots(void **state)
 
 struct seen {
 	u64 addresses[16];
+	u32 states[16];
 	size_t nr;
 };
 
@@ -117,6 +118,7 @@ static bool see(void *ctx, const struct ms_visit *v)
 	struct seen *seen = ctx;
 
 	assert_true(seen->nr < 16);
+	seen->states[seen->nr] = v->state;
 	seen->addresses[seen->nr++] = v->address;
 	return true;
 }
@@ -149,6 +151,18 @@ static void test_roots_and_visit(void **state)
 	assert_true(ms_sp_visit(model, vm, roots[1].sp, leaves, see, &seen));
 	assert_int_equal(seen.nr, 2);
 	assert_int_equal(seen.addresses[0], 3 * 0x200000 + 16 * 0x1000);
+	/* What lies below a page that may be torn has an address that may be wrong. */
+	assert_int_equal(seen.states[0], MS_SP_CONFIRMED);
+	ms_vm_sp(vm, roots[0].sp->rec.sp)->rec.state = MS_SP_TORN;
+	ms_sp_child(model, vm, roots[0].sp, 0)->rec.state = MS_SP_UNLINKED;
+	seen.nr = 0;
+	assert_true(ms_sp_visit(model, vm, roots[0].sp, leaves, see, &seen));
+	assert_int_equal(seen.states[0], MS_SP_UNLINKED);
+	ms_sp_child(model, vm, roots[0].sp, 0)->rec.state = MS_SP_CONFIRMED;
+	seen.nr = 0;
+	assert_true(ms_sp_visit(model, vm, roots[0].sp, leaves, see, &seen));
+	assert_int_equal(seen.states[0], MS_SP_TORN);
+	assert_int_equal(seen.states[5], MS_SP_TORN);
 	free(roots);
 	ms_model_destroy(model);
 	small_end(&fake);
