@@ -208,7 +208,8 @@ int nmmu_set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs);
 int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested);
 /*
  * VM exit to L1 that the engine did not cause itself. The PML12 index goes back to pml_index_ret (may be
- * NULL).
+ * NULL). A PAE L1 has the PDPTRs of before; a CPU loads them anew (SDM 27.5.4), which differs for an L1 that
+ * changed its PDPT in between.
  */
 void nmmu_nested_leave(struct nmmu_vcpu *v, u16 *pml_index_ret);
 
