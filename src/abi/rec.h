@@ -65,6 +65,8 @@ enum ms_hv {
 #define MS_HOST_HAVE_PHYS_BITS (1ull << 44)
 #define MS_HOST_HAVE_NP_VALUE (1ull << 45)
 #define MS_HOST_HAVE_ROLE_FIELDS (1ull << 46)
+#define MS_HOST_HAVE_PML (1ull << 47) /* whether L0 uses PML is known ... */
+#define MS_HOST_PML (1ull << 48) /* ... and it does: no field of its own */
 
 struct ms_rec_host {
 	u64 have;

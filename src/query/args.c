@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "abi/event_desc.h"
+#include "audit/audit.h"
 #include "scenario/scenario.h"
 
 #define WORDS_MAX 64
@@ -154,6 +155,33 @@ static struct ms_err *parse_access(const char *word, struct ms_args *args)
 	return NULL;
 }
 
+static struct ms_err *parse_rows(const char *words, struct ms_args *args)
+{
+	size_t len;
+	u32 row;
+
+	for (;; words += len + 1) {
+		len = strcspn(words, ",");
+		row = ms_audit_find(words, len);
+		if (!row)
+			return ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "--row %.*s: no invariant", (int)len, words),
+				"a number from 1 to %u, or a name of `audit --list'", MS_AUDIT_ROWS);
+		args->rows |= 1ull << row;
+		if (!words[len])
+			return NULL;
+	}
+}
+
+static struct ms_err *parse_severity(const char *word, struct ms_args *args)
+{
+	for (args->severity = MS_AUDIT_LOW; args->severity <= MS_AUDIT_CRITICAL; args->severity++)
+		if (!strcmp(word, ms_audit_severity_name((enum ms_audit_severity)args->severity)))
+			return NULL;
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--severity %s: no severity", word),
+			   "low, medium, high or critical");
+}
+
 static struct ms_err *parse_events(const char *words, struct ms_args *args)
 {
 	size_t len;
@@ -246,6 +274,10 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 			return bad_value(opt, word, "a number of events from 1 to 16384");
 		args->last = (u32)number;
 		return NULL;
+	case MS_OPT_ROW:
+		return parse_rows(word, args);
+	case MS_OPT_SEVERITY:
+		return parse_severity(word, args);
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
 	case MS_OPT_FORMAT:

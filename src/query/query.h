@@ -247,6 +247,8 @@ struct ms_args {
 	bool write, fetch, user; /* --access */
 	u32 last; /* events, 0: default */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
+	u64 rows; /* 1 << number of an invariant, 0: any */
+	u32 severity; /* enum ms_audit_severity, the least */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;

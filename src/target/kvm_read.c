@@ -90,7 +90,8 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 		void *dst;
 		u32 len;
 		u64 have;
-	} vars[MS_SM_NR + 5];
+	} vars[MS_SM_NR + 6];
+	u8 pml = 0;
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err;
 	size_t nr = 0, i, k;
@@ -118,6 +119,10 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 	vars[nr].dst = &host.nx_huge_pages;
 	vars[nr].len = 1;
 	vars[nr++].have = MS_HOST_HAVE_NX_HUGE;
+	vars[nr].sym = MS_KSYM_enable_pml;
+	vars[nr].dst = &pml;
+	vars[nr].len = sizeof(pml);
+	vars[nr++].have = MS_HOST_HAVE_PML;
 
 	for (i = 0; i < nr; i++)
 		if (kmem->sym[vars[i].sym])
@@ -134,6 +139,13 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 	if (err)
 		return err;
 	host.hv = host_vendor(kmem, &host);
+	/* Both modules may be there; only one has a VM. */
+	if (host.hv == MS_HV_SVM) {
+		host.have |= MS_HOST_HAVE_PML;
+		pml = 0;
+	}
+	if (host.have & MS_HOST_HAVE_PML && pml)
+		host.have |= MS_HOST_PML;
 	/* The switch is for two-dimensional paging only. */
 	if (host.have & MS_HOST_HAVE_TDP_ENABLED && !host.tdp_enabled)
 		host.tdp_mmu_enabled = 0;

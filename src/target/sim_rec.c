@@ -84,7 +84,7 @@ static struct ms_err *put_host(const struct ms_sim_shown *shown, const struct ms
 	struct ms_rec_host host = {
 		.have = MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU | MS_HOST_HAVE_MMIO_CACHING |
 			MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE |
-			MS_HOST_HAVE_ROLE_FIELDS,
+			MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML | (m->cfg.pml ? MS_HOST_PML : 0),
 		.time_ns = now_ns(CLOCK_REALTIME),
 		.target = "sim",
 		.hv = m->cfg.hv,

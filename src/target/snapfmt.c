@@ -10,7 +10,7 @@
 #define HOST_HAVE_ALL                                                                                        \
 	((MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |               \
 	 MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE | \
-	 MS_HOST_HAVE_ROLE_FIELDS)
+	 MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML | MS_HOST_PML)
 /* The others are handed out from bit 0 without a gap: all up to the last one. */
 #define HAVE_UP_TO(last) (((last) << 1) - 1)
 #define VM_HAVE_ALL HAVE_UP_TO(MS_VM_HAVE_MM)

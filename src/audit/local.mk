@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+libmmuscope_a_SOURCES += \
+	src/audit/audit.c src/audit/audit.h \
+	src/audit/entry.c \
+	src/audit/invariants.def \
+	src/audit/needs.def \
+	src/audit/page.c \
+	src/audit/private.h

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared within src/audit: one audit under way.
+ *
+ *   audit.c   what can be judged, findings, the passes over pages and MMUs
+ *   page.c    rows about a page, an MMU, or pages with each other
+ *   entry.c   rows about one entry
+ */
+#ifndef AUDIT_PRIVATE_H
+#define AUDIT_PRIVATE_H
+
+#include "audit/audit.h"
+
+/* A frame that some page shadows. */
+struct shadowed {
+	u64 gfn;
+	u32 as_id;
+	bool in_sync; /* by a page that is neither unsync nor obsolete */
+};
+
+struct audit {
+	const struct ms_model *model;
+	const struct ms_vm *vm;
+	const struct spte_profile *p;
+	const struct role_layout *roles;
+	struct ms_audit *ret;
+	struct shadowed *shadowed; /* by as_id, gfn, one of each */
+	size_t nr_shadowed;
+	u8 *valid; /* by page index: its rows are to be judged (H1, H3) */
+	bool oom;
+};
+
+/* Is the row to be judged? Counts an object that it is asked about. */
+static inline bool audit_asks(struct audit *a, u32 row)
+{
+	if (!a->ret->chosen[row] || a->ret->lacking[row])
+		return false;
+	a->ret->judged[row]++;
+	return true;
+}
+
+/* Where a finding lies. */
+struct place {
+	const struct ms_sp *sp;
+	u32 idx;
+	const struct ms_rec_mmu *mmu;
+	bool have_gfn;
+	u64 gfn;
+};
+
+void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
+
+static inline u32 audit_role(const struct audit *a, const struct ms_sp *sp, enum role_field_id id)
+{
+	return role_get(a->roles, sp->rec.role, id);
+}
+
+static inline u32 audit_as_id(const struct audit *a, const struct ms_sp *sp)
+{
+	return audit_role(a, sp, ROLE_SMM);
+}
+
+/* Guest entries stand behind it: sp_has_gptes(). */
+static inline bool audit_has_gptes(const struct audit *a, const struct ms_sp *sp)
+{
+	return !audit_role(a, sp, ROLE_DIRECT) && !audit_role(a, sp, ROLE_PASSTHROUGH);
+}
+
+/* Of an older generation than the VM: to be zapped soon. */
+bool audit_is_obsolete(const struct audit *a, const struct ms_sp *sp);
+/* The frames of [gfn, gfn + nr) that are shadowed: the first of them, and how many. */
+const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn, u64 nr, size_t *nr_ret);
+
+void audit_page(struct audit *a, const struct ms_sp *sp);
+void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);
+/* Rows that compare pages with each other. */
+void audit_keys(struct audit *a);
+void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
+
+#endif

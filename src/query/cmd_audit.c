@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Command audit: what src/audit finds, read again where it may be of two moments. */
+#include "query/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/audit.h"
+
+/* Readings of a running VM that a finding has to be in. */
+#define READINGS 3
+
+struct audit_view {
+	struct ms_audit audit;
+	u64 kept, dropped; /* findings that count, and that do not */
+	u32 rows[MS_AUDIT_ROWS];
+	u32 nr_rows;
+	size_t *shown; /* indices of findings that count, then of the others */
+	char vm[48]; /* how to name the VM in a command */
+};
+
+static void audit_view_free(void *owned)
+{
+	struct audit_view *view = owned;
+
+	if (!view)
+		return;
+	ms_audit_deinit(&view->audit);
+	free(view->shown);
+	free(view);
+}
+
+/* --- sections --- */
+
+static const struct ms_column sum_cols[] = {
+	{ "invariants", "invariants", MS_V_COUNT },
+	{ "checked", "checked", MS_V_COUNT },
+	{ "skipped", "skipped", MS_V_COUNT },
+	{ "pages", "pages", MS_V_COUNT },
+	{ "pages_unconfirmed", "pages not confirmed, not judged", MS_V_COUNT },
+	{ "sptes", "entries", MS_V_COUNT },
+	{ "slots", "memslots", MS_V_COUNT },
+	{ "mmus", "MMUs", MS_V_COUNT },
+	{ "findings", "findings", MS_V_COUNT },
+	{ "not_seen_again", "not seen again", MS_V_COUNT },
+	{ "not_kept", "found beyond what is kept", MS_V_COUNT },
+};
+
+static void sum_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct audit_view *view = section->ctx;
+	u64 checked = 0;
+	u32 i;
+
+	(void)row;
+	for (i = 0; i < view->nr_rows; i++)
+		checked += !view->audit.lacking[view->rows[i]];
+	cell_count(&cells, view->nr_rows);
+	cell_count(&cells, checked);
+	cell_count(&cells, view->nr_rows - checked);
+	cell_count(&cells, view->audit.nr_pages);
+	cell_count(&cells, view->audit.nr_unconfirmed);
+	cell_count(&cells, view->audit.nr_sptes);
+	cell_count(&cells, view->audit.nr_slots);
+	cell_count(&cells, view->audit.nr_mmus);
+	cell_count(&cells, view->kept);
+	cell_count(&cells, view->dropped);
+	cell_count(&cells, view->audit.nr_lost);
+}
+
+static const struct ms_column finding_cols[] = {
+	{ "row", "ROW", MS_V_COUNT },
+	{ "name", "NAME", MS_V_TEXT },
+	{ "severity", "SEVERITY", MS_V_TEXT },
+	{ "counts", "COUNTS", MS_V_BOOL },
+	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP },
+	{ "index", "INDEX", MS_V_COUNT },
+	{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },
+	{ "gfn", "GFN", MS_V_HEX },
+	{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },
+	{ "text", "WHAT", MS_V_TEXT },
+	{ "see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4 },
+};
+
+static void finding_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct audit_view *view = section->ctx;
+	const struct ms_finding *f = &view->audit.findings[view->shown[row]];
+	struct ms_cell *see;
+
+	cell_count(&cells, f->row);
+	cell_text(&cells, ms_invariants[f->row].name);
+	cell_text(&cells, ms_audit_severity_name(ms_invariants[f->row].severity));
+	cell_bool(&cells, row < view->kept);
+	cell_opt(&cells, f->sp, MS_V_HEX, f->sp)->style = MS_STYLE_ACCENT;
+	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_COUNT, f->idx);
+	cell_opt(&cells, f->mmu, MS_V_HEX, f->mmu);
+	cell_opt(&cells, f->have_gfn, MS_V_HEX, f->gfn);
+	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
+	cell_text(&cells, f->text);
+	see = cell_text(&cells, "");
+	if (f->sp)
+		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, view->vm);
+	else
+		ms_buf_printf(&see->text, "mmus%s", view->vm);
+}
+
+static const struct ms_column row_cols[] = {
+	{ "row", "ROW", MS_V_COUNT },
+	{ "name", "NAME", MS_V_TEXT },
+	{ "severity", "SEVERITY", MS_V_TEXT },
+	{ "judged", "JUDGED", MS_V_COUNT },
+	{ "found", "FOUND", MS_V_COUNT },
+	{ "lacking", "SKIPPED: THE TARGET LACKS", MS_V_TEXT },
+	{ "statement", "STATEMENT", MS_V_TEXT, .prio = 2 },
+};
+
+static void row_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct audit_view *view = section->ctx;
+	u32 number = view->rows[row], lacking = view->audit.lacking[number];
+
+	cell_count(&cells, number);
+	cell_text(&cells, ms_invariants[number].name);
+	cell_text(&cells, ms_audit_severity_name(ms_invariants[number].severity));
+	cell_opt(&cells, !lacking, MS_V_COUNT, view->audit.judged[number]);
+	cell_opt(&cells, !lacking, MS_V_COUNT, view->audit.found[number]);
+	cell_text(&cells, lacking ? ms_audit_need_name(lacking) : NULL);
+	cell_text(&cells, ms_invariants[number].statement);
+}
+
+static const struct ms_column list_cols[] = {
+	{ "row", "ROW", MS_V_COUNT },
+	{ "name", "NAME", MS_V_TEXT },
+	{ "severity", "SEVERITY", MS_V_TEXT },
+	{ "needs", "NEEDS", MS_V_TEXT, .prio = 2 },
+	{ "statement", "STATEMENT", MS_V_TEXT },
+};
+
+/* What a reader has to hold so that one look is enough. */
+static const char *lock_words(enum ms_audit_lock lock)
+{
+	static const char *const words[] = { "one read", "a second read", "mmu_lock", "stopped vCPUs" };
+
+	return words[lock];
+}
+
+static void list_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct audit_view *view = section->ctx;
+	const struct ms_invariant *inv = &ms_invariants[view->rows[row]];
+
+	cell_count(&cells, view->rows[row]);
+	cell_text(&cells, inv->name);
+	cell_text(&cells, ms_audit_severity_name(inv->severity));
+	cell_text(&cells, lock_words(inv->lock));
+	cell_text(&cells, inv->statement);
+}
+
+/* --- which invariants --- */
+
+static struct ms_err *chosen_rows(const struct ms_args *args, u64 *rows_ret)
+{
+	u32 row;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if ((!args->rows || args->rows & 1ull << row) &&
+		    (u32)ms_invariants[row].severity >= args->severity)
+			*rows_ret |= 1ull << row;
+	if (!*rows_ret)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--row and --severity leave no invariant"),
+				   "see `audit --list'");
+	return NULL;
+}
+
+static void rows_fill(struct audit_view *view, u64 rows)
+{
+	u32 row;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if (rows & 1ull << row)
+			view->rows[view->nr_rows++] = row;
+}
+
+/* --- reading again --- */
+
+/* A VM that has gone has nothing again. */
+static struct ms_err *read_again(struct query *q, u64 rows, struct ms_audit *audit)
+{
+	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
+	struct ms_audit again = { 0 };
+	struct ms_model *model;
+	struct ms_err *err;
+	size_t i;
+
+	err = ms_model_load(q->session->target, &want, &model);
+	if (err)
+		return err;
+	for (i = 0; i < model->nr_vms && !err; i++)
+		if (model->vms[i].rec.kvm == want.kvm)
+			err = ms_audit_vm(model, &model->vms[i], rows, &again);
+	if (!err)
+		ms_audit_keep(audit, &again);
+	ms_audit_deinit(&again);
+	ms_model_destroy(model);
+	return err;
+}
+
+/* One look is enough for some, and where nothing moves for all. */
+static bool counts(const struct ms_model *model, const struct ms_finding *f)
+{
+	return f->readings == READINGS || ms_invariants[f->row].lock == MS_AUDIT_ONE ||
+	       ms_audit_is_still(model);
+}
+
+static struct ms_err *judge(struct query *q, u64 rows, struct audit_view *view)
+{
+	struct ms_audit *audit = &view->audit;
+	struct ms_err *err = ms_audit_vm(q->model, q->vm, rows, audit);
+	size_t i, nr = 0;
+	u32 reading;
+
+	if (q->model->caps & MS_CAP_LIVE && !ms_audit_is_still(q->model))
+		for (reading = 1; reading < READINGS && audit->nr && !err; reading++)
+			err = read_again(q, rows, audit);
+	if (err)
+		return err;
+	view->shown = calloc(audit->nr ? audit->nr : 1, sizeof(*view->shown));
+	if (!view->shown)
+		return ms_err_nomem();
+	for (i = 0; i < audit->nr; i++)
+		if (counts(q->model, &audit->findings[i]))
+			view->shown[nr++] = i;
+	view->kept = nr;
+	for (i = 0; i < audit->nr; i++)
+		if (!counts(q->model, &audit->findings[i]))
+			view->shown[nr++] = i;
+	view->dropped = nr - view->kept;
+	return NULL;
+}
+
+static struct ms_err *notes(struct query *q, const struct audit_view *view)
+{
+	struct ms_err *err = NULL;
+
+	if (view->kept)
+		q->result->status = 1;
+	if (view->dropped && q->model->caps & MS_CAP_LIVE)
+		err = note_add(
+			q->result,
+			"%llu findings were not there again when the VM was read again: they do not count",
+			(unsigned long long)view->dropped);
+	else if (view->dropped)
+		err = note_add(
+			q->result,
+			"%llu findings may be of two moments, and this target cannot be read again: they do not count",
+			(unsigned long long)view->dropped);
+	if (!err && view->audit.nr_lost)
+		err = note_add(q->result, "%llu findings more than the %u that are kept",
+			       (unsigned long long)view->audit.nr_lost, MS_AUDIT_KEPT);
+	return err;
+}
+
+static struct ms_err *sections_add(struct query *q, struct audit_view *view)
+{
+	struct ms_section *section;
+
+	section = section_add(q, "audit", "Audit", false, sum_cols, MS_LEN(sum_cols), 1, sum_row);
+	if (!section) {
+		audit_view_free(view);
+		return ms_err_nomem();
+	}
+	section->ctx = section->owned = view;
+	section->owned_free = audit_view_free;
+	section = section_add(q, "findings", "Findings", true, finding_cols, MS_LEN(finding_cols),
+			      view->audit.nr, finding_row);
+	if (!section)
+		return ms_err_nomem();
+	section->ctx = view;
+	section = section_add(q, "invariants", "Invariants", true, row_cols, MS_LEN(row_cols), view->nr_rows,
+			      row_row);
+	if (!section)
+		return ms_err_nomem();
+	section->ctx = view;
+	return notes(q, view);
+}
+
+struct ms_err *query_run_audit(struct query *q)
+{
+	struct audit_view *view;
+	struct ms_section *section;
+	struct ms_err *err;
+	u64 rows = 0;
+
+	err = chosen_rows(q->args, &rows);
+	if (err)
+		return err;
+	view = calloc(1, sizeof(*view));
+	if (!view)
+		return ms_err_nomem();
+	rows_fill(view, rows);
+	if (!q->args->list) {
+		if (q->model->nr_vms > 1)
+			snprintf(view->vm, sizeof(view->vm), " --vm kvm:0x%llx",
+				 (unsigned long long)q->vm->rec.kvm);
+		err = judge(q, rows, view);
+		if (!err)
+			return sections_add(q, view);
+		audit_view_free(view);
+		return err;
+	}
+	section = section_add(q, "invariants", "Invariants", true, list_cols, MS_LEN(list_cols),
+			      view->nr_rows, list_row);
+	if (!section) {
+		audit_view_free(view);
+		return ms_err_nomem();
+	}
+	section->ctx = section->owned = view;
+	section->owned_free = audit_view_free;
+	return NULL;
+}
