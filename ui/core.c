@@ -364,6 +364,12 @@ static void core_request(struct ms_ui *ui, enum ms_request request)
 		else
 			ms_ui_status(ui, MS_LOOK_WARNING, "no commands here");
 		break;
+	case MS_REQ_AUDIT:
+		if (ui->detail)
+			ms_ui_error(ui, ms_view_audit_open(ui));
+		else
+			ms_ui_status(ui, MS_LOOK_WARNING, "open a VM first");
+		break;
 	case MS_REQ_INTERVAL:
 	case MS_REQ_FASTER:
 	case MS_REQ_SLOWER:

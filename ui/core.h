@@ -152,6 +152,10 @@ struct ms_step {
  */
 struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *steps, size_t nr,
 			       bool rooted) MS_MUST_CHECK;
+/* Select an entry of the page just opened. */
+void ms_view_sp_select(struct ms_ui *ui, u32 idx);
+/* What the auditor finds in the VM in ui->detail. */
+struct ms_err *ms_view_audit_open(struct ms_ui *ui) MS_MUST_CHECK;
 /* Text in lines, cleaned when drawn. The title and the text are copied. */
 struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text) MS_MUST_CHECK;
 /* Run a command line and show what it says; with at_end from its end. Reading again runs it again. */

@@ -10,6 +10,7 @@ libmmuscope_a_SOURCES += \
 	ui/request.def \
 	ui/tree.c ui/tree.h \
 	ui/ui.h \
+	ui/view_audit.c \
 	ui/view_entry.c \
 	ui/view_help.c \
 	ui/view_pager.c \

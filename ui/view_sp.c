@@ -614,3 +614,13 @@ struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *s
 	v->idx = first_used(ui, page);
 	return ms_ui_push(ui, &v->view);
 }
+
+void ms_view_sp_select(struct ms_ui *ui, u32 idx)
+{
+	struct ms_view *top = ms_ui_top(ui);
+
+	if (top->ops != &sp_ops || idx >= MS_SPTES)
+		return;
+	sp_of(top)->idx = idx;
+	cursor_sync(sp_of(top));
+}

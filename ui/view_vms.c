@@ -303,6 +303,13 @@ static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request 
 		vm_open(ui, v);
 		return true;
 	}
+	/* Of the VM selected: its pages come first, so that there is a way back to them. */
+	if (request == MS_REQ_AUDIT && v->kvm) {
+		vm_open(ui, v);
+		if (ms_ui_top(ui) != view)
+			ms_ui_error(ui, ms_view_audit_open(ui));
+		return true;
+	}
 	return false;
 }
 

@@ -83,6 +83,15 @@ struct ms_audit {
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,
 			   struct ms_audit *ret) MS_MUST_CHECK;
 void ms_audit_deinit(struct ms_audit *audit);
+/*
+ * The same for a target that can be read again: what is found in a machine in motion is looked for in two more
+ * readings of the VM that want names (want->kvm). An error of a later reading is one of the whole.
+ */
+struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *want,
+			       const struct ms_model *model, const struct ms_vm *vm, u64 rows,
+			       struct ms_audit *ret) MS_MUST_CHECK;
+/* Is it a finding: seen in every reading, or of a kind or on a machine where one look is enough? */
+bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding);
 /* Is everything in this model of one moment, so that nothing has to be read again? */
 bool ms_audit_is_still(const struct ms_model *model);
 /* Count for each finding of audit whether `again', made of a later reading, has it too. Sorts them. */

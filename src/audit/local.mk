@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
+	src/audit/again.c \
 	src/audit/audit.c src/audit/audit.h \
 	src/audit/entry.c \
 	src/audit/invariants.def \

@@ -2,6 +2,7 @@
 /*
  * Shared within src/audit: one audit under way.
  *
+ *   again.c   further readings
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   page.c    rows about a page, an MMU, or pages with each other
  *   entry.c   rows about one entry

@@ -7,9 +7,6 @@
 
 #include "audit/audit.h"
 
-/* Readings of a running VM that a finding has to be in. */
-#define READINGS 3
-
 struct audit_view {
 	struct ms_audit audit;
 	u64 kept, dropped; /* findings that count, and that do not */
@@ -182,58 +179,24 @@ static void rows_fill(struct audit_view *view, u64 rows)
 			view->rows[view->nr_rows++] = row;
 }
 
-/* --- reading again --- */
-
-/* A VM that has gone has nothing again. */
-static struct ms_err *read_again(struct query *q, u64 rows, struct ms_audit *audit)
-{
-	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
-	struct ms_audit again = { 0 };
-	struct ms_model *model;
-	struct ms_err *err;
-	size_t i;
-
-	err = ms_model_load(q->session->target, &want, &model);
-	if (err)
-		return err;
-	for (i = 0; i < model->nr_vms && !err; i++)
-		if (model->vms[i].rec.kvm == want.kvm)
-			err = ms_audit_vm(model, &model->vms[i], rows, &again);
-	if (!err)
-		ms_audit_keep(audit, &again);
-	ms_audit_deinit(&again);
-	ms_model_destroy(model);
-	return err;
-}
-
-/* One look is enough for some, and where nothing moves for all. */
-static bool counts(const struct ms_model *model, const struct ms_finding *f)
-{
-	return f->readings == READINGS || ms_invariants[f->row].lock == MS_AUDIT_ONE ||
-	       ms_audit_is_still(model);
-}
-
 static struct ms_err *judge(struct query *q, u64 rows, struct audit_view *view)
 {
+	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
 	struct ms_audit *audit = &view->audit;
-	struct ms_err *err = ms_audit_vm(q->model, q->vm, rows, audit);
+	struct ms_err *err = ms_audit_target(q->session->target, &want, q->model, q->vm, rows, audit);
 	size_t i, nr = 0;
-	u32 reading;
 
-	if (q->model->caps & MS_CAP_LIVE && !ms_audit_is_still(q->model))
-		for (reading = 1; reading < READINGS && audit->nr && !err; reading++)
-			err = read_again(q, rows, audit);
 	if (err)
 		return err;
 	view->shown = calloc(audit->nr ? audit->nr : 1, sizeof(*view->shown));
 	if (!view->shown)
 		return ms_err_nomem();
 	for (i = 0; i < audit->nr; i++)
-		if (counts(q->model, &audit->findings[i]))
+		if (ms_audit_counts(q->model, &audit->findings[i]))
 			view->shown[nr++] = i;
 	view->kept = nr;
 	for (i = 0; i < audit->nr; i++)
-		if (!counts(q->model, &audit->findings[i]))
+		if (!ms_audit_counts(q->model, &audit->findings[i]))
 			view->shown[nr++] = i;
 	view->dropped = nr - view->kept;
 	return NULL;

@@ -592,6 +592,42 @@ static void test_many_pages(void **state)
 	rig_end(rig);
 }
 
+/* Findings, from one to its entry and back, and what becomes of them when the target is read again. */
+static void test_audit(void **state)
+{
+	struct rig *rig = rig_start(2, 0);
+	char text[64];
+	unsigned int reads;
+
+	type(rig, "j");
+	reads = rig->machine.nr_reads;
+	type(rig, "a");
+	sees(rig, "Audit");
+	sees(rig, "2 findings; ");
+	sees(rig, "2 pages not confirmed and not judged");
+	/* The VM's first reading and two more. */
+	assert_int_equal(rig->machine.nr_reads - reads, 3);
+	sees(rig, "high, broken: a leaf gives no right that is not stored with it");
+	snprintf(text, sizeof(text), "0x%llx[8]", (unsigned long long)UI_SP(UI_SP_SHADOW_L1));
+	sees(rig, text);
+	type(rig, "j");
+	sees(rig, "high, broken: a page above an unsync one");
+	type(rig, "/transl\r\r");
+	sees(rig, "entry 8 ");
+	sees(rig, "0xdead000000000bad");
+	/* Back to the findings, the same one selected though all rows were made anew. */
+	type(rig, "qr");
+	sees(rig, "broken: a leaf gives no right");
+	rig->machine.fail = true;
+	type(rig, "r");
+	sees(rig, "STALE");
+	sees(rig, "2 findings; ");
+	rig->machine.fail = false;
+	type(rig, "rq");
+	sees(rig, "nested_mmu");
+	rig_end(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_history_is_bounded),
 		cmocka_unit_test(test_command_again),
+		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_descend_and_filter),
 		cmocka_unit_test(test_circles),
 		cmocka_unit_test(test_interval),

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An audit of a target that may be in motion: what is found is looked for in further readings. */
+#include "audit/audit.h"
+
+/* Readings of a running VM that a finding has to be in. */
+#define READINGS 3
+
+bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding)
+{
+	return finding->readings >= READINGS || ms_invariants[finding->row].lock == MS_AUDIT_ONE ||
+	       ms_audit_is_still(model);
+}
+
+/* A VM that has gone has nothing again. */
+static struct ms_err *read_again(struct ms_target *target, const struct ms_want *want, u64 rows,
+				 struct ms_audit *audit)
+{
+	struct ms_audit again = { 0 };
+	struct ms_model *model;
+	struct ms_err *err;
+	size_t i;
+
+	err = ms_model_load(target, want, &model);
+	if (err)
+		return err;
+	for (i = 0; i < model->nr_vms && !err; i++)
+		if (model->vms[i].rec.kvm == want->kvm)
+			err = ms_audit_vm(model, &model->vms[i], rows, &again);
+	if (!err)
+		ms_audit_keep(audit, &again);
+	ms_audit_deinit(&again);
+	ms_model_destroy(model);
+	return err;
+}
+
+struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *want,
+			       const struct ms_model *model, const struct ms_vm *vm, u64 rows,
+			       struct ms_audit *ret)
+{
+	struct ms_err *err = ms_audit_vm(model, vm, rows, ret);
+	u32 reading;
+
+	if (!(model->caps & MS_CAP_LIVE) || ms_audit_is_still(model))
+		return err;
+	for (reading = 1; reading < READINGS && ret->nr && !err; reading++)
+		err = read_again(target, want, rows, ret);
+	return err;
+}
