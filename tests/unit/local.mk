@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_nmmu_who \
 	tests/unit/test_query \
+	tests/unit/test_random_mutants \
 	tests/unit/test_read \
 	tests/unit/test_render \
 	tests/unit/test_role \
@@ -161,14 +162,18 @@ EXTRA_DIST += \
 	tests/golden/vms-none.txt
 
 # Random operations on machines in process, and what judges them.
-tests_unit_test_nmmu_random_SOURCES = \
+random = \
 	tests/unit/rnd.h \
 	tests/unit/rnd_access.c \
 	tests/unit/rnd_audit.c \
 	tests/unit/rnd_log.c \
+	tests/unit/rnd_model.c \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
 	tests/unit/rnd_parallel.c \
-	tests/unit/rnd_world.c \
-	tests/unit/test_nmmu_random.c
+	tests/unit/rnd_run.c \
+	tests/unit/rnd_world.c
+tests_unit_test_nmmu_random_SOURCES = tests/unit/test_nmmu_random.c $(random)
+tests_unit_test_random_mutants_SOURCES = tests/unit/test_random_mutants.c $(random) $(nmmu_sources)
+tests_unit_test_random_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS

@@ -30,6 +30,7 @@
 #define RND_INVLPG_MAX 64
 #define RND_PDPTES_MAX 8
 #define RND_PATHS_MAX 64
+#define RND_ROWS 44
 #define RND_RECENT 8
 
 enum rnd_use { RND_L1, RND_L2, RND_NESTED };
@@ -99,6 +100,7 @@ struct rnd_count {
 #include "tests/unit/rnd_ops.def"
 #undef RND_OP
 	u64 ops, checks, dead, host_fault;
+	u64 judged[RND_ROWS + 1]; /* what the auditor was asked, by row of SEMANTICS H */
 };
 
 struct rnd {
@@ -123,11 +125,18 @@ struct rnd {
 	bool nomem; /* an allocation may fail in this operation */
 	struct rnd_count *count;
 	char what[200]; /* the operation, for the report of a failure */
+	bool quiet; /* what is found is kept, not printed */
+	u32 row; /* of SEMANTICS H, when the auditor or the engine found it */
+	char text[160]; /* what was found */
 	bool pdptes_differ; /* before this access, from those in memory */
 	bool failed;
 };
 
 /* --- rnd_world.c --- */
+
+/* The mutant that machines have, in a build of the engine that has them: enum nmmu_mutant. */
+extern u32 rnd_mutant;
+extern u32 rnd_bugs; /* 1u << enum nmmu_bug, in any build */
 
 u64 rnd_next(struct rnd *r);
 u64 rnd_below(struct rnd *r, u64 bound);
@@ -188,6 +197,26 @@ void rnd_note_write(struct rnd *r, u64 gpa, const u64 old[2]);
 /* The same beside other vCPUs, whose A and D may have come before the store. */
 void rnd_note_raced_write(struct rnd *r, u64 gpa, const u64 old[2]);
 void rnd_read_pair(struct rnd *r, u64 gpa, u64 ret[2]);
+
+/* --- rnd_run.c --- */
+
+/* What a machine was found at. */
+struct rnd_found {
+	u64 now; /* operations until then */
+	u32 row; /* of SEMANTICS H, 0: what came of an access or a log was wrong */
+	char text[160];
+};
+
+/*
+ * The machine of a seed. False: something is wrong, which is printed, or with found kept there. Each invariant
+ * is judged after check_every operations.
+ */
+bool rnd_run(struct rnd_count *count, u64 seed, u64 ops, u32 check_every, struct rnd_found *found);
+
+/* --- rnd_model.c --- */
+
+/* Every invariant that the machine's records can answer. */
+void rnd_invariants(struct rnd *r);
 
 /* --- rnd_access.c --- */
 

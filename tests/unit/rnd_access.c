@@ -34,7 +34,7 @@ static void tell_walk(struct rnd *r, const struct rnd_vcpu *vc, const struct rnd
 	};
 	struct nmmu_trace t;
 
-	if (!r->failed || nmmu_translate(vc->v, &a, false, &t))
+	if (!r->failed || r->quiet || nmmu_translate(vc->v, &a, false, &t))
 		return;
 	printf("# %s, cr0 %llx cr3 %llx cr4 %llx efer %llx, PDPTEs", vc->v->guest_mode ? "L2" : "L1",
 	       (unsigned long long)vc->regs[vc->l2].cr0, (unsigned long long)vc->regs[vc->l2].cr3,

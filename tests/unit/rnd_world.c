@@ -41,6 +41,8 @@ bool rnd_chance(struct rnd *r, u32 percent)
 	return rnd_below(r, 100) < percent;
 }
 
+u32 rnd_mutant, rnd_bugs;
+
 void rnd_fail(struct rnd *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -49,6 +51,11 @@ void rnd_fail(struct rnd *r, const char *fmt, ...)
 		return;
 	r->failed = true;
 	va_start(ap, fmt);
+	if (r->quiet) {
+		vsnprintf(r->text, sizeof(r->text), fmt, ap);
+		va_end(ap);
+		return;
+	}
 	printf("# seed 0x%llx, operation %llu: %s\n# ", (unsigned long long)r->seed,
 	       (unsigned long long)r->now, r->what);
 	vprintf(fmt, ap);
@@ -441,9 +448,8 @@ static void draw_config(struct rnd *r)
 		c->pml = c->ad && rnd_chance(r, 60);
 		c->exec_only = rnd_chance(r, 60);
 	}
-	/* In a build with mutants: would it be found? */
-	if (getenv("RND_MUTANT"))
-		c->mutant = atoi(getenv("RND_MUTANT"));
+	c->mutant = rnd_mutant;
+	c->bugs = rnd_bugs;
 	c->no_zap_all = c->kernel == NMMU_6_12 && rnd_chance(r, 40);
 	if (rnd_chance(r, 20))
 		c->first_generation = (1ULL << 19) - 2 * rnd_below(r, 20);
