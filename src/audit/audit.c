@@ -173,9 +173,11 @@ static u32 lacking_of_pages(const struct audit *a)
 			break;
 	if (i == vm->nr_sps)
 		lacking &= ~MS_AUDIT_NEED_TRANSLATIONS;
+	/* Of pages that are judged; one that could not be read says nothing of the others. */
 	for (i = 0; i < vm->nr_sps; i++)
-		if (!vm->sps[i].rec.tdp_mmu_page && (!(vm->sps[i].rec.have & MS_SP_HAVE_UNSYNC) ||
-						     !(vm->sps[i].rec.have & MS_SP_HAVE_UNSYNC_CHILDREN)))
+		if (!vm->sps[i].rec.tdp_mmu_page && vm->sps[i].rec.state == MS_SP_CONFIRMED &&
+		    (!(vm->sps[i].rec.have & MS_SP_HAVE_UNSYNC) ||
+		     !(vm->sps[i].rec.have & MS_SP_HAVE_UNSYNC_CHILDREN)))
 			return lacking | MS_AUDIT_NEED_UNSYNC;
 	return lacking;
 }

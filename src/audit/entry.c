@@ -66,6 +66,12 @@ static bool generation_of(const struct audit *a, u32 as_id, u64 *ret)
 	return false;
 }
 
+/*
+ * KVM's own slots (APIC access page, TSS, identity map) have the ids from KVM_USER_MEM_SLOTS on and are not
+ * visible: for L2, the APIC's frame is MMIO all the same.
+ */
+#define USER_MEM_SLOTS (0x7fff - 3)
+
 /* 13 and 14. Bit 63: an update is under way, and entries of either generation are right. */
 static void mmio(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
@@ -82,7 +88,7 @@ static void mmio(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 	if (gen != (now & ((1ull << bits) - 1)) || !audit_asks(a, 13))
 		return;
 	slot = ms_vm_slot(a->vm, as_id, spte_mmio_gfn(a->p, raw));
-	if (slot)
+	if (slot && slot->id < USER_MEM_SLOTS)
 		found(a, 13, sp, idx, "a current MMIO entry over memory");
 }
 

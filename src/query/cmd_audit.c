@@ -272,8 +272,8 @@ struct ms_err *query_run_audit(struct query *q)
 		audit_view_free(view);
 		return err;
 	}
-	section = section_add(q, "invariants", "Invariants", true, list_cols, MS_LEN(list_cols),
-			      view->nr_rows, list_row);
+	section = section_add(q, "list", "Invariants", true, list_cols, MS_LEN(list_cols), view->nr_rows,
+			      list_row);
 	if (!section) {
 		audit_view_free(view);
 		return ms_err_nomem();

@@ -453,7 +453,8 @@ static struct ms_err *put_host(const struct fake *f)
 	struct ms_rec_host host = {
 		.have = (MS_HOST_HAVE_MASK(MS_SM_NR) - 1) | MS_HOST_HAVE_TDP_ENABLED | MS_HOST_HAVE_TDP_MMU |
 			MS_HOST_HAVE_MMIO_CACHING | MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS |
-			MS_HOST_HAVE_NP_VALUE | MS_HOST_HAVE_ROLE_FIELDS,
+			MS_HOST_HAVE_NP_VALUE | MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML |
+			(f->opts.ept ? MS_HOST_PML : 0),
 		.time_ns = FAKE_TIME_NS,
 		.target = "fake",
 		.hv = f->opts.ept ? MS_HV_VMX : MS_HV_SVM,

@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The auditor as a command: silent on machines that work, heard with a bug, the same of a snapshot, and what it says it skipped.
+. "$SRCDIR/tests/cli/tap-lib"
+python=/usr/bin/python3
+[ -x $python ] || python=python3
+if ! $python -c 'import jsonschema' 2>/dev/null; then
+	echo '1..0 # SKIP python3-jsonschema is not there'
+	exit 0
+fi
+schema="$python $SRCDIR/tests/cli/schema.py"
+# has FILE PYTHON-EXPRESSION on d: it is true.
+has() {
+	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" && return 0
+	echo "# not so: $2"
+	return 1
+}
+# checked WORDS...: the output obeys the schema.
+checked() {
+	$schema check "$SRCDIR/doc/schema.json" "$T/out"
+}
+
+# Without a bug.
+for spec in sim sim:hv=svm sim:seed=9,kernel=6.1,steps=2000 sim:seed=3,hv=svm,kernel=6.1; do
+	run 0 -T $spec audit -j && checked && has "$T/out" 'd["findings"] == [] and d["notes"] == []' &&
+		has "$T/out" 'd["audit"]["checked"] == 28 and d["audit"]["skipped"] == 16' &&
+		has "$T/out" 'd["audit"]["pages"] > 10 and d["audit"]["sptes"] == 512 * d["audit"]["pages"] and d["audit"]["slots"] == 3'
+	ok "silent: $spec"
+done
+bad=
+for file in "$SRCDIR"/tests/scenarios/*.scn; do
+	run 0 -T "sim:$file" audit --no-header || bad=$file
+done
+[ -z "$bad" ]
+ok 'silent: the machine of every scenario'
+
+run 0 -T sim audit -j && mv "$T/out" "$T/plain"
+has "$T/plain" 'all((r["judged"] is None) == (r["lacking"] is not None) == (r["found"] is None) for r in d["invariants"])' &&
+	has "$T/plain" 'len(d["invariants"]) == 44 and [r["row"] for r in d["invariants"]] == list(range(1, 45))' &&
+	has "$T/plain" '{r["lacking"] for r in d["invariants"] if r["row"] in (18, 35)} == {"reverse maps", "guest memory"}' &&
+	has "$T/plain" 'sum(r["judged"] or 0 for r in d["invariants"]) > 50000'
+ok 'each invariant is judged or says what is lacking'
+
+# With one.
+run 1 -T sim:bug=pml-l2 audit -j && checked && has "$T/out" '{(f["row"], f["name"], f["severity"]) for f in d["findings"]} == {(7, "wp-only", "critical")}' &&
+	has "$T/out" 'd["audit"]["findings"] == len(d["findings"]) == d["invariants"][6]["found"] > 100' &&
+	has "$T/out" 'all(f["counts"] and f["sp"] and f["index"] < 512 and f["gfn"] and f["raw"] and f["text"] for f in d["findings"])'
+ok 'pml-l2 is wp-only'
+mv "$T/out" "$T/bug"
+see=$($python -c 'import json, sys; f = json.load(open(sys.argv[1]))["findings"][0]; print(f["see"], f["index"], f["raw"])' "$T/bug")
+raw=${see##* }
+words=${see% *}
+run 0 -T sim:bug=pml-l2 ${words% *} -j && has "$T/out" "any(e['index'] == ${words##* } and e['raw'] == '$raw' for e in d['entries'])"
+ok 'the command that a finding names shows the entry'
+run 1 -T sim:bug=writable-invariant audit -j && has "$T/out" '{f["row"] for f in d["findings"]} == {2}'
+ok 'writable-invariant is w-mw'
+for bug in no-flush stale-qual; do
+	run 0 -T sim:bug=$bug audit -j && has "$T/out" 'd["findings"] == []'
+	ok "$bug is not in the tables"
+done
+run 1 -T sim:bug=pml-l2 audit -j --redact && checked && ! grep -q "$raw" "$T/out" && has "$T/out" 'all(f["see"] == "hidden" and f["sp"].startswith("sp#") for f in d["findings"])'
+ok '--redact'
+
+# Snapshots.
+run 0 -T sim save "$T/good.snap" && run 0 -T "snap:$T/good.snap" audit -j && checked &&
+	has "$T/out" 'd["findings"] == [] and d["audit"]["checked"] == 28'
+ok 'a snapshot of a simulated VM: silent'
+run 0 -T sim:bug=pml-l2 save "$T/bad.snap" && run 1 -T "snap:$T/bad.snap" audit -j && has "$T/out" '{f["row"] for f in d["findings"] if f["counts"]} == {7}'
+ok 'a snapshot of a simulated VM: heard'
+for opts in 'ept 6.1' 'ept 6.12' 'npt 6.1' 'npt 6.12 passthrough'; do
+	snapshot "$T/made.snap" $opts
+	run 0 -T "snap:$T/made.snap" audit --vm 4242 -j && checked &&
+		has "$T/out" 'd["findings"] == [] and d["audit"]["checked"] == 27 and d["audit"]["pages_unconfirmed"] == 2'
+	ok "a snapshot of the made-up host: silent: $opts"
+done
+has "$T/out" 'd["invariants"][37]["lacking"] == "whether nx_huge_pages holds for this VM"'
+ok 'nx_huge_pages of a VM is not known from a snapshot'
+
+# Text, choice, list.
+run 0 -T sim audit && mv "$T/out" "$T/text" && run 0 -T sim audit -j && $schema agree "$T/text" "$T/out"
+ok 'text and JSON say the same'
+run 1 -T sim:bug=pml-l2 audit --row 7,ro-slot && grep -q '^checked  *2$' "$T/out"
+ok '--row takes numbers and names'
+run 0 -T sim:bug=pml-l2 audit --row mw-hw -j && has "$T/out" '[r["row"] for r in d["invariants"]] == [1] and d["findings"] == []'
+ok '--row: others are not judged'
+run 0 -T sim audit --severity critical -j && has "$T/out" '{r["severity"] for r in d["invariants"]} == {"critical"} and 10 < len(d["invariants"]) < 30'
+ok '--severity'
+run 0 audit --list -j && checked && has "$T/out" '[r["row"] for r in d["list"]] == list(range(1, 45)) and d["provenance"] is None'
+ok '--list needs no target'
+mv "$T/out" "$T/list"
+$python - "$T/list" "$SRCDIR/doc/audit.md" <<'END'
+import json, sys
+text = open(sys.argv[2], encoding="utf-8").read()
+bad = [r["row"] for r in json.load(open(sys.argv[1]))["list"]
+       if "| %d | `%s` | %s | %s | %s |" % (r["row"], r["name"], r["severity"], r["needs"], r["statement"]) not in text]
+print("# doc/audit.md lacks or differs:", bad)
+sys.exit(bool(bad))
+END
+ok 'doc/audit.md has them, in the words of --list'
+run 2 -T sim audit --row 45 && grep -q 'no invariant' "$T/err" && grep -q 'audit --list' "$T/err"
+ok '--row 45'
+run 2 -T sim audit --row 7, && grep -q 'no invariant' "$T/err"
+ok '--row with nothing behind a comma'
+run 2 -T sim audit --severity bad && grep -q 'low, medium, high or critical' "$T/err"
+ok '--severity bad'
+run 2 -T sim audit --row 10 --severity high && grep -q 'leave no invariant' "$T/err"
+ok '--row and --severity that leave nothing'
+finish

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Changes of the made-up host's records (fake.h): which break an invariant and no other, and which look
+ * like it and are right. They are made of bit numbers, as fake.c makes its entries.
+ */
+#ifndef TESTS_UNIT_AUDITTRIPS_H
+#define TESTS_UNIT_AUDITTRIPS_H
+
+#include "fake.h"
+#include "small.h"
+
+#define ROW(n) (1ull << (n))
+
+/* EPT 6.1, EPT 6.12, NPT 6.1, NPT 6.12, passthrough 6.1, passthrough 6.12. */
+#define AUDIT_VARIANTS 6
+extern const struct fake_opts audit_variants[AUDIT_VARIANTS];
+
+struct audit_host {
+	struct small records;
+	bool ept;
+};
+
+/* Ended by small_end(&h->records). */
+void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
+
+/* Records to be changed; of VM 0 where they are a VM's. */
+struct ms_rec_host *audit_host(struct audit_host *h);
+struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i); /* of any VM, NULL behind the last */
+struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n);
+
+struct audit_trip {
+	const char *what;
+	u64 rows; /* ROW(n) of what is to be found; 0: nothing */
+	u32 on; /* 1 << variant */
+	void (*change)(struct audit_host *h);
+};
+
+extern const struct audit_trip audit_trips[]; /* ended by one without what */
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * src/audit over the made-up host of fake.h: silent on it, and for each invariant that is judged a change of
+ * records (audittrips.c) that breaks it and no other.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "audit/audit.h"
+#include "audittrips.h"
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* --- audits --- */
+
+/* Both VMs; found of both is added up. */
+static void audit(struct audit_host *h, struct ms_audit *sum)
+{
+	const struct ms_want want = { .what = MS_WANT_ALL };
+	struct ms_model *model = NULL;
+	struct ms_audit one;
+	struct ms_err *err;
+	size_t v;
+	u32 row;
+
+	err = ms_model_load(&h->records.target, &want, &model);
+	if (err)
+		fail_msg("%s", ms_err_text(err));
+	memset(sum, 0, sizeof(*sum));
+	for (v = 0; v < model->nr_vms; v++) {
+		assert_null(ms_audit_vm(model, &model->vms[v], 0, &one));
+		for (row = 1; row <= MS_AUDIT_ROWS; row++) {
+			sum->found[row] += one.found[row];
+			sum->judged[row] += one.judged[row];
+			/* What the first VM lacks: the other has no nested guest. */
+			if (!v)
+				sum->lacking[row] = one.lacking[row];
+		}
+		assert_true(one.nr == 0 || one.findings);
+		if (one.nr)
+			printf("#   e.g. sp 0x%llx index %d raw 0x%016llx: %s\n",
+			       (unsigned long long)one.findings[0].sp, (int)one.findings[0].idx,
+			       (unsigned long long)one.findings[0].raw, one.findings[0].text);
+		sum->nr_pages += one.nr_pages;
+		sum->nr_sptes += one.nr_sptes;
+		sum->nr_slots += one.nr_slots;
+		sum->nr_mmus += one.nr_mmus;
+		sum->nr_unconfirmed += one.nr_unconfirmed;
+		ms_audit_deinit(&one);
+	}
+	ms_model_destroy(model);
+}
+
+static u64 rows_found(const struct ms_audit *sum)
+{
+	u64 rows = 0;
+	u32 row;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if (sum->found[row])
+			rows |= ROW(row);
+	return rows;
+}
+
+static void row_names(u64 rows, char *buf, size_t len)
+{
+	u32 row;
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if (rows & ROW(row) && at < len)
+			at += (size_t)snprintf(buf + at, len - at, "%s%u %s", at ? ", " : "", row,
+					       ms_invariants[row].name);
+}
+
+static u64 run(const struct audit_trip *trip, const struct fake_opts *opts, struct ms_audit *sum)
+{
+	struct audit_host h;
+
+	audit_host_init(&h, opts);
+	if (trip)
+		trip->change(&h);
+	audit(&h, sum);
+	small_end(&h.records);
+	return rows_found(sum);
+}
+
+static void test_silent(void **state)
+{
+	struct ms_audit sum;
+	u64 rows;
+	size_t v;
+
+	(void)state;
+	for (v = 0; v < AUDIT_VARIANTS; v++) {
+		rows = run(NULL, &audit_variants[v], &sum);
+		assert_int_equal(rows, 0);
+		/* The two that are torn and unlinked are counted, and not judged. */
+		assert_int_equal(sum.nr_unconfirmed, 2);
+		assert_int_equal(sum.nr_pages, FAKE_NR_LEGACY(&audit_variants[v]) - 2 +
+						       FAKE_NR_TDP(&audit_variants[v]) + FAKE_B_NR_TDP +
+						       audit_variants[v].passthrough);
+		assert_int_equal(sum.nr_sptes, sum.nr_pages * MS_SPTES);
+		assert_int_equal(sum.nr_slots, 5 + 2);
+		assert_int_equal(sum.nr_mmus, 3 * (FAKE_NR_VCPUS + 1));
+	}
+}
+
+static void test_trips(void **state)
+{
+	char want[80], got[160];
+	u64 tripped = 0, judged = 0, rows;
+	u32 row, broken = 0;
+	struct ms_audit sum;
+	size_t i, v, nr;
+
+	(void)state;
+	for (i = 0; audit_trips[i].what; i++) {
+		row_names(audit_trips[i].rows, want, sizeof(want));
+		for (v = nr = 0; v < AUDIT_VARIANTS; v++) {
+			if (!(audit_trips[i].on & 1u << v))
+				continue;
+			nr++;
+			rows = run(&audit_trips[i], &audit_variants[v], &sum);
+			for (row = 1; row <= MS_AUDIT_ROWS; row++)
+				if (!sum.lacking[row])
+					judged |= ROW(row);
+			row_names(rows, got, sizeof(got));
+			if (rows != audit_trips[i].rows) {
+				printf("# %s, variant %zu: found [%s], not [%s]\n", audit_trips[i].what, v,
+				       got, want);
+				broken++;
+			}
+		}
+		assert_true(nr);
+		tripped |= audit_trips[i].rows;
+		printf("# ! %-42s %s in %zu variants\n", audit_trips[i].what,
+		       audit_trips[i].rows ? want : "is no finding,", nr);
+	}
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if (judged & ~tripped & ROW(row))
+			fail_msg("nothing trips %u %s", row, ms_invariants[row].name);
+	row_names(judged, got, sizeof(got));
+	assert_int_equal(judged, tripped);
+	assert_int_equal(broken, 0);
+}
+
+/* --- what is lacking --- */
+
+static void no_pml(struct audit_host *h)
+{
+	audit_host(h)->have &= ~(MS_HOST_HAVE_PML | MS_HOST_PML);
+}
+
+static void no_slot_generation(struct audit_host *h)
+{
+	struct ms_rec_slot *slot;
+	size_t i;
+
+	for (i = 0; (slot = audit_slot(h, i)); i++)
+		slot->have &= ~MS_SLOT_HAVE_GENERATION;
+}
+
+static void unstable_slots(struct audit_host *h)
+{
+	audit_slot(h, 0)->have |= MS_SLOT_UNSTABLE;
+}
+
+static void no_valid_gen(struct audit_host *h)
+{
+	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 0)->rec)->have &= ~MS_VM_HAVE_VALID_GEN;
+}
+
+static void no_unsync(struct audit_host *h)
+{
+	audit_page_of(h, FAKE_N_L1)->have &= ~MS_SP_HAVE_UNSYNC;
+}
+
+static void torn_without(struct audit_host *h)
+{
+	audit_page_of(h, FAKE_N_TORN)->have = 0;
+}
+
+static void test_lacking(void **state)
+{
+	static const struct {
+		void (*change)(struct audit_host *h);
+		u64 rows; /* no longer judged */
+		const char *why;
+	} cases[] = {
+		{ no_pml, ROW(7), "whether PML is in use" },
+		{ no_slot_generation, ROW(13) | ROW(14), "generations of memslots" },
+		{ unstable_slots, ROW(3) | ROW(13), "memslots of one moment" },
+		{ no_valid_gen, ROW(39), "the VM's mmu_valid_gen" },
+		{ torn_without, 0, "" },
+		{ no_unsync, ROW(29) | ROW(30) | ROW(31), "unsync and unsync_children" },
+	};
+	struct ms_audit sum, without;
+	struct audit_host h;
+	size_t i;
+	u32 row;
+
+	(void)state;
+	run(NULL, &audit_variants[1], &sum);
+	for (i = 0; i < LEN(cases); i++) {
+		audit_host_init(&h, &audit_variants[1]);
+		cases[i].change(&h);
+		audit(&h, &without);
+		assert_int_equal(rows_found(&without), 0);
+		for (row = 1; row <= MS_AUDIT_ROWS; row++)
+			if ((without.lacking[row] != sum.lacking[row]) != !!(cases[i].rows & ROW(row)))
+				fail_msg("case %zu, row %u", i, row);
+		for (row = 1; row <= MS_AUDIT_ROWS; row++)
+			if (cases[i].rows & ROW(row))
+				assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
+		small_end(&h.records);
+	}
+}
+
+/* --- the list, and readings --- */
+
+static void test_list(void **state)
+{
+	u32 row, other;
+	char word[8];
+
+	(void)state;
+	for (row = 1; row <= MS_AUDIT_ROWS; row++) {
+		const struct ms_invariant *inv = &ms_invariants[row];
+
+		assert_non_null(inv->name);
+		assert_true(inv->needs);
+		assert_int_equal(ms_audit_find(inv->name, strlen(inv->name)), row);
+		snprintf(word, sizeof(word), "%u", row);
+		assert_int_equal(ms_audit_find(word, strlen(word)), row);
+		for (other = 1; other < row; other++) {
+			assert_string_not_equal(inv->name, ms_invariants[other].name);
+			assert_string_not_equal(inv->statement, ms_invariants[other].statement);
+		}
+	}
+	assert_int_equal(ms_audit_find("", 0), 0);
+	assert_int_equal(ms_audit_find("0", 1), 0);
+	assert_int_equal(ms_audit_find("45", 2), 0);
+	assert_int_equal(ms_audit_find("4294967297", 10), 0);
+	assert_int_equal(ms_audit_find("mw", 2), 0);
+	assert_int_equal(ms_audit_find("mw-hw,w-mw", 5), 1);
+}
+
+static struct ms_finding at(u32 row, u64 sp, u32 idx)
+{
+	return (struct ms_finding){ .row = row, .sp = sp, .idx = idx, .readings = 1 };
+}
+
+static void test_readings(void **state)
+{
+	struct ms_finding first[] = { at(3, 9, 1), at(1, 7, 2), at(1, 7, 3), at(2, 7, 3) };
+	struct ms_finding second[] = { at(2, 7, 3), at(1, 7, 2), at(1, 8, 3), at(3, 9, 2) };
+	struct ms_audit audit = { .findings = first, .nr = 4 }, again = { .findings = second, .nr = 4 };
+	size_t i;
+
+	(void)state;
+	ms_audit_keep(&audit, &again);
+	for (i = 0; i < 4; i++) {
+		bool both = (first[i].row == 1 && first[i].idx == 2) || first[i].row == 2;
+
+		assert_int_equal(first[i].readings, both ? 2 : 1);
+	}
+	again.nr = 0;
+	ms_audit_keep(&audit, &again);
+	for (i = 0; i < 4; i++)
+		assert_true(first[i].readings <= 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_silent),	 cmocka_unit_test(test_trips),
+		cmocka_unit_test(test_lacking),	 cmocka_unit_test(test_list),
+		cmocka_unit_test(test_readings),
+	};
+
+	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
+}
