@@ -2,6 +2,7 @@
 # One program a file, test_*.c, speaking TAP through cmocka. A test of one file needs one line here, no more.
 unit_tests = \
 	tests/unit/test_audit \
+	tests/unit/test_audit_cmd \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
 	tests/unit/test_doctor \
@@ -122,7 +123,9 @@ tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
-tests_unit_test_audit_SOURCES = tests/unit/test_audit.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
+audittrips = tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
+tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
+tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
 
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
