@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
 	src/query/args.c \
+	src/query/cmd_diff.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \
@@ -14,6 +15,11 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
 	src/query/commands.def \
+	src/query/diff.c \
+	src/query/diff.def \
+	src/query/diff.h \
+	src/query/diff_entry.c \
+	src/query/diff_members.c \
 	src/query/filter.c \
 	src/query/options.def \
 	src/query/private.h \
