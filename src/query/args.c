@@ -232,6 +232,9 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_VM:
 		args->vm = word;
 		return NULL;
+	case MS_OPT_VM_B:
+		args->vm_b = word;
+		return NULL;
 	case MS_OPT_GFN:
 		return parse_gfn(word, &args->filter);
 	case MS_OPT_ADDRESS:

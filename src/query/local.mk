@@ -2,6 +2,7 @@
 libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_audit.c \
+	src/query/cmd_diff.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \
@@ -15,6 +16,11 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
 	src/query/commands.def \
+	src/query/diff.c \
+	src/query/diff.def \
+	src/query/diff.h \
+	src/query/diff_entry.c \
+	src/query/diff_members.c \
 	src/query/filter.c \
 	src/query/options.def \
 	src/query/private.h \

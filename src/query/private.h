@@ -88,6 +88,8 @@ void word_add(struct ms_cell *cell, const char *word);
 struct ms_cell *cell_role(struct ms_cell **at, const struct ms_model *model, u32 role);
 struct ms_cell *cell_cpu_role(struct ms_cell **at, const struct ms_model *model, u64 role);
 struct ms_cell *cell_sp_state(struct ms_cell **at, u32 state);
+/* ns since the epoch as a date; absent when 0 or no time that was ever read. */
+void cell_time(struct ms_cell **at, u64 time_ns);
 
 /* --- redact.c --- */
 
@@ -157,6 +159,9 @@ void why_deinit(struct why *why);
  * indirect page. False when nothing is stored: direct and passthrough pages, entries that are no leaf.
  */
 bool guest_access(const struct ms_model *model, const struct ms_sp *sp, u32 idx, u32 *access_ret);
+/* At most two words, static, NULL behind the last: what keeps a leaf from being writable, as far as proven. */
+void why_reasons(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
+		 const char *reasons[2]);
 /* The words of column `why'; absent without evidence. */
 void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
 	      struct ms_cell **at);

@@ -239,7 +239,7 @@ struct ms_filter {
 struct ms_args {
 	const struct ms_command *command; /* NULL: none was given */
 	u64 given; /* 1 << MS_OPT_ */
-	const char *target, *vm, *format, *layout; /* NULL: not given */
+	const char *target, *vm, *vm_b, *format, *layout; /* NULL: not given */
 	struct ms_filter filter;
 	bool list;
 	bool has_vcpu;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct ms_cell *ms_cells_create(size_t nr)
 {
@@ -211,6 +212,19 @@ struct ms_cell *cell_sp_state(struct ms_cell **at, u32 state)
 
 	cell->style = state == MS_SP_CONFIRMED ? MS_STYLE_PLAIN : MS_STYLE_WARN;
 	return cell;
+}
+
+void cell_time(struct ms_cell **at, u64 time_ns)
+{
+	time_t seconds = (time_t)(time_ns / 1000000000u);
+	char text[40] = "";
+	struct tm tm;
+
+	/* A record may hold any number; a year past 9999 is no time that was ever read. */
+	if (!time_ns || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		cell_none(at);
+	else
+		cell_text(at, text);
 }
 
 const char *hv_name(u32 hv)

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void ms_session_drop(struct ms_session *session)
 {
@@ -139,19 +138,6 @@ static const struct ms_column prov_cols[] = {
 	{ "unlinked", "unlinked", MS_V_COUNT },
 	{ "unreadable", "unreadable", MS_V_COUNT },
 };
-
-static void cell_time(struct ms_cell **at, u64 time_ns)
-{
-	time_t seconds = (time_t)(time_ns / 1000000000u);
-	char text[40] = "";
-	struct tm tm;
-
-	/* A record may hold any number; a year past 9999 is no time that was ever read. */
-	if (!time_ns || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
-		cell_none(at);
-	else
-		cell_text(at, text);
-}
 
 static void prov_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {

@@ -93,15 +93,13 @@ static const char *guest_reason(const struct ms_model *model, const struct ms_sp
 											 : "guest-no-w";
 }
 
-void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
-	      struct ms_cell **at)
+void why_reasons(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
+		 const char *reasons[2])
 {
-	const char *reasons[2] = { NULL, NULL };
-	struct ms_cell *cell;
 	struct spte_info info;
 	u64 gfn = 0;
-	size_t i;
 
+	reasons[0] = reasons[1] = NULL;
 	spte_decode(&model->profile, sp->tables->sptes[idx], sp->level, &info);
 	switch (info.wstate) {
 	case SPTE_W_RO:
@@ -127,6 +125,16 @@ void why_cell(const struct why *why, const struct ms_model *model, const struct 
 	case SPTE_W_ILLEGAL:
 		break;
 	}
+}
+
+void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,
+	      struct ms_cell **at)
+{
+	const char *reasons[2];
+	struct ms_cell *cell;
+	size_t i;
+
+	why_reasons(why, model, sp, idx, reasons);
 	if (!reasons[0] && !reasons[1]) {
 		cell_none(at);
 		return;

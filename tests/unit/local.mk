@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/test_audit_cmd \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
+	tests/unit/test_diff \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
@@ -121,6 +122,7 @@ tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_source
 small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
+tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
