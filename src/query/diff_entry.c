@@ -157,15 +157,11 @@ static bool slot_at(const struct diff *d, enum diff_side side, const struct ms_s
 {
 	const struct query *q = &d->q[side];
 	u32 as_id = role_get(&q->model->roles, sp->rec.role, ROLE_SMM);
-	const struct ms_rec_slot *slot;
 
-	/* Those of one address space were read together, or not: the first one tells. */
-	if (!q->vm->nr_slots || q->vm->slots[0].have & MS_SLOT_UNSTABLE)
+	/* Where some changed while they were read, one that is missing proves nothing. */
+	if (!q->vm->nr_slots || d->lacks[DIFF_O_SLOT][DIFF_L_UNSTABLE][side])
 		return false;
-	slot = ms_vm_slot(q->vm, as_id, gfn);
-	if (slot && slot->have & MS_SLOT_UNSTABLE)
-		return false;
-	*ret = slot;
+	*ret = ms_vm_slot(q->vm, as_id, gfn);
 	return true;
 }
 

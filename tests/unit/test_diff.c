@@ -192,6 +192,11 @@ CASE(zapped_slot)
 	*spte(b, 4, 0) = 0;
 	memslot(b, 0)->kvm = SMALL_KVM2;
 }
+CASE(zapped_unstable)
+{
+	zapped_slot(a, b);
+	memslot(b, 1)->have |= MS_SLOT_UNSTABLE;
+}
 CASE(pfn)
 {
 	*spte(b, 4, 0) ^= 1ull << 12;
@@ -463,6 +468,7 @@ static const struct one {
 	ONE(mapped, ENTRIES, E(MAPPED, NONE)),
 	ONE(zapped, ENTRIES, E(ZAPPED, NONE)),
 	ONE(zapped_slot, ENTRIES, E(ZAPPED, SLOT_DELETED), O(SLOT, WENT)),
+	ONE(zapped_unstable, ENTRIES, E(ZAPPED, NONE), L(SLOT, UNSTABLE)),
 	ONE(pfn, ENTRIES, E(PFN, HOST_PAGE)),
 	ONE(pfn_slot, ENTRIES, E(PFN, SLOT_MOVED), O(SLOT, CHANGED)),
 	ONE(gfn, ENTRIES, E(PFN, GUEST_TABLE), E(GFN, NONE)),
