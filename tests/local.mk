@@ -14,9 +14,11 @@ EXTRA_DIST += tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scenario.c tests/fuzz/fuzz_s
 EXTRA_DIST += \
 	tests/lab/30-truth.sh \
 	tests/lab/35-fields.sh \
+	tests/lab/36-rmap.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
 	tests/lab/fields.py \
+	tests/lab/rmap.py \
 	tests/lab/truth.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \
