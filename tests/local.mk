@@ -3,7 +3,7 @@
 EXTRA_DIST += tests/ui/sim.sh tests/ui/tmux.sh
 
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
-cli_tests = tests/cli/audit.sh tests/cli/diff.sh tests/cli/errors.sh tests/cli/output.sh tests/cli/sim.sh
+cli_tests = tests/cli/audit.sh tests/cli/diff.sh tests/cli/errors.sh tests/cli/output.sh tests/cli/rmap.sh tests/cli/sim.sh
 TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 
@@ -14,9 +14,12 @@ EXTRA_DIST += tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scenario.c tests/fuzz/fuzz_s
 EXTRA_DIST += \
 	tests/lab/30-truth.sh \
 	tests/lab/35-fields.sh \
+	tests/lab/36-rmap.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
+	tests/lab/70-audit.sh \
 	tests/lab/fields.py \
+	tests/lab/rmap.py \
 	tests/lab/truth.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \

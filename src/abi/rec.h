@@ -17,7 +17,7 @@
 
 #include "abi/types.h"
 
-#define MS_REC_VERSION 1
+#define MS_REC_VERSION 2
 #define MS_COMM_LEN 16
 #define MS_SPTES 512
 
@@ -31,6 +31,11 @@ enum ms_rec_type {
 	MS_REC_SP = 7, /* struct ms_rec_sp, its SPTEs and translations beside it (struct ms_sp_tables) */
 	MS_REC_WALK = 8, /* struct ms_rec_walk: how a walk of one VM's shadow pages ended */
 	MS_REC_END = 9, /* struct ms_rec_end, last and once */
+	MS_REC_RMAP = 10, /* struct ms_rec_rmap: one list of SPTEs, followed by its descriptors */
+	MS_REC_RMAP_DESC = 11, /* struct ms_rec_rmap_desc, those of the list before, in the chain's order */
+	MS_REC_GFN =
+		12, /* struct ms_rec_gfn: a count that a memslot keeps for a frame, where it is not zero */
+	MS_REC_RMAPS = 13, /* struct ms_rec_rmaps: how the reading of one VM's lists and counts ended */
 };
 
 /* The masks of the running kernel that decide what an SPTE means: the index of each in ms_rec_host.masks. */
@@ -287,6 +292,98 @@ struct ms_rec_walk {
 	u64 start_ns, end_ns; /* monotonic */
 };
 
+/* How far a list of SPTEs, or a count, can be trusted. */
+enum ms_rmap_state {
+	MS_RMAP_CONFIRMED =
+		0, /* the head and every descriptor said the same twice, each time from head to tail */
+	MS_RMAP_TORN = 1, /* they changed under every try, or who owns the list did */
+	MS_RMAP_UNREADABLE = 2, /* the chain led to something that cannot be read */
+};
+
+/* Slots of a descriptor, struct pte_list_desc: PTE_LIST_EXT of every kernel since 5.15. */
+#define MS_RMAP_EXT 14
+/* Of a head (SEMANTICS F): it leads to descriptors; a kernel after 6.12 locks a list with the next bit. */
+#define MS_RMAP_MANY 1ull
+#define MS_RMAP_LOCKED 2ull
+#define MS_RMAP_FLAGS 7ull /* the rest is an address of 8 bytes */
+
+#define MS_RMAP_HAVE_GFN \
+	(1ull << 0) /* as_id and gfn: the list is a memslot's. Else sp: it is a page's parents */
+#define MS_RMAP_HAVE_TAIL_COUNT (1ull << 1) /* this kernel's descriptors count those behind them */
+/* Not a field: the chain runs in a ring, or is longer than any that is read; more of it was not looked at. */
+#define MS_RMAP_ENDLESS (1ull << 2)
+
+/*
+ * One list of SPTEs: the leaves that map a frame at a level (as_id, level, gfn), or the non-leaf SPTEs that lead to
+ * a shadow page (sp). Empty lists have no record. A head without MS_RMAP_MANY is itself the address of the only
+ * SPTE; one with it names the first of nr_descs descriptors, which follow as records of their own. What they say
+ * is not judged here: SEMANTICS H rows 18-22.
+ */
+struct ms_rec_rmap {
+	u64 have;
+	u64 kvm;
+	u64 gfn; /* L1's, the first of the frames that an SPTE of this level maps in this list */
+	u64 sp; /* address of the struct kvm_mmu_page whose parent_ptes it is */
+	u64 head; /* the raw word */
+	u32 nr_entries; /* addresses of SPTEs in this record and its descriptors' */
+	u32 nr_descs;
+	u16 as_id;
+	u8 level; /* of the SPTEs that are listed; 1.. for a frame's, the page's level + 1 for parents, 0 unknown */
+	u8 state; /* enum ms_rmap_state */
+	u8 pad[4];
+};
+
+struct ms_rec_rmap_desc {
+	u64 kvm;
+	u64 desc; /* identity: address of the struct pte_list_desc */
+	u64 more; /* of the next one, 0: the last */
+	u64 count; /* spte_count as found, which may be more than there is room for */
+	u64 tail_count; /* with MS_RMAP_HAVE_TAIL_COUNT in the list's record, as found */
+	u64 sptes
+		[MS_RMAP_EXT]; /* addresses; those in use come first: count, at most MS_RMAP_EXT. The others are 0 */
+};
+
+/*
+ * A count of a memslot that is not zero. Level 1: gfn_write_track, how often writes to the frame are tracked. Levels
+ * 2 and 3: disallow_lpage as found, how often a large page of that level is refused (bit 31 on 6.12: mixed
+ * attributes; SEMANTICS F "lpage").
+ */
+struct ms_rec_gfn {
+	u64 kvm;
+	u64 gfn; /* the first of the large page */
+	u32 count;
+	u16 as_id;
+	u8 level;
+	u8 state; /* enum ms_rmap_state; a count is one read, torn is who owns it */
+};
+
+#define MS_RMAPS_HAVE_RMAPS (1ull << 0) /* lists of memslots were read: without it nothing is known of them */
+#define MS_RMAPS_HAVE_PARENTS (1ull << 1) /* parents of shadow pages */
+#define MS_RMAPS_HAVE_WRITE_TRACK (1ull << 2)
+#define MS_RMAPS_HAVE_LPAGE (1ull << 3)
+#define MS_RMAPS_HAVE_DIRECT_MAP (1ull << 4)
+
+/* Why an answer may be incomplete. */
+#define MS_RMAPS_BROKEN (1u << 0) /* given up before the end */
+#define MS_RMAPS_CHANGED (1u << 1) /* memslots were replaced, or lists changed, during the reading */
+#define MS_RMAPS_UNREAD \
+	(1u << 2) /* some memslot's arrays could not be read: nr_unread pieces of 4096 bytes */
+#define MS_RMAPS_UNSTABLE (1u << 3) /* the memslots changed under every try to list them */
+/* Not a fault: a memslot without the array, since no shadow root was ever made (shadow_root_allocated). */
+#define MS_RMAPS_NO_ARRAY (1u << 4)
+
+struct ms_rec_rmaps {
+	u64 have;
+	u64 kvm;
+	u32 flags; /* MS_RMAPS_ of the second kind */
+	u32 retries;
+	u64 nr_lists, nr_torn, nr_unreadable; /* MS_REC_RMAP records */
+	u64 nr_counts; /* MS_REC_GFN records */
+	u64 nr_unread;
+	u64 direct_map; /* address of host frame 0: what an SPTE's address is counted from */
+	u64 start_ns, end_ns; /* monotonic */
+};
+
 struct ms_rec_end {
 	u64 nr_records; /* all before this one */
 };
@@ -302,5 +399,9 @@ _Static_assert(sizeof(struct ms_rec_slot) == 64, "record layout");
 _Static_assert(sizeof(struct ms_rec_mmu) == 168, "record layout");
 _Static_assert(sizeof(struct ms_rec_sp) == 88, "record layout");
 _Static_assert(sizeof(struct ms_rec_walk) == 72, "record layout");
+_Static_assert(sizeof(struct ms_rec_rmap) == 56, "record layout");
+_Static_assert(sizeof(struct ms_rec_rmap_desc) == 40 + 8 * MS_RMAP_EXT, "record layout");
+_Static_assert(sizeof(struct ms_rec_gfn) == 24, "record layout");
+_Static_assert(sizeof(struct ms_rec_rmaps) == 88, "record layout");
 
 #endif

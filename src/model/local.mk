@@ -5,4 +5,5 @@ libmmuscope_a_SOURCES += \
 	src/model/model.c \
 	src/model/model.h \
 	src/model/private.h \
+	src/model/rmap.c \
 	src/model/walk.c

@@ -17,6 +17,7 @@
 /* Room in the arrays of one VM. */
 struct vm_room {
 	size_t fds, vcpus, slots, mmus, sps;
+	struct rmap_room rmaps;
 };
 
 struct builder {
@@ -52,7 +53,7 @@ static u64 half_of_memory(void)
 	return pages > 0 && bytes > 0 ? (u64)pages / 2 * (u64)bytes : ~0ull;
 }
 
-static struct ms_err *refuse(const char *what, u64 addr)
+struct ms_err *model_refuse(const char *what, u64 addr)
 {
 	struct ms_err *err =
 		ms_err_new(MS_ERR_TARGET, "record of a %s at 0x%llx", what, (unsigned long long)addr);
@@ -77,7 +78,7 @@ static struct ms_err *put_vm(struct builder *b, const struct ms_rec_vm *rec)
 	void *grown;
 
 	if (!rec->kvm || ms_map_get(&b->by_kvm, rec->kvm) != MS_MAP_NONE)
-		return refuse("VM without an address or seen before", rec->kvm);
+		return model_refuse("VM without an address or seen before", rec->kvm);
 	grown = ms_grow(b->room, &b->room_cap, model->nr_vms + 1, sizeof(*room));
 	if (!grown)
 		return ms_err_nomem();
@@ -105,7 +106,7 @@ static struct ms_err *put_sp(struct ms_vm *vm, struct vm_room *room, const struc
 	u32 known;
 
 	if (!rec->sp)
-		return refuse("shadow page without an address, of the VM", vm->rec.kvm);
+		return model_refuse("shadow page without an address, of the VM", vm->rec.kvm);
 	if (tables && rec->have & MS_SP_HAVE_SPTES) {
 		/* Direct pages have no second half: at ten thousand pages that counts. */
 		bytes = translations ? sizeof(*copy) : sizeof(copy->sptes);
@@ -149,10 +150,10 @@ static struct ms_err *put_walk(struct ms_vm *vm, const struct ms_rec_walk *rec)
 	struct ms_rec_walk *walk;
 
 	if (kind != MS_WALK_LEGACY && kind != MS_WALK_TDP)
-		return refuse("walk of no MMU or of two, of the VM", rec->kvm);
+		return model_refuse("walk of no MMU or of two, of the VM", rec->kvm);
 	walk = &vm->walks[kind == MS_WALK_TDP];
 	if (walk->kvm)
-		return refuse("walk done before, of the VM", rec->kvm);
+		return model_refuse("walk done before, of the VM", rec->kvm);
 	*walk = *rec;
 	return NULL;
 }
@@ -169,7 +170,7 @@ static struct ms_err *put_detail(struct builder *b, enum ms_rec_type type, u64 k
 	struct ms_vm *vm;
 
 	if (index == MS_MAP_NONE)
-		return refuse("part of a VM that was not listed,", kvm);
+		return model_refuse("part of a VM that was not listed,", kvm);
 	vm = &b->model->vms[index];
 	room = &b->room[index];
 	vm->detailed = vm->detailed || type != MS_REC_FD;
@@ -204,12 +205,17 @@ static struct ms_err *put_detail(struct builder *b, enum ms_rec_type type, u64 k
 		return put_sp(vm, room, rec, tables);
 	case MS_REC_WALK:
 		return put_walk(vm, rec);
+	case MS_REC_RMAP:
+	case MS_REC_RMAP_DESC:
+	case MS_REC_GFN:
+	case MS_REC_RMAPS:
+		return rmap_put(vm, &room->rmaps, type, rec);
 	case MS_REC_HOST:
 	case MS_REC_VM:
 	case MS_REC_END:
 		break;
 	}
-	return refuse("kind this program does not know, of the VM", kvm);
+	return model_refuse("kind this program does not know, of the VM", kvm);
 }
 
 static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
@@ -221,7 +227,7 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 	switch (type) {
 	case MS_REC_HOST:
 		if (b->host_seen)
-			return refuse("host, a second one", 0);
+			return model_refuse("host, a second one", 0);
 		b->host_seen = true;
 		b->model->host = *(const struct ms_rec_host *)rec;
 		b->model->host.release[sizeof(b->model->host.release) - 1] = '\0';
@@ -242,10 +248,18 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 		return err ? err : put_detail(b, type, ((const struct ms_rec_sp *)rec)->kvm, rec, tables);
 	case MS_REC_WALK:
 		return put_detail(b, type, ((const struct ms_rec_walk *)rec)->kvm, rec, tables);
+	case MS_REC_RMAP:
+		return put_detail(b, type, ((const struct ms_rec_rmap *)rec)->kvm, rec, tables);
+	case MS_REC_RMAP_DESC:
+		return put_detail(b, type, ((const struct ms_rec_rmap_desc *)rec)->kvm, rec, tables);
+	case MS_REC_GFN:
+		return put_detail(b, type, ((const struct ms_rec_gfn *)rec)->kvm, rec, tables);
+	case MS_REC_RMAPS:
+		return put_detail(b, type, ((const struct ms_rec_rmaps *)rec)->kvm, rec, tables);
 	case MS_REC_END:
 		return NULL;
 	}
-	return refuse("kind this program does not know", 0);
+	return model_refuse("kind this program does not know", 0);
 }
 
 /* --- order --- */
@@ -311,13 +325,13 @@ static struct ms_err *vm_finish_vcpus(struct ms_vm *vm)
 	sort(vm->vcpus, vm->nr_vcpus, sizeof(*vm->vcpus), vcpu_cmp);
 	for (i = 0; i < vm->nr_vcpus && !err; i++) {
 		if (!vm->vcpus[i].rec.vcpu || ms_map_get(&order, vm->vcpus[i].rec.vcpu) != MS_MAP_NONE)
-			err = refuse("vCPU without an address or seen before,", vm->vcpus[i].rec.vcpu);
+			err = model_refuse("vCPU without an address or seen before,", vm->vcpus[i].rec.vcpu);
 		else if (!ms_map_put(&order, vm->vcpus[i].rec.vcpu, (u32)i))
 			err = ms_err_nomem();
 	}
 	for (i = 0; i < vm->nr_mmus && !err; i++)
 		if (!vm->mmus[i].vcpu || ms_map_get(&order, vm->mmus[i].vcpu) == MS_MAP_NONE)
-			err = refuse("MMU of a vCPU that was not listed,", vm->mmus[i].mmu);
+			err = model_refuse("MMU of a vCPU that was not listed,", vm->mmus[i].mmu);
 	if (err) {
 		ms_map_deinit(&order);
 		return err;
@@ -338,11 +352,14 @@ static struct ms_err *vm_finish_vcpus(struct ms_vm *vm)
 	return NULL;
 }
 
-static struct ms_err *vm_finish(struct ms_vm *vm)
+static struct ms_err *vm_finish(struct ms_vm *vm, const struct vm_room *room)
 {
+	struct ms_err *err = rmap_finish(vm, &room->rmaps);
 	size_t i;
 	u64 key;
 
+	if (err)
+		return err;
 	sort(vm->fds, vm->nr_fds, sizeof(*vm->fds), fd_cmp);
 	sort(vm->slots, vm->nr_slots, sizeof(*vm->slots), slot_cmp);
 	for (i = 0; i < vm->nr_sps; i++) {
@@ -372,6 +389,7 @@ static void vm_free(struct ms_vm *vm)
 	free(vm->slots);
 	free(vm->mmus);
 	free(vm->sps);
+	rmap_free(vm);
 	ms_map_deinit(&vm->by_sp);
 	ms_map_deinit(&vm->by_spt);
 }
@@ -392,7 +410,7 @@ struct ms_err *ms_model_load(struct ms_target *target, const struct ms_want *wan
 	if (!err && !b.host_seen)
 		err = ms_err_new(MS_ERR_TARGET, "%s: it says nothing about its host", b.model->target);
 	for (i = 0; i < b.model->nr_vms && !err; i++)
-		err = vm_finish(&b.model->vms[i]);
+		err = vm_finish(&b.model->vms[i], &b.room[i]);
 	if (!err) {
 		sort(b.model->vms, b.model->nr_vms, sizeof(*b.model->vms), vm_cmp);
 		model_decode(b.model);

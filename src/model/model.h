@@ -37,6 +37,18 @@ struct ms_vcpu {
 	s32 fd; /* a file descriptor of it in the owner, -1 when none was seen */
 };
 
+/* One list of SPTEs: a frame's leaves or a page's parents. */
+struct ms_rmap {
+	struct ms_rec_rmap rec;
+	u32 first_desc; /* its descriptors: rec.nr_descs of them from here in vm->rmap_descs */
+};
+
+/* That an SPTE is in a list. */
+struct ms_rmap_pte {
+	u64 spte; /* its address */
+	u32 rmap; /* index in vm->rmaps */
+};
+
 struct ms_vm {
 	struct ms_rec_vm rec;
 	struct ms_rec_fd *fds;
@@ -48,6 +60,12 @@ struct ms_vm {
 	struct ms_rec_walk walks[2]; /* [0] legacy, [1] TDP; flags 0 and kvm 0: not walked */
 	struct ms_map by_sp; /* address of the header -> index */
 	struct ms_map by_spt; /* pfn of the table + 1 -> index */
+	struct ms_rmap *rmaps; /* those of frames by as_id, level, gfn; then parents by page */
+	struct ms_rec_rmap_desc *rmap_descs;
+	struct ms_rmap_pte *rmap_ptes; /* by SPTE; one that is listed twice is here twice */
+	struct ms_rec_gfn *gfn_counts; /* by as_id, level, gfn */
+	size_t nr_rmaps, nr_gfn_rmaps, nr_rmap_descs, nr_rmap_ptes, nr_gfn_counts;
+	struct ms_rec_rmaps rmaps_end; /* have and kvm 0: not read */
 	bool detailed; /* its details were asked for */
 };
 
@@ -78,6 +96,25 @@ struct ms_err *ms_model_find_vm(const struct ms_model *model, const char *words,
 
 /* NULL when this VM has no such page. */
 struct ms_sp *ms_vm_sp(const struct ms_vm *vm, u64 sp_addr);
+
+/* --- lists of SPTEs (rmap.c): known when vm->rmaps_end.have says so; a list that is not found then is empty --- */
+
+/* The list of the page of this level that holds gfn. */
+const struct ms_rmap *ms_vm_rmap(const struct ms_vm *vm, u32 as_id, u32 level, u64 gfn);
+/* The parents of the page at sp_addr. */
+const struct ms_rmap *ms_vm_parents(const struct ms_vm *vm, u64 sp_addr);
+/* The lists that the SPTE at an address is in: *nr_ret of them, from the one returned. */
+const struct ms_rmap_pte *ms_vm_rmaps_of(const struct ms_vm *vm, u64 spte_addr, size_t *nr_ret);
+/* Address of entry i < rec.nr_entries. */
+u64 ms_rmap_entry(const struct ms_vm *vm, const struct ms_rmap *rmap, u32 i);
+/* gfn_write_track at level 1, disallow_lpage above; 0 when there is no record of it. */
+const struct ms_rec_gfn *ms_vm_gfn_count(const struct ms_vm *vm, u32 as_id, u32 level, u64 gfn);
+/*
+ * The page whose table holds the SPTE at a kernel address, and which of its entries it is; NULL when none that was
+ * read does. Needs MS_RMAPS_HAVE_DIRECT_MAP.
+ */
+const struct ms_sp *ms_vm_sp_of_spte(const struct ms_vm *vm, u64 spte_addr, u32 *idx_ret);
+const char *ms_rmap_state_name(u32 state); /* enum ms_rmap_state: "confirmed", "torn", "unreadable" */
 struct ms_sp *ms_vm_sp_by_table(const struct ms_vm *vm, u64 spt_pfn);
 /*
  * The child that entry idx of a page points to; NULL for leaves, for entries that are not present, and for

@@ -11,4 +11,22 @@
  */
 void model_decode(struct ms_model *model);
 
+/* A record that contradicts others: the error that says so. addr: of the object that it is about. */
+struct ms_err *model_refuse(const char *what, u64 addr);
+
+/* --- rmap.c --- */
+
+/* Room in a VM's arrays, and what the list in hand still has to come. Zero-initialised is the start. */
+struct rmap_room {
+	size_t rmaps, descs, counts;
+	u32 descs_due, entries_due;
+};
+
+/* An RMAP, RMAP_DESC, GFN or RMAPS record. */
+struct ms_err *rmap_put(struct ms_vm *vm, struct rmap_room *room, enum ms_rec_type type,
+			const void *rec) MS_MUST_CHECK;
+/* After the last record: sort, and find SPTEs. */
+struct ms_err *rmap_finish(struct ms_vm *vm, const struct rmap_room *room) MS_MUST_CHECK;
+void rmap_free(struct ms_vm *vm);
+
 #endif

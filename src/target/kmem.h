@@ -110,5 +110,9 @@ struct ms_err *ms_kvm_read(struct ms_kmem *kmem, const struct ms_rec_host *host,
 struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *host,
 			       const struct ms_rec_vm *vm, const struct ms_want *want,
 			       const struct ms_sink *sink) MS_MUST_CHECK;
+/* Reverse maps, parents and frames' counts of one VM, and their MS_REC_RMAPS: kvm_rmap.c. */
+struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				 const struct ms_rec_vm *vm, const struct ms_want *want,
+				 const struct ms_sink *sink) MS_MUST_CHECK;
 
 #endif

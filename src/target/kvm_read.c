@@ -4,7 +4,7 @@
  * each record is a handful of reads of words that may change between them; what a record names by address is
  * checked before it is followed.
  */
-#include "target/kmem.h"
+#include "target/kvm_slots.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -446,12 +446,6 @@ static struct ms_err *read_vcpus(struct ms_kmem *kmem, u64 kvm, const struct ms_
 	return read_xa(kmem, *head_want.dst, 0, kvm, want, sink);
 }
 
-/* One memslot being read: the words behind its record. */
-struct slot_read {
-	u64 node, next;
-	u64 base_gfn, npages, dirty, hva, flags, id, as_id;
-};
-
 static void slot_ask(struct ms_kbatch *batch, struct ms_kmem *kmem, u64 node_off, struct slot_read *s)
 {
 	u64 slot = s->node - node_off;
@@ -471,7 +465,7 @@ static void slot_ask(struct ms_kbatch *batch, struct ms_kmem *kmem, u64 node_off
  * slots belong together only if the generation is the same afterwards: the caller looks.
  */
 static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct slot_read **ret,
-				    size_t *nr_ret, u64 *gen_ret)
+				    size_t *nr_ret, u64 *gen_ret, u64 *node_off_ret)
 {
 	const struct ms_field *hash = &kmem->layout->f[MS_F_memslots_id_hash];
 	const struct ms_field *id_node = &kmem->layout->f[MS_F_memslot_id_node];
@@ -480,7 +474,7 @@ static struct ms_err *read_slot_set(struct ms_kmem *kmem, u64 memslots, struct s
 	struct ms_kbatch batch = { 0 };
 	struct ms_map met = { 0 }; /* a chain in motion can lead back to itself */
 	size_t nr = 0, cap = 0, from, i, failed = 0;
-	u64 idx = 0, node_off;
+	u64 idx = 0, node_off = 0;
 	struct ms_err *err;
 
 	if (!hash->present || !id_node->present || !id_node->elem_size || hash->size > MS_KREAD_MAX_LEN)
@@ -549,6 +543,7 @@ out:
 	}
 	*ret = slots;
 	*nr_ret = nr;
+	*node_off_ret = node_off;
 	return NULL;
 }
 
@@ -581,50 +576,60 @@ static struct ms_err *put_slots(u64 kvm, u32 as_id, u64 gen, bool stable, const 
 	return err;
 }
 
+/* A set that changed while it was read is read again; the last try stands, and says so. */
+struct ms_err *kvm_slots_read(struct ms_kmem *kmem, u64 kvm, u32 as_id, struct slot_set *ret)
+{
+	u64 at = kvm + kmem->layout->f[MS_F_kvm_memslots].off + 8ull * as_id;
+	struct slot_set set = { 0 };
+	struct ms_err *err = NULL;
+	u32 tries;
+
+	for (tries = 0; !err && tries < 8; tries++) {
+		u64 memslots = 0, again = 0;
+		struct ms_kread req = { .addr = at, .len = 8, .dst = &memslots };
+		struct ms_kread check = { .addr = at, .len = 8, .dst = &again };
+
+		free(set.slots);
+		set = (struct slot_set){ 0 };
+		err = ms_kmem_read(kmem, &req, 1);
+		if (err || req.status || !memslots || !ms_kmem_may_read(kmem, memslots, 8))
+			break;
+		err = read_slot_set(kmem, memslots, &set.slots, &set.nr, &set.gen, &set.node_off);
+		if (err)
+			break;
+		set.memslots = memslots;
+		err = ms_kmem_read(kmem, &check, 1);
+		if (err || check.status || again != memslots)
+			continue;
+		check.addr = memslots + kmem->layout->f[MS_F_memslots_generation].off;
+		err = ms_kmem_read(kmem, &check, 1);
+		set.stable = !err && !check.status && again == set.gen;
+		if (set.stable)
+			break;
+	}
+	if (err) {
+		free(set.slots);
+		return err;
+	}
+	*ret = set;
+	return NULL;
+}
+
 static struct ms_err *read_slots(struct ms_kmem *kmem, u64 kvm, const struct ms_sink *sink)
 {
 	const struct ms_field *f = &kmem->layout->f[MS_F_kvm_memslots];
 	struct ms_err *err = NULL;
-	u32 as_id, tries;
+	struct slot_set set;
+	u32 as_id;
 
 	if (!f->present)
 		return ms_err_new(MS_ERR_TARGET, "this kernel has no kvm.memslots");
 	for (as_id = 0; !err && as_id < f->nr_elems; as_id++) {
-		struct slot_read *slots = NULL;
-		size_t nr = 0;
-		bool stable = false;
-		u64 gen = 0;
-
-		/* A set that changed while it was read is read again; the last try stands, and says so. */
-		for (tries = 0; !err && tries < 8; tries++) {
-			u64 memslots = 0, again = 0;
-			struct ms_kread req = { .addr = kvm + f->off + 8ull * as_id,
-						.len = 8,
-						.dst = &memslots };
-			struct ms_kread check = { .len = 8, .dst = &again };
-
-			free(slots);
-			slots = NULL;
-			nr = 0;
-			err = ms_kmem_read(kmem, &req, 1);
-			if (err || req.status || !memslots || !ms_kmem_may_read(kmem, memslots, 8))
-				break;
-			err = read_slot_set(kmem, memslots, &slots, &nr, &gen);
-			if (err)
-				break;
-			check.addr = req.addr;
-			err = ms_kmem_read(kmem, &check, 1);
-			if (err || check.status || again != memslots)
-				continue;
-			check.addr = memslots + kmem->layout->f[MS_F_memslots_generation].off;
-			err = ms_kmem_read(kmem, &check, 1);
-			stable = !err && !check.status && again == gen;
-			if (stable)
-				break;
-		}
-		if (!err)
-			err = put_slots(kvm, as_id, gen, stable, slots, nr, sink);
-		free(slots);
+		err = kvm_slots_read(kmem, kvm, as_id, &set);
+		if (err)
+			break;
+		err = put_slots(kvm, as_id, set.gen, set.stable, set.slots, set.nr, sink);
+		free(set.slots);
 	}
 	return err;
 }
@@ -656,6 +661,8 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 		err = read_slots(kmem, vm->kvm, sink);
 	if (!err && (want->what & (MS_WANT_SPS | MS_WANT_SPTES)))
 		err = ms_kvm_read_sps(kmem, host, vm, want, sink);
+	if (!err && (want->what & MS_WANT_RMAPS))
+		err = ms_kvm_read_rmaps(kmem, host, vm, want, sink);
 	return err;
 }
 

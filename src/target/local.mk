@@ -6,6 +6,8 @@ libmmuscope_a_SOURCES += \
 	src/target/kvm_copy.c \
 	src/target/kvm_legacy.c \
 	src/target/kvm_read.c \
+	src/target/kvm_rmap.c \
+	src/target/kvm_slots.h \
 	src/target/kvm_sps.c \
 	src/target/kvm_tdp.c \
 	src/target/kvm_walk.h \

@@ -21,6 +21,14 @@ size_t ms_rec_size(enum ms_rec_type type)
 		return sizeof(struct ms_rec_sp);
 	case MS_REC_WALK:
 		return sizeof(struct ms_rec_walk);
+	case MS_REC_RMAP:
+		return sizeof(struct ms_rec_rmap);
+	case MS_REC_RMAP_DESC:
+		return sizeof(struct ms_rec_rmap_desc);
+	case MS_REC_GFN:
+		return sizeof(struct ms_rec_gfn);
+	case MS_REC_RMAPS:
+		return sizeof(struct ms_rec_rmaps);
 	case MS_REC_END:
 		return sizeof(struct ms_rec_end);
 	}

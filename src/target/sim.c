@@ -39,7 +39,7 @@ struct sim {
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
 	u32 bugs; /* of the workload: 1u << enum nmmu_bug */
-	u32 told; /* 1 << MS_WANT_ of each reading of this moment */
+	u64 told; /* 1 << MS_WANT_ of each reading of this moment */
 };
 
 struct spec {
@@ -415,7 +415,7 @@ static struct ms_err *sim_read(struct ms_target *target, const struct ms_want *w
 			       const struct ms_sink *sink)
 {
 	struct sim *sim = target->priv;
-	u32 bit = 1u << (want->what & MS_WANT_ALL);
+	u64 bit = 1ull << (want->what & MS_WANT_ALL);
 	struct ms_err *err;
 
 	if (sim->workload && sim->told & bit) {

@@ -406,6 +406,151 @@ static struct ms_err *put_sps(const struct ms_sim_shown *shown, const struct ms_
 	return sink->put(sink->ctx, MS_REC_WALK, &walk, NULL);
 }
 
+/* --- lists of SPTEs, counts of frames --- */
+
+struct put_lists {
+	const struct ms_sim_shown *shown;
+	const struct tables *tables;
+	const struct ms_sink *sink;
+	struct ms_rec_rmaps rec;
+	u64 nr_descs; /* names descriptors */
+};
+
+/* An SPTE's address in the simulated host. */
+static u64 spte_ident(const struct tables *tables, const u64 *sptep)
+{
+	uintptr_t val = (uintptr_t)sptep, offset = val % NMMU_PAGE_SIZE;
+	u32 at = ms_map_get(&tables->at, val - offset);
+
+	return at == MS_MAP_NONE ? SLAB_IDENT : DIRECT_MAP + tables->pa[at] + offset;
+}
+
+/* Descriptors of reverse maps: behind those that parents_word() names. */
+static u64 desc_ident(u64 n)
+{
+	return (SLAB_IDENT | 0x400000000ull) + n * 128;
+}
+
+static struct ms_err *put_list(struct put_lists *p, struct nmmu_rmap head, struct ms_rec_rmap *rec)
+{
+	const struct nmmu_pte_desc *first = NULL, *desc;
+	struct ms_err *err;
+	u32 i;
+
+	if (!head.val)
+		return NULL;
+	rec->kvm = ms_sim_kvm(p->shown->m);
+	if (p->shown->m->cfg.kernel == NMMU_6_12)
+		rec->have |= MS_RMAP_HAVE_TAIL_COUNT;
+	if (head.val & 1)
+		first = (const struct nmmu_pte_desc *)(head.val & ~(uintptr_t)1);
+	for (desc = first; desc; desc = desc->more) {
+		rec->nr_descs++;
+		rec->nr_entries += desc->nr;
+	}
+	if (!first) {
+		rec->nr_entries = 1;
+		rec->head = spte_ident(p->tables, (const u64 *)head.val);
+	} else if (!rec->sp) {
+		rec->head = desc_ident(p->nr_descs) | MS_RMAP_MANY;
+	}
+	p->rec.nr_lists++;
+	err = p->sink->put(p->sink->ctx, MS_REC_RMAP, rec, NULL);
+	for (desc = first; desc && !err; desc = desc->more) {
+		struct ms_rec_rmap_desc out = { .kvm = rec->kvm, .count = desc->nr };
+
+		out.desc = desc == first ? rec->head & ~MS_RMAP_FLAGS : desc_ident(p->nr_descs);
+		p->nr_descs++;
+		out.more = desc->more ? desc_ident(p->nr_descs) : 0;
+		if (rec->have & MS_RMAP_HAVE_TAIL_COUNT)
+			out.tail_count = desc->tail_count;
+		for (i = 0; i < desc->nr && i < MS_RMAP_EXT; i++)
+			out.sptes[i] = spte_ident(p->tables, desc->sptes[i]);
+		err = p->sink->put(p->sink->ctx, MS_REC_RMAP_DESC, &out, NULL);
+	}
+	return err;
+}
+
+static struct ms_err *put_count(struct put_lists *p, const struct nmmu_slot *slot, u32 level, u64 gfn,
+				u32 count)
+{
+	struct ms_rec_gfn rec = { .kvm = ms_sim_kvm(p->shown->m),
+				  .gfn = gfn,
+				  .count = count,
+				  .as_id = slot->as_id,
+				  .level = (u8)level };
+
+	if (!count)
+		return NULL;
+	p->rec.nr_counts++;
+	return p->sink->put(p->sink->ctx, MS_REC_GFN, &rec, NULL);
+}
+
+static struct ms_err *put_slot_lists(struct put_lists *p, const struct nmmu_slot *slot)
+{
+	struct ms_err *err = NULL;
+	u32 level, shift;
+	u64 gfn, last, i;
+
+	for (level = 1; level <= NMMU_LPAGE_LEVELS + 1; level++) {
+		shift = 9 * (level - 1);
+		last = (slot->base_gfn + slot->nr_pages - 1) >> shift;
+		for (i = 0; (slot->base_gfn >> shift) + i <= last && !err; i++) {
+			struct ms_rec_rmap rec = { .have = MS_RMAP_HAVE_GFN,
+						   .as_id = slot->as_id,
+						   .level = (u8)level };
+
+			gfn = ((slot->base_gfn >> shift) + i) << shift;
+			rec.gfn = gfn;
+			err = put_list(p, slot->rmap[level - 1][i], &rec);
+			if (!err)
+				err = put_count(p, slot, level, gfn,
+						level == 1 ? slot->write_track[i]
+							   : slot->disallow_lpage[level - 2][i]);
+		}
+	}
+	return err;
+}
+
+static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	struct put_lists p = { .shown = shown, .sink = sink };
+	const struct nmmu_slot *slot;
+	const struct nmmu_link *link;
+	const struct nmmu_sp *sp;
+	struct tables tables;
+	struct ms_err *err;
+	u32 as;
+
+	p.rec = (struct ms_rec_rmaps){ .have = MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS |
+					       MS_RMAPS_HAVE_WRITE_TRACK | MS_RMAPS_HAVE_LPAGE |
+					       MS_RMAPS_HAVE_DIRECT_MAP,
+				       .kvm = ms_sim_kvm(shown->m),
+				       .direct_map = DIRECT_MAP,
+				       .start_ns = now_ns(CLOCK_MONOTONIC) };
+	err = tables_init(&tables, shown->m);
+	if (err)
+		return err;
+	p.tables = &tables;
+	for (as = 0; as < NMMU_NR_AS && !err; as++)
+		for (slot = shown->m->as[as].first; slot && !err; slot = slot->next)
+			if (slot->arrays && slot->nr_pages)
+				err = put_slot_lists(&p, slot);
+	EACH_SP(shown->m, sp, link)
+	{
+		struct ms_rec_rmap rec = { .sp = sp->id,
+					   .head = parents_word(&tables, sp),
+					   .level = (u8)(sp->role.level + 1) };
+
+		if (err)
+			break;
+		err = put_list(&p, sp->parents, &rec);
+	}
+	tables_deinit(&tables);
+	p.rec.end_ns = now_ns(CLOCK_MONOTONIC);
+	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
+}
+
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink)
 {
@@ -426,5 +571,7 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_mmus(shown, sink);
 	if (!err && want->what & (MS_WANT_SPS | MS_WANT_SPTES))
 		err = put_sps(shown, want, sink);
+	if (!err && want->what & MS_WANT_RMAPS)
+		err = put_rmaps(shown, sink);
 	return err;
 }

@@ -128,7 +128,7 @@ static struct ms_err *stream_next(struct stream *s, enum ms_rec_type *type_ret)
 	err = ms_snap_order_next(&s->order, (enum ms_rec_type)head.type, s->rec, &what);
 	if (!err && what)
 		err = bad_at(s, what);
-	if (!err && s->order.nr_records > s->max_records)
+	if (!err && ms_snap_order_full(&s->order, s->max_records))
 		err = bad_at(s, "more records than a snapshot may hold");
 	*type_ret = (enum ms_rec_type)head.type;
 	return err;
@@ -158,6 +158,11 @@ static bool stream_wanted(const struct stream *s, enum ms_rec_type type)
 	case MS_REC_SP:
 	case MS_REC_WALK:
 		return what & (MS_WANT_SPS | MS_WANT_SPTES);
+	case MS_REC_RMAP:
+	case MS_REC_RMAP_DESC:
+	case MS_REC_GFN:
+	case MS_REC_RMAPS:
+		return what & MS_WANT_RMAPS;
 	default:
 		return false;
 	}

@@ -18,6 +18,11 @@
 #define SLOT_HAVE_ALL HAVE_UP_TO(MS_SLOT_UNSTABLE)
 #define MMU_HAVE_ALL HAVE_UP_TO(MS_MMU_HAVE_PDPTRS)
 #define SP_HAVE_ALL HAVE_UP_TO(MS_SP_HAVE_TRANSLATIONS)
+#define RMAP_HAVE_ALL HAVE_UP_TO(MS_RMAP_ENDLESS)
+#define RMAPS_HAVE_ALL HAVE_UP_TO(MS_RMAPS_HAVE_DIRECT_MAP)
+#define RMAPS_FLAGS_ALL HAVE_UP_TO(MS_RMAPS_NO_ARRAY)
+/* Page tables have five levels, and parents of a root would be of the sixth. */
+#define MS_RMAP_LEVEL_MAX 6
 #define WALK_FLAGS_ALL (MS_WALK_LEGACY | MS_WALK_TDP | MS_WALK_BROKEN | MS_WALK_VM_GONE | MS_WALK_CHANGED)
 
 static bool ends(const char *field, size_t len)
@@ -139,6 +144,56 @@ static const char *check_walk(const struct ms_rec_walk *walk)
 	return legacy == tdp ? "walk: of no MMU or of both" : NULL;
 }
 
+static const char *check_rmap(const struct ms_rec_rmap *rmap)
+{
+	bool of_gfn = rmap->have & MS_RMAP_HAVE_GFN;
+
+	if (rmap->have & ~RMAP_HAVE_ALL)
+		return "reverse map: unknown presence bits";
+	if (of_gfn ? rmap->sp != 0 : !rmap->sp || rmap->gfn || rmap->as_id)
+		return "reverse map: of a frame and a page, or of neither";
+	if (rmap->gfn >> 52)
+		return "reverse map: outside every address space";
+	if (rmap->level > MS_RMAP_LEVEL_MAX || (of_gfn && !rmap->level))
+		return "reverse map: a level that there is not";
+	if (!rmap->head)
+		return "reverse map: an empty one";
+	if (rmap->state > MS_RMAP_UNREADABLE)
+		return "reverse map: unknown state";
+	if (rmap->head & MS_RMAP_MANY ? rmap->nr_entries > (u64)rmap->nr_descs * MS_RMAP_EXT
+				      : rmap->nr_descs || rmap->nr_entries != 1)
+		return "reverse map: more entries than its shape has room for";
+	return zero(rmap->pad, sizeof(rmap->pad)) ? NULL : "reverse map: padding is not zero";
+}
+
+static const char *check_desc(const struct ms_rec_rmap_desc *desc)
+{
+	size_t used = desc->count < MS_RMAP_EXT ? desc->count : MS_RMAP_EXT;
+
+	if (!desc->desc)
+		return "descriptor: no address";
+	return zero(desc->sptes + used, 8 * (MS_RMAP_EXT - used)) ? NULL
+								  : "descriptor: entries past its count";
+}
+
+static const char *check_gfn(const struct ms_rec_gfn *gfn)
+{
+	if (gfn->gfn >> 52)
+		return "frame's count: outside every address space";
+	if (!gfn->level || gfn->level > MS_RMAP_LEVEL_MAX)
+		return "frame's count: a level that there is not";
+	if (!gfn->count)
+		return "frame's count: zero";
+	return gfn->state > MS_RMAP_UNREADABLE ? "frame's count: unknown state" : NULL;
+}
+
+static const char *check_rmaps(const struct ms_rec_rmaps *rmaps)
+{
+	if (rmaps->have & ~RMAPS_HAVE_ALL)
+		return "reverse maps: unknown presence bits";
+	return rmaps->flags & ~RMAPS_FLAGS_ALL ? "reverse maps: unknown flags" : NULL;
+}
+
 const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 {
 	switch (type) {
@@ -158,6 +213,14 @@ const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 		return check_sp(rec);
 	case MS_REC_WALK:
 		return check_walk(rec);
+	case MS_REC_RMAP:
+		return check_rmap(rec);
+	case MS_REC_RMAP_DESC:
+		return check_desc(rec);
+	case MS_REC_GFN:
+		return check_gfn(rec);
+	case MS_REC_RMAPS:
+		return check_rmaps(rec);
 	case MS_REC_END:
 		return NULL;
 	}
@@ -182,15 +245,31 @@ static u64 rec_kvm(enum ms_rec_type type, const void *rec)
 		return ((const struct ms_rec_sp *)rec)->kvm;
 	case MS_REC_WALK:
 		return ((const struct ms_rec_walk *)rec)->kvm;
+	case MS_REC_RMAP:
+		return ((const struct ms_rec_rmap *)rec)->kvm;
+	case MS_REC_RMAP_DESC:
+		return ((const struct ms_rec_rmap_desc *)rec)->kvm;
+	case MS_REC_GFN:
+		return ((const struct ms_rec_gfn *)rec)->kvm;
+	case MS_REC_RMAPS:
+		return ((const struct ms_rec_rmaps *)rec)->kvm;
 	default:
 		return 0;
 	}
 }
 
-/* vCPUs, their MMUs and slots may alternate; the files come before them and the pages after. */
+static bool is_of_rmaps(enum ms_rec_type type)
+{
+	return type >= MS_REC_RMAP && type <= MS_REC_RMAPS;
+}
+
+/* vCPUs, their MMUs and slots may alternate; the files come before them, the pages after, their lists last. */
 static u32 rec_stage(enum ms_rec_type type)
 {
-	return type == MS_REC_FD ? 1 : type == MS_REC_SP || type == MS_REC_WALK ? 3 : 2;
+	return type == MS_REC_FD			  ? 1
+	       : type == MS_REC_SP || type == MS_REC_WALK ? 3
+	       : is_of_rmaps(type)			  ? 4
+							  : 2;
 }
 
 void ms_snap_order_deinit(struct ms_snap_order *order)
@@ -227,10 +306,47 @@ static const char *order_walk(struct ms_snap_order *order, const struct ms_rec_w
 	return NULL;
 }
 
+/* A list's descriptors follow it at once, all of them; the last record counts the lists. */
+static const char *order_rmaps(struct ms_snap_order *order, enum ms_rec_type type, const void *rec)
+{
+	const struct ms_rec_rmap_desc *desc = rec;
+	const struct ms_rec_rmap *rmap = rec;
+	const struct ms_rec_rmaps *rmaps = rec;
+
+	if (order->rmaps_done)
+		return "reverse maps after their end";
+	if ((type == MS_REC_RMAP_DESC) != (order->nr_descs > 0))
+		return "a list of SPTEs and other descriptors than it has";
+	order->rmaps_open = type != MS_REC_RMAPS;
+	if (type == MS_REC_RMAP_DESC) {
+		u32 used = desc->count < MS_RMAP_EXT ? (u32)desc->count : MS_RMAP_EXT;
+
+		if (used > order->nr_entries || (!--order->nr_descs && used != order->nr_entries))
+			return "a list of SPTEs that counts other entries than were there";
+		order->nr_entries -= used;
+	} else if (type == MS_REC_RMAP) {
+		order->nr_descs = rmap->nr_descs;
+		order->nr_entries = rmap->nr_entries;
+		order->nr_lists++;
+		order->nr_lists_by_state[rmap->state]++;
+	} else if (type == MS_REC_GFN) {
+		order->nr_counts++;
+	} else {
+		order->rmaps_done = true;
+		if (rmaps->nr_lists != order->nr_lists || rmaps->nr_counts != order->nr_counts ||
+		    rmaps->nr_torn != order->nr_lists_by_state[MS_RMAP_TORN] ||
+		    rmaps->nr_unreadable != order->nr_lists_by_state[MS_RMAP_UNREADABLE])
+			return "reverse maps that count other lists than were there";
+	}
+	return NULL;
+}
+
 /* The end of what was begun: of one VM's details, or of all. */
 static const char *order_close_vm(struct ms_snap_order *order)
 {
-	return order->nr_sps ? "shadow pages without their walk" : NULL;
+	if (order->nr_sps)
+		return "shadow pages without their walk";
+	return order->rmaps_open ? "reverse maps without their end" : NULL;
 }
 
 static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type type, const void *rec,
@@ -255,6 +371,9 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 		order->kvm = kvm;
 		order->stage = 0;
 		order->walks = 0;
+		order->rmaps_done = false;
+		order->nr_lists = order->nr_counts = 0;
+		memset(order->nr_lists_by_state, 0, sizeof(order->nr_lists_by_state));
 		ms_map_deinit(&order->seen);
 	}
 	if (stage < order->stage) {
@@ -279,9 +398,24 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 	case MS_REC_WALK:
 		*what_ret = order_walk(order, rec);
 		return NULL;
+	case MS_REC_RMAP:
+	case MS_REC_RMAP_DESC:
+	case MS_REC_GFN:
+	case MS_REC_RMAPS:
+		if (order->nr_sps)
+			*what_ret = "shadow pages without their walk";
+		else
+			*what_ret = order_rmaps(order, type, rec);
+		return NULL;
 	default:
 		return NULL;
 	}
+}
+
+bool ms_snap_order_full(const struct ms_snap_order *order, u64 max_records)
+{
+	return order->nr_records - order->nr_small > max_records ||
+	       order->nr_small > max_records * MS_SNAP_SMALL_PER_RECORD;
 }
 
 struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type type, const void *rec,
@@ -316,8 +450,10 @@ struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type 
 		err = order_detail(order, type, rec, rec_kvm(type, rec), what_ret);
 		break;
 	}
-	if (!err && !*what_ret)
+	if (!err && !*what_ret) {
 		order->nr_records++;
+		order->nr_small += is_of_rmaps(type);
+	}
 	return err;
 }
 
@@ -406,7 +542,7 @@ static struct ms_err *encode_record(struct ms_snap_encoder *encoder, enum ms_rec
 		if (err)
 			return err;
 	}
-	if (!what && encoder->order.nr_records > MS_SNAP_MAX_RECORDS)
+	if (!what && ms_snap_order_full(&encoder->order, MS_SNAP_MAX_RECORDS))
 		what = "more records than a snapshot holds";
 	if (what)
 		return ms_err_new(MS_ERR_TARGET, "record %llu cannot be saved: %s",

@@ -42,6 +42,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored as
  */
 #define MS_SNAP_MAX_RECORDS (4ull << 20)
 
+/* Lists of SPTEs are many and small: so many of their records take the room of one shadow page's. */
+#define MS_SNAP_SMALL_PER_RECORD 48
+
 struct ms_snap_head {
 	char magic[8];
 	u32 version; /* MS_SNAP_VERSION */
@@ -78,11 +81,15 @@ struct ms_snap_order {
 	bool host;
 	bool details; /* the list of VMs is over */
 	u64 nr_records; /* accepted, the end not counted */
+	u64 nr_small; /* of those, the ones about lists of SPTEs */
 	u64 kvm; /* the VM whose details come now, 0: none */
 	u32 stage; /* how far these details got */
 	u32 walks; /* MS_WALK_LEGACY, MS_WALK_TDP: done for this VM */
 	u64 nr_sps; /* since the last walk record */
 	u64 nr_by_state[4]; /* of those, by enum ms_sp_state */
+	bool rmaps_open, rmaps_done; /* lists of SPTEs of this VM: began, and ended */
+	u32 nr_descs, nr_entries; /* that the list in hand still has to come */
+	u64 nr_lists, nr_counts, nr_lists_by_state[3]; /* of this VM */
 	struct ms_map vms; /* kvm -> 1: listed, 2: details begun */
 	struct ms_map seen; /* addresses of this VM's vCPUs and MMUs; in a walk, of its pages */
 };
@@ -94,6 +101,8 @@ void ms_snap_order_deinit(struct ms_snap_order *order);
  */
 struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type type, const void *rec,
 				  const char **what_ret) MS_MUST_CHECK;
+/* Are there more records than a file holds, when it holds max_records shadow pages? */
+bool ms_snap_order_full(const struct ms_snap_order *order, u64 max_records);
 
 /* Encode 512 values at out, which has room for MS_SNAP_TABLE_MAX bytes. Returns the bytes written. */
 size_t ms_snap_table_encode(const u64 *values, u8 *out);

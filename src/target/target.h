@@ -21,7 +21,8 @@
 #define MS_WANT_MMUS (1u << 2)
 #define MS_WANT_SPS (1u << 3) /* headers of shadow pages */
 #define MS_WANT_SPTES (1u << 4) /* and their tables */
-#define MS_WANT_ALL 0x1fu
+#define MS_WANT_RMAPS (1u << 5) /* reverse maps, parents, write-track and large-page counts */
+#define MS_WANT_ALL 0x3fu
 
 /* Host and VM records are always delivered. */
 struct ms_want {
@@ -40,7 +41,8 @@ struct ms_want {
 
 /*
  * Receives records in this order: HOST, every VM, then for each wanted VM its FD, VCPU, SLOT, MMU, SP and
- * WALK records. `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES
+ * WALK records, then what MS_WANT_RMAPS is for: RMAP (each with its RMAP_DESC) and GFN in any order, and
+ * RMAPS at the end. `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES
  * (translations are valid with MS_SP_HAVE_TRANSLATIONS only). Both are valid during the call. An error stops
  * the read and comes back from it.
  */

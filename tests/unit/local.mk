@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
 	tests/unit/test_walk_links \
+	tests/unit/test_walk_rmap \
 	tests/unit/test_why \
 	tests/unit/test_workload
 
@@ -85,6 +86,7 @@ memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
 tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
 tests_unit_test_walk_links_SOURCES = tests/unit/test_walk_links.c $(memory_sources)
+tests_unit_test_walk_rmap_SOURCES = tests/unit/test_walk_rmap.c $(memory_sources)
 
 # Guest tables by themselves, and a walker to judge them by.
 nmmu_fixture = tests/unit/nmmu_fixture.c tests/unit/nmmu_fixture.h
