@@ -58,6 +58,9 @@ enum ms_ui_prompt {
 	MS_PROMPT_COMMAND,
 };
 
+/* What views show of a VM; reverse maps are asked for by the command that shows them. */
+#define MS_UI_WANT (MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS | MS_WANT_SPTES)
+
 #define MS_UI_MAX_VIEWS 8
 #define MS_UI_LINE_MAX 200
 #define MS_UI_HISTORY 32

@@ -75,7 +75,7 @@ struct ms_err *ms_ui_load_vm(struct ms_ui *ui, u64 kvm)
 	struct ms_want want;
 	struct ms_err *err;
 
-	want_init(ui, &want, MS_WANT_ALL, kvm);
+	want_init(ui, &want, MS_UI_WANT, kvm);
 	err = ms_model_load(ui->target, &want, &model);
 	if (err)
 		return err;

@@ -71,10 +71,9 @@ static bool order_make(struct ms_ui *ui, struct audit_view *v)
 
 static struct ms_err *audit_reload(struct ms_ui *ui, struct ms_view *view)
 {
-	const struct ms_want want = { .what = MS_WANT_ALL,
-				      .kvm = ui->kvm,
-				      .progress = ui->progress,
-				      .progress_ctx = ui->progress_ctx };
+	const struct ms_want want = {
+		.what = MS_UI_WANT, .kvm = ui->kvm, .progress = ui->progress, .progress_ctx = ui->progress_ctx
+	};
 	struct audit_view *v = audit_of(view);
 	const struct ms_vm *vm = ms_ui_vm(ui);
 	struct ms_err *err = NULL;
