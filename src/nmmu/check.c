@@ -12,6 +12,7 @@
 #define SPTES 512u
 
 struct check {
+	u64 pinned; /* marks of all pages */
 	const struct nmmu *m;
 	u32 row;
 	const char *text;
@@ -330,6 +331,68 @@ static u32 nr_marked(const struct nmmu_sp *sp)
 	return nr;
 }
 
+/* Row 42, from the leaves: each mark is one reference of the entry that pins its page. */
+static bool check_pinned(struct check *c, const struct nmmu_sp *sp)
+{
+	const struct spte_profile *p = &c->m->profile;
+	u32 nr = 0;
+
+	for (u32 i = 0; i < SPTES; i++) {
+		u64 gfn = nmmu_sp_gfn(sp, i), spte = nmmu_read64(&sp->spt[i]);
+		const struct nmmu_slot *slot;
+		const struct nmmu_pin *pin;
+
+		if (!nmmu_sp_is_pinned(sp, i))
+			continue;
+		nr++;
+		if (!spte_is_leaf(p, spte, sp->role.level))
+			return broken(c, 42, sp, "an entry marked as pinned that maps nothing");
+		slot = nmmu_sp_slot(c->m, sp, gfn);
+		if (!slot || !slot->pins)
+			return broken(c, 42, sp, "an entry marked as pinned in no slot that pins");
+		pin = &slot->pins[gfn - slot->base_gfn];
+		if (pin->level != sp->role.level || pin->pfn != spte_pfn(p, spte) || !pin->mapped)
+			return broken(c, 42, sp, "a pinned leaf that is not what the pin table says");
+	}
+	c->pinned += nr;
+	if (nr != sp->nr_pinned)
+		return broken(c, 42, sp, "nr_pinned is not the number of marks");
+	return true;
+}
+
+/* Row 42, from the table: no page is pinned twice, and the counts are right. */
+static void check_pin_tables(struct check *c)
+{
+	u64 mapped = 0, all = 0;
+
+	for (u32 as_id = 0; as_id < NMMU_NR_AS; as_id++) {
+		for (const struct nmmu_slot *slot = c->m->as[as_id].first; slot; slot = slot->next) {
+			u64 nr = 0, end = 0;
+
+			for (u64 i = 0; slot->pins && i < slot->nr_pages; i++) {
+				const struct nmmu_pin *pin = &slot->pins[i];
+
+				if (!pin->level)
+					continue;
+				if (i < end) {
+					broken(c, 42, NULL, "a page that is pinned twice");
+					return;
+				}
+				end = i + nmmu_level_pages(pin->level);
+				mapped += pin->mapped;
+				nr++;
+			}
+			if (nr != slot->nr_pins)
+				broken(c, 42, NULL, "a slot's nr_pins is not the number of its pins");
+			all += nr;
+		}
+	}
+	if (all != c->m->nr_pins)
+		broken(c, 42, NULL, "nr_pins is not the number of all pins");
+	else if (mapped != c->pinned)
+		broken(c, 42, NULL, "pins count other leaves than are marked");
+}
+
 static bool check_page(struct check *c, const struct nmmu_sp *sp)
 {
 	const struct nmmu *m = c->m;
@@ -353,6 +416,8 @@ static bool check_page(struct check *c, const struct nmmu_sp *sp)
 		return broken(c, 30, sp, "unsync_children is not the number of marks");
 	if (!check_parents(c, sp) || (nmmu_sp_has_gptes(sp) && !check_protected(c, sp)))
 		return false;
+	if (sp->nr_pinned && !check_pinned(c, sp))
+		return false;
 	for (i = 0; i < SPTES; i++) {
 		if (sp->role.passthrough && i && spte_is_mmu_present(&m->profile, nmmu_read64(&sp->spt[i])))
 			return broken(c, 26, sp, "an entry but the first in a passthrough root");
@@ -368,6 +433,8 @@ static bool check_hashed_page(void *ctx, const struct nmmu_sp *sp)
 {
 	if (sp->role.invalid && !sp->root_count && nmmu_link_empty(&sp->link))
 		return broken(ctx, 40, sp, "a zapped page that nobody will free");
+	if (sp->role.invalid && sp->nr_pinned)
+		return broken(ctx, 43, sp, "a zapped page with pinned leaves");
 	return true;
 }
 
@@ -394,6 +461,8 @@ u32 nmmu_self_check(const struct nmmu *m, const char **text_ret, const struct nm
 	for (as_id = 0; as_id < NMMU_NR_AS; as_id++)
 		for (slot = m->as[as_id].first; slot && !c.row; slot = slot->next)
 			check_slot(&c, slot);
+	if (!c.row && m->cfg.pins)
+		check_pin_tables(&c);
 	for (v = m->vcpus; v && !c.row; v = v->next)
 		if (check_mmu(&c, &v->root_mmu))
 			check_mmu(&c, &v->guest_mmu);

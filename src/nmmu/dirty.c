@@ -197,7 +197,11 @@ static bool collapse_rmap(struct nmmu *m, struct nmmu_slot *slot, struct nmmu_rm
 
 restart:
 	for (sptep = nmmu_rmap_first(*head, &it); sptep; sptep = nmmu_rmap_next(&it)) {
-		if (!is_collapsible(m, slot, nmmu_sp_of_spte(m, sptep)))
+		struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
+
+		if (!is_collapsible(m, slot, sp))
+			continue;
+		if (sp->nr_pinned && nmmu_sp_is_pinned(sp, (u32)(sptep - sp->spt)))
 			continue;
 		nmmu_spte_drop(m, sptep, MS_CAUSE_LOG_DISABLE);
 		zapped = true;

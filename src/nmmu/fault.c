@@ -200,6 +200,7 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		.host_writable = host_writable,
 	};
 	int ret = NMMU_RET_FIXED;
+	bool unzap = false;
 	u64 spte;
 
 	if (nmmu_mutant(m, LEAF_KEEPS_MMIO) && spte_is_mmio(&m->profile, nmmu_read64(sptep)) &&
@@ -212,6 +213,16 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		return NMMU_RET_EMULATE;
 	}
 
+	/* Behind the MMIO test: a device's page is never pinned (G defects 7, 9). */
+	if (m->cfg.pins && v->mmu->root_role.direct && !was_rmapped) {
+		int err = nmmu_pin_leaf(m, slot, sp, index, gfn, pfn, &unzap);
+
+		if (err) {
+			if (flush)
+				nmmu_flush_all(m, cause, false);
+			return err;
+		}
+	}
 	make.old_spte = nmmu_read64(sptep);
 	if (nmmu_mutant(m, TRACKED_READ_ONLY) && !sp->role.direct && fault && !fault->write &&
 	    spte_is_access_tracked(&m->profile, make.old_spte))
@@ -230,6 +241,8 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		nmmu_flush_all(m, cause, false);
 	if (!was_rmapped)
 		add_rmap(v, slot, sptep, gfn, sp->role.level);
+	if (unzap)
+		nmmu_pin_unzapped(m, gfn, pfn, (u8)sp->role.level);
 	if (prefetch)
 		m->stats.prefetched++;
 	return ret;
@@ -308,6 +321,8 @@ static int direct_map(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	int ret;
 
 	nmmu_hugepage_adjust(v, fault);
+	if (m->nr_pins)
+		nmmu_pin_limit(fault);
 	for (nmmu_shadow_first(v, fault->addr, &it); it.sptep;
 	     nmmu_shadow_next(v, &it, nmmu_read64(it.sptep))) {
 		nmmu_hugepage_disallowed(v, fault, nmmu_read64(it.sptep), it.level);
@@ -317,10 +332,15 @@ static int direct_map(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	}
 	if (!it.sptep)
 		return NMMU_RET_RETRY;
+	if (m->nr_pins && fault->slot) {
+		ret = nmmu_pin_split(m, fault->slot, fault->gfn, it.level);
+		if (ret)
+			return ret;
+	}
 
 	ret = nmmu_set_spte(v, fault->slot, it.sptep, NMMU_ACC_ALL, nmmu_round_gfn(fault->gfn, it.level),
 			    fault->pfn, fault->host_writable, fault);
-	if (ret == NMMU_RET_SPURIOUS)
+	if (ret == NMMU_RET_SPURIOUS || ret < 0)
 		return ret;
 	/* Without A bits a prefetched leaf could not be told from a used one. */
 	if (!it.sp->role.ad_disabled && it.level == 1 && !m->invalidate_in_progress)
@@ -360,7 +380,7 @@ int nmmu_direct_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 
 	nmmu_lock_vcpu(v);
 	if (nmmu_make_room(m))
-		ret = -ENOMEM;
+		ret = m->nr_pins ? -ENOSPC : -ENOMEM;
 	else if (nmmu_fault_is_stale(v, fault))
 		ret = NMMU_RET_RETRY;
 	else

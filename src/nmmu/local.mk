@@ -22,9 +22,11 @@ nmmu_sources = \
 	src/nmmu/nmmu.h \
 	src/nmmu/notifier.c \
 	src/nmmu/nx.c \
+	src/nmmu/pin.c \
 	src/nmmu/pml.c \
 	src/nmmu/points.def \
 	src/nmmu/port.h \
+	src/nmmu/prefault.c \
 	src/nmmu/private.h \
 	src/nmmu/ptwrite.c \
 	src/nmmu/rmap.c \

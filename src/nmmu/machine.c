@@ -46,8 +46,10 @@ static bool config_ok(const struct nmmu_config *cfg)
 #endif
 }
 
-static bool ops_ok(const struct nmmu_ops *ops)
+static bool ops_ok(const struct nmmu_config *cfg, const struct nmmu_ops *ops)
 {
+	if (cfg->pins && !(ops->pin && ops->unpin))
+		return false;
 	/* With one of them alone the lock would be held for good. */
 	if (!ops->lock != !ops->unlock)
 		return false;
@@ -104,7 +106,7 @@ int nmmu_create(const struct nmmu_config *config, const struct nmmu_ops *ops, vo
 	struct nmmu *m;
 	int err;
 
-	if (!config_ok(config) || !ops_ok(ops))
+	if (!config_ok(config) || !ops_ok(config, ops))
 		return -EINVAL;
 	err = profile_make(config, &profile);
 	if (err)
@@ -144,6 +146,7 @@ void nmmu_destroy(struct nmmu *m)
 	}
 	nmmu_lock(m);
 	nmmu_zap_all_locked(m, MS_CAUSE_TEARDOWN);
+	nmmu_pins_drop_all(m);
 	nmmu_unlock(m);
 	nmmu_slots_free(m);
 	nmmu_index_deinit(m);

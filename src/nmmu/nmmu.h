@@ -68,6 +68,18 @@ struct nmmu_ops {
 	int (*cmpxchg)(void *host, u64 hva, u64 old, u64 new_value, u32 bytes);
 	/* Before it returns no vCPU (vcpu NULL) or not this one uses a translation cached before. */
 	void (*flush)(void *host, struct nmmu_vcpu *vcpu);
+	/*
+	 * Pinned pages (SEMANTICS G), with config.pins only; then pin and unpin are there. Called under
+	 * mmu_lock: no waiting, no call into the engine. gfn and pfn are the first of a page of this level
+	 * (1..3). One pin, then zap and unzap in turn, then one unpin, with the same pfn and level always.
+	 * pin: before the SPTE is stored; true: the host keeps the page where it is from now on; false: it
+	 * is mapped without. zap: no SPTE maps the page any more, TLBs are flushed next; it stays pinned.
+	 * unzap: mapped again. zap and unzap may be NULL.
+	 */
+	bool (*pin)(void *host, u64 gfn, u64 pfn, u8 level);
+	void (*unpin)(void *host, u64 gfn, u64 pfn, u8 level);
+	void (*zap)(void *host, u64 gfn, u64 pfn, u8 level);
+	void (*unzap)(void *host, u64 gfn, u64 pfn, u8 level);
 	/* The rest may be NULL. */
 	void (*event)(void *host, const struct ms_event *event);
 	void (*lock)(void *host); /* mmu_lock; not recursive */
@@ -105,6 +117,7 @@ struct nmmu_config {
 	bool gbpages;
 	bool nx_huge_pages; /* the mitigation is on */
 	bool mmio_caching;
+	bool pins; /* faults of direct MMUs pin what they map (ops->pin) */
 	/*
 	 * Report what 6.1 and 6.12 report where it is known to be inexact (SEMANTICS D1, D4), and have the
 	 * emulator not walk for the device page it met last; off: exact.
@@ -131,7 +144,8 @@ int nmmu_vcpu_create(struct nmmu *m, struct nmmu_vcpu **ret); /* -ENOMEM, -EINVA
 
 /*
  * Make, change, move or (nr_pages 0) delete a slot. flags: MS_SLOT_LOG_DIRTY, MS_SLOT_READONLY. -EINVAL,
- * -EEXIST (overlap), -ENOMEM; then nothing has changed.
+ * -EEXIST (overlap), -ENOMEM, -EBUSY (a slot with pinned pages cannot log); then nothing has changed. Pins
+ * of a slot that goes or moves end, each once; those of other slots stay.
  */
 int nmmu_slot_set(struct nmmu *m, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 hva, u32 flags);
 
@@ -163,7 +177,8 @@ void nmmu_invalidate_begin(struct nmmu *m, u64 start, u64 end);
 void nmmu_invalidate_end(struct nmmu *m, u64 start, u64 end);
 /* Any page of the range accessed since the last call? Clears what says so; no flush (E.1 ->AT). */
 bool nmmu_age(struct nmmu *m, u64 start, u64 end);
-void nmmu_set_nx_huge_pages(struct nmmu *m, bool on);
+/* -EBUSY: pages are pinned, and what is mapped could not be made anew (G). */
+int nmmu_set_nx_huge_pages(struct nmmu *m, bool on);
 /* One period of the recovery worker: zaps 1/ratio of the split huge pages. Returns pages zapped. */
 u32 nmmu_nx_recover(struct nmmu *m, u32 ratio);
 /* n_max_mmu_pages; zaps down to it at once. */
@@ -173,6 +188,39 @@ void nmmu_set_max_pages(struct nmmu *m, u32 max_pages);
  * another such call has not reached yet goes before the generation changes again.
  */
 void nmmu_zap_all(struct nmmu *m);
+
+/* --- pinned pages (G) --- */
+
+/*
+ * The slot's table is the truth: an entry lasts from pin to unpin, whatever becomes of SPTEs and roots. The
+ * pin of a huge page is handed to its parts when one of them must be mapped alone; parts stay parts.
+ */
+struct nmmu_pin_info {
+	u64 gfn, pfn; /* first of the page */
+	u8 level;
+	bool mapped; /* P; else Z */
+	u32 nr_sptes; /* that map it: pinned leaves of direct MMUs */
+};
+
+/* The pinned page that holds gfn. -ENOENT: none. */
+int nmmu_pin_get(const struct nmmu *m, u16 as_id, u64 gfn, struct nmmu_pin_info *ret);
+/* Ballooning: the pinned page that holds gfn is unmapped everywhere and its pin ends. -ENOENT. */
+int nmmu_unpin(struct nmmu *m, u16 as_id, u64 gfn);
+/* The VMM's address space is going: nothing stays mapped, every pin ends. */
+void nmmu_mm_release(struct nmmu *m);
+
+/* KVM_PRE_FAULT_MEMORY's range, both multiples of 4 KiB. */
+struct nmmu_prefault {
+	u64 gpa, size;
+};
+
+/*
+ * Map a range for L1 as reads would, and pin it if the machine pins. range moves past what is done; 0: all
+ * or some of it, size says what is left. -ENOENT: no memory at gpa, -EINVAL, -EOPNOTSUPP: no TDP, or L2 is
+ * at work on nested paging; -EAGAIN: the host takes the page away again and again; else as
+ * nmmu_vcpu_load() and nmmu_handle_exit(). An error means that range is unchanged.
+ */
+int nmmu_prefault(struct nmmu_vcpu *v, struct nmmu_prefault *range);
 
 /* --- vCPU state --- */
 

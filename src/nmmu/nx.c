@@ -52,7 +52,9 @@ u32 nmmu_nx_recover(struct nmmu *m, u32 ratio)
 	for (; left && !nmmu_link_empty(&m->nx_pages); left--) {
 		struct nmmu_sp *sp = nmmu_container(m->nx_pages.next, struct nmmu_sp, nx_link);
 
-		if (is_logged(m, sp) || nmmu_mutant(m, NX_FORGETS)) {
+		/* Pinned parts stay parts: zapping would gain nothing there either. */
+		if (is_logged(m, sp) || (m->nr_pins && nmmu_sp_has_pins(m, sp)) ||
+		    nmmu_mutant(m, NX_FORGETS)) {
 			nmmu_nx_unaccount(m, sp);
 			continue;
 		}
@@ -64,14 +66,19 @@ u32 nmmu_nx_recover(struct nmmu *m, u32 ratio)
 	return zapped;
 }
 
-void nmmu_set_nx_huge_pages(struct nmmu *m, bool on)
+int nmmu_set_nx_huge_pages(struct nmmu *m, bool on)
 {
 	bool was;
 
 	nmmu_lock(m);
 	was = m->cfg.nx_huge_pages;
+	if (was != on && m->nr_pins && !nmmu_mutant(m, PIN_NX)) {
+		nmmu_unlock(m);
+		return -EBUSY;
+	}
 	m->cfg.nx_huge_pages = on;
 	nmmu_unlock(m);
 	if (was != on)
 		nmmu_zap_all(m);
+	return 0;
 }

@@ -560,6 +560,33 @@ int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, con
 /* Leave guest mode: roles and roots of L1 again. nested (with the PML12 index) stays to be read. */
 void nmmu_leave_guest(struct nmmu_vcpu *v);
 
+/* --- pin.c (G); all locked but the first --- */
+
+/* The pin table of a new slot. -ENOMEM. */
+int nmmu_pins_alloc(struct nmmu *m, struct nmmu_slot *slot);
+/* Every pin of a slot of which nothing is mapped any more ends. */
+void nmmu_pins_drop(struct nmmu *m, struct nmmu_slot *slot);
+void nmmu_pins_drop_all(struct nmmu *m);
+/* Before the walk: no leaf may be larger than a pinned part of it. */
+void nmmu_pin_limit(struct nmmu_fault *fault);
+/* A leaf of this level is to come: hand the pin of a larger page to its parts. -EBUSY: the host refused. */
+int nmmu_pin_split(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, u32 level);
+/*
+ * A leaf is about to be stored at sp[index]: pin its page, or find it pinned. -EIO: pinned with another pfn,
+ * which can only mean that the guest's data are lost. *unzap_ret: call nmmu_pin_unzapped() once it is stored.
+ */
+int nmmu_pin_leaf(struct nmmu *m, struct nmmu_slot *slot, struct nmmu_sp *sp, u32 index, u64 gfn, u64 pfn,
+		  bool *unzap_ret);
+void nmmu_pin_unzapped(struct nmmu *m, u64 gfn, u64 pfn, u8 level);
+/* The leaf at sp[index], of a page with nr_pinned, was cleared. */
+void nmmu_pin_cleared(struct nmmu *m, struct nmmu_sp *sp, u32 index);
+static inline bool nmmu_sp_is_pinned(const struct nmmu_sp *sp, u32 index)
+{
+	return sp->pinned[index / 64] & 1ULL << index % 64;
+}
+/* Are there pinned leaves in the page or below? */
+bool nmmu_sp_has_pins(const struct nmmu *m, const struct nmmu_sp *sp);
+
 /* --- age.c, nx.c --- */
 
 void nmmu_nx_account(struct nmmu *m, struct nmmu_sp *sp);

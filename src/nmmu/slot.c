@@ -66,6 +66,8 @@ static void bury_slot(struct nmmu *m, struct nmmu_slot *slot)
 	nmmu_bury(m, slot->arrays);
 	if (slot->dirty_mem)
 		nmmu_bury(m, slot->dirty_mem);
+	if (slot->pin_mem)
+		nmmu_bury(m, slot->pin_mem);
 	nmmu_bury(m, &slot->grave);
 	graves_unlock(m);
 }
@@ -79,6 +81,8 @@ static void free_slot(struct nmmu *m, struct nmmu_slot *slot)
 		m->ops->free(m->host, slot->arrays);
 	if (slot->dirty_mem)
 		m->ops->free(m->host, slot->dirty_mem);
+	if (slot->pin_mem)
+		m->ops->free(m->host, slot->pin_mem);
 	m->ops->free(m->host, slot);
 }
 
@@ -283,7 +287,8 @@ static void zap_slot(struct nmmu *m, struct nmmu_slot *slot)
 	struct nmmu_link invalid;
 	bool flush;
 
-	if (!m->cfg.no_zap_all || !nmmu_is_6_12(m)) {
+	/* With pins by slot always: other slots' pages stay mapped (G). */
+	if ((!m->cfg.no_zap_all || !nmmu_is_6_12(m)) && !m->cfg.pins) {
 		nmmu_zap_all(m);
 		return;
 	}
@@ -332,6 +337,13 @@ static int slot_replace(struct nmmu *m, struct nmmu_slot *old, struct nmmu_slot 
 		return -ENOMEM;
 	swap_slots(m, old->as_id, &first);
 	zap_slot(m, old);
+	if (old->nr_pins && !nmmu_mutant(m, PIN_SLOT_LEAK)) {
+		nmmu_lock(m);
+		if (nmmu_mutant(m, PIN_SLOT_ALL))
+			nmmu_pins_drop_all(m);
+		nmmu_pins_drop(m, old);
+		nmmu_unlock(m);
+	}
 	if (new_slot && (old_flags & new_slot->flags & MS_SLOT_LOG_DIRTY)) {
 		/* The log moves along, with what has come to it until now. */
 		new_slot->dirty = old->dirty;
@@ -352,6 +364,9 @@ static int slot_set_flags(struct nmmu *m, struct nmmu_slot *slot, u32 flags)
 	u32 old_flags = slot->flags;
 	int err;
 
+	/* A pinned page cannot be mapped anew as logging wants it (G). */
+	if (flags & MS_SLOT_LOG_DIRTY && slot->nr_pins)
+		return -EBUSY;
 	if (flags & MS_SLOT_LOG_DIRTY) {
 		err = nmmu_dirty_alloc(m, slot);
 		if (err)
@@ -420,6 +435,8 @@ static int change_slot(struct nmmu *m, const struct nmmu_slot *want)
 		return -ENOMEM;
 	*slot = *want;
 	err = nmmu_slot_arrays(m, slot);
+	if (!err && m->cfg.pins)
+		err = nmmu_pins_alloc(m, slot);
 	if (!err && slot->flags & MS_SLOT_LOG_DIRTY && !(old && old->dirty))
 		err = nmmu_dirty_alloc(m, slot);
 	if (!err)

@@ -95,6 +95,13 @@ struct nmmu_grave {
 	struct nmmu_grave *next;
 };
 
+/* A pinned page, at the entry of its first frame (G). level 0: none begins here. */
+struct nmmu_pin {
+	u64 pfn;
+	u32 mapped; /* SPTEs marked as its in their pages' pinned[]; 0: state Z */
+	u8 level;
+};
+
 #define NMMU_LPAGE_LEVELS 2 /* disallow_lpage counts for 2 MiB and 1 GiB */
 
 struct nmmu_slot {
@@ -110,6 +117,9 @@ struct nmmu_slot {
 	struct nmmu_grave *arrays; /* the memory of the three above */
 	u64 *dirty; /* bitmap; NULL when not logging */
 	struct nmmu_grave *dirty_mem; /* its memory */
+	struct nmmu_pin *pins; /* one for each page; NULL: the machine does not pin */
+	struct nmmu_grave *pin_mem; /* its memory */
+	u64 nr_pins;
 };
 
 /* Slots by base_gfn, for looking one up. Replaced as a whole; only the hint changes. */
@@ -156,6 +166,12 @@ struct nmmu_sp {
 	bool unsync;
 	bool nx_disallowed; /* nx_huge_page_disallowed */
 	bool accounted; /* counted in its slot's write_track or lpage counts, and in nr_indirect */
+	/*
+	 * Leaves whose page is pinned: what the RFC has in bit 62 of the SPTE, which is reserved in PAE and
+	 * an MMIO generation's elsewhere (G defects 4, 9).
+	 */
+	u32 nr_pinned;
+	u64 pinned[8];
 };
 
 /* --- guest table formats (B.1, B.2) --- */
@@ -270,6 +286,7 @@ struct nmmu {
 	u32 nr_used, nr_max; /* pages on active_pages and zapped roots not yet freed; limit, 0 none */
 	u32 nr_indirect; /* indirect_shadow_pages */
 	u32 nr_nx_pages;
+	u64 nr_pins; /* in all slots */
 	u8 valid_gen;
 	/* Host invalidations (mmu_notifier). */
 	u64 invalidate_seq;

@@ -183,6 +183,9 @@ static u32 zap_oldest(struct nmmu *m, u32 nr_wanted)
 		/* A root could not be freed, and its vCPU would only make it anew. */
 		if (sp->root_count)
 			continue;
+		/* A pinned page is never taken from its guest to make room (G). */
+		if (m->nr_pins && nmmu_sp_has_pins(m, sp) && !nmmu_mutant(m, PIN_RECYCLED))
+			continue;
 		zapped += zap_page(m, sp, &invalid, MS_CAUSE_RECYCLE, &others);
 		if (others)
 			newer = m->active_pages.prev;

@@ -24,6 +24,7 @@ unit_tests = \
 	tests/unit/test_nmmu_inject \
 	tests/unit/test_nmmu_life \
 	tests/unit/test_nmmu_paths \
+	tests/unit/test_nmmu_pins \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_races \
 	tests/unit/test_nmmu_random \
@@ -145,6 +146,9 @@ tests_unit_test_mutants_SOURCES = tests/unit/test_mutants.c $(nmmu_sources)
 tests_unit_test_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 tests_unit_test_explore_SOURCES = tests/unit/test_explore.c $(nmmu_sources)
 tests_unit_test_explore_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+
+tests_unit_test_nmmu_pins_SOURCES = tests/unit/test_nmmu_pins.c $(nmmuhost_sources) $(nmmu_sources)
+tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h

@@ -72,7 +72,7 @@ static int hva_to_pfn(void *host, u64 hva, bool write, struct nmmu_pfn *ret)
 	assert_false(h->locked);
 	if (!hva_ok(hva, 1) || (write && h->readonly))
 		return -EFAULT;
-	*ret = (struct nmmu_pfn){ .pfn = HOST_PFN + ((hva - HOST_HVA) >> 12),
+	*ret = (struct nmmu_pfn){ .pfn = HOST_PFN + h->moved + ((hva - HOST_HVA) >> 12),
 				  .level = h->level,
 				  .writable = !h->readonly };
 	return 0;
@@ -164,7 +164,49 @@ static void yield(void *host, enum nmmu_point point)
 		h->on_yield(h, point);
 }
 
+static void pin_called(struct host *h, u32 which, u64 gfn, u64 pfn, u8 level)
+{
+	assert_true(h->locked);
+	h->pin_calls[which]++;
+	h->pin_gfn = gfn;
+	h->pin_pfn = pfn;
+	h->pin_level = level;
+}
+
+static bool pin(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct host *h = host;
+
+	if (h->pin_refuse && !--h->pin_refuse)
+		return false;
+	pin_called(h, 0, gfn, pfn, level);
+	h->pinned_pages += nmmu_level_pages(level);
+	return true;
+}
+
+static void unpin(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct host *h = host;
+
+	pin_called(h, 1, gfn, pfn, level);
+	h->pinned_pages -= nmmu_level_pages(level);
+}
+
+static void zap(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	pin_called(host, 2, gfn, pfn, level);
+}
+
+static void unzap(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	pin_called(host, 3, gfn, pfn, level);
+}
+
 static const struct nmmu_ops ops = {
+	.pin = pin,
+	.unpin = unpin,
+	.zap = zap,
+	.unzap = unzap,
 	.page_alloc = page_alloc,
 	.page_free = page_free,
 	.alloc = alloc,

@@ -23,6 +23,13 @@ struct host {
 	u32 flushes, locks, events[MS_EV_NR];
 	bool flush_locked; /* the last flush was under mmu_lock */
 	struct ms_event last[MS_EV_NR];
+	/* Hooks of pinned pages, as called: pin, unpin, zap, unzap. */
+	u32 pin_calls[4];
+	u64 pin_gfn, pin_pfn; /* of the last one */
+	u8 pin_level;
+	u64 pinned_pages; /* 4 KiB, now */
+	u32 pin_refuse; /* that many pins from now, 0: none is refused */
+	u64 moved; /* added to every pfn */
 	void (*on_yield)(struct host *h, enum nmmu_point point);
 	void *ctx;
 	struct nmmu *m;
