@@ -119,22 +119,11 @@ static bool has_gfn(const struct nmmu_slot *slot, u64 gfn)
 	return gfn - slot->base_gfn < slot->nr_pages;
 }
 
-struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
+static struct nmmu_slot *search_slot(struct nmmu_slot_table *table, u64 gfn)
 {
-	struct nmmu_slot_table *table;
-	u32 low, high;
+	u32 low = 0, high = table->nr;
 
-	if (as_id >= NMMU_NR_AS)
-		return NULL;
-	table = m->as[as_id].table;
-	if (!table || !table->nr)
-		return NULL;
-	low = table->last;
-	if (has_gfn(table->slot[low], gfn))
-		return table->slot[low];
 	/* The last slot that begins at or below gfn is slot[low - 1]. */
-	low = 0;
-	high = table->nr;
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
 
@@ -149,9 +138,30 @@ struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
 	return table->slot[low - 1];
 }
 
+/* A fault asks a dozen times, nearly always for the slot of before. */
+static inline struct nmmu_slot *find_slot(const struct nmmu *m, u16 as_id, u64 gfn)
+{
+	struct nmmu_slot_table *table;
+	struct nmmu_slot *last;
+
+	if (as_id >= NMMU_NR_AS)
+		return NULL;
+	table = m->as[as_id].table;
+	if (!table || !table->nr)
+		return NULL;
+	/* Read once: other vCPUs have their own last one. */
+	last = table->slot[table->last];
+	return has_gfn(last, gfn) ? last : search_slot(table, gfn);
+}
+
+struct nmmu_slot *nmmu_slot_any(const struct nmmu *m, u16 as_id, u64 gfn)
+{
+	return find_slot(m, as_id, gfn);
+}
+
 struct nmmu_slot *nmmu_slot_of(const struct nmmu *m, u16 as_id, u64 gfn)
 {
-	struct nmmu_slot *slot = nmmu_slot_any(m, as_id, gfn);
+	struct nmmu_slot *slot = find_slot(m, as_id, gfn);
 
 	return slot && !(slot->flags & MS_SLOT_INVALID) ? slot : NULL;
 }
