@@ -24,6 +24,16 @@ struct check {
 	size_t len, at;
 };
 
+static bool has_head(const uint8_t *data, size_t size)
+{
+	uint32_t version;
+
+	if (size < sizeof(struct ms_snap_head) || memcmp(data, MS_SNAP_MAGIC "\1\0\0\0", 12))
+		return false;
+	memcpy(&version, data + 12, sizeof(version));
+	return version == MS_REC_VERSION;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
@@ -80,8 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check->len = size;
 	check->encoder.drain = (struct ms_snap_drain){ .write = check_write, .ctx = check };
 	/* The head must be right for anything to come: only then is there something to compare. */
-	if (size >= sizeof(struct ms_snap_head) && !memcmp(data, MS_SNAP_MAGIC "\1\0\0\0\1\0\0\0", 16) &&
-	    ms_snap_encode_begin(&check->encoder))
+	if (has_head(data, size) && ms_snap_encode_begin(&check->encoder))
 		abort();
 	err = ms_snap_read_stream(&source, "fuzz", MAX_RECORDS, &want, &sink);
 	if (!err && (ms_snap_encode_end(&check->encoder) || check->at != size))

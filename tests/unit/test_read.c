@@ -143,7 +143,7 @@ struct got {
 	struct ms_rec_slot slot[80];
 	struct ms_rec_mmu mmu[160];
 	struct ms_rec_fd fd[8];
-	u32 nr[MS_REC_END + 1];
+	u32 nr[MS_REC_RMAPS + 1];
 };
 
 static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
