@@ -460,7 +460,7 @@ static void test_nonsense(void **state)
 	};
 	const struct ms_rec_host host = { 0 };
 	const struct ms_want want = { .what = MS_WANT_ALL };
-	u64 n[MS_REC_END + 1] = { 0 };
+	u64 n[MS_REC_RMAPS + 1] = { 0 };
 	const struct ms_sink sink = { count, n };
 	struct fakemem fm;
 	u32 seed, i;
