@@ -52,23 +52,6 @@ static void audit_destroy(struct ms_view *view)
 	free(view);
 }
 
-static bool order_make(struct ms_ui *ui, struct audit_view *v)
-{
-	size_t i, nr = 0;
-
-	v->order = calloc(v->audit.nr ? v->audit.nr : 1, sizeof(*v->order));
-	if (!v->order)
-		return false;
-	for (i = 0; i < v->audit.nr; i++)
-		if (ms_audit_counts(ui->detail, &v->audit.findings[i]))
-			v->order[nr++] = i;
-	v->kept = nr;
-	for (i = 0; i < v->audit.nr; i++)
-		if (!ms_audit_counts(ui->detail, &v->audit.findings[i]))
-			v->order[nr++] = i;
-	return true;
-}
-
 static struct ms_err *audit_reload(struct ms_ui *ui, struct ms_view *view)
 {
 	const struct ms_want want = {
@@ -82,7 +65,9 @@ static struct ms_err *audit_reload(struct ms_ui *ui, struct ms_view *view)
 	drop(v);
 	if (vm)
 		err = ms_audit_target(ui->target, &want, ui->detail, vm, 0, &v->audit);
-	if (!err && !order_make(ui, v))
+	if (!err)
+		v->order = ms_audit_order(ui->detail, &v->audit, &v->kept);
+	if (!err && !v->order)
 		err = ms_err_nomem();
 	if (err)
 		drop(v);

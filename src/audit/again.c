@@ -2,6 +2,8 @@
 /* An audit of a target that may be in motion: what is found is looked for in further readings. */
 #include "audit/audit.h"
 
+#include <stdlib.h>
+
 /* Readings of a running VM that a finding has to be in. */
 #define READINGS 3
 
@@ -9,6 +11,22 @@ bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *find
 {
 	return finding->readings >= READINGS || ms_invariants[finding->row].lock == MS_AUDIT_ONE ||
 	       ms_audit_is_still(model);
+}
+
+size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audit, size_t *kept_ret)
+{
+	size_t *order = calloc(audit->nr ? audit->nr : 1, sizeof(*order)), nr = 0, i;
+
+	if (!order)
+		return NULL;
+	for (i = 0; i < audit->nr; i++)
+		if (ms_audit_counts(model, &audit->findings[i]))
+			order[nr++] = i;
+	*kept_ret = nr;
+	for (i = 0; i < audit->nr; i++)
+		if (!ms_audit_counts(model, &audit->findings[i]))
+			order[nr++] = i;
+	return order;
 }
 
 /* A VM that has gone has nothing again. */

@@ -240,7 +240,7 @@ static void find_valid(struct audit *a)
 	while (nr) {
 		const struct ms_sp *sp = &vm->sps[queue[--nr]];
 
-		for (idx = 0; sp->tables && idx < MS_SPTES; idx++) {
+		for (idx = 0; sp->tables && sp->level > 1 && idx < MS_SPTES; idx++) {
 			const struct ms_sp *child = ms_sp_child(a->model, vm, sp, idx);
 
 			if (!child || a->valid[child->index] || !child->rec.tdp_mmu_page ||

@@ -92,6 +92,11 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 			       struct ms_audit *ret) MS_MUST_CHECK;
 /* Is it a finding: seen in every reading, or of a kind or on a machine where one look is enough? */
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding);
+/*
+ * The order in which findings are shown: indices of those that count, then of the others, each as they came.
+ * *kept_ret of them count. The caller's (free()); NULL when memory is out.
+ */
+size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audit, size_t *kept_ret);
 /* Is everything in this model of one moment, so that nothing has to be read again? */
 bool ms_audit_is_still(const struct ms_model *model);
 /* Count for each finding of audit whether `again', made of a later reading, has it too. Sorts them. */

@@ -94,36 +94,16 @@ static void mmio(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 
 /* --- leaves --- */
 
-/* Rights that a leaf gives, or that KVM may give back without asking the guest's tables. */
-static u32 rights_of(const struct spte_profile *p, u64 raw)
-{
-	u32 saved, access = 0;
-
-	if (spte_is_executable(p, raw))
-		access |= ROLE_ACC_EXEC;
-	if (spte_is_writable(raw) || spte_is_mmu_writable(p, raw))
-		access |= ROLE_ACC_WRITE;
-	if (p->format == SPTE_FMT_PT)
-		return spte_is_user(p, raw) ? access | ROLE_ACC_USER : access;
-	saved = spte_is_access_tracked(p, raw) ? spte_saved_bits(p, raw) : 0;
-	if (spte_is_readable(p, raw) || saved & SPTE_EPT_R)
-		access |= ROLE_ACC_USER;
-	if (saved & SPTE_EPT_X)
-		access |= ROLE_ACC_EXEC;
-	return access;
-}
-
-/* 25. Without execute-only, KVM sets R in every present EPT entry, also where it was not granted. */
+/* 25 */
 static void transl(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
-	u32 always = a->p->format == SPTE_FMT_EPT && a->p->m.present & SPTE_EPT_R ? ROLE_ACC_USER : 0;
 	u32 stored;
 
 	if (sp->rec.tdp_mmu_page || !audit_has_gptes(a, sp) || sp->level > SPTE_LEVEL_HUGE_MAX ||
 	    !(sp->rec.have & MS_SP_HAVE_TRANSLATIONS) || !audit_asks(a, 25))
 		return;
 	stored = sp->tables->translations[idx] & (ROLE_ACC_EXEC | ROLE_ACC_WRITE | ROLE_ACC_USER);
-	if (rights_of(a->p, raw) & ~stored & ~always)
+	if (spte_rights(a->p, raw) & ~stored & ~spte_always_granted(a->p))
 		found(a, 25, sp, idx, "a leaf gives more than the access stored with it");
 }
 

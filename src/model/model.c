@@ -61,15 +61,6 @@ struct ms_err *model_refuse(const char *what, u64 addr)
 	return ms_err_wrap(err, "target's records contradict each other");
 }
 
-/* One more element at the end of an array; NULL when memory is out. */
-#define APPEND(array, nr, cap)                                                                 \
-	({                                                                                     \
-		__typeof__(array) grown_ = ms_grow(array, &(cap), (nr) + 1, sizeof(*(array))); \
-		if (grown_)                                                                    \
-			(array) = grown_;                                                      \
-		grown_ ? &grown_[(nr)++] : NULL;                                               \
-	})
-
 static struct ms_err *put_vm(struct builder *b, const struct ms_rec_vm *rec)
 {
 	struct ms_model *model = b->model;

@@ -3,6 +3,7 @@
 #ifndef MODEL_PRIVATE_H
 #define MODEL_PRIVATE_H
 
+#include "base/buf.h"
 #include "model/model.h"
 
 /*
@@ -13,6 +14,15 @@ void model_decode(struct ms_model *model);
 
 /* A record that contradicts others: the error that says so. addr: of the object that it is about. */
 struct ms_err *model_refuse(const char *what, u64 addr);
+
+/* One more element at the end of an array; NULL when memory is out. */
+#define APPEND(array, nr, cap)                                                                 \
+	({                                                                                     \
+		__typeof__(array) grown_ = ms_grow(array, &(cap), (nr) + 1, sizeof(*(array))); \
+		if (grown_)                                                                    \
+			(array) = grown_;                                                      \
+		grown_ ? &grown_[(nr)++] : NULL;                                               \
+	})
 
 /* --- rmap.c --- */
 

@@ -12,15 +12,6 @@
 
 #define CMP(a, b) (((a) > (b)) - ((a) < (b)))
 
-/* One more element at the end of an array, or NULL. */
-#define APPEND(array, nr, cap)                                                                 \
-	({                                                                                     \
-		__typeof__(array) grown_ = ms_grow(array, &(cap), (nr) + 1, sizeof(*(array))); \
-		if (grown_)                                                                    \
-			(array) = grown_;                                                      \
-		grown_ ? &grown_[(nr)++] : NULL;                                               \
-	})
-
 static u32 desc_used(const struct ms_rec_rmap_desc *desc)
 {
 	return desc->count < MS_RMAP_EXT ? (u32)desc->count : MS_RMAP_EXT;

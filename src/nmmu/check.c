@@ -9,6 +9,11 @@
  */
 #include "nmmu/private.h"
 
+#include "spte/role.h"
+
+_Static_assert(NMMU_ACC_X == ROLE_ACC_EXEC && NMMU_ACC_W == ROLE_ACC_WRITE && NMMU_ACC_U == ROLE_ACC_USER,
+	       "spte_rights() and the engine name rights by the same bits");
+
 #define SPTES 512u
 
 struct check {
@@ -194,34 +199,6 @@ static bool check_mmio(struct check *c, const struct nmmu_sp *sp, u64 spte)
 	return true;
 }
 
-/* Rights that the entry gives, or may be given without asking the guest's tables again. */
-static u32 rights_of(const struct spte_profile *p, u64 spte)
-{
-	u32 access = 0;
-
-	if (spte_is_executable(p, spte))
-		access |= NMMU_ACC_X;
-	if (spte_is_writable(spte) || spte_is_mmu_writable(p, spte))
-		access |= NMMU_ACC_W;
-	if (p->format == SPTE_FMT_PT && spte_is_user(p, spte))
-		access |= NMMU_ACC_U;
-	if (p->format == SPTE_FMT_EPT) {
-		u32 saved = spte_is_access_tracked(p, spte) ? spte_saved_bits(p, spte) : 0;
-
-		if (spte_is_readable(p, spte) || saved & SPTE_EPT_R)
-			access |= NMMU_ACC_U;
-		if (saved & SPTE_EPT_X)
-			access |= NMMU_ACC_X;
-	}
-	return access;
-}
-
-/* Without execute-only, KVM sets R in every present EPT entry, also where it was not granted. */
-static u32 always_granted(const struct spte_profile *p)
-{
-	return p->format == SPTE_FMT_EPT && p->m.present & SPTE_EPT_R ? NMMU_ACC_U : 0;
-}
-
 static bool check_leaf(struct check *c, const struct nmmu_sp *sp, u32 index, u64 spte)
 {
 	const struct nmmu *m = c->m;
@@ -242,7 +219,8 @@ static bool check_leaf(struct check *c, const struct nmmu_sp *sp, u32 index, u64
 	times = slot ? times_listed(*nmmu_slot_rmap(slot, gfn, sp->role.level), &sp->spt[index]) : 0;
 	if (times != 1)
 		return broken(c, 18, sp, "a leaf is not once in its reverse map");
-	if (nmmu_sp_has_gptes(sp) && rights_of(p, spte) & ~nmmu_sp_access(sp, index) & ~always_granted(p))
+	if (nmmu_sp_has_gptes(sp) &&
+	    spte_rights(p, spte) & ~nmmu_sp_access(sp, index) & ~spte_always_granted(p))
 		return broken(c, 25, sp, "a leaf gives more than the access stored with it");
 	return true;
 }

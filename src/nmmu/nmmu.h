@@ -199,7 +199,6 @@ struct nmmu_pin_info {
 	u64 gfn, pfn; /* first of the page */
 	u8 level;
 	bool mapped; /* P; else Z */
-	u32 nr_sptes; /* that map it: pinned leaves of direct MMUs */
 };
 
 /* The pinned page that holds gfn. -ENOENT: none. */

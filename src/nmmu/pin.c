@@ -232,11 +232,9 @@ int nmmu_pin_get(const struct nmmu *m, u16 as_id, u64 gfn, struct nmmu_pin_info 
 
 	if (!pin)
 		return -ENOENT;
-	*ret = (struct nmmu_pin_info){ .gfn = first,
-				       .pfn = pin->pfn,
-				       .level = pin->level,
-				       .mapped = pin->mapped,
-				       .nr_sptes = pin->mapped };
+	*ret = (struct nmmu_pin_info){
+		.gfn = first, .pfn = pin->pfn, .level = pin->level, .mapped = pin->mapped
+	};
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 
 struct audit_view {
 	struct ms_audit audit;
-	u64 kept, dropped; /* findings that count, and that do not */
+	size_t kept, dropped; /* findings that count, and that do not */
 	u32 rows[MS_AUDIT_ROWS];
 	u32 nr_rows;
 	size_t *shown; /* indices of findings that count, then of the others */
@@ -184,21 +184,13 @@ static struct ms_err *judge(struct query *q, u64 rows, struct audit_view *view)
 	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
 	struct ms_audit *audit = &view->audit;
 	struct ms_err *err = ms_audit_target(q->session->target, &want, q->model, q->vm, rows, audit);
-	size_t i, nr = 0;
 
 	if (err)
 		return err;
-	view->shown = calloc(audit->nr ? audit->nr : 1, sizeof(*view->shown));
+	view->shown = ms_audit_order(q->model, audit, &view->kept);
 	if (!view->shown)
 		return ms_err_nomem();
-	for (i = 0; i < audit->nr; i++)
-		if (ms_audit_counts(q->model, &audit->findings[i]))
-			view->shown[nr++] = i;
-	view->kept = nr;
-	for (i = 0; i < audit->nr; i++)
-		if (!ms_audit_counts(q->model, &audit->findings[i]))
-			view->shown[nr++] = i;
-	view->dropped = nr - view->kept;
+	view->dropped = audit->nr - view->kept;
 	return NULL;
 }
 

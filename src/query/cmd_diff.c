@@ -296,16 +296,6 @@ static const struct diff_stretch *stretch_of(const struct diff *d, u64 row)
 	return &d->stretches[lo];
 }
 
-static u32 nth_entry(const struct diff_stretch *s, u64 nth)
-{
-	u32 idx;
-
-	for (idx = 0; idx < MS_SPTES - 1; idx++)
-		if (s->bits[idx / 64] >> idx % 64 & 1 && !nth--)
-			break;
-	return idx;
-}
-
 /* A leaf's write state, else the class. */
 static void cell_state(struct ms_cell **at, const struct query *q, const struct ms_sp *sp, u32 idx)
 {
@@ -321,7 +311,7 @@ static void entry_row(const struct ms_section *section, size_t row, struct ms_ce
 {
 	const struct diff *d = section->ctx;
 	const struct diff_stretch *s = stretch_of(d, row);
-	const u32 idx = nth_entry(s, row - s->first_row);
+	const u32 idx = entry_nth(s->bits, (u32)(row - s->first_row));
 	const struct ms_sp *a = diff_sp(d, DIFF_A, s->sp[DIFF_A]), *b = diff_sp(d, DIFF_B, s->sp[DIFF_B]);
 	const u64 changes = diff_entry(d, a, b, idx);
 	struct ms_cell *words = cell_words(&cells);

@@ -58,30 +58,11 @@ static const struct stretch *stretch_of(const struct leaves *leaves, u64 row)
 	return &leaves->stretches[lo];
 }
 
-/* Index of the nth entry (from 0) whose bit is set. */
-static u32 nth_bit(const u64 *bits, u32 nth)
-{
-	u32 word, nr;
-	u64 left;
-
-	for (word = 0; word < MS_SPTES / 64; word++) {
-		nr = (u32)__builtin_popcountll(bits[word]);
-		if (nth < nr)
-			break;
-		nth -= nr;
-	}
-	if (word == MS_SPTES / 64)
-		return MS_SPTES - 1;
-	for (left = bits[word]; nth; nth--)
-		left &= left - 1;
-	return word * 64 + (u32)__builtin_ctzll(left);
-}
-
 static void leaf_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct leaves *leaves = section->ctx;
 	const struct stretch *s = stretch_of(leaves, row);
-	u32 idx = nth_bit(s->bits, (u32)(row - s->first_row));
+	u32 idx = entry_nth(s->bits, (u32)(row - s->first_row));
 
 	cell_hex(&cells, s->root->rec.sp);
 	cell_text(&cells, ms_root_address_kind(section->model, s->root));

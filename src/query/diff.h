@@ -83,11 +83,6 @@ struct diff_stretch {
 	u64 bits[MS_SPTES / 64];
 };
 
-struct diff_vm_row {
-	const struct ms_vm *vm;
-	enum diff_side side;
-};
-
 struct diff {
 	struct ms_session session[DIFF_SIDES];
 	struct query q[DIFF_SIDES]; /* session, model, vm of each; vm NULL: no VM is compared */

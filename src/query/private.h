@@ -145,6 +145,9 @@ const char *state_name_at(size_t i);
 		"raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2                              \
 	}
 
+/* Of entries marked in a bitmap of MS_SPTES bits, the index of the nth, from 0. */
+u32 entry_nth(const u64 *bits, u32 nth);
+
 /* --- why.c --- */
 
 /* What proves why leaves of one VM grant no write. */

@@ -231,3 +231,21 @@ const char *hv_name(u32 hv)
 {
 	return hv == MS_HV_SVM ? "svm" : hv == MS_HV_VMX ? "vmx" : "unknown";
 }
+
+u32 entry_nth(const u64 *bits, u32 nth)
+{
+	u32 word, nr;
+	u64 left;
+
+	for (word = 0; word < MS_SPTES / 64; word++) {
+		nr = (u32)__builtin_popcountll(bits[word]);
+		if (nth < nr)
+			break;
+		nth -= nr;
+	}
+	if (word == MS_SPTES / 64)
+		return MS_SPTES - 1;
+	for (left = bits[word]; nth; nth--)
+		left &= left - 1;
+	return word * 64 + (u32)__builtin_ctzll(left);
+}

@@ -5,6 +5,8 @@
  */
 #include "spte/spte.h"
 
+#include "spte/role.h"
+
 /* EPT memory types that exist, one bit a type; 2, 3 and 7 are misconfigurations (SDM 28.2.3.1). */
 #define MEMTYPES_VALID (1u << 0 | 1u << 1 | 1u << 4 | 1u << 5 | 1u << 6)
 
@@ -381,6 +383,29 @@ static u32 check_present(const struct spte_profile *p, u64 raw, unsigned int lev
 			bad |= SPTE_BAD(SAVED);
 	}
 	return bad;
+}
+
+u32 spte_rights(const struct spte_profile *p, u64 raw)
+{
+	u32 access = 0, saved;
+
+	if (spte_is_executable(p, raw))
+		access |= ROLE_ACC_EXEC;
+	if (spte_is_writable(raw) || spte_is_mmu_writable(p, raw))
+		access |= ROLE_ACC_WRITE;
+	if (p->format == SPTE_FMT_PT)
+		return spte_is_user(p, raw) ? access | ROLE_ACC_USER : access;
+	saved = spte_is_access_tracked(p, raw) ? spte_saved_bits(p, raw) : 0;
+	if (spte_is_readable(p, raw) || saved & SPTE_EPT_R)
+		access |= ROLE_ACC_USER;
+	if (saved & SPTE_EPT_X)
+		access |= ROLE_ACC_EXEC;
+	return access;
+}
+
+u32 spte_always_granted(const struct spte_profile *p)
+{
+	return p->format == SPTE_FMT_EPT && p->m.present & SPTE_EPT_R ? ROLE_ACC_USER : 0;
 }
 
 u32 spte_check(const struct spte_profile *p, u64 raw, unsigned int level)

@@ -245,6 +245,14 @@ static inline u8 spte_mmio_access(const struct spte_profile *p, u64 raw)
 	return raw & p->m.mmio_access;
 }
 
+/*
+ * What a leaf gives, or what KVM may give back without asking the guest's tables: M as W, R and X put aside by
+ * access tracking. Bits as role.access: X 1, W 2, U 4 (EPT: readable).
+ */
+u32 spte_rights(const struct spte_profile *p, u64 raw);
+/* Of these, what every present entry has whether it was granted or not: R of EPT without execute-only. */
+u32 spte_always_granted(const struct spte_profile *p);
+
 /* H rows 1 and 2: a leaf's write bits are in a state that KVM never makes. */
 static inline bool spte_is_write_illegal(const struct spte_profile *p, u64 raw)
 {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 
@@ -109,4 +110,19 @@ u64 ms_raw_field(const struct ms_layout *layout, const u8 *raw, size_t len, enum
 		return 0;
 	memcpy(&value, raw + f->off, f->size);
 	return value;
+}
+
+u64 ms_kmem_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+u64 ms_kvm_address_mask(const struct ms_rec_host *host)
+{
+	u64 mask = 0x000ffffffffff000ull;
+
+	return host->have & MS_HOST_HAVE_MASK(MS_SM_me_mask) ? mask & ~host->masks[MS_SM_me_mask] : mask;
 }

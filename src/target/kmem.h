@@ -97,6 +97,11 @@ struct ms_err *ms_kbatch_run(struct ms_kbatch *batch, struct ms_kmem *kmem, size
  * absent. */
 u64 ms_raw_field(const struct ms_layout *layout, const u8 *raw, size_t len, enum ms_field_id id);
 
+/* Monotonic, ns: what the times of a walk are given in. */
+u64 ms_kmem_now_ns(void);
+/* Address bits of a page-table entry of this host's: an SPTE's or the kernel's own, without the SME bit. */
+u64 ms_kvm_address_mask(const struct ms_rec_host *host);
+
 /* Host facts: masks, switches, role layout. */
 struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret) MS_MUST_CHECK;
 /* Everything `want' names, for the VMs that `files' refer to and those on KVM's own list. */

@@ -15,7 +15,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/map.h"
@@ -49,7 +48,7 @@ struct list {
 
 struct parent {
 	u64 sp, gfn;
-	u32 role, level;
+	u32 role;
 };
 
 struct reader {
@@ -69,14 +68,6 @@ struct reader {
 	u64 progress;
 	bool stop;
 };
-
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-}
 
 static struct ms_err *read_one(struct reader *r, u64 addr, u32 len, void *dst, bool *ok_ret)
 {
@@ -555,7 +546,6 @@ static struct ms_err *read_as(struct reader *r, u32 as_id)
 /* --- parents --- */
 
 struct parents {
-	struct reader *r;
 	struct parent *p;
 	size_t nr, cap;
 };
@@ -591,7 +581,7 @@ static u32 role_level(const struct ms_layout *layout, u32 role)
 static struct ms_err *read_parents(struct reader *r, const struct ms_rec_host *host)
 {
 	const struct ms_want headers = { .what = MS_WANT_SPS, .kvm = r->vm->kvm };
-	struct parents ps = { .r = r };
+	struct parents ps = { 0 };
 	const struct ms_sink sink = { .put = collect, .ctx = &ps };
 	struct ms_rec_vm legacy = *r->vm;
 	struct ms_err *err;
@@ -663,19 +653,17 @@ struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host 
 	r->want = want;
 	r->sink = sink;
 	r->desc_bytes = kmem->layout->type_size[MS_T_pte_list_desc];
-	r->table_mask = 0x000ffffffffff000ull;
-	if (host->have & MS_HOST_HAVE_MASK(MS_SM_me_mask))
-		r->table_mask &= ~host->masks[MS_SM_me_mask];
+	r->table_mask = ms_kvm_address_mask(host);
 	r->rec = (struct ms_rec_rmaps){ .kvm = vm->kvm,
 					.direct_map = kmem->page_offset,
-					.start_ns = now_ns() };
+					.start_ns = ms_kmem_now_ns() };
 	r->rec.have = readable(r);
 	if (r->rec.have & (MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_WRITE_TRACK | MS_RMAPS_HAVE_LPAGE))
 		for (as_id = 0; !err && as_id < kmem->layout->f[MS_F_kvm_memslots].nr_elems; as_id++)
 			err = read_as(r, as_id);
 	if (!err && r->rec.have & MS_RMAPS_HAVE_PARENTS && !r->stop)
 		err = read_parents(r, host);
-	r->rec.end_ns = now_ns();
+	r->rec.end_ns = ms_kmem_now_ns();
 	if (!err)
 		err = sink->put(sink->ctx, MS_REC_RMAPS, &r->rec, NULL);
 	free(r->nodes);

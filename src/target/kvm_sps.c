@@ -27,17 +27,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define TABLE_MASK 0x000ffffffffff000ull
-
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-}
 
 static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 {
@@ -111,7 +100,7 @@ static struct ms_err *deliver(struct walk *w, const struct ms_sink *sink)
 		walk_drop_tables(sp);
 	}
 	w->rec.nr_pages = w->nr;
-	w->rec.end_ns = now_ns();
+	w->rec.end_ns = ms_kmem_now_ns();
 	if (!err && w->kmem->alive) {
 		bool alive = true;
 
@@ -133,16 +122,14 @@ static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *h
 	struct ms_err *err;
 	u32 i;
 
-	w.rec = (struct ms_rec_walk){ .kvm = vm->kvm, .flags = which, .start_ns = now_ns() };
+	w.rec = (struct ms_rec_walk){ .kvm = vm->kvm, .flags = which, .start_ns = ms_kmem_now_ns() };
 	w.raw_len = kmem->layout->type_size[MS_T_kvm_mmu_page];
 	for (i = 0; i < kmem->layout->nr_role; i++)
 		if (!strcmp(kmem->layout->role[i].name, "level"))
 			w.level = kmem->layout->role[i];
 	if (!w.level.width || w.level.bit + w.level.width > 31)
 		return ms_err_new(MS_ERR_TARGET, "this kernel's kvm_mmu_page_role has no level");
-	w.table_mask = TABLE_MASK;
-	if (host->have & MS_HOST_HAVE_MASK(MS_SM_me_mask))
-		w.table_mask &= ~host->masks[MS_SM_me_mask];
+	w.table_mask = ms_kvm_address_mask(host);
 	if (!w.raw_len || w.raw_len > MS_KREAD_MAX_LEN)
 		return ms_err_new(MS_ERR_TARGET, "this kernel's struct kvm_mmu_page has %u bytes: not read",
 				  w.raw_len);
