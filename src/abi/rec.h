@@ -17,7 +17,7 @@
 
 #include "abi/types.h"
 
-#define MS_REC_VERSION 2
+#define MS_REC_VERSION 3
 #define MS_COMM_LEN 16
 #define MS_SPTES 512
 
@@ -36,6 +36,9 @@ enum ms_rec_type {
 	MS_REC_GFN =
 		12, /* struct ms_rec_gfn: a count that a memslot keeps for a frame, where it is not zero */
 	MS_REC_RMAPS = 13, /* struct ms_rec_rmaps: how the reading of one VM's lists and counts ended */
+	MS_REC_PIN = 14, /* struct ms_rec_pin: a page that its memslot's pin table has */
+	MS_REC_GTABLE = 15, /* struct ms_rec_gtable: a guest table, as it lies in the guest's memory */
+	MS_REC_CHANGED = 16, /* struct ms_rec_changed: a page of a logged memslot that was written */
 };
 
 /* The masks of the running kernel that decide what an SPTE means: the index of each in ms_rec_host.masks. */
@@ -99,6 +102,7 @@ struct ms_rec_host {
 #define MS_VM_HAVE_TDP_PAGES (1ull << 8) /* tdp_mmu_pages as a counter (absent where it is a list) */
 #define MS_VM_HAVE_MMIO_VALUE (1ull << 9) /* arch.shadow_mmio_value */
 #define MS_VM_HAVE_INVALIDATE (1ull << 10) /* mmu_invalidate_seq, mmu_invalidate_in_progress */
+#define MS_VM_HAVE_LOG_MODE (1ull << 11) /* manual_dirty_log_protect */
 #define MS_VM_HAVE_PAGES_4K (1ull << 12) /* stat.pages_4k */
 #define MS_VM_HAVE_PAGES_2M (1ull << 13)
 #define MS_VM_HAVE_PAGES_1G (1ull << 14)
@@ -107,6 +111,13 @@ struct ms_rec_host {
 #define MS_VM_HAVE_SHADOW_ROOT (1ull << 17) /* shadow_root_allocated */
 #define MS_VM_HAVE_TDP_MMU_ON (1ull << 18) /* tdp_mmu_on: per-VM switch, else the host's applies */
 #define MS_VM_HAVE_MM (1ull << 19)
+#define MS_VM_HAVE_NX_DISABLED (1ull << 20) /* nx_huge_disabled */
+/* Not fields: with MS_WANT_PINS, or _CHANGED, all records of that type come; without the bit nothing is known. */
+#define MS_VM_HAVE_PINS (1ull << 21)
+#define MS_VM_HAVE_CHANGED (1ull << 22)
+
+#define MS_LOG_MANUAL (1u << 0) /* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE */
+#define MS_LOG_INIT_SET (1u << 1) /* KVM_DIRTY_LOG_INITIALLY_SET: a log begins with every page dirty */
 
 struct ms_rec_vm {
 	u64 have;
@@ -127,7 +138,8 @@ struct ms_rec_vm {
 	u8 mmu_valid_gen;
 	u8 shadow_root_allocated;
 	u8 tdp_mmu_on;
-	u8 pad;
+	u8 nx_huge_disabled; /* arch.disable_nx_huge_pages: let off from the mitigation */
+	u64 log_mode; /* MS_LOG_, with bits of newer kernels as found */
 };
 
 enum ms_fd_kind {
@@ -155,6 +167,7 @@ struct ms_rec_fd {
 #define MS_VCPU_HAVE_MMU (1ull << 7)
 #define MS_VCPU_HAVE_GUEST_MODE (1ull << 8)
 #define MS_VCPU_HAVE_SMM (1ull << 9)
+#define MS_VCPU_HAVE_PML02 (1ull << 10) /* pml02: VMX, and L2 is at work or vmcs02 is there */
 
 struct ms_rec_vcpu {
 	u64 have;
@@ -168,7 +181,8 @@ struct ms_rec_vcpu {
 	u32 hflags;
 	u8 guest_mode; /* runs L2 now (hflags HF_GUEST_MASK or its successor) */
 	u8 smm;
-	u8 pad[2];
+	u8 pml02; /* vmcs02 has the PML control (SECONDARY_EXEC_ENABLE_PML) on */
+	u8 pad;
 };
 
 #define MS_SLOT_HAVE_DIRTY_BITMAP (1ull << 0)
@@ -237,6 +251,7 @@ struct ms_rec_mmu {
 #define MS_SP_HAVE_WRITE_FLOODING (1ull << 6)
 #define MS_SP_HAVE_SPTES (1ull << 7) /* the table was asked for and read */
 #define MS_SP_HAVE_TRANSLATIONS (1ull << 8) /* so was shadowed_translation */
+#define MS_SP_HAVE_NX_POSSIBLE (1ull << 9)
 
 /* How far a shadow page's record can be trusted. Only the first is an answer about one moment's page. */
 enum ms_sp_state {
@@ -263,7 +278,8 @@ struct ms_rec_sp {
 	u32 write_flooding;
 	u8 tdp_mmu_page, unsync, mmu_valid_gen, nx_disallowed;
 	u8 state; /* enum ms_sp_state */
-	u8 pad[3];
+	u8 nx_possible; /* on the VM's list of pages that NX recovery zaps (possible_nx_huge_pages) */
+	u8 pad[2];
 };
 
 /*
@@ -384,6 +400,49 @@ struct ms_rec_rmaps {
 	u64 start_ns, end_ns; /* monotonic */
 };
 
+/* An entry of a memslot's pin table (SEMANTICS G). KVM has none; nmmu has. */
+struct ms_rec_pin {
+	u64 kvm;
+	u64 gfn, pfn; /* first of the page */
+	u16 as_id;
+	u16 slot;
+	u8 level; /* 1 to 3 */
+	u8 mapped; /* an SPTE maps it (P); 0: zapped, and still pinned (Z) */
+	u8 pad[2];
+};
+
+/* Why the bytes of a guest table are there or not. */
+enum ms_gtable_state {
+	MS_GTABLE_READ = 0, /* twice the same, and the host mapped the same page before and after */
+	MS_GTABLE_CHANGED = 1, /* they or their page changed under every try: the last bytes */
+	MS_GTABLE_NOT_PRESENT =
+		2, /* no page is mapped there by the host: never touched, swapped out, being moved */
+	MS_GTABLE_NO_SLOT = 3, /* no visible memslot has this frame */
+	MS_GTABLE_NOT_RAM = 4, /* a device's memory, or another that must not be read */
+	MS_GTABLE_UNREADABLE = 5, /* the host's tables could not be followed */
+};
+
+/* The frame that indirect shadow pages shadow. Bytes are zero where the state says that none were read. */
+struct ms_rec_gtable {
+	u64 kvm;
+	u64 gfn;
+	u64 hpa; /* where it lies, with MS_GTABLE_READ and _CHANGED */
+	u16 as_id;
+	u8 state; /* enum ms_gtable_state */
+	u8 pad[5];
+	u8 bytes[4096];
+};
+
+/* A page whose content is another than when its bit in the dirty log was last cleared, or logging began. */
+struct ms_rec_changed {
+	u64 kvm;
+	u64 gfn;
+	u16 as_id;
+	u16 slot;
+	u8 logged; /* its bit is set, or a PML buffer that is not drained yet names it */
+	u8 pad[3];
+};
+
 struct ms_rec_end {
 	u64 nr_records; /* all before this one */
 };
@@ -392,7 +451,7 @@ _Static_assert(sizeof(struct ms_rec_role_field) == 24, "record layout");
 _Static_assert(sizeof(struct ms_rec_host) ==
 		       8 + 8 + 64 + 32 + 8 + 8 * MS_SM_NR + 8 + 8 + 24 * MS_ROLE_FIELDS_MAX,
 	       "record layout");
-_Static_assert(sizeof(struct ms_rec_vm) == 136, "record layout");
+_Static_assert(sizeof(struct ms_rec_vm) == 144, "record layout");
 _Static_assert(sizeof(struct ms_rec_fd) == 48, "record layout");
 _Static_assert(sizeof(struct ms_rec_vcpu) == 96, "record layout");
 _Static_assert(sizeof(struct ms_rec_slot) == 64, "record layout");
@@ -403,5 +462,8 @@ _Static_assert(sizeof(struct ms_rec_rmap) == 56, "record layout");
 _Static_assert(sizeof(struct ms_rec_rmap_desc) == 40 + 8 * MS_RMAP_EXT, "record layout");
 _Static_assert(sizeof(struct ms_rec_gfn) == 24, "record layout");
 _Static_assert(sizeof(struct ms_rec_rmaps) == 88, "record layout");
+_Static_assert(sizeof(struct ms_rec_pin) == 32, "record layout");
+_Static_assert(sizeof(struct ms_rec_gtable) == 32 + 4096, "record layout");
+_Static_assert(sizeof(struct ms_rec_changed) == 24, "record layout");
 
 #endif

@@ -18,6 +18,7 @@
 struct vm_room {
 	size_t fds, vcpus, slots, mmus, sps;
 	struct rmap_room rmaps;
+	struct frame_room frames;
 };
 
 struct builder {
@@ -31,19 +32,22 @@ struct builder {
 
 /* Tables of a snapshot are packed a thousandfold: what a small file unpacks to may be more than the machine
  * has. */
-static struct ms_err *take_memory(struct builder *b, const struct ms_rec_sp *rec)
+static struct ms_err *take_memory(struct builder *b, u64 bytes)
 {
-	u64 pages = 1 + !!(rec->have & MS_SP_HAVE_TRANSLATIONS);
-
-	if (!(rec->have & MS_SP_HAVE_SPTES))
-		return NULL;
-	b->table_bytes += pages * MS_SPTES * sizeof(u64);
+	b->table_bytes += bytes;
 	if (b->table_bytes <= b->max_table_bytes)
 		return NULL;
 	return ms_err_hint(ms_err_new(MS_ERR_TARGET,
 				      "the tables of these shadow pages need more than %llu MiB of memory",
 				      (unsigned long long)b->max_table_bytes >> 20),
 			   "name one VM with --vm, or use a machine with more");
+}
+
+static u64 bytes_of_tables(const struct ms_rec_sp *rec)
+{
+	u64 tables = 1 + !!(rec->have & MS_SP_HAVE_TRANSLATIONS);
+
+	return rec->have & MS_SP_HAVE_SPTES ? tables * MS_SPTES * sizeof(u64) : 0;
 }
 
 static u64 half_of_memory(void)
@@ -201,6 +205,10 @@ static struct ms_err *put_detail(struct builder *b, enum ms_rec_type type, u64 k
 	case MS_REC_GFN:
 	case MS_REC_RMAPS:
 		return rmap_put(vm, &room->rmaps, type, rec);
+	case MS_REC_PIN:
+	case MS_REC_GTABLE:
+	case MS_REC_CHANGED:
+		return frame_put(vm, &room->frames, type, rec);
 	case MS_REC_HOST:
 	case MS_REC_VM:
 	case MS_REC_END:
@@ -235,7 +243,7 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 	case MS_REC_MMU:
 		return put_detail(b, type, ((const struct ms_rec_mmu *)rec)->kvm, rec, tables);
 	case MS_REC_SP:
-		err = tables ? take_memory(b, rec) : NULL;
+		err = tables ? take_memory(b, bytes_of_tables(rec)) : NULL;
 		return err ? err : put_detail(b, type, ((const struct ms_rec_sp *)rec)->kvm, rec, tables);
 	case MS_REC_WALK:
 		return put_detail(b, type, ((const struct ms_rec_walk *)rec)->kvm, rec, tables);
@@ -247,6 +255,13 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 		return put_detail(b, type, ((const struct ms_rec_gfn *)rec)->kvm, rec, tables);
 	case MS_REC_RMAPS:
 		return put_detail(b, type, ((const struct ms_rec_rmaps *)rec)->kvm, rec, tables);
+	case MS_REC_PIN:
+		return put_detail(b, type, ((const struct ms_rec_pin *)rec)->kvm, rec, tables);
+	case MS_REC_GTABLE:
+		err = take_memory(b, sizeof(struct ms_rec_gtable));
+		return err ? err : put_detail(b, type, ((const struct ms_rec_gtable *)rec)->kvm, rec, tables);
+	case MS_REC_CHANGED:
+		return put_detail(b, type, ((const struct ms_rec_changed *)rec)->kvm, rec, tables);
 	case MS_REC_END:
 		return NULL;
 	}
@@ -346,6 +361,9 @@ static struct ms_err *vm_finish_vcpus(struct ms_vm *vm)
 static struct ms_err *vm_finish(struct ms_vm *vm, const struct vm_room *room)
 {
 	struct ms_err *err = rmap_finish(vm, &room->rmaps);
+
+	if (!err)
+		err = frame_finish(vm);
 	size_t i;
 	u64 key;
 
@@ -381,6 +399,7 @@ static void vm_free(struct ms_vm *vm)
 	free(vm->mmus);
 	free(vm->sps);
 	rmap_free(vm);
+	frame_free(vm);
 	ms_map_deinit(&vm->by_sp);
 	ms_map_deinit(&vm->by_spt);
 }

@@ -66,6 +66,10 @@ struct ms_vm {
 	struct ms_rec_gfn *gfn_counts; /* by as_id, level, gfn */
 	size_t nr_rmaps, nr_gfn_rmaps, nr_rmap_descs, nr_rmap_ptes, nr_gfn_counts;
 	struct ms_rec_rmaps rmaps_end; /* have and kvm 0: not read */
+	struct ms_rec_pin *pins; /* by as_id, gfn, no two of which overlap; known with MS_VM_HAVE_PINS */
+	struct ms_rec_gtable **gtables; /* by as_id, gfn */
+	struct ms_rec_changed *changed; /* by as_id, gfn; known with MS_VM_HAVE_CHANGED */
+	size_t nr_pins, nr_gtables, nr_changed;
 	bool detailed; /* its details were asked for */
 };
 
@@ -124,6 +128,14 @@ struct ms_sp *ms_sp_child(const struct ms_model *model, const struct ms_vm *vm, 
 			  u32 idx);
 /* The visible slot of address space as_id that holds gfn, or NULL. */
 const struct ms_rec_slot *ms_vm_slot(const struct ms_vm *vm, u32 as_id, u64 gfn);
+
+/* --- what is known of frames (frame.c); NULL: no record of it --- */
+
+/* The pinned page that holds gfn. */
+const struct ms_rec_pin *ms_vm_pin(const struct ms_vm *vm, u32 as_id, u64 gfn);
+/* The guest table at a frame. */
+const struct ms_rec_gtable *ms_vm_gtable(const struct ms_vm *vm, u32 as_id, u64 gfn);
+const char *ms_gtable_state_name(u32 state); /* enum ms_gtable_state: "read", "not present", ... */
 
 enum ms_gfn_source {
 	MS_GFN_NONE = 0, /* cannot be told */

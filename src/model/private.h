@@ -39,4 +39,17 @@ struct ms_err *rmap_put(struct ms_vm *vm, struct rmap_room *room, enum ms_rec_ty
 struct ms_err *rmap_finish(struct ms_vm *vm, const struct rmap_room *room) MS_MUST_CHECK;
 void rmap_free(struct ms_vm *vm);
 
+/* --- frame.c --- */
+
+struct frame_room {
+	size_t pins, gtables, changed;
+};
+
+/* A PIN, GTABLE or CHANGED record. */
+struct ms_err *frame_put(struct ms_vm *vm, struct frame_room *room, enum ms_rec_type type,
+			 const void *rec) MS_MUST_CHECK;
+/* After the last record: sorts, and refuses a frame that comes twice, or pins that overlap. */
+struct ms_err *frame_finish(struct ms_vm *vm) MS_MUST_CHECK;
+void frame_free(struct ms_vm *vm);
+
 #endif

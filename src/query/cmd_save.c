@@ -51,7 +51,7 @@ static struct ms_err *write_file(struct query *q, u64 kvm, struct saved *saved)
 {
 	struct watch watch = { .session = q->session };
 	struct ms_want want = {
-		.what = MS_WANT_ALL,
+		.what = MS_WANT_HOSTS,
 		.kvm = kvm,
 		.progress = watch_progress,
 		.progress_ctx = &watch,

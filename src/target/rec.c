@@ -29,6 +29,12 @@ size_t ms_rec_size(enum ms_rec_type type)
 		return sizeof(struct ms_rec_gfn);
 	case MS_REC_RMAPS:
 		return sizeof(struct ms_rec_rmaps);
+	case MS_REC_PIN:
+		return sizeof(struct ms_rec_pin);
+	case MS_REC_GTABLE:
+		return sizeof(struct ms_rec_gtable);
+	case MS_REC_CHANGED:
+		return sizeof(struct ms_rec_changed);
 	case MS_REC_END:
 		return sizeof(struct ms_rec_end);
 	}

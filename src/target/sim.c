@@ -39,7 +39,7 @@ struct sim {
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
 	u32 bugs; /* of the workload: 1u << enum nmmu_bug */
-	u64 told; /* 1 << MS_WANT_ of each reading of this moment */
+	bool told[MS_WANT_ALL + 1]; /* by MS_WANT_ bits: each reading of this moment */
 };
 
 struct spec {
@@ -415,16 +415,16 @@ static struct ms_err *sim_read(struct ms_target *target, const struct ms_want *w
 			       const struct ms_sink *sink)
 {
 	struct sim *sim = target->priv;
-	u64 bit = 1ull << (want->what & MS_WANT_ALL);
+	u32 what = want->what & MS_WANT_ALL;
 	struct ms_err *err;
 
-	if (sim->workload && sim->told & bit) {
+	if (sim->workload && sim->told[what]) {
 		err = go_on(target, STEPS);
 		if (err)
 			return ms_err_wrap(err, "target sim");
-		sim->told = 0;
+		memset(sim->told, 0, sizeof(sim->told));
 	}
-	sim->told |= bit;
+	sim->told[what] = true;
 	return ms_sim_records(&sim->shown, want, sink);
 }
 

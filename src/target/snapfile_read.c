@@ -163,6 +163,12 @@ static bool stream_wanted(const struct stream *s, enum ms_rec_type type)
 	case MS_REC_GFN:
 	case MS_REC_RMAPS:
 		return what & MS_WANT_RMAPS;
+	case MS_REC_PIN:
+		return what & MS_WANT_PINS;
+	case MS_REC_GTABLE:
+		return what & MS_WANT_GUEST;
+	case MS_REC_CHANGED:
+		return what & MS_WANT_CHANGED;
 	default:
 		return false;
 	}

@@ -13,11 +13,11 @@
 	 MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML | MS_HOST_PML)
 /* The others are handed out from bit 0 without a gap: all up to the last one. */
 #define HAVE_UP_TO(last) (((last) << 1) - 1)
-#define VM_HAVE_ALL HAVE_UP_TO(MS_VM_HAVE_MM)
-#define VCPU_HAVE_ALL HAVE_UP_TO(MS_VCPU_HAVE_SMM)
+#define VM_HAVE_ALL HAVE_UP_TO(MS_VM_HAVE_CHANGED)
+#define VCPU_HAVE_ALL HAVE_UP_TO(MS_VCPU_HAVE_PML02)
 #define SLOT_HAVE_ALL HAVE_UP_TO(MS_SLOT_UNSTABLE)
 #define MMU_HAVE_ALL HAVE_UP_TO(MS_MMU_HAVE_PDPTRS)
-#define SP_HAVE_ALL HAVE_UP_TO(MS_SP_HAVE_TRANSLATIONS)
+#define SP_HAVE_ALL HAVE_UP_TO(MS_SP_HAVE_NX_POSSIBLE)
 #define RMAP_HAVE_ALL HAVE_UP_TO(MS_RMAP_ENDLESS)
 #define RMAPS_HAVE_ALL HAVE_UP_TO(MS_RMAPS_HAVE_DIRECT_MAP)
 #define RMAPS_FLAGS_ALL HAVE_UP_TO(MS_RMAPS_NO_ARRAY)
@@ -76,7 +76,7 @@ static const char *check_vm(const struct ms_rec_vm *vm)
 		return "VM: no address";
 	if (!ends(vm->comm, sizeof(vm->comm)))
 		return "VM: a string without an end";
-	return vm->pad ? "VM: padding is not zero" : NULL;
+	return vm->nx_huge_disabled > 1 ? "VM: neither yes nor no" : NULL;
 }
 
 static const char *check_fd(const struct ms_rec_fd *fd)
@@ -96,9 +96,9 @@ static const char *check_vcpu(const struct ms_rec_vcpu *vcpu)
 		return "vCPU: unknown presence bits";
 	if (!vcpu->vcpu)
 		return "vCPU: no address";
-	if (vcpu->guest_mode > 1 || vcpu->smm > 1)
+	if (vcpu->guest_mode > 1 || vcpu->smm > 1 || vcpu->pml02 > 1)
 		return "vCPU: neither yes nor no";
-	return zero(vcpu->pad, sizeof(vcpu->pad)) ? NULL : "vCPU: padding is not zero";
+	return vcpu->pad ? "vCPU: padding is not zero" : NULL;
 }
 
 static const char *check_slot(const struct ms_rec_slot *slot)
@@ -130,7 +130,7 @@ static const char *check_sp(const struct ms_rec_sp *sp)
 		return "shadow page: no address";
 	if (sp->state > MS_SP_UNREADABLE)
 		return "shadow page: unknown state";
-	if (sp->tdp_mmu_page > 1 || sp->unsync > 1 || sp->nx_disallowed > 1)
+	if (sp->tdp_mmu_page > 1 || sp->unsync > 1 || sp->nx_disallowed > 1 || sp->nx_possible > 1)
 		return "shadow page: neither yes nor no";
 	return zero(sp->pad, sizeof(sp->pad)) ? NULL : "shadow page: padding is not zero";
 }
@@ -194,6 +194,37 @@ static const char *check_rmaps(const struct ms_rec_rmaps *rmaps)
 	return rmaps->flags & ~RMAPS_FLAGS_ALL ? "reverse maps: unknown flags" : NULL;
 }
 
+static const char *check_pin(const struct ms_rec_pin *pin)
+{
+	if (pin->gfn >> 52)
+		return "pin: outside every address space";
+	if (!pin->level || pin->level > 3)
+		return "pin: a level that there is not";
+	if (pin->mapped > 1)
+		return "pin: neither yes nor no";
+	return zero(pin->pad, sizeof(pin->pad)) ? NULL : "pin: padding is not zero";
+}
+
+static const char *check_gtable(const struct ms_rec_gtable *table)
+{
+	if (table->gfn >> 52)
+		return "guest table: outside every address space";
+	if (table->state > MS_GTABLE_UNREADABLE)
+		return "guest table: unknown state";
+	if (table->state > MS_GTABLE_CHANGED && !zero(table->bytes, sizeof(table->bytes)))
+		return "guest table: bytes that were not read";
+	return zero(table->pad, sizeof(table->pad)) ? NULL : "guest table: padding is not zero";
+}
+
+static const char *check_changed(const struct ms_rec_changed *changed)
+{
+	if (changed->gfn >> 52)
+		return "changed page: outside every address space";
+	if (changed->logged > 1)
+		return "changed page: neither yes nor no";
+	return zero(changed->pad, sizeof(changed->pad)) ? NULL : "changed page: padding is not zero";
+}
+
 const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 {
 	switch (type) {
@@ -221,6 +252,12 @@ const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 		return check_gfn(rec);
 	case MS_REC_RMAPS:
 		return check_rmaps(rec);
+	case MS_REC_PIN:
+		return check_pin(rec);
+	case MS_REC_GTABLE:
+		return check_gtable(rec);
+	case MS_REC_CHANGED:
+		return check_changed(rec);
 	case MS_REC_END:
 		return NULL;
 	}
@@ -253,6 +290,12 @@ static u64 rec_kvm(enum ms_rec_type type, const void *rec)
 		return ((const struct ms_rec_gfn *)rec)->kvm;
 	case MS_REC_RMAPS:
 		return ((const struct ms_rec_rmaps *)rec)->kvm;
+	case MS_REC_PIN:
+		return ((const struct ms_rec_pin *)rec)->kvm;
+	case MS_REC_GTABLE:
+		return ((const struct ms_rec_gtable *)rec)->kvm;
+	case MS_REC_CHANGED:
+		return ((const struct ms_rec_changed *)rec)->kvm;
 	default:
 		return 0;
 	}
@@ -263,13 +306,23 @@ static bool is_of_rmaps(enum ms_rec_type type)
 	return type >= MS_REC_RMAP && type <= MS_REC_RMAPS;
 }
 
-/* vCPUs, their MMUs and slots may alternate; the files come before them, the pages after, their lists last. */
+/*
+ * vCPUs, their MMUs and slots may alternate; the files come before them, then pages, their lists, and what is known
+ * of frames.
+ */
 static u32 rec_stage(enum ms_rec_type type)
 {
-	return type == MS_REC_FD			  ? 1
-	       : type == MS_REC_SP || type == MS_REC_WALK ? 3
-	       : is_of_rmaps(type)			  ? 4
-							  : 2;
+	return type == MS_REC_FD			      ? 1
+	       : type == MS_REC_SP || type == MS_REC_WALK     ? 3
+	       : is_of_rmaps(type)			      ? 4
+	       : type >= MS_REC_PIN && type <= MS_REC_CHANGED ? (u32)(5 + type - MS_REC_PIN)
+							      : 2;
+}
+
+/* Of address space as_id; an address space has less than 52 bits of frames. */
+static u64 frame_key(u16 as_id, u64 gfn)
+{
+	return gfn | (u64)as_id << 52;
 }
 
 void ms_snap_order_deinit(struct ms_snap_order *order)
@@ -407,6 +460,21 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 		else
 			*what_ret = order_rmaps(order, type, rec);
 		return NULL;
+	case MS_REC_PIN:
+		return order_once(&order->seen,
+				  frame_key(((const struct ms_rec_pin *)rec)->as_id,
+					    ((const struct ms_rec_pin *)rec)->gfn),
+				  "the same pin twice", what_ret);
+	case MS_REC_GTABLE:
+		return order_once(&order->seen,
+				  frame_key(((const struct ms_rec_gtable *)rec)->as_id,
+					    ((const struct ms_rec_gtable *)rec)->gfn),
+				  "the same guest table twice", what_ret);
+	case MS_REC_CHANGED:
+		return order_once(&order->seen,
+				  frame_key(((const struct ms_rec_changed *)rec)->as_id,
+					    ((const struct ms_rec_changed *)rec)->gfn),
+				  "the same changed page twice", what_ret);
 	default:
 		return NULL;
 	}
@@ -452,7 +520,7 @@ struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type 
 	}
 	if (!err && !*what_ret) {
 		order->nr_records++;
-		order->nr_small += is_of_rmaps(type);
+		order->nr_small += is_of_rmaps(type) || type == MS_REC_PIN || type == MS_REC_CHANGED;
 	}
 	return err;
 }

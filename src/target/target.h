@@ -22,7 +22,12 @@
 #define MS_WANT_SPS (1u << 3) /* headers of shadow pages */
 #define MS_WANT_SPTES (1u << 4) /* and their tables */
 #define MS_WANT_RMAPS (1u << 5) /* reverse maps, parents, write-track and large-page counts */
-#define MS_WANT_ALL 0x3fu
+#define MS_WANT_PINS (1u << 6) /* pin tables */
+#define MS_WANT_GUEST (1u << 7) /* guest tables that pages shadow: memory of the guest */
+#define MS_WANT_CHANGED (1u << 8) /* written pages of logged memslots */
+#define MS_WANT_ALL 0x1ffu
+/* All but what is the guest's own. */
+#define MS_WANT_HOSTS (MS_WANT_ALL & ~MS_WANT_GUEST)
 
 /* Host and VM records are always delivered. */
 struct ms_want {
@@ -42,9 +47,9 @@ struct ms_want {
 /*
  * Receives records in this order: HOST, every VM, then for each wanted VM its FD, VCPU, SLOT, MMU, SP and
  * WALK records, then what MS_WANT_RMAPS is for: RMAP (each with its RMAP_DESC) and GFN in any order, and
- * RMAPS at the end. `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES
- * (translations are valid with MS_SP_HAVE_TRANSLATIONS only). Both are valid during the call. An error stops
- * the read and comes back from it.
+ * RMAPS at the end; then PIN, GTABLE and CHANGED, each frame once. `rec' points to the struct of that type;
+ * `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES (translations are valid with MS_SP_HAVE_TRANSLATIONS
+ * only). Both are valid during the call. An error stops the read and comes back from it.
  */
 struct ms_sink {
 	struct ms_err *(*put)(void *ctx, enum ms_rec_type type, const void *rec,

@@ -200,8 +200,6 @@ u8 *stream_structure(const struct mem *stream)
 		memset(map + at, 1, 8);
 		if (type == MS_REC_HOST) {
 			mark_host(stream, rec, map);
-		} else if (type == MS_REC_VM) {
-			MARK(map, rec, struct ms_rec_vm, pad);
 		} else if (type == MS_REC_FD) {
 			MARK(map, rec, struct ms_rec_fd, pad);
 			MARK(map, rec, struct ms_rec_fd, kind);

@@ -143,7 +143,7 @@ struct got {
 	struct ms_rec_slot slot[80];
 	struct ms_rec_mmu mmu[160];
 	struct ms_rec_fd fd[8];
-	u32 nr[MS_REC_RMAPS + 1];
+	u32 nr[MS_REC_CHANGED + 1];
 };
 
 static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
@@ -460,7 +460,7 @@ static void test_nonsense(void **state)
 	};
 	const struct ms_rec_host host = { 0 };
 	const struct ms_want want = { .what = MS_WANT_ALL };
-	u64 n[MS_REC_RMAPS + 1] = { 0 };
+	u64 n[MS_REC_CHANGED + 1] = { 0 };
 	const struct ms_sink sink = { count, n };
 	struct fakemem fm;
 	u32 seed, i;

@@ -406,7 +406,7 @@ static void test_lies(void **state)
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, nr_role_fields, 0xffffffff, "more role fields");
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, role_fields[1].width, 32, "outside its word");
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, role_fields[1].bit, 64, "outside its word");
-	LIE(MS_REC_VM, 0, struct ms_rec_vm, have, 1ull << 20, "unknown presence bits");
+	LIE(MS_REC_VM, 0, struct ms_rec_vm, have, 1ull << 23, "unknown presence bits");
 	LIE(MS_REC_VM, 0, struct ms_rec_vm, kvm, 0, "no address");
 	LIE(MS_REC_VM, 1, struct ms_rec_vm, kvm, FAKE_KVM(0), "the same VM twice");
 	LIE(MS_REC_FD, 0, struct ms_rec_fd, kind, 3, "unknown kind");
@@ -438,12 +438,12 @@ static void test_lies(void **state)
 	/* Claims of length, in the record's head. */
 	lie(MS_REC_SP, 0, (size_t)-4, &(u32){ 0xffffffff }, 4, "a length that its type cannot have");
 	lie(MS_REC_SP, 0, (size_t)-4, &(u32){ 87 }, 4, "a length that its type cannot have");
-	lie(MS_REC_VM, 0, (size_t)-4, &(u32){ 135 }, 4, "a length that its type cannot have");
-	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 14 }, 4, "a record of unknown type");
+	lie(MS_REC_VM, 0, (size_t)-4, &(u32){ 143 }, 4, "a length that its type cannot have");
+	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 17 }, 4, "a record of unknown type");
 	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 0 }, 4, "a record of unknown type");
 	/* Versions and magic: before the host, whose struct begins at byte 24. */
 	lie(MS_REC_HOST, 0, (size_t)-24, "MMUSCOPE", 8, "not a snapshot");
-	lie(MS_REC_HOST, 0, (size_t)-16, &(u32){ 2 }, 4, "snapshot format 2.2");
+	lie(MS_REC_HOST, 0, (size_t)-16, &(u32){ 2 }, 4, "snapshot format 2.3");
 	lie(MS_REC_HOST, 0, (size_t)-12, &(u32){ 0 }, 4, "snapshot format 1.0");
 	mem_deinit(&short_stream);
 }
