@@ -15,9 +15,7 @@
 #define LOW MS_AUDIT_LOW
 
 /* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS                                                                      \
-	(MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | \
-	 MS_AUDIT_NEED_PINS | MS_AUDIT_NEED_EXITS)
+#define NEEDS_NOBODY_HAS (MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_PINS)
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -113,9 +111,11 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.idx = at->idx,
 		.sp = at->sp ? at->sp->rec.sp : 0,
 		.mmu = at->mmu ? at->mmu->mmu : 0,
+		.vcpu = at->vcpu ? at->vcpu->vcpu : 0,
 		.raw = at->idx != MS_AUDIT_NO_INDEX ? at->sp->tables->sptes[at->idx] : 0,
 		.gfn = at->gfn,
 		.spte = at->spte,
+		.event = at->event,
 		.have_gfn = at->have_gfn,
 		.readings = 1,
 	};
@@ -134,6 +134,7 @@ static int by_place(const void *left, const void *right)
 	CMP(row)
 	CMP(sp)
 	CMP(mmu)
+	CMP(vcpu)
 	CMP(idx)
 	CMP(gfn)
 	CMP(spte)
@@ -221,6 +222,10 @@ static u32 lacking_of(const struct audit *a)
 	}
 	if (!generation)
 		lacking |= MS_AUDIT_NEED_GENERATIONS;
+	for (i = 0; i < vm->nr_vcpus && !(vm->vcpus[i].rec.have & MS_VCPU_HAVE_PML02); i++)
+		;
+	if (i == vm->nr_vcpus)
+		lacking |= MS_AUDIT_NEED_VMCS;
 	if (!vm->nr_mmus)
 		lacking |= MS_AUDIT_NEED_MMUS;
 	if (!(vm->rec.have & MS_VM_HAVE_VALID_GEN))
@@ -365,7 +370,7 @@ static void pages(struct audit *a)
 }
 
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,
-			   struct ms_audit *ret)
+			   const struct ms_event_log *events, struct ms_audit *ret)
 {
 	struct audit a = {
 		.model = model, .vm = vm, .p = &model->profile, .roles = &model->roles, .ret = ret
@@ -377,7 +382,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	a.valid = calloc(vm->nr_sps ? vm->nr_sps : 1, 1);
 	if (!a.valid)
 		return ms_err_nomem();
-	lacking = lacking_of(&a);
+	lacking = lacking_of(&a) | (events ? 0 : MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_EXITS);
 	for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 		ret->chosen[row] = !rows || rows & 1ull << row;
 		ret->lacking[row] = ms_invariants[row].needs & lacking;
@@ -389,8 +394,12 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		pages(&a);
 		audit_keys(&a);
 		audit_rmaps(&a);
+		if (events)
+			audit_events(&a, events);
 		for (i = 0; i < vm->nr_mmus; i++)
 			audit_mmu(&a, &vm->mmus[i]);
+		for (i = 0; i < vm->nr_vcpus; i++)
+			audit_vcpu(&a, &vm->vcpus[i].rec);
 		ret->nr_mmus = vm->nr_mmus;
 		ret->nr_slots = vm->nr_slots;
 	}

@@ -192,6 +192,10 @@ static struct ms_err *put_vcpus(const struct ms_sim_shown *shown, const struct m
 			.smm = v->regs.smm,
 		};
 
+		if (shown->m->cfg.hv == MS_HV_VMX && v->guest_mode) {
+			rec.have |= MS_VCPU_HAVE_PML02;
+			rec.pml02 = nmmu_vcpu_pml(v);
+		}
 		if (v->mmu && v->walk_mmu) {
 			rec.have |= MS_VCPU_HAVE_MMU;
 			rec.mmu = mmu_ident(v, v->mmu->which);

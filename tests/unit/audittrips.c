@@ -40,7 +40,8 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 	small_init(&h->records);
 	h->ept = opts->ept;
 	h->v61 = opts->v61;
-	h->listed = false;
+	h->listed = h->no_events = false;
+	h->nr_events = 0;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
 	ms_target_close(target);
@@ -83,6 +84,11 @@ static struct ms_sp_tables *tables(struct audit_host *h, enum fake_page n)
 static u64 *spte(struct audit_host *h, enum fake_page n, u32 idx)
 {
 	return &tables(h, n)->sptes[idx];
+}
+
+u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx)
+{
+	return *spte(h, n, idx);
 }
 
 static u64 bit_h(const struct audit_host *h)
@@ -414,7 +420,21 @@ static void zapped_and_listed(struct audit_host *h)
 	audit_page_of(h, FAKE_N_PREV)->role |= BIT(11);
 }
 
+static void pml_in_vmcs02(struct audit_host *h)
+{
+	struct ms_rec_vcpu *vcpu = small_find(&h->records, MS_REC_VCPU, 0)->rec;
+
+	vcpu->have |= MS_VCPU_HAVE_PML02;
+	vcpu->pml02 = 1;
+}
+
 /* --- what looks like it and is right --- */
+
+static void no_pml_in_vmcs02(struct audit_host *h)
+{
+	pml_in_vmcs02(h);
+	((struct ms_rec_vcpu *)small_find(&h->records, MS_REC_VCPU, 0)->rec)->pml02 = 0;
+}
 
 static void torn_is_not_judged(struct audit_host *h)
 {
@@ -516,6 +536,7 @@ const struct audit_trip audit_trips[] = {
 	{ "kind disabled, role not", ROW(6), EPT, kind_disabled },
 	{ "kind enabled for L2, with PML", ROW(7), EPT, kind_enabled_for_l2 },
 	{ "the same in a split huge page", ROW(7), EPT, kind_enabled_for_l2_split },
+	{ "PML on in vmcs02", ROW(8), EPT, pml_in_vmcs02 },
 	{ "no rights, not access-tracked", ROW(9), EPT, no_rights },
 	{ "saved bits, not access-tracked", ROW(9), EPT, saved_not_tracked },
 	{ "accessed, A/D disabled", ROW(10), EPT, accessed_though_disabled },
@@ -557,6 +578,7 @@ const struct audit_trip audit_trips[] = {
 	{ "a zapped page among the active", ROW(40), ALL, zapped_and_listed },
 
 	{ "a torn and an unlinked page of rubbish", 0, ALL, torn_is_not_judged },
+	{ "PML off in vmcs02", 0, EPT, no_pml_in_vmcs02 },
 	{ "children that are torn", 0, ALL, torn_child },
 	{ "broken entries below a zapped TDP root", 0, EPT | NPT61 | NPT612, zapped_tdp_root },
 	{ "the same with five levels", 0, PT, zapped_tdp_root5 },
@@ -572,4 +594,5 @@ const struct audit_trip audit_trips[] = {
 	{ 0 },
 };
 
-const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, NULL };
+const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_event_trips,
+						       NULL };

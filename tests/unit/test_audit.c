@@ -24,6 +24,7 @@
 /* Both VMs; found of both is added up. */
 static void audit(struct audit_host *h, struct ms_audit *sum)
 {
+	const struct ms_event_log events = { .events = h->events, .nr = h->nr_events };
 	const struct ms_want want = { .what = MS_WANT_ALL };
 	struct ms_model *model = NULL;
 	struct ms_audit one;
@@ -36,7 +37,7 @@ static void audit(struct audit_host *h, struct ms_audit *sum)
 		fail_msg("%s", ms_err_text(err));
 	memset(sum, 0, sizeof(*sum));
 	for (v = 0; v < model->nr_vms; v++) {
-		assert_null(ms_audit_vm(model, &model->vms[v], 0, &one));
+		assert_null(ms_audit_vm(model, &model->vms[v], 0, v || h->no_events ? NULL : &events, &one));
 		for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 			sum->found[row] += one.found[row];
 			sum->judged[row] += one.judged[row];
@@ -233,6 +234,11 @@ static void lists_unstable(struct audit_host *h)
 	lists_without(h, 0, MS_RMAPS_UNSTABLE);
 }
 
+static void no_events(struct audit_host *h)
+{
+	h->no_events = true;
+}
+
 #define ROWS_OF_LISTS (ROW(18) | ROW(19) | ROW(20) | ROW(21) | ROW(22) | ROW(32))
 
 static void test_lacking(void **state)
@@ -247,6 +253,7 @@ static void test_lacking(void **state)
 		{ unstable_slots, ROW(3) | ROW(13), "memslots of one moment" },
 		{ no_valid_gen, ROW(39), "the VM's mmu_valid_gen" },
 		{ torn_without, 0, "" },
+		{ no_events, ROW(4) | ROW(41) | ROW(44), "a trace of changes" },
 		{ no_lists, ROWS_OF_LISTS, "reverse maps" },
 		{ no_direct_map, ROWS_OF_LISTS, "reverse maps" },
 		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
