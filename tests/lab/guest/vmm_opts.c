@@ -75,6 +75,9 @@ static const struct opt opts_table[] = {
 	NUMBER("dup", dups, 0, VMM_MAX_DUPS, "further descriptors on each VM (0)"),
 	CHOICE("dirty", dirty, "off|on|get",
 	       "dirty logging of the data slot; get: read and so cleared at checkpoints"),
+	CHOICE("log-mode", log_mode, "plain|manual|all-set",
+	       "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: not, alone, or with all pages dirty at first (plain)"),
+	FLAG("nx-off", nx_off, "let off from nx_huge_pages: KVM_CAP_VM_DISABLE_NX_HUGE_PAGES"),
 	{ "storm", OPT_STORM, 0, 0, 0, "slot|madvise|mprotect",
 	  "zap storm from the first release on; repeatable" },
 	NUMBER("storm-pages", storm_pages, 0, 65536, "pages of the storm slot (16 if there is a storm)"),
@@ -208,6 +211,7 @@ static void opts_check(struct vmm_opts *o)
 	refuse(!nested && o->rewrite, "--rewrite needs --mode nested");
 	refuse(!nested && (o->npt_fault || o->npt_ro_pct || o->npt_nx), "--npt* need --mode nested");
 	refuse(!nested && o->l1_touch, "--l1-touch needs --mode nested");
+	refuse(o->log_mode && o->dirty == DIRTY_GET, "--log-mode excludes --dirty get");
 	refuse(o->npt_nx && !(o->l1_bits & L1_NX), "--npt-nx needs --l1 with nx");
 	refuse(o->map == 1 && (o->rewrite == GF_REWRITE_MOVE || o->rewrite == GF_REWRITE_MIX),
 	       "--map identity excludes --rewrite move and mix");
