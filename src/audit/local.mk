@@ -4,6 +4,7 @@ libmmuscope_a_SOURCES += \
 	src/audit/audit.c src/audit/audit.h \
 	src/audit/entry.c \
 	src/audit/invariants.def \
+	src/audit/logs.c \
 	src/audit/needs.def \
 	src/audit/page.c \
 	src/audit/private.h

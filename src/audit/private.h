@@ -4,6 +4,7 @@
  *
  *   again.c   further readings
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
+ *   logs.c    rows about dirty logs
  *   page.c    rows about a page, an MMU, or pages with each other
  *   entry.c   rows about one entry
  */
@@ -77,5 +78,11 @@ void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);
 /* Rows that compare pages with each other. */
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
+
+/* enum ms_audit_need: what is not known of this VM's logs. */
+u32 audit_logs_lacking(const struct ms_vm *vm);
+/* A leaf that maps gfn, which slot holds in the page's address space. */
+void audit_logged(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw, u64 gfn,
+		  const struct ms_rec_slot *slot);
 
 #endif
