@@ -124,7 +124,7 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 	va_end(ap);
 }
 
-static int by_place(const void *left, const void *right)
+int ms_finding_cmp(const void *left, const void *right)
 {
 	const struct ms_finding *a = left, *b = right;
 
@@ -154,12 +154,12 @@ void ms_audit_keep(struct ms_audit *audit, const struct ms_audit *again)
 	if (!others)
 		return;
 	memcpy(others, again->findings, again->nr * sizeof(*others));
-	qsort(others, again->nr, sizeof(*others), by_place);
-	qsort(audit->findings, audit->nr, sizeof(*audit->findings), by_place);
+	qsort(others, again->nr, sizeof(*others), ms_finding_cmp);
+	qsort(audit->findings, audit->nr, sizeof(*audit->findings), ms_finding_cmp);
 	for (i = 0; i < audit->nr; i++) {
-		while (at < again->nr && by_place(&others[at], &audit->findings[i]) < 0)
+		while (at < again->nr && ms_finding_cmp(&others[at], &audit->findings[i]) < 0)
 			at++;
-		if (at < again->nr && !by_place(&others[at], &audit->findings[i]))
+		if (at < again->nr && !ms_finding_cmp(&others[at], &audit->findings[i]))
 			audit->findings[i].readings++;
 	}
 	free(others);
@@ -232,10 +232,11 @@ static u32 lacking_of(const struct audit *a)
 		lacking |= MS_AUDIT_NEED_VM_GENERATION;
 	if (!(host->have & MS_HOST_HAVE_PML))
 		lacking |= MS_AUDIT_NEED_PML;
-	/* A VM may have been let off (KVM_CAP_VM_DISABLE_NX_HUGE_PAGES), which no record says; a sim's never is. */
-	if (!(host->have & MS_HOST_HAVE_NX_HUGE) || !ms_audit_is_still(a->model))
+	/* A VM may have been let off (KVM_CAP_VM_DISABLE_NX_HUGE_PAGES). */
+	if (!(host->have & MS_HOST_HAVE_NX_HUGE) ||
+	    (host->nx_huge_pages == 1 && !(vm->rec.have & MS_VM_HAVE_NX_DISABLED)))
 		lacking |= MS_AUDIT_NEED_NX;
-	return lacking;
+	return lacking | audit_logs_lacking(vm);
 }
 
 /* H1 and H3: zapped pages are not judged, nor what hangs below a zapped root of the TDP MMU. */

@@ -64,6 +64,9 @@ struct ms_finding {
 	char text[MS_AUDIT_TEXT]; /* what is wrong, in our words */
 };
 
+/* By row, page, MMU, entry, frame: 0 for two that are the same finding in two readings. For qsort(). */
+int ms_finding_cmp(const void *left, const void *right);
+
 /* Findings beyond these are counted, not kept. */
 #define MS_AUDIT_KEPT 10000u
 

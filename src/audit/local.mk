@@ -5,6 +5,7 @@ libmmuscope_a_SOURCES += \
 	src/audit/entry.c \
 	src/audit/events.c \
 	src/audit/invariants.def \
+	src/audit/logs.c \
 	src/audit/needs.def \
 	src/audit/page.c \
 	src/audit/private.h \

@@ -4,6 +4,7 @@
  *
  *   again.c   further readings
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
+ *   logs.c    rows about dirty logs
  *   page.c    rows about a page, an MMU, a vCPU, or pages with each other
  *   entry.c   rows about one entry
  *   events.c  rows about what happened
@@ -87,5 +88,11 @@ void audit_rmaps(struct audit *a);
 void audit_events(struct audit *a, const struct ms_event_log *events);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
+
+/* enum ms_audit_need: what is not known of this VM's logs. */
+u32 audit_logs_lacking(const struct ms_vm *vm);
+/* A leaf that maps gfn, which slot holds in the page's address space. */
+void audit_logged(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw, u64 gfn,
+		  const struct ms_rec_slot *slot);
 
 #endif

@@ -52,6 +52,11 @@ struct ms_rec_host *audit_host(struct audit_host *h)
 	return small_find(&h->records, MS_REC_HOST, 0)->rec;
 }
 
+struct ms_rec_vm *audit_vm(struct audit_host *h)
+{
+	return small_find(&h->records, MS_REC_VM, 0)->rec;
+}
+
 struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i)
 {
 	struct small_item *item = small_find(&h->records, MS_REC_SLOT, i);
@@ -387,12 +392,84 @@ static void table_in_huge_page(struct audit_host *h)
 
 static void huge_executable(struct audit_host *h)
 {
-	struct ms_rec_host *host = audit_host(h);
+	audit_host(h)->nx_huge_pages = 1;
+}
 
-	/* Of a simulated host it is known that the mitigation holds for the VM. */
-	memset(host->target, 0, sizeof(host->target));
-	memcpy(host->target, "sim", 3);
-	host->nx_huge_pages = 1;
+static void huge_executable_let_off(struct audit_host *h)
+{
+	audit_host(h)->nx_huge_pages = 1;
+	audit_vm(h)->nx_huge_disabled = 1;
+}
+
+/* A huge leaf of L2's, as L1's is, with what KVM stores beside it. */
+static u64 *huge_for_l2(struct audit_host *h, u32 idx)
+{
+	u64 *raw = spte(h, FAKE_N_L2, idx);
+
+	*raw = *spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
+	tables(h, FAKE_N_L2)->translations[idx] = FAKE_HUGE_GFN << 12 | 7;
+	return raw;
+}
+
+static struct ms_rec_slot *ram_slot(struct audit_host *h, u32 as_id)
+{
+	struct ms_rec_slot *slot;
+	size_t i;
+
+	for (i = 0; (slot = audit_slot(h, i)); i++)
+		if (slot->id == FAKE_SLOT_RAM && slot->as_id == as_id && slot->kvm == FAKE_KVM(0))
+			return slot;
+	fail();
+	return NULL;
+}
+
+/* L1's huge leaf, which is writable, in a memslot that is logged. */
+static void huge_writable_logged(struct audit_host *h)
+{
+	ram_slot(h, 0)->flags |= MS_SLOT_LOG_DIRTY;
+}
+
+static void huge_writable_logged_manual(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL;
+	huge_writable_logged(h);
+}
+
+/* L1's is protected, and L2's forgotten. */
+static void huge_writable_logged_for_l2(struct audit_host *h)
+{
+	huge_for_l2(h, 9);
+	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	huge_writable_logged(h);
+}
+
+static void huge_executable_for_l2_old(struct audit_host *h)
+{
+	huge_for_l2(h, 9);
+	audit_page_of(h, FAKE_N_L2)->mmu_valid_gen = 0;
+	*spte(h, FAKE_TDP_L2, 1) =
+		h->ept ? *spte(h, FAKE_TDP_L2, 1) & ~BIT(2) : *spte(h, FAKE_TDP_L2, 1) | BIT(63);
+	huge_executable(h);
+}
+
+/* Pages of level 1 may be writable, huge ones that are not are what logging leaves of them. */
+static void huge_protected_logged(struct audit_host *h)
+{
+	*huge_for_l2(h, 9) &= ~BIT(1);
+	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	huge_writable_logged(h);
+}
+
+static void logged_in_another_space(struct audit_host *h)
+{
+	ram_slot(h, 1)->flags |= MS_SLOT_LOG_DIRTY;
+}
+
+/* Nothing is protected when such a log begins. */
+static void huge_writable_all_set(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL | MS_LOG_INIT_SET;
+	huge_writable_logged(h);
 }
 
 static void old_generation(struct audit_host *h)
@@ -571,7 +648,11 @@ const struct audit_trip audit_trips[] = {
 	{ "a table in sync while it is writable", ROW(31), ALL, table_no_longer_unsync },
 	{ "a table at a frame that is writable", ROW(31), ALL, frame_of_this_space },
 	{ "a table in a writable huge page", ROW(33), ALL, table_in_huge_page },
+	{ "a writable huge page in a logged slot", ROW(34), ALL, huge_writable_logged },
+	{ "the same, logs protected by hand", ROW(34), ALL, huge_writable_logged_manual },
+	{ "L2's writable huge page in such a slot", ROW(34), ALL, huge_writable_logged_for_l2 },
 	{ "an executable huge page, nx_huge_pages", ROW(38), ALL, huge_executable },
+	{ "the same in an obsolete page", ROW(39), ALL, huge_executable_for_l2_old },
 	{ "a page of an old generation", ROW(39), ALL, old_generation },
 	{ "the same, their frames writable", ROW(39), ALL, old_generation_twice },
 	{ "the same, and another with its key", ROW(39), ALL, old_key_taken_anew },
@@ -591,6 +672,10 @@ const struct audit_trip audit_trips[] = {
 	{ "a direct child with less access", 0, ALL, direct_child_with_less },
 	{ "unsync children counted, none there", 0, ALL, stale_unsync_children },
 	{ "a table in a protected huge page", 0, ALL, table_in_protected_huge_page },
+	{ "huge pages protected in a logged slot", 0, ALL, huge_protected_logged },
+	{ "another address space's slot logged", 0, ALL, logged_in_another_space },
+	{ "a huge page in a log that began all set", 0, ALL, huge_writable_all_set },
+	{ "an executable huge page of a VM let off", 0, ALL, huge_executable_let_off },
 	{ 0 },
 };
 

@@ -38,6 +38,7 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
 
 /* Records to be changed; of VM 0 where they are a VM's. */
 struct ms_rec_host *audit_host(struct audit_host *h);
+struct ms_rec_vm *audit_vm(struct audit_host *h);
 struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i); /* of any VM, NULL behind the last */
 struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n);
 u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx);
