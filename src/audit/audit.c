@@ -15,7 +15,7 @@
 #define LOW MS_AUDIT_LOW
 
 /* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS (MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_PINS)
+#define NEEDS_NOBODY_HAS (MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_PINS)
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -228,6 +228,8 @@ static u32 lacking_of(const struct audit *a)
 		lacking |= MS_AUDIT_NEED_VMCS;
 	if (!vm->nr_mmus)
 		lacking |= MS_AUDIT_NEED_MMUS;
+	if (!(vm->rec.have & MS_VM_HAVE_CHANGED))
+		lacking |= MS_AUDIT_NEED_LOG;
 	if (!(vm->rec.have & MS_VM_HAVE_VALID_GEN))
 		lacking |= MS_AUDIT_NEED_VM_GENERATION;
 	if (!(host->have & MS_HOST_HAVE_PML))
@@ -395,6 +397,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		pages(&a);
 		audit_keys(&a);
 		audit_rmaps(&a);
+		audit_changed(&a);
 		if (events)
 			audit_events(&a, events);
 		for (i = 0; i < vm->nr_mmus; i++)

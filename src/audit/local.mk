@@ -2,6 +2,7 @@
 libmmuscope_a_SOURCES += \
 	src/audit/again.c \
 	src/audit/audit.c src/audit/audit.h \
+	src/audit/changed.c \
 	src/audit/entry.c \
 	src/audit/events.c \
 	src/audit/invariants.def \

@@ -6,6 +6,7 @@
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   logs.c    rows about dirty logs
  *   page.c    rows about a page, an MMU, a vCPU, or pages with each other
+ *   changed.c the row about what was written
  *   entry.c   rows about one entry
  *   events.c  rows about what happened
  *   rmap.c    rows about lists of SPTEs and counts of frames
@@ -85,6 +86,7 @@ void audit_vcpu(struct audit *a, const struct ms_rec_vcpu *vcpu);
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
 void audit_rmaps(struct audit *a);
+void audit_changed(struct audit *a);
 void audit_events(struct audit *a, const struct ms_event_log *events);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);

@@ -15,8 +15,11 @@
 #define MS_SIM_FD 3
 
 /* How a machine is shown; the strings outlive the reading. */
+struct ms_machine;
+
 struct ms_sim_shown {
 	const struct nmmu *m;
+	struct ms_machine *machine; /* it knows what was written; NULL: nobody does */
 	const char *owner; /* at most MS_COMM_LEN - 1 bytes */
 };
 
