@@ -143,6 +143,7 @@ static void leaf(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 
 	kinds(a, sp, idx, raw);
 	transl(a, sp, idx, raw);
+	audit_guest(a, sp, idx, raw);
 	if (sp->level > 1 && a->model->host.nx_huge_pages == 1 && audit_asks(a, 38) &&
 	    spte_is_executable(a->p, raw))
 		found(a, 38, sp, idx, "an executable huge page with nx_huge_pages on");

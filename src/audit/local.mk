@@ -3,6 +3,7 @@ libmmuscope_a_SOURCES += \
 	src/audit/again.c \
 	src/audit/audit.c src/audit/audit.h \
 	src/audit/entry.c \
+	src/audit/guest.c \
 	src/audit/invariants.def \
 	src/audit/needs.def \
 	src/audit/page.c \

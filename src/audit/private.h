@@ -6,6 +6,7 @@
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   page.c    rows about a page, an MMU, or pages with each other
  *   entry.c   rows about one entry
+ *   guest.c   rows about an entry and the guest's behind it
  *   rmap.c    rows about lists of SPTEs and counts of frames
  */
 #ifndef AUDIT_PRIVATE_H
@@ -49,6 +50,8 @@ struct place {
 	bool have_gfn;
 	u64 gfn;
 	u64 spte; /* an SPTE's address in a list, 0: none */
+	u64 gpte; /* the guest's entry, with have_gpte */
+	bool have_gpte;
 };
 
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
@@ -80,7 +83,11 @@ void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
 void audit_rmaps(struct audit *a);
+/* A leaf and the guest's entry. */
+void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
+/* MS_AUDIT_NEED_GUEST where no guest table was read. */
+u32 audit_lacking_guest(const struct ms_vm *vm);
 
 #endif

@@ -53,7 +53,7 @@ struct guest {
 	u64 mm, pgd;
 	struct frame *frames;
 	size_t nr, cap;
-	struct ms_map met; /* gfn | as_id << 52 */
+	struct ms_map met; /* frames seen: gfn | as_id << 52, plus one */
 	struct table *tables; /* TOGETHER of them */
 	u32 nr_tables;
 };
@@ -88,7 +88,7 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 	role_part(g->kmem->layout, sp->role, "direct", &direct);
 	role_part(g->kmem->layout, sp->role, "passthrough", &passthrough);
 	role_part(g->kmem->layout, sp->role, "smm", &as_id);
-	key = sp->gfn | (u64)as_id << 52;
+	key = (sp->gfn | (u64)as_id << 52) + 1; /* a map has no key 0 */
 	if (direct || passthrough || ms_map_get(&g->met, key) != MS_MAP_NONE)
 		return NULL;
 	grown = ms_grow(g->frames, &g->cap, g->nr + 1, sizeof(*grown));

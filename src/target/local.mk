@@ -17,6 +17,7 @@ libmmuscope_a_SOURCES += \
 	src/target/rec.c \
 	src/target/sim.c src/target/sim.h \
 	src/target/sim_events.c \
+	src/target/sim_guest.c \
 	src/target/sim_rec.c \
 	src/target/sim_trace.c \
 	src/target/snap.c \

@@ -40,7 +40,7 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 	small_init(&h->records);
 	h->ept = opts->ept;
 	h->v61 = opts->v61;
-	h->listed = false;
+	h->listed = h->guest = false;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
 	ms_target_close(target);
@@ -572,4 +572,5 @@ const struct audit_trip audit_trips[] = {
 	{ 0 },
 };
 
-const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, NULL };
+const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_guest_trips,
+						       NULL };

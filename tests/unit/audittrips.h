@@ -26,10 +26,12 @@ struct audit_host {
 	struct small records;
 	bool ept, v61;
 	bool listed; /* lists of SPTEs are there (auditlists.h) */
+	bool guest; /* guest tables are there (auditguest.h) */
 };
 
 /*
- * Ended by small_end(&h->records). Without lists: a change may add wrong ones, whoever runs it adds right ones else.
+ * Ended by small_end(&h->records). Without lists and guest tables: a change may add wrong ones, whoever runs it adds
+ * right ones else.
  */
 void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
 
@@ -46,7 +48,7 @@ struct audit_trip {
 };
 
 /* Each ended by one without what. */
-extern const struct audit_trip audit_trips[], audit_list_trips[];
+extern const struct audit_trip audit_trips[], audit_list_trips[], audit_guest_trips[];
 /* All of them, ended by NULL. */
 extern const struct audit_trip *const audit_trip_tables[];
 
