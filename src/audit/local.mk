@@ -5,6 +5,7 @@ libmmuscope_a_SOURCES += \
 	src/audit/changed.c \
 	src/audit/entry.c \
 	src/audit/events.c \
+	src/audit/guest.c \
 	src/audit/invariants.def \
 	src/audit/logs.c \
 	src/audit/needs.def \

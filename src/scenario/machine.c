@@ -695,3 +695,15 @@ int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 le
 	}
 	return 0;
 }
+
+int ms_machine_page(struct ms_machine *machine, u64 hva, u8 *page, u64 *hpa_ret)
+{
+	struct hostmem_pfn pfn;
+	int rc = hostmem_lookup(machine->mem, hva, &pfn);
+
+	if (!rc)
+		rc = hostmem_read(machine->mem, pfn.pfn << NMMU_PAGE_SHIFT, page, NMMU_PAGE_SIZE);
+	if (!rc)
+		*hpa_ret = pfn.pfn << NMMU_PAGE_SHIFT;
+	return rc;
+}

@@ -127,6 +127,8 @@ int ms_machine_set_regs(struct ms_machine *machine, u32 vcpu, const struct nmmu_
 
 int ms_machine_peek(struct ms_machine *machine, u64 gpa, void *dst, u32 len);
 int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 len);
+/* The page that the host maps at an address of the VMM's, and where it lies. -EFAULT: none, and none is made. */
+int ms_machine_page(struct ms_machine *machine, u64 hva, u8 *page, u64 *hpa_ret);
 
 /* --- building guest tables --- */
 

@@ -614,6 +614,8 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_sps(shown, want, sink);
 	if (!err && want->what & MS_WANT_RMAPS)
 		err = put_rmaps(shown, sink);
+	if (!err && want->what & MS_WANT_GUEST)
+		err = ms_sim_guest(shown, want, sink);
 	if (!err && want->what & MS_WANT_CHANGED)
 		err = put_changed(shown, sink);
 	return err;

@@ -31,7 +31,7 @@ for spec in sim sim:hv=svm sim:seed=9,kernel=6.1,steps=2000 sim:seed=3,hv=svm,ke
 done
 bad=
 for file in "$SRCDIR"/tests/scenarios/*.scn; do
-	run 0 -T "sim:$file" audit --no-header || bad=$file
+	run 0 -T "sim:$file" audit --guest --no-header || bad=$file
 done
 [ -z "$bad" ]
 ok 'silent: the machine of every scenario'
@@ -48,6 +48,31 @@ run 0 -T sim audit --quick -j && checked && has "$T/out" 'd["audit"]["checked"] 
 ok '--quick leaves out reverse maps and counts'
 run 0 -T sim audit --row rmap-fwd,parent-fwd,32 -j && has "$T/out" 'all(r["judged"] > 10 for r in d["invariants"])'
 ok 'lists are read for a row that needs them'
+
+# Guest memory, where it is asked for.
+for spec in sim sim:hv=svm sim:seed=9,kernel=6.1,steps=2000 sim:seed=3,hv=svm,kernel=6.1; do
+	case $spec in *svm*) nr=41 ;; *) nr=42 ;; esac
+	run 0 -T $spec audit --guest -j && checked && has "$T/out" "d['audit']['checked'] == $nr and d['findings'] == [] and d['notes'] == []" &&
+		has "$T/out" 'all(r["judged"] > 50 for r in d["invariants"] if r["row"] in (35, 36))'
+	ok "silent with guest memory: $spec"
+done
+run 0 -T sim audit --row 35,36 && grep -q '^note: shadow-guest: guest memory is read with --guest only$' "$T/out"
+ok 'a row that needs guest memory says how to have it read'
+for edit in 'r ad shadow-guest' 'rwx a d-clean' 'none shadow-guest'; do
+	sed "\$ a edit ept12 ALIAS2 -> HEAP ${edit% *} by=poke" "$SRCDIR/tests/scenarios/01-dirty-two-aliases.scn" |
+		sed '/^edit/s/-> HEAP none/none/' >"$T/edit.scn"
+	run 0 -T "sim:$T/edit.scn" audit -j && run 1 -T "sim:$T/edit.scn" audit --guest -j && checked &&
+		has "$T/out" '{(f["name"], f["text"] != "", f["gpte"][:2]) for f in d["findings"]} == {("'"${edit##* }"'", True, "0x")}'
+	ok "heard: a guest's entry that is changed unseen: ${edit% *}"
+	run 1 -T "sim:$T/edit.scn" audit --guest --redact -j && checked && has "$T/out" '[f["gpte"] for f in d["findings"]] == ["hidden"]'
+	ok 'and hidden by --redact'
+done
+run 0 -T "sim:$T/edit.scn" save "$T/none.snap" && ! grep -q 'guest memory' "$T/out" && run 0 -T "snap:$T/none.snap" audit --guest -j &&
+	has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 36)} == {"guest memory"}'
+ok 'a snapshot has no guest memory'
+run 0 -T "sim:$T/edit.scn" save --guest "$T/guest.snap" && grep -q 'guest memory: treat it as private' "$T/out" &&
+	run 0 -T "snap:$T/guest.snap" audit -j && run 1 -T "snap:$T/guest.snap" audit --guest -j && has "$T/out" '{f["row"] for f in d["findings"]} == {35}'
+ok 'one with --guest has, and says so'
 
 # With one.
 run 1 -T sim:bug=pml-l2 audit -j && checked && has "$T/out" '{(7, "wp-only", "critical"), (8, "pml-l2", "critical")} <= {(f["row"], f["name"], f["severity"]) for f in d["findings"]} <= {(7, "wp-only", "critical"), (8, "pml-l2", "critical"), (37, "dirty-complete", "critical")}' &&

@@ -40,7 +40,7 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 	small_init(&h->records);
 	h->ept = opts->ept;
 	h->v61 = opts->v61;
-	h->listed = h->no_events = false;
+	h->listed = h->no_events = h->guest = false;
 	h->nr_events = 0;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
@@ -701,4 +701,4 @@ const struct audit_trip audit_trips[] = {
 };
 
 const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_event_trips,
-						       NULL };
+						       audit_guest_trips, NULL };
