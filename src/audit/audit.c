@@ -15,10 +15,9 @@
 #define LOW MS_AUDIT_LOW
 
 /* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS                                                                           \
-	(MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK | MS_AUDIT_NEED_GUEST | \
-	 MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | MS_AUDIT_NEED_PINS |       \
-	 MS_AUDIT_NEED_EXITS)
+#define NEEDS_NOBODY_HAS                                                                      \
+	(MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | \
+	 MS_AUDIT_NEED_PINS | MS_AUDIT_NEED_EXITS)
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -66,6 +65,24 @@ u32 ms_audit_find(const char *word, size_t len)
 	return len && i == len && number <= MS_AUDIT_ROWS ? number : 0;
 }
 
+u32 ms_audit_want(u64 rows)
+{
+	static const struct {
+		u32 needs, want;
+	} more[] = {
+		{ MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK, MS_WANT_RMAPS },
+		{ MS_AUDIT_NEED_PINS, MS_WANT_PINS },
+		{ MS_AUDIT_NEED_LOG, MS_WANT_CHANGED },
+	};
+	u32 want = MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS | MS_WANT_SPTES, row, i;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		for (i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+			if ((!rows || rows & 1ull << row) && ms_invariants[row].needs & more[i].needs)
+				want |= more[i].want;
+	return want;
+}
+
 bool ms_audit_is_still(const struct ms_model *model)
 {
 	return !strncmp(model->host.target, "sim", sizeof(model->host.target));
@@ -98,6 +115,7 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.mmu = at->mmu ? at->mmu->mmu : 0,
 		.raw = at->idx != MS_AUDIT_NO_INDEX ? at->sp->tables->sptes[at->idx] : 0,
 		.gfn = at->gfn,
+		.spte = at->spte,
 		.have_gfn = at->have_gfn,
 		.readings = 1,
 	};
@@ -118,6 +136,7 @@ static int by_place(const void *left, const void *right)
 	CMP(mmu)
 	CMP(idx)
 	CMP(gfn)
+	CMP(spte)
 #undef CMP
 	return 0;
 }
@@ -186,7 +205,7 @@ static u32 lacking_of(const struct audit *a)
 {
 	const struct ms_rec_host *host = &a->model->host;
 	const struct ms_vm *vm = a->vm;
-	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a);
+	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm);
 	bool generation = false;
 	size_t i;
 
@@ -369,6 +388,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	if (!a.oom) {
 		pages(&a);
 		audit_keys(&a);
+		audit_rmaps(&a);
 		for (i = 0; i < vm->nr_mmus; i++)
 			audit_mmu(&a, &vm->mmus[i]);
 		ret->nr_mmus = vm->nr_mmus;

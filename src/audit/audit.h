@@ -57,6 +57,7 @@ struct ms_finding {
 	u64 raw; /* the entry's value, with idx */
 	u64 gfn; /* the frame it is about, with have_gfn */
 	bool have_gfn;
+	u64 spte; /* address of the SPTE that a list names, 0: it is not about one */
 	u32 readings; /* that had it, 1 for the first */
 	char text[MS_AUDIT_TEXT]; /* what is wrong, in our words */
 };
@@ -76,8 +77,10 @@ struct ms_audit {
 	u64 nr_lost; /* not kept */
 };
 
+/* MS_WANT_ bits of what these rows (bit n is invariant n, 0 all) are judged by, but for guest memory. */
+u32 ms_audit_want(u64 rows);
 /*
- * Judge one VM of a model that has pages and entries (MS_WANT_VCPUS, SLOTS, MMUS, SPS, SPTES). rows: bit n is
+ * Judge one VM of a model that was read for it (ms_audit_want()). rows: bit n is
  * invariant n, 0 all. ret is ended by ms_audit_deinit(), also after an error (memory).
  */
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,

@@ -6,4 +6,5 @@ libmmuscope_a_SOURCES += \
 	src/audit/invariants.def \
 	src/audit/needs.def \
 	src/audit/page.c \
-	src/audit/private.h
+	src/audit/private.h \
+	src/audit/rmap.c

@@ -6,6 +6,7 @@
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   page.c    rows about a page, an MMU, or pages with each other
  *   entry.c   rows about one entry
+ *   rmap.c    rows about lists of SPTEs and counts of frames
  */
 #ifndef AUDIT_PRIVATE_H
 #define AUDIT_PRIVATE_H
@@ -47,6 +48,7 @@ struct place {
 	const struct ms_rec_mmu *mmu;
 	bool have_gfn;
 	u64 gfn;
+	u64 spte; /* an SPTE's address in a list, 0: none */
 };
 
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
@@ -77,5 +79,8 @@ void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);
 /* Rows that compare pages with each other. */
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
+void audit_rmaps(struct audit *a);
+/* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
+u32 audit_lacking_rmaps(const struct ms_vm *vm);
 
 #endif

@@ -281,6 +281,9 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return parse_rows(word, args);
 	case MS_OPT_SEVERITY:
 		return parse_severity(word, args);
+	case MS_OPT_QUICK:
+		args->quick = true;
+		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
 	case MS_OPT_FORMAT:

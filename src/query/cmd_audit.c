@@ -75,6 +75,7 @@ static const struct ms_column finding_cols[] = {
 	{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },
 	{ "gfn", "GFN", MS_V_HEX },
 	{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },
+	{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },
 	{ "text", "WHAT", MS_V_TEXT },
 	{ "see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4 },
 };
@@ -94,12 +95,15 @@ static void finding_row(const struct ms_section *section, size_t row, struct ms_
 	cell_opt(&cells, f->mmu, MS_V_HEX, f->mmu);
 	cell_opt(&cells, f->have_gfn, MS_V_HEX, f->gfn);
 	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
+	cell_opt(&cells, f->spte, MS_V_HEX, f->spte);
 	cell_text(&cells, f->text);
 	see = cell_text(&cells, "");
 	if (f->sp)
 		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, view->vm);
-	else
+	else if (f->mmu)
 		ms_buf_printf(&see->text, "mmus%s", view->vm);
+	else
+		ms_buf_printf(&see->text, "rmap 0x%llx%s", (unsigned long long)f->gfn, view->vm);
 }
 
 static const struct ms_column row_cols[] = {
@@ -156,18 +160,33 @@ static void list_row(const struct ms_section *section, size_t row, struct ms_cel
 
 /* --- which invariants --- */
 
-static struct ms_err *chosen_rows(const struct ms_args *args, u64 *rows_ret)
+static u64 rows_of(const struct ms_args *args)
 {
+	u64 rows = 0;
 	u32 row;
 
 	for (row = 1; row <= MS_AUDIT_ROWS; row++)
 		if ((!args->rows || args->rows & 1ull << row) &&
 		    (u32)ms_invariants[row].severity >= args->severity)
-			*rows_ret |= 1ull << row;
+			rows |= 1ull << row;
+	return rows;
+}
+
+static struct ms_err *chosen_rows(const struct ms_args *args, u64 *rows_ret)
+{
+	*rows_ret = rows_of(args);
 	if (!*rows_ret)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--row and --severity leave no invariant"),
 				   "see `audit --list'");
 	return NULL;
+}
+
+u32 query_audit_want(const struct ms_args *args)
+{
+	u64 rows = rows_of(args);
+	u32 want = ms_audit_want(rows);
+
+	return args->quick ? want & ~MS_WANT_RMAPS : want;
 }
 
 static void rows_fill(struct audit_view *view, u64 rows)
@@ -181,7 +200,7 @@ static void rows_fill(struct audit_view *view, u64 rows)
 
 static struct ms_err *judge(struct query *q, u64 rows, struct audit_view *view)
 {
-	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
+	const struct ms_want want = { .what = query_want(q->args), .kvm = q->vm->rec.kvm };
 	struct ms_audit *audit = &view->audit;
 	struct ms_err *err = ms_audit_target(q->session->target, &want, q->model, q->vm, rows, audit);
 

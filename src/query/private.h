@@ -23,6 +23,10 @@ typedef struct ms_err *(*query_run_fn)(struct query *q);
 #include "query/commands.def"
 #undef MS_COMMAND
 
+/* What a command reads, MS_WANT_ bits: of most, what commands.def says. */
+u32 query_want(const struct ms_args *args);
+u32 query_audit_want(const struct ms_args *args);
+
 /* --- sections --- */
 
 /*

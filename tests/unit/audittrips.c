@@ -15,13 +15,6 @@
 #define BIT(n) (1ull << (n))
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* The host's variants: bits of struct audit_trip's on. */
-enum { EPT61 = 1, EPT612 = 2, NPT61 = 4, NPT612 = 8, PT61 = 16, PT612 = 32 };
-#define EPT (EPT61 | EPT612)
-#define PT (PT61 | PT612)
-#define NPT (NPT61 | NPT612 | PT)
-#define ALL (EPT | NPT)
-
 const struct fake_opts audit_variants[AUDIT_VARIANTS] = {
 	{ .ept = true, .v61 = true },	      { .ept = true },	       { .v61 = true }, { .ept = false },
 	{ .v61 = true, .passthrough = true }, { .passthrough = true },
@@ -46,6 +39,8 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 
 	small_init(&h->records);
 	h->ept = opts->ept;
+	h->v61 = opts->v61;
+	h->listed = false;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
 	ms_target_close(target);
@@ -576,3 +571,5 @@ const struct audit_trip audit_trips[] = {
 	{ "a table in a protected huge page", 0, ALL, table_in_protected_huge_page },
 	{ 0 },
 };
+
+const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, NULL };

@@ -13,14 +13,24 @@
 
 /* EPT 6.1, EPT 6.12, NPT 6.1, NPT 6.12, passthrough 6.1, passthrough 6.12. */
 #define AUDIT_VARIANTS 6
+/* Bits of struct audit_trip's on. */
+enum audit_variant { EPT61 = 1, EPT612 = 2, NPT61 = 4, NPT612 = 8, PT61 = 16, PT612 = 32 };
+#define EPT (EPT61 | EPT612)
+#define PT (PT61 | PT612)
+#define NPT (NPT61 | NPT612 | PT)
+#define ALL (EPT | NPT)
+
 extern const struct fake_opts audit_variants[AUDIT_VARIANTS];
 
 struct audit_host {
 	struct small records;
-	bool ept;
+	bool ept, v61;
+	bool listed; /* lists of SPTEs are there (auditlists.h) */
 };
 
-/* Ended by small_end(&h->records). */
+/*
+ * Ended by small_end(&h->records). Without lists: a change may add wrong ones, whoever runs it adds right ones else.
+ */
 void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
 
 /* Records to be changed; of VM 0 where they are a VM's. */
@@ -31,10 +41,13 @@ struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n);
 struct audit_trip {
 	const char *what;
 	u64 rows; /* ROW(n) of what is to be found; 0: nothing */
-	u32 on; /* 1 << variant */
+	u32 on; /* enum audit_variant */
 	void (*change)(struct audit_host *h);
 };
 
-extern const struct audit_trip audit_trips[]; /* ended by one without what */
+/* Each ended by one without what. */
+extern const struct audit_trip audit_trips[], audit_list_trips[];
+/* All of them, ended by NULL. */
+extern const struct audit_trip *const audit_trip_tables[];
 
 #endif

@@ -22,8 +22,7 @@ static const struct ms_target_ops ops = { .name = "random", .read = read_machine
 void rnd_invariants(struct rnd *r)
 {
 	struct ms_target target = { .ops = &ops, .spec = "random", .priv = r };
-	const struct ms_want want = { .what = MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS |
-					      MS_WANT_SPTES };
+	const struct ms_want want = { .what = ms_audit_want(0) };
 	struct ms_audit audit = { 0 };
 	struct ms_model *model = NULL;
 	struct ms_err *err;

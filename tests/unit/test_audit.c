@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "audit/audit.h"
+#include "auditlists.h"
 #include "audittrips.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -88,6 +89,8 @@ static u64 run(const struct audit_trip *trip, const struct fake_opts *opts, stru
 	audit_host_init(&h, opts);
 	if (trip)
 		trip->change(&h);
+	if (!h.listed)
+		audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
 	audit(&h, sum);
 	small_end(&h.records);
 	return rows_found(sum);
@@ -114,42 +117,51 @@ static void test_silent(void **state)
 	}
 }
 
-static void test_trips(void **state)
+/* Adds what was judged; returns how often something else was found. */
+static u32 try_trip(const struct audit_trip *trip, u64 *judged)
 {
 	char want[80], got[160];
-	u64 tripped = 0, judged = 0, rows;
-	u32 row, broken = 0;
 	struct ms_audit sum;
-	size_t i, v, nr;
+	u32 row, broken = 0;
+	size_t v, nr = 0;
+	u64 rows;
+
+	row_names(trip->rows, want, sizeof(want));
+	for (v = 0; v < AUDIT_VARIANTS; v++) {
+		if (!(trip->on & 1u << v))
+			continue;
+		nr++;
+		rows = run(trip, &audit_variants[v], &sum);
+		for (row = 1; row <= MS_AUDIT_ROWS; row++)
+			if (!sum.lacking[row])
+				*judged |= ROW(row);
+		row_names(rows, got, sizeof(got));
+		if (rows != trip->rows) {
+			printf("# %s, variant %zu: found [%s], not [%s]\n", trip->what, v, got, want);
+			broken++;
+		}
+	}
+	assert_true(nr);
+	printf("# ! %-42s %s in %zu variants\n", trip->what, trip->rows ? want : "is no finding,", nr);
+	return broken;
+}
+
+static void test_trips(void **state)
+{
+	const struct audit_trip *const *table, *trip;
+	u64 tripped = 0, judged = 0;
+	u32 row, broken = 0;
 
 	(void)state;
-	for (i = 0; audit_trips[i].what; i++) {
-		row_names(audit_trips[i].rows, want, sizeof(want));
-		for (v = nr = 0; v < AUDIT_VARIANTS; v++) {
-			if (!(audit_trips[i].on & 1u << v))
-				continue;
-			nr++;
-			rows = run(&audit_trips[i], &audit_variants[v], &sum);
-			for (row = 1; row <= MS_AUDIT_ROWS; row++)
-				if (!sum.lacking[row])
-					judged |= ROW(row);
-			row_names(rows, got, sizeof(got));
-			if (rows != audit_trips[i].rows) {
-				printf("# %s, variant %zu: found [%s], not [%s]\n", audit_trips[i].what, v,
-				       got, want);
-				broken++;
-			}
+	for (table = audit_trip_tables; *table; table++)
+		for (trip = *table; trip->what; trip++) {
+			broken += try_trip(trip, &judged);
+			tripped |= trip->rows;
 		}
-		assert_true(nr);
-		tripped |= audit_trips[i].rows;
-		printf("# ! %-42s %s in %zu variants\n", audit_trips[i].what,
-		       audit_trips[i].rows ? want : "is no finding,", nr);
-	}
 	for (row = 1; row <= MS_AUDIT_ROWS; row++)
 		if (judged & ~tripped & ROW(row))
 			fail_msg("nothing trips %u %s", row, ms_invariants[row].name);
-	row_names(judged, got, sizeof(got));
-	assert_int_equal(judged, tripped);
+	assert_true(judged == tripped);
 	assert_int_equal(broken, 0);
 }
 
@@ -189,6 +201,40 @@ static void torn_without(struct audit_host *h)
 	audit_page_of(h, FAKE_N_TORN)->have = 0;
 }
 
+static void no_lists(struct audit_host *h)
+{
+	h->listed = true;
+}
+
+static void lists_without(struct audit_host *h, u64 lacking, u32 flags)
+{
+	audit_lists_add(h,
+			&(struct audit_lists){ .empty_desc_gfn = ~0ull, .lacking = lacking, .flags = flags });
+	h->listed = true;
+}
+
+static void no_direct_map(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_DIRECT_MAP, 0);
+}
+
+static void no_parents(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_PARENTS, 0);
+}
+
+static void no_counts(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_WRITE_TRACK, 0);
+}
+
+static void lists_unstable(struct audit_host *h)
+{
+	lists_without(h, 0, MS_RMAPS_UNSTABLE);
+}
+
+#define ROWS_OF_LISTS (ROW(18) | ROW(19) | ROW(20) | ROW(21) | ROW(22) | ROW(32))
+
 static void test_lacking(void **state)
 {
 	static const struct {
@@ -201,6 +247,11 @@ static void test_lacking(void **state)
 		{ unstable_slots, ROW(3) | ROW(13), "memslots of one moment" },
 		{ no_valid_gen, ROW(39), "the VM's mmu_valid_gen" },
 		{ torn_without, 0, "" },
+		{ no_lists, ROWS_OF_LISTS, "reverse maps" },
+		{ no_direct_map, ROWS_OF_LISTS, "reverse maps" },
+		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
+		{ no_parents, ROW(21) | ROW(22), "lists of parents" },
+		{ no_counts, ROW(32), "write-track counts" },
 		{ no_unsync, ROW(29) | ROW(30) | ROW(31), "unsync and unsync_children" },
 	};
 	struct ms_audit sum, without;
@@ -213,14 +264,17 @@ static void test_lacking(void **state)
 	for (i = 0; i < LEN(cases); i++) {
 		audit_host_init(&h, &audit_variants[1]);
 		cases[i].change(&h);
+		if (!h.listed)
+			audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
 		audit(&h, &without);
 		assert_int_equal(rows_found(&without), 0);
 		for (row = 1; row <= MS_AUDIT_ROWS; row++)
 			if ((without.lacking[row] != sum.lacking[row]) != !!(cases[i].rows & ROW(row)))
 				fail_msg("case %zu, row %u", i, row);
-		for (row = 1; row <= MS_AUDIT_ROWS; row++)
-			if (cases[i].rows & ROW(row))
-				assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
+		/* The others lack what belongs to it. */
+		row = cases[i].rows ? (u32)__builtin_ctzll(cases[i].rows) : 0;
+		if (row)
+			assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
 		small_end(&h.records);
 	}
 }
