@@ -17,7 +17,7 @@
 /* Needs that no target's records meet yet. */
 #define NEEDS_NOBODY_HAS                                                                      \
 	(MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | \
-	 MS_AUDIT_NEED_PINS | MS_AUDIT_NEED_EXITS)
+	 MS_AUDIT_NEED_EXITS)
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -205,7 +205,8 @@ static u32 lacking_of(const struct audit *a)
 {
 	const struct ms_rec_host *host = &a->model->host;
 	const struct ms_vm *vm = a->vm;
-	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm);
+	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm) |
+		      audit_lacking_pins(a->vm);
 	bool generation = false;
 	size_t i;
 
@@ -389,6 +390,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		pages(&a);
 		audit_keys(&a);
 		audit_rmaps(&a);
+		audit_pins(&a);
 		for (i = 0; i < vm->nr_mmus; i++)
 			audit_mmu(&a, &vm->mmus[i]);
 		ret->nr_mmus = vm->nr_mmus;

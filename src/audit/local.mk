@@ -6,5 +6,6 @@ libmmuscope_a_SOURCES += \
 	src/audit/invariants.def \
 	src/audit/needs.def \
 	src/audit/page.c \
+	src/audit/pins.c \
 	src/audit/private.h \
 	src/audit/rmap.c

@@ -6,6 +6,7 @@
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   page.c    rows about a page, an MMU, or pages with each other
  *   entry.c   rows about one entry
+ *   pins.c    rows about pinned pages
  *   rmap.c    rows about lists of SPTEs and counts of frames
  */
 #ifndef AUDIT_PRIVATE_H
@@ -82,5 +83,8 @@ void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
 void audit_rmaps(struct audit *a);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
+/* Rows about pinned pages. */
+void audit_pins(struct audit *a);
+u32 audit_lacking_pins(const struct ms_vm *vm);
 
 #endif

@@ -92,7 +92,8 @@ static bool maps(struct ms_play *play, const struct stmt *stmt, u64 pfn)
 
 	if (!slot)
 		return play_fail(play, stmt, "no slot has 0x%llx", (unsigned long long)gpa);
-	return ms_machine_pfn(play->machine, slot->hva + (gpa - (slot->base_gfn << NMMU_PAGE_SHIFT))) == pfn ||
+	return ms_machine_pfn(play->machine, slot->hva + (gpa - (slot->base_gfn << NMMU_PAGE_SHIFT))) ==
+		       pfn ||
 	       play_fail(play, stmt, "pinned is another frame, 0x%llx", (unsigned long long)pfn);
 }
 
@@ -134,6 +135,7 @@ bool expect_pins(struct ms_play *play, const struct stmt *stmt)
 		       check_num(play, stmt, KEY_UNZAP, "the number of unzap calls", calls.unzap) &&
 		       check_num(play, stmt, KEY_LEVEL, "the level of the last call", calls.last_level);
 	default:
-		return check_num(play, stmt, KEY_COUNT, "the number of those inside the memslots", m->readers);
+		return check_num(play, stmt, KEY_COUNT, "the number of those inside the memslots",
+				 m->readers);
 	}
 }

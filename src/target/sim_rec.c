@@ -113,7 +113,8 @@ static void comm_set(char *comm, const char *owner)
 	snprintf(comm, MS_COMM_LEN, "%s", owner);
 }
 
-static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_want *want,
+			     const struct ms_sink *sink)
 {
 	const struct nmmu *m = shown->m;
 	struct ms_rec_vm vm = {
@@ -135,6 +136,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_s
 	};
 
 	comm_set(vm.comm, shown->owner);
+	if (m->cfg.pins && want->what & MS_WANT_PINS)
+		vm.have |= MS_VM_HAVE_PINS;
 	if (m->nr_max) {
 		vm.have |= MS_VM_HAVE_MAX;
 		vm.n_max_mmu_pages = m->nr_max;
@@ -551,13 +554,41 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
 }
 
+/* --- pin tables --- */
+
+static struct ms_err *put_pins(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	const struct nmmu_slot *slot;
+	struct ms_err *err = NULL;
+	u64 i, left;
+	u32 as;
+
+	for (as = 0; as < NMMU_NR_AS && !err; as++)
+		for (slot = shown->m->as[as].first; slot && !err; slot = slot->next)
+			for (i = 0, left = slot->nr_pins; left && i < slot->nr_pages && !err; i++) {
+				struct ms_rec_pin rec = { .kvm = ms_sim_kvm(shown->m),
+							  .gfn = slot->base_gfn + i,
+							  .pfn = slot->pins[i].pfn,
+							  .as_id = slot->as_id,
+							  .slot = slot->id,
+							  .level = slot->pins[i].level,
+							  .mapped = slot->pins[i].mapped > 0 };
+
+				if (!rec.level)
+					continue;
+				left--;
+				err = sink->put(sink->ctx, MS_REC_PIN, &rec, NULL);
+			}
+	return err;
+}
+
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink)
 {
 	struct ms_err *err = put_host(shown, sink);
 
 	if (!err)
-		err = put_vm(shown, sink);
+		err = put_vm(shown, want, sink);
 	if (err || (want->kvm && want->kvm != ms_sim_kvm(shown->m)))
 		return err;
 	if (want->what & MS_WANT_VCPUS)
@@ -573,5 +604,7 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_sps(shown, want, sink);
 	if (!err && want->what & MS_WANT_RMAPS)
 		err = put_rmaps(shown, sink);
+	if (!err && want->what & MS_WANT_PINS)
+		err = put_pins(shown, sink);
 	return err;
 }
