@@ -21,7 +21,8 @@ u32 audit_lacking_pins(const struct ms_vm *vm)
  */
 static bool is_of_l1(const struct audit *a, const struct ms_sp *sp)
 {
-	return a->model->host.tdp_enabled && audit_role(a, sp, ROLE_DIRECT) && !audit_role(a, sp, ROLE_GUEST_MODE);
+	return a->model->host.tdp_enabled && audit_role(a, sp, ROLE_DIRECT) &&
+	       !audit_role(a, sp, ROLE_GUEST_MODE);
 }
 
 /* 42, for a leaf that maps part of a pinned page, or all of it and more. */
@@ -79,7 +80,8 @@ static void leaf(struct audit *a, const struct ms_sp *sp, u32 idx, u8 *seen)
 	at.gfn = gfn;
 	wrong = not_as_pinned(a, sp, raw, gfn, pin);
 	if (wrong)
-		audit_found(a, 42, &at, "%s (0x%llx, level %u)", wrong, (unsigned long long)pin->pfn, pin->level);
+		audit_found(a, 42, &at, "%s (0x%llx, level %u)", wrong, (unsigned long long)pin->pfn,
+			    pin->level);
 }
 
 /* 43: the page with the leaf is not among those that are in use. */
@@ -90,7 +92,8 @@ static void pages_of_pins(struct audit *a, const u8 *seen)
 		const struct place at = { .idx = MS_AUDIT_NO_INDEX, .have_gfn = true, .gfn = pin->gfn };
 
 		if (pin->mapped && audit_asks(a, 43) && !seen[i])
-			audit_found(a, 43, &at, "pinned and mapped, and no page in use has its leaf (level %u)",
+			audit_found(a, 43, &at,
+				    "pinned and mapped, and no page in use has its leaf (level %u)",
 				    pin->level);
 	}
 }

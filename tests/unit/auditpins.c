@@ -14,11 +14,9 @@ static void pins_known(struct audit_host *h)
 
 static void add_pin(struct audit_host *h, struct pin pin)
 {
-	const struct ms_rec_pin rec = { .kvm = FAKE_KVM(0),
-					.gfn = pin.gfn,
-					.pfn = pin.pfn,
-					.level = pin.level,
-					.mapped = pin.mapped };
+	const struct ms_rec_pin rec = {
+		.kvm = FAKE_KVM(0), .gfn = pin.gfn, .pfn = pin.pfn, .level = pin.level, .mapped = pin.mapped
+	};
 
 	small_add(&h->records, MS_REC_PIN, &rec, NULL);
 }
