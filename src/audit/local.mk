@@ -3,7 +3,9 @@ libmmuscope_a_SOURCES += \
 	src/audit/again.c \
 	src/audit/audit.c src/audit/audit.h \
 	src/audit/entry.c \
+	src/audit/events.c \
 	src/audit/invariants.def \
+	src/audit/logs.c \
 	src/audit/needs.def \
 	src/audit/page.c \
 	src/audit/pins.c \

@@ -50,6 +50,7 @@ static const struct ms_column sps_cols[] = {
 	{ "at", "AT", MS_V_COUNT, .prio = 3 },
 	{ "illegal", "ILL", MS_V_COUNT, .prio = 1 },
 	{ "mmio", "MMIO", MS_V_COUNT },
+	{ "pinned", "PINNED", MS_V_COUNT, .prio = 3 },
 	{ "frozen", "FROZEN", MS_V_COUNT, .prio = 3 },
 	{ "unknown", "UNK", MS_V_COUNT, .prio = 1 },
 	{ "empty", "EMPTY", MS_V_COUNT, .prio = 5 },
@@ -92,6 +93,16 @@ static void cell_root_of(struct ms_cell **at, const struct ms_section *section, 
 			 section->vm->vcpus[v].rec.vcpu_id, ms_mmu_name(root->mmu->which), root->prev);
 		word_add(words, text);
 	}
+}
+
+/* Leaves that map a pinned page. */
+static u32 nr_pinned(const struct ms_section *section, const struct ms_sp *sp)
+{
+	u32 idx, nr = 0;
+
+	for (idx = 0; section->vm->nr_pins && sp->tables && idx < MS_SPTES; idx++)
+		nr += ms_sp_entry_pin(section->model, section->vm, sp, idx) != NULL;
+	return nr;
 }
 
 static void sps_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -141,6 +152,7 @@ static void sps_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_ILLEGAL])->style =
 		w[SPTE_W_ILLEGAL] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_MMIO]);
+	cell_opt(&cells, have && vm->have & MS_VM_HAVE_PINS, MS_V_COUNT, nr_pinned(section, sp));
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_FROZEN]);
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_UNKNOWN])->style =
 		cls[SPTE_CLASS_UNKNOWN] ? MS_STYLE_BAD : MS_STYLE_PLAIN;

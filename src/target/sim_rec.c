@@ -26,6 +26,9 @@
 #define SLAB_IDENT 0xffff888f00000000ull
 #define PROGRESS_EVERY 1024u /* pages; a thousand take a millisecond */
 
+_Static_assert(NMMU_LOG_MANUAL == MS_LOG_MANUAL && NMMU_LOG_INIT_SET == MS_LOG_INIT_SET,
+	       "modes of dirty logs");
+
 u64 ms_sim_kvm(const struct nmmu *m)
 {
 	(void)m;
@@ -120,7 +123,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_w
 	struct ms_rec_vm vm = {
 		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USED | MS_VM_HAVE_INDIRECT | MS_VM_HAVE_VALID_GEN |
 			MS_VM_HAVE_ONLINE_VCPUS | MS_VM_HAVE_CREATED_VCPUS | MS_VM_HAVE_INVALIDATE |
-			MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY,
+			MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY |
+			MS_VM_HAVE_NX_DISABLED | MS_VM_HAVE_LOG_MODE,
 		.kvm = ms_sim_kvm(m),
 		.pid = MS_SIM_PID,
 		.n_used_mmu_pages = m->nr_used,
@@ -133,6 +137,7 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_w
 		.online_vcpus = m->nr_vcpus,
 		.created_vcpus = m->nr_vcpus,
 		.mmu_valid_gen = m->valid_gen,
+		.log_mode = m->log_mode,
 	};
 
 	comm_set(vm.comm, shown->owner);
@@ -195,6 +200,10 @@ static struct ms_err *put_vcpus(const struct ms_sim_shown *shown, const struct m
 			.smm = v->regs.smm,
 		};
 
+		if (shown->m->cfg.hv == MS_HV_VMX && v->guest_mode) {
+			rec.have |= MS_VCPU_HAVE_PML02;
+			rec.pml02 = nmmu_vcpu_pml(v);
+		}
 		if (v->mmu && v->walk_mmu) {
 			rec.have |= MS_VCPU_HAVE_MMU;
 			rec.mmu = mmu_ident(v, v->mmu->which);
@@ -346,7 +355,7 @@ static struct ms_err *put_sp(const struct ms_sim_shown *shown, const struct ms_w
 	struct ms_rec_sp rec = {
 		.have = MS_SP_HAVE_UNSYNC | MS_SP_HAVE_UNSYNC_CHILDREN | MS_SP_HAVE_ROOT_COUNT |
 			MS_SP_HAVE_PARENTS | MS_SP_HAVE_GEN | MS_SP_HAVE_NX_DISALLOWED |
-			MS_SP_HAVE_WRITE_FLOODING,
+			MS_SP_HAVE_WRITE_FLOODING | MS_SP_HAVE_NX_POSSIBLE,
 		.kvm = ms_sim_kvm(shown->m),
 		.sp = sp->id,
 		.gfn = sp->gfn,
@@ -361,6 +370,7 @@ static struct ms_err *put_sp(const struct ms_sim_shown *shown, const struct ms_w
 		.unsync = sp->unsync,
 		.mmu_valid_gen = sp->gen,
 		.nx_disallowed = sp->nx_disallowed,
+		.nx_possible = sp->nx_link.next != &sp->nx_link,
 		.state = MS_SP_CONFIRMED,
 	};
 	struct ms_sp_tables tables;

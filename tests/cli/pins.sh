@@ -66,6 +66,13 @@ END
 	sp=$($python -c 'import json, sys; print(next(s["sp"] for s in json.load(open(sys.argv[1]))["sptes"] if s["pin_gfn"] == "0x5"))' "$T/pins")
 	run 0 -T "$spec" sp "$sp" -j && checked && has "$T/out" '{e["pinned"] for e in d["entries"] if e["gfn"] in ("0x5", "0x9")} == {"P", None}'
 	ok "$kind: sp too"
+	run 0 -T "$spec" sps -j && checked && $python - "$T/pins" "$T/out" <<'END'
+import json, sys
+pins, sps = (json.load(open(path)) for path in sys.argv[1:3])
+wanted = {p["sp"]: sum(s["sp"] == p["sp"] for s in pins["sptes"]) for p in sps["sps"]}
+sys.exit(any(p["pinned"] != wanted[p["sp"]] for p in sps["sps"]) or sorted(wanted.values())[-3:] == [0, 0, 0])
+END
+	ok "$kind: sps counts them by page"
 	run 0 -T "$spec" pins --gfn 0x5ff -j && has "$T/out" '[p["gfn"] for p in d["pins"]] == ["0x400"] and {s["pin_gfn"] for s in d["sptes"]} == {"0x400"}' &&
 		run 0 -T "$spec" pins --gfn 0x600 -j && has "$T/out" 'd["pins"] == [] and d["summary"]["pins"] == 0 and d["notes"] == [n for n in d["notes"] if "pin tables" not in n]'
 	ok "$kind: --gfn takes the pages that hold a frame"

@@ -475,6 +475,8 @@ bool rnd_world_make(struct rnd *r)
 	struct ms_machine_opts opts = { .seed = r->seed,
 					.tlb_entries = 64,
 					.yield = rnd_yield,
+					.event = rnd_event,
+					.event_ctx = r,
 					.lock = rnd_lock,
 					.unlock = rnd_unlock,
 					.yield_ctx = r };

@@ -129,6 +129,22 @@ static bool zap(struct loop *l)
 	return done;
 }
 
+/* Dirty logging of the data slots, with the guest's pages where they are. */
+static bool log_set(struct loop *l, bool on)
+{
+	struct vmm *vmm = l->vmm;
+	bool held;
+
+	pthread_mutex_lock(&vmm->lock);
+	held = vmm->phase == PHASE_HELD;
+	for (unsigned int i = 0; held && i < vmm->opts.vms; i++) {
+		vmm->vm[i].slot[SLOT_DATA].flags = on ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+		mem_slot_set(&vmm->vm[i], SLOT_DATA, true);
+	}
+	pthread_mutex_unlock(&vmm->lock);
+	return held;
+}
+
 static void request(struct loop *l, struct client *c, const char *text)
 {
 	static const char *const phases[] = { "run", "held", "end" };
@@ -146,6 +162,8 @@ static void request(struct loop *l, struct client *c, const char *text)
 		answer(c, go(l) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "zap")) {
 		answer(c, zap(l) ? "ok" : "err nothing is held, or there is no storm slot");
+	} else if (!strcmp(text, "log on") || !strcmp(text, "log off")) {
+		answer(c, log_set(l, !strcmp(text, "log on")) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "status")) {
 		answer(c, "ok phase=%s checkpoint=%" PRIu64 " round=%" PRIu64 " storms=%" PRIu64,
 		       phases[l->vmm->phase], l->vmm->checkpoint, round, l->vmm->nr_storm);
@@ -309,7 +327,8 @@ int ctl_client(int argc, char **argv)
 		i = 3;
 	}
 	if (argc < i + 2)
-		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | status | quit");
+		vmm_fail(VMM_USAGE,
+			 "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);
