@@ -95,16 +95,6 @@ static void cell_root_of(struct ms_cell **at, const struct ms_section *section, 
 	}
 }
 
-/* Leaves that map a pinned page. */
-static u32 nr_pinned(const struct ms_section *section, const struct ms_sp *sp)
-{
-	u32 idx, nr = 0;
-
-	for (idx = 0; section->vm->nr_pins && sp->tables && idx < MS_SPTES; idx++)
-		nr += ms_sp_entry_pin(section->model, section->vm, sp, idx) != NULL;
-	return nr;
-}
-
 static void sps_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct pages *pages = section->ctx;
@@ -152,7 +142,8 @@ static void sps_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_ILLEGAL])->style =
 		w[SPTE_W_ILLEGAL] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_MMIO]);
-	cell_opt(&cells, have && vm->have & MS_VM_HAVE_PINS, MS_V_COUNT, nr_pinned(section, sp));
+	cell_opt(&cells, have && vm->have & MS_VM_HAVE_PINS, MS_V_COUNT,
+		 ms_sp_nr_pinned(model, section->vm, sp));
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_FROZEN]);
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_UNKNOWN])->style =
 		cls[SPTE_CLASS_UNKNOWN] ? MS_STYLE_BAD : MS_STYLE_PLAIN;

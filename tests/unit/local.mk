@@ -159,6 +159,9 @@ EXTRA_DIST += \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
 	tests/golden/sp-mmio-80x24.txt \
+	tests/golden/sp-pinned-80x24.txt \
+	tests/golden/sp-pinned-huge-120x40.txt \
+	tests/golden/sp-pinned-l2-44x12.txt \
 	tests/golden/sp-shadow-120x40.txt \
 	tests/golden/sp-tdp-80x24-ascii.txt \
 	tests/golden/sp-tdp-80x24.txt \
@@ -169,6 +172,7 @@ EXTRA_DIST += \
 	tests/golden/tree-40x10.txt \
 	tests/golden/tree-80x24-ascii.txt \
 	tests/golden/tree-80x24.txt \
+	tests/golden/tree-pinned-80x24.txt \
 	tests/golden/tree-unreached.txt \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
