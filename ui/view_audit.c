@@ -104,6 +104,8 @@ static void finding_words(const struct ms_finding *f, struct ms_buf *buf)
 		ms_buf_printf(buf, "0x%llx", (unsigned long long)f->sp);
 	else if (f->mmu)
 		ms_buf_printf(buf, "MMU 0x%llx", (unsigned long long)f->mmu);
+	else if (f->vcpu)
+		ms_buf_printf(buf, "vCPU 0x%llx", (unsigned long long)f->vcpu);
 	if (f->idx != MS_AUDIT_NO_INDEX)
 		ms_buf_printf(buf, "[%u]", f->idx);
 	if (f->have_gfn)
@@ -196,6 +198,10 @@ static void finding_open(struct ms_ui *ui, struct audit_view *v)
 
 	if (!f)
 		return;
+	if (f->vcpu) {
+		ms_view_command_open(ui, "vcpus --no-header", false);
+		return;
+	}
 	if (!f->sp) {
 		snprintf(line, sizeof(line), "rmap 0x%llx --no-header", (unsigned long long)f->gfn);
 		ms_view_command_open(ui, f->mmu ? "mmus --no-header" : line, false);

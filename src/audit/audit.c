@@ -15,9 +15,7 @@
 #define LOW MS_AUDIT_LOW
 
 /* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS                                                                     \
-	(MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | MS_AUDIT_NEED_PINS | \
-	 MS_AUDIT_NEED_EXITS)
+#define NEEDS_NOBODY_HAS MS_AUDIT_NEED_PINS
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -123,9 +121,11 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.idx = at->idx,
 		.sp = at->sp ? at->sp->rec.sp : 0,
 		.mmu = at->mmu ? at->mmu->mmu : 0,
+		.vcpu = at->vcpu ? at->vcpu->vcpu : 0,
 		.raw = at->idx != MS_AUDIT_NO_INDEX ? at->sp->tables->sptes[at->idx] : 0,
 		.gfn = at->gfn,
 		.spte = at->spte,
+		.event = at->event,
 		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
@@ -136,7 +136,7 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 	va_end(ap);
 }
 
-static int by_place(const void *left, const void *right)
+int ms_finding_cmp(const void *left, const void *right)
 {
 	const struct ms_finding *a = left, *b = right;
 
@@ -146,6 +146,7 @@ static int by_place(const void *left, const void *right)
 	CMP(row)
 	CMP(sp)
 	CMP(mmu)
+	CMP(vcpu)
 	CMP(idx)
 	CMP(gfn)
 	CMP(spte)
@@ -165,12 +166,12 @@ void ms_audit_keep(struct ms_audit *audit, const struct ms_audit *again)
 	if (!others)
 		return;
 	memcpy(others, again->findings, again->nr * sizeof(*others));
-	qsort(others, again->nr, sizeof(*others), by_place);
-	qsort(audit->findings, audit->nr, sizeof(*audit->findings), by_place);
+	qsort(others, again->nr, sizeof(*others), ms_finding_cmp);
+	qsort(audit->findings, audit->nr, sizeof(*audit->findings), ms_finding_cmp);
 	for (i = 0; i < audit->nr; i++) {
-		while (at < again->nr && by_place(&others[at], &audit->findings[i]) < 0)
+		while (at < again->nr && ms_finding_cmp(&others[at], &audit->findings[i]) < 0)
 			at++;
-		if (at < again->nr && !by_place(&others[at], &audit->findings[i]))
+		if (at < again->nr && !ms_finding_cmp(&others[at], &audit->findings[i]))
 			audit->findings[i].readings++;
 	}
 	free(others);
@@ -234,16 +235,23 @@ static u32 lacking_of(const struct audit *a)
 	}
 	if (!generation)
 		lacking |= MS_AUDIT_NEED_GENERATIONS;
+	for (i = 0; i < vm->nr_vcpus && !(vm->vcpus[i].rec.have & MS_VCPU_HAVE_PML02); i++)
+		;
+	if (i == vm->nr_vcpus)
+		lacking |= MS_AUDIT_NEED_VMCS;
 	if (!vm->nr_mmus)
 		lacking |= MS_AUDIT_NEED_MMUS;
+	if (!(vm->rec.have & MS_VM_HAVE_CHANGED))
+		lacking |= MS_AUDIT_NEED_LOG;
 	if (!(vm->rec.have & MS_VM_HAVE_VALID_GEN))
 		lacking |= MS_AUDIT_NEED_VM_GENERATION;
 	if (!(host->have & MS_HOST_HAVE_PML))
 		lacking |= MS_AUDIT_NEED_PML;
-	/* A VM may have been let off (KVM_CAP_VM_DISABLE_NX_HUGE_PAGES), which no record says; a sim's never is. */
-	if (!(host->have & MS_HOST_HAVE_NX_HUGE) || !ms_audit_is_still(a->model))
+	/* A VM may have been let off (KVM_CAP_VM_DISABLE_NX_HUGE_PAGES). */
+	if (!(host->have & MS_HOST_HAVE_NX_HUGE) ||
+	    (host->nx_huge_pages == 1 && !(vm->rec.have & MS_VM_HAVE_NX_DISABLED)))
 		lacking |= MS_AUDIT_NEED_NX;
-	return lacking;
+	return lacking | audit_logs_lacking(vm);
 }
 
 /* H1 and H3: zapped pages are not judged, nor what hangs below a zapped root of the TDP MMU. */
@@ -378,7 +386,7 @@ static void pages(struct audit *a)
 }
 
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,
-			   struct ms_audit *ret)
+			   const struct ms_event_log *events, struct ms_audit *ret)
 {
 	struct audit a = {
 		.model = model, .vm = vm, .p = &model->profile, .roles = &model->roles, .ret = ret
@@ -390,7 +398,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	a.valid = calloc(vm->nr_sps ? vm->nr_sps : 1, 1);
 	if (!a.valid)
 		return ms_err_nomem();
-	lacking = lacking_of(&a);
+	lacking = lacking_of(&a) | (events ? 0 : MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_EXITS);
 	for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 		ret->chosen[row] = !rows || rows & 1ull << row;
 		ret->lacking[row] = ms_invariants[row].needs & lacking;
@@ -402,8 +410,13 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		pages(&a);
 		audit_keys(&a);
 		audit_rmaps(&a);
+		audit_changed(&a);
+		if (events)
+			audit_events(&a, events);
 		for (i = 0; i < vm->nr_mmus; i++)
 			audit_mmu(&a, &vm->mmus[i]);
+		for (i = 0; i < vm->nr_vcpus; i++)
+			audit_vcpu(&a, &vm->vcpus[i].rec);
 		ret->nr_mmus = vm->nr_mmus;
 		ret->nr_slots = vm->nr_slots;
 	}

@@ -136,6 +136,15 @@ static void kinds(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 		found(a, 7, sp, idx, "a leaf of L2's that is not write-protect-only, with PML");
 }
 
+/* 38: set_nx_huge_pages() stores the parameter first, and then zaps by making every page obsolete. */
+static void nx_huge(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
+{
+	if (sp->level > 1 && a->model->host.nx_huge_pages == 1 && !a->vm->rec.nx_huge_disabled &&
+	    (sp->rec.tdp_mmu_page || !audit_is_obsolete(a, sp)) && audit_asks(a, 38) &&
+	    spte_is_executable(a->p, raw))
+		found(a, 38, sp, idx, "an executable huge page with nx_huge_pages on");
+}
+
 static void leaf(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
 	const struct ms_rec_slot *slot;
@@ -143,15 +152,15 @@ static void leaf(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 
 	kinds(a, sp, idx, raw);
 	transl(a, sp, idx, raw);
+	nx_huge(a, sp, idx, raw);
 	audit_guest(a, sp, idx, raw);
-	if (sp->level > 1 && a->model->host.nx_huge_pages == 1 && audit_asks(a, 38) &&
-	    spte_is_executable(a->p, raw))
-		found(a, 38, sp, idx, "an executable huge page with nx_huge_pages on");
 	if (ms_sp_entry_gfn(a->model, sp, idx, &gfn) == MS_GFN_NONE)
 		return;
 	slot = ms_vm_slot(a->vm, audit_as_id(a, sp), gfn);
 	if (slot && slot->flags & MS_SLOT_READONLY && audit_asks(a, 3) && spte_is_host_writable(a->p, raw))
 		found(a, 3, sp, idx, "host-writable in a read-only memslot");
+	if (slot)
+		audit_logged(a, sp, idx, raw, gfn, slot);
 	if (spte_is_writable(raw) || spte_is_mmu_writable(a->p, raw))
 		writable(a, sp, idx, gfn);
 }

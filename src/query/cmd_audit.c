@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
 #include "audit/audit.h"
 
 struct audit_view {
@@ -73,6 +74,7 @@ static const struct ms_column finding_cols[] = {
 	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP },
 	{ "index", "INDEX", MS_V_COUNT },
 	{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },
+	{ "vcpu", "VCPU", MS_V_HEX, MS_SECRET_VCPU, .prio = 4 },
 	{ "gfn", "GFN", MS_V_HEX },
 	{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },
 	{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },
@@ -80,6 +82,15 @@ static const struct ms_column finding_cols[] = {
 	{ "text", "WHAT", MS_V_TEXT },
 	{ "see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4 },
 };
+
+/* Of what happened, to what is kept of it. */
+static void event_words(const struct ms_finding *f, const struct audit_view *view, struct ms_buf *buf)
+{
+	struct ms_event_desc desc;
+
+	if (ms_event_desc(f->event, &desc))
+		ms_buf_printf(buf, "events --last %u --event %s%s", MS_EVENTS_MAX, desc.name, view->vm);
+}
 
 static void finding_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
@@ -94,18 +105,23 @@ static void finding_row(const struct ms_section *section, size_t row, struct ms_
 	cell_opt(&cells, f->sp, MS_V_HEX, f->sp)->style = MS_STYLE_ACCENT;
 	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_COUNT, f->idx);
 	cell_opt(&cells, f->mmu, MS_V_HEX, f->mmu);
+	cell_opt(&cells, f->vcpu, MS_V_HEX, f->vcpu);
 	cell_opt(&cells, f->have_gfn, MS_V_HEX, f->gfn);
 	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
 	cell_opt(&cells, f->spte, MS_V_HEX, f->spte);
 	cell_opt(&cells, f->have_gpte, MS_V_HEX, f->gpte);
 	cell_text(&cells, f->text);
 	see = cell_text(&cells, "");
-	if (f->sp)
+	if (f->event)
+		event_words(f, view, &see->text);
+	else if (f->sp)
 		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, view->vm);
 	else if (f->mmu)
 		ms_buf_printf(&see->text, "mmus%s", view->vm);
-	else
+	else if (f->have_gfn)
 		ms_buf_printf(&see->text, "rmap 0x%llx%s", (unsigned long long)f->gfn, view->vm);
+	else
+		ms_buf_printf(&see->text, "vcpus%s", view->vm);
 }
 
 static const struct ms_column row_cols[] = {

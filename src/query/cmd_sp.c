@@ -134,6 +134,7 @@ static const struct ms_column page_cols[] = {
 	{ "generation", "generation", MS_V_COUNT },
 	{ "vm_generation", "VM's generation", MS_V_COUNT },
 	{ "nx_disallowed", "NX split", MS_V_BOOL },
+	{ "nx_possible", "NX recovery may zap", MS_V_BOOL },
 	{ "write_flooding", "writes since last use", MS_V_COUNT },
 	{ "parents", "parents word", MS_V_HEX, MS_SECRET_PTR },
 	{ "translations", "translations", MS_V_HEX, MS_SECRET_PTR },
@@ -175,6 +176,7 @@ static void page_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_opt(&cells, rec->have & MS_SP_HAVE_GEN && !rec->tdp_mmu_page, MS_V_COUNT, rec->mmu_valid_gen);
 	cell_opt(&cells, vm->have & MS_VM_HAVE_VALID_GEN, MS_V_COUNT, vm->mmu_valid_gen);
 	cell_opt(&cells, rec->have & MS_SP_HAVE_NX_DISALLOWED, MS_V_BOOL, rec->nx_disallowed);
+	cell_opt(&cells, rec->have & MS_SP_HAVE_NX_POSSIBLE, MS_V_BOOL, rec->nx_possible);
 	cell_opt(&cells, rec->have & MS_SP_HAVE_WRITE_FLOODING, MS_V_COUNT, rec->write_flooding);
 	cell_opt(&cells, rec->have & MS_SP_HAVE_PARENTS, MS_V_HEX, rec->parents);
 	cell_opt(&cells, rec->translation, MS_V_HEX, rec->translation);

@@ -27,9 +27,30 @@ static const struct ms_column vm_cols[] = {
 	{ "invalidate_seq", "INVALIDATE SEQ", MS_V_COUNT, .prio = 5 },
 	{ "invalidate_in_progress", "INVALIDATING", MS_V_COUNT, .prio = 5 },
 	{ "mmio_value", "MMIO VALUE", MS_V_HEX, .prio = 8 },
+	{ "nx_huge_disabled", "NO NX HUGE", MS_V_BOOL, .prio = 8 },
+	{ "log_mode", "LOG MODE", MS_V_WORDS, .prio = 8 },
+	{ "log_mode_raw", "RAW LOG MODE", MS_V_HEX, .prio = 9 },
 	{ "userspace_pid", "CREATED BY", MS_V_INT, MS_SECRET_PID, .prio = 8 },
 	{ "mm", "MM", MS_V_HEX, MS_SECRET_PTR, .prio = 9 },
 };
+
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, as it was enabled. */
+static void cell_log_mode(struct ms_cell **at, const struct ms_rec_vm *rec)
+{
+	struct ms_cell *words;
+
+	if (!(rec->have & MS_VM_HAVE_LOG_MODE)) {
+		cell_none(at);
+		cell_none(at);
+		return;
+	}
+	words = cell_words(at);
+	if (rec->log_mode & MS_LOG_MANUAL)
+		word_add(words, "manual-protect");
+	if (rec->log_mode & MS_LOG_INIT_SET)
+		word_add(words, "initially-set");
+	cell_hex(at, rec->log_mode);
+}
 
 static void vm_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
@@ -64,6 +85,8 @@ static void vm_row(const struct ms_section *section, size_t row, struct ms_cell 
 	cell_opt(&cells, rec->have & MS_VM_HAVE_INVALIDATE, MS_V_COUNT, rec->invalidate_seq);
 	cell_opt(&cells, rec->have & MS_VM_HAVE_INVALIDATE, MS_V_COUNT, rec->invalidate_in_progress);
 	cell_opt(&cells, rec->have & MS_VM_HAVE_MMIO_VALUE, MS_V_HEX, rec->mmio_value);
+	cell_opt(&cells, rec->have & MS_VM_HAVE_NX_DISABLED, MS_V_BOOL, rec->nx_huge_disabled);
+	cell_log_mode(&cells, rec);
 	cell_opt(&cells, rec->have & MS_VM_HAVE_USERSPACE_PID, MS_V_INT, (u64)(s64)rec->userspace_pid);
 	cell_opt(&cells, rec->have & MS_VM_HAVE_MM, MS_V_HEX, rec->mm);
 }

@@ -16,15 +16,23 @@ u64 walk_field(const struct walk *w, u64 base, enum ms_field_id id)
 	return base + w->kmem->layout->f[id].off;
 }
 
+enum ms_field_id walk_nx_link(const struct ms_layout *l)
+{
+	return l->f[MS_F_sp_possible_nx_huge_page_link].present ? MS_F_sp_possible_nx_huge_page_link
+								: MS_F_sp_lpage_disallowed_link;
+}
+
 void walk_head_decode(const struct walk *w, const u8 *raw, struct sp_head *h)
 {
 	const struct ms_layout *l = w->kmem->layout;
-	const struct ms_field *link = &l->f[MS_F_sp_link];
+	const struct ms_field *link = &l->f[MS_F_sp_link], *nx_link = &l->f[walk_nx_link(l)];
 	size_t len = w->raw_len;
 
 	memset(h, 0, sizeof(*h));
 	memcpy(&h->next, raw + link->off, 8);
 	memcpy(&h->prev, raw + link->off + 8, 8);
+	if (nx_link->present && nx_link->off + sizeof(h->nx_next) <= len)
+		memcpy(&h->nx_next, raw + nx_link->off, sizeof(h->nx_next));
 	h->gfn = ms_raw_field(l, raw, len, MS_F_sp_gfn);
 	h->spt = ms_raw_field(l, raw, len, MS_F_sp_spt);
 	h->translation = ms_raw_field(l, raw, len, MS_F_sp_shadowed_translation);

@@ -28,6 +28,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * 6.1 leaves zeros in a link that was never on a list, and poison in one that was: only the address of another link
+ * counts.
+ */
+static bool on_nx_list(const struct walk *w, const struct sp *sp)
+{
+	return sp->head.nx_next >> 56 == 0xff &&
+	       sp->head.nx_next != walk_field(w, sp->addr, walk_nx_link(w->kmem->layout));
+}
+
 static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 {
 	const struct ms_layout *l = w->kmem->layout;
@@ -64,6 +74,7 @@ static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 		.unsync = sp->head.unsync,
 		.mmu_valid_gen = sp->head.gen,
 		.nx_disallowed = sp->head.nx,
+		.nx_possible = on_nx_list(w, sp),
 		.state = sp->state,
 	};
 	for (f = 0; f < sizeof(fields) / sizeof(fields[0]); f++)
@@ -71,6 +82,8 @@ static void sp_record(const struct walk *w, size_t i, struct ms_rec_sp *rec)
 			rec->have |= fields[f].have;
 	if (l->f[MS_F_sp_nx_huge_page_disallowed].present || l->f[MS_F_sp_lpage_disallowed].present)
 		rec->have |= MS_SP_HAVE_NX_DISALLOWED;
+	if (l->f[walk_nx_link(l)].present)
+		rec->have |= MS_SP_HAVE_NX_POSSIBLE;
 	if ((w->want->what & MS_WANT_SPTES) && sp->sptes)
 		rec->have |= MS_SP_HAVE_SPTES | (sp->translations ? MS_SP_HAVE_TRANSLATIONS : 0);
 }

@@ -22,6 +22,7 @@
 struct sp_head {
 	u64 next, prev; /* link; meaningless for TDP pages on 6.12 */
 	u64 gfn, spt, translation, parents;
+	u64 nx_next; /* of the link in the list of possible NX huge pages */
 	u32 role;
 	u32 root_count, unsync_children, write_flooding;
 	u8 tdp, unsync, gen, nx;
@@ -54,6 +55,8 @@ struct walk {
 };
 
 u64 walk_field(const struct walk *w, u64 base, enum ms_field_id id);
+/* Where this kernel links pages that its NX recovery may zap; a member that may be absent. */
+enum ms_field_id walk_nx_link(const struct ms_layout *layout);
 u32 walk_sp_level(const struct walk *w, const struct sp *sp);
 /* Has an entry a table below it? Its address, else 0. */
 u64 walk_child_table(const struct walk *w, u64 spte);

@@ -19,7 +19,7 @@ struct ms_machine;
 /* How a machine is shown; the strings outlive the reading. */
 struct ms_sim_shown {
 	const struct nmmu *m;
-	struct ms_machine *machine; /* for guest memory; NULL: none is shown */
+	struct ms_machine *machine; /* the guest's memory, and what was written; NULL: not shown */
 	const char *owner; /* at most MS_COMM_LEN - 1 bytes */
 };
 

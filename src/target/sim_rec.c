@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "scenario/machine.h"
 #include "spte/role.h"
 #include "target/sim.h"
 
@@ -25,6 +26,9 @@
 /* Descriptors of reverse maps and bitmaps have no place in the simulated host's memory. */
 #define SLAB_IDENT 0xffff888f00000000ull
 #define PROGRESS_EVERY 1024u /* pages; a thousand take a millisecond */
+
+_Static_assert(NMMU_LOG_MANUAL == MS_LOG_MANUAL && NMMU_LOG_INIT_SET == MS_LOG_INIT_SET,
+	       "modes of dirty logs");
 
 u64 ms_sim_kvm(const struct nmmu *m)
 {
@@ -113,13 +117,15 @@ static void comm_set(char *comm, const char *owner)
 	snprintf(comm, MS_COMM_LEN, "%s", owner);
 }
 
-static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_want *want,
+			     const struct ms_sink *sink)
 {
 	const struct nmmu *m = shown->m;
 	struct ms_rec_vm vm = {
 		.have = MS_VM_HAVE_OWNER | MS_VM_HAVE_USED | MS_VM_HAVE_INDIRECT | MS_VM_HAVE_VALID_GEN |
 			MS_VM_HAVE_ONLINE_VCPUS | MS_VM_HAVE_CREATED_VCPUS | MS_VM_HAVE_INVALIDATE |
-			MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY,
+			MS_VM_HAVE_PAGES_4K | MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY |
+			MS_VM_HAVE_NX_DISABLED | MS_VM_HAVE_LOG_MODE,
 		.kvm = ms_sim_kvm(m),
 		.pid = MS_SIM_PID,
 		.n_used_mmu_pages = m->nr_used,
@@ -132,8 +138,11 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_s
 		.online_vcpus = m->nr_vcpus,
 		.created_vcpus = m->nr_vcpus,
 		.mmu_valid_gen = m->valid_gen,
+		.log_mode = m->log_mode,
 	};
 
+	if (shown->machine && want->what & MS_WANT_CHANGED)
+		vm.have |= MS_VM_HAVE_CHANGED;
 	comm_set(vm.comm, shown->owner);
 	if (m->nr_max) {
 		vm.have |= MS_VM_HAVE_MAX;
@@ -192,6 +201,10 @@ static struct ms_err *put_vcpus(const struct ms_sim_shown *shown, const struct m
 			.smm = v->regs.smm,
 		};
 
+		if (shown->m->cfg.hv == MS_HV_VMX && v->guest_mode) {
+			rec.have |= MS_VCPU_HAVE_PML02;
+			rec.pml02 = nmmu_vcpu_pml(v);
+		}
 		if (v->mmu && v->walk_mmu) {
 			rec.have |= MS_VCPU_HAVE_MMU;
 			rec.mmu = mmu_ident(v, v->mmu->which);
@@ -343,7 +356,7 @@ static struct ms_err *put_sp(const struct ms_sim_shown *shown, const struct ms_w
 	struct ms_rec_sp rec = {
 		.have = MS_SP_HAVE_UNSYNC | MS_SP_HAVE_UNSYNC_CHILDREN | MS_SP_HAVE_ROOT_COUNT |
 			MS_SP_HAVE_PARENTS | MS_SP_HAVE_GEN | MS_SP_HAVE_NX_DISALLOWED |
-			MS_SP_HAVE_WRITE_FLOODING,
+			MS_SP_HAVE_WRITE_FLOODING | MS_SP_HAVE_NX_POSSIBLE,
 		.kvm = ms_sim_kvm(shown->m),
 		.sp = sp->id,
 		.gfn = sp->gfn,
@@ -358,6 +371,7 @@ static struct ms_err *put_sp(const struct ms_sim_shown *shown, const struct ms_w
 		.unsync = sp->unsync,
 		.mmu_valid_gen = sp->gen,
 		.nx_disallowed = sp->nx_disallowed,
+		.nx_possible = sp->nx_link.next != &sp->nx_link,
 		.state = MS_SP_CONFIRMED,
 	};
 	struct ms_sp_tables tables;
@@ -551,13 +565,40 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
 }
 
+/* --- what was written --- */
+
+struct put_changed {
+	const struct ms_sim_shown *shown;
+	const struct ms_sink *sink;
+	struct ms_err *err;
+};
+
+static int put_one_changed(void *ctx, const struct ms_rec_changed *changed)
+{
+	struct put_changed *p = ctx;
+	struct ms_rec_changed rec = *changed;
+
+	rec.kvm = ms_sim_kvm(p->shown->m);
+	p->err = p->sink->put(p->sink->ctx, MS_REC_CHANGED, &rec, NULL);
+	return p->err ? 1 : 0;
+}
+
+static struct ms_err *put_changed(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	struct put_changed p = { .shown = shown, .sink = sink };
+
+	if (shown->machine)
+		ms_machine_changed(shown->machine, put_one_changed, &p);
+	return p.err;
+}
+
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink)
 {
 	struct ms_err *err = put_host(shown, sink);
 
 	if (!err)
-		err = put_vm(shown, sink);
+		err = put_vm(shown, want, sink);
 	if (err || (want->kvm && want->kvm != ms_sim_kvm(shown->m)))
 		return err;
 	if (want->what & MS_WANT_VCPUS)
@@ -575,5 +616,7 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_rmaps(shown, sink);
 	if (!err && want->what & MS_WANT_GUEST)
 		err = ms_sim_guest(shown, want, sink);
+	if (!err && want->what & MS_WANT_CHANGED)
+		err = put_changed(shown, sink);
 	return err;
 }

@@ -60,8 +60,11 @@ end_vmm g
 nx_huge=/sys/module/kvm/parameters/nx_huge_pages
 nx_before=$(cat $nx_huge)
 echo force >$nx_huge
-held "L2" --mode nested --at l2 --vcpus 2 --pages 30 --sys-thp
-same "L2 active on two vCPUs" l2 hflags root-count nx-split
+held "L2" --mode nested --at l2 --vcpus 2 --pages 30 --sys-thp --dirty on --log-mode manual
+same "L2 active on two vCPUs" l2 hflags root-count nx-split nx-possible log-manual
+end_vmm g
+held "let off" --pages 30 --sys-thp --nx-off --dirty on --log-mode all-set
+same "a VM let off from nx_huge_pages" nx-huge-disabled log-all-set
 end_vmm g
 echo "$nx_before" >$nx_huge
 

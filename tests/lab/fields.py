@@ -277,8 +277,11 @@ class Vm:
                           ("pages_4k", "stat.pages_4k"), ("pages_2m", "stat.pages_2m"), ("pages_1g", "stat.pages_1g"),
                           ("generation", "arch.mmu_valid_gen"), ("invalidate_seq", "mmu_invalidate_seq"),
                           ("invalidate_in_progress", "mmu_invalidate_in_progress"), ("mmio_value", "arch.shadow_mmio_value"),
-                          ("mm", "mm")):
+                          ("log_mode_raw", "manual_dirty_log_protect"), ("mm", "mm")):
             row[key] = k.get("kvm", kvm, path)
+        # KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and _INITIALLY_SET.
+        row["log_mode"] = [w for bit, w in enumerate(("manual-protect", "initially-set")) if row["log_mode_raw"] >> bit & 1]
+        row["nx_huge_disabled"] = bool(k.get("kvm", kvm, "arch.disable_nx_huge_pages"))
         return row
 
     def file_rows(self):
@@ -342,6 +345,7 @@ class Vm:
     def read_pages(self):
         k, self.sps, self.tables, self.heads = self.k, {}, {}, {}
         self.gen = k.get("kvm", self.kvm, "arch.mmu_valid_gen")
+        self.nx_pages = self.nx_list()
         own = k.get("kvm", self.kvm, "arch.shadow_mmio_value")
         self.mmio_value = None if not k.mmio_on else k.vals["shadow_mmio_value"] if own is None else own
         for sp in k.list_of(k.addr("kvm", self.kvm, "arch.active_mmu_pages"), "kvm_mmu_page", "link"):
@@ -352,6 +356,15 @@ class Vm:
             if sp not in self.sps:
                 below += [c for c in self.add_page(sp, "tdp") if c]
         return list(self.sps.values())
+
+    def nx_list(self):
+        """Pages on the VM's list of those that NX recovery may zap, by that list itself."""
+        k = self.k
+        for head, link in (("possible_nx_huge_pages", "possible_nx_huge_page_link"),
+                           ("lpage_disallowed_mmu_pages", "lpage_disallowed_link")):
+            if k.layout.place("kvm_mmu_page", link):
+                return set(k.list_of(k.addr("kvm", self.kvm, "arch." + head), "kvm_mmu_page", link))
+        return None
 
     def add_page(self, sp, mmu):
         """Adds the row; returns the 512 children, None where an entry leads to no table."""
@@ -388,7 +401,7 @@ class Vm:
         translations = head("shadowed_translation") if not tdp else 0
         stored = k.mem.words(translations, 512) if translations else [None] * 512
         self.sps[sp] = row
-        self.heads[sp] = {"unsync": None if tdp else unsync, "nx_disallowed": nx, "translations": translations or None,
+        self.heads[sp] = {"unsync": None if tdp else unsync, "nx_disallowed": nx, "nx_possible": sp in self.nx_pages, "translations": translations or None,
                           "vm_generation": self.gen}
         self.tables[sp] = [{"index": i, "raw": e, "class": classes[i], "child_sp": children[i], "translation": stored[i],
                             "pfn": (e & FRAME) >> 12 if classes[i] in ("leaf", "table") else None} for i, e in enumerate(table)]
@@ -505,7 +518,7 @@ class Checker:
         sorts = {}
         for s in self.pages:
             for sort in (("tdp" == s["mmu"], s["level"] > 1), *((f,) for f in s["flags"]),
-                         *(("more", key) for key in ("unsync_children", "write_flooding") if s[key])):
+                         *((("nx-possible",),) if s["sp"] in self.vm.nx_pages else ()), *(("more", key) for key in ("unsync_children", "write_flooding") if s[key])):
                 sorts.setdefault(sort, s["sp"])
         return sorted(set(sorts.values()))
 
@@ -518,6 +531,11 @@ class Checker:
             "invalid": any("invalid" in s["flags"] for s in self.pages),
             "generation": any(s["generation"] for s in self.pages) and self.vm.gen,
             "nx-split": any("nx-split" in s["flags"] for s in self.pages),
+            # As of 6.12 a page that no huge one could stand for is disallowed, and not on the list.
+            "nx-possible": any(h["nx_possible"] for h in self.vm.heads.values()),
+            "nx-huge-disabled": self.vm.vm_row()["nx_huge_disabled"],
+            "log-manual": self.vm.vm_row()["log_mode"] == ["manual-protect"],
+            "log-all-set": self.vm.vm_row()["log_mode"] == ["manual-protect", "initially-set"],
             "translations": any(h["translations"] for h in self.vm.heads.values()),
             "indirect": self.vm.vm_row()["indirect_pages"],
             "invalidate-seq": self.vm.vm_row()["invalidate_seq"],

@@ -9,8 +9,8 @@
 #include "audittrips.h"
 
 /*
- * A table for each page of VM 0 that shadows one and is confirmed: every entry of the lowest level has all rights, is
- * accessed and dirty; above, what is a leaf in the shadow page is one, all else leads to a table.
+ * A table for each page of VM 0 that shadows one and is confirmed: every entry of the lowest level maps with all
+ * rights, accessed and dirty; above, what is a leaf in the shadow page is one, all else leads to a table.
  */
 void audit_guest_add(struct audit_host *h);
 /* The table of a page, once they are there. */

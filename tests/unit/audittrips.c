@@ -40,7 +40,8 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 	small_init(&h->records);
 	h->ept = opts->ept;
 	h->v61 = opts->v61;
-	h->listed = h->guest = false;
+	h->listed = h->no_events = h->guest = false;
+	h->nr_events = 0;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
 	ms_target_close(target);
@@ -49,6 +50,11 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 struct ms_rec_host *audit_host(struct audit_host *h)
 {
 	return small_find(&h->records, MS_REC_HOST, 0)->rec;
+}
+
+struct ms_rec_vm *audit_vm(struct audit_host *h)
+{
+	return small_find(&h->records, MS_REC_VM, 0)->rec;
 }
 
 struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i)
@@ -83,6 +89,11 @@ static struct ms_sp_tables *tables(struct audit_host *h, enum fake_page n)
 static u64 *spte(struct audit_host *h, enum fake_page n, u32 idx)
 {
 	return &tables(h, n)->sptes[idx];
+}
+
+u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx)
+{
+	return *spte(h, n, idx);
 }
 
 static u64 bit_h(const struct audit_host *h)
@@ -381,12 +392,84 @@ static void table_in_huge_page(struct audit_host *h)
 
 static void huge_executable(struct audit_host *h)
 {
-	struct ms_rec_host *host = audit_host(h);
+	audit_host(h)->nx_huge_pages = 1;
+}
 
-	/* Of a simulated host it is known that the mitigation holds for the VM. */
-	memset(host->target, 0, sizeof(host->target));
-	memcpy(host->target, "sim", 3);
-	host->nx_huge_pages = 1;
+static void huge_executable_let_off(struct audit_host *h)
+{
+	audit_host(h)->nx_huge_pages = 1;
+	audit_vm(h)->nx_huge_disabled = 1;
+}
+
+/* A huge leaf of L2's, as L1's is, with what KVM stores beside it. */
+static u64 *huge_for_l2(struct audit_host *h, u32 idx)
+{
+	u64 *raw = spte(h, FAKE_N_L2, idx);
+
+	*raw = *spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
+	tables(h, FAKE_N_L2)->translations[idx] = FAKE_HUGE_GFN << 12 | 7;
+	return raw;
+}
+
+static struct ms_rec_slot *ram_slot(struct audit_host *h, u32 as_id)
+{
+	struct ms_rec_slot *slot;
+	size_t i;
+
+	for (i = 0; (slot = audit_slot(h, i)); i++)
+		if (slot->id == FAKE_SLOT_RAM && slot->as_id == as_id && slot->kvm == FAKE_KVM(0))
+			return slot;
+	fail();
+	return NULL;
+}
+
+/* L1's huge leaf, which is writable, in a memslot that is logged. */
+static void huge_writable_logged(struct audit_host *h)
+{
+	ram_slot(h, 0)->flags |= MS_SLOT_LOG_DIRTY;
+}
+
+static void huge_writable_logged_manual(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL;
+	huge_writable_logged(h);
+}
+
+/* L1's is protected, and L2's forgotten. */
+static void huge_writable_logged_for_l2(struct audit_host *h)
+{
+	huge_for_l2(h, 9);
+	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	huge_writable_logged(h);
+}
+
+static void huge_executable_for_l2_old(struct audit_host *h)
+{
+	huge_for_l2(h, 9);
+	audit_page_of(h, FAKE_N_L2)->mmu_valid_gen = 0;
+	*spte(h, FAKE_TDP_L2, 1) =
+		h->ept ? *spte(h, FAKE_TDP_L2, 1) & ~BIT(2) : *spte(h, FAKE_TDP_L2, 1) | BIT(63);
+	huge_executable(h);
+}
+
+/* Pages of level 1 may be writable, huge ones that are not are what logging leaves of them. */
+static void huge_protected_logged(struct audit_host *h)
+{
+	*huge_for_l2(h, 9) &= ~BIT(1);
+	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	huge_writable_logged(h);
+}
+
+static void logged_in_another_space(struct audit_host *h)
+{
+	ram_slot(h, 1)->flags |= MS_SLOT_LOG_DIRTY;
+}
+
+/* Nothing is protected when such a log begins. */
+static void huge_writable_all_set(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL | MS_LOG_INIT_SET;
+	huge_writable_logged(h);
 }
 
 static void old_generation(struct audit_host *h)
@@ -414,7 +497,40 @@ static void zapped_and_listed(struct audit_host *h)
 	audit_page_of(h, FAKE_N_PREV)->role |= BIT(11);
 }
 
+static void pml_in_vmcs02(struct audit_host *h)
+{
+	struct ms_rec_vcpu *vcpu = small_find(&h->records, MS_REC_VCPU, 0)->rec;
+
+	vcpu->have |= MS_VCPU_HAVE_PML02;
+	vcpu->pml02 = 1;
+}
+
+static void written(struct audit_host *h, u64 gfn, bool logged)
+{
+	const struct ms_rec_changed rec = { .kvm = FAKE_KVM(0), .gfn = gfn, .slot = 1, .logged = logged };
+
+	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 0)->rec)->have |= MS_VM_HAVE_CHANGED;
+	small_add(&h->records, MS_REC_CHANGED, &rec, NULL);
+}
+
+static void written_not_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, false);
+	written(h, FAKE_LOG_GFN + 4, true);
+}
+
 /* --- what looks like it and is right --- */
+
+static void written_and_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, true);
+}
+
+static void no_pml_in_vmcs02(struct audit_host *h)
+{
+	pml_in_vmcs02(h);
+	((struct ms_rec_vcpu *)small_find(&h->records, MS_REC_VCPU, 0)->rec)->pml02 = 0;
+}
 
 static void torn_is_not_judged(struct audit_host *h)
 {
@@ -516,6 +632,7 @@ const struct audit_trip audit_trips[] = {
 	{ "kind disabled, role not", ROW(6), EPT, kind_disabled },
 	{ "kind enabled for L2, with PML", ROW(7), EPT, kind_enabled_for_l2 },
 	{ "the same in a split huge page", ROW(7), EPT, kind_enabled_for_l2_split },
+	{ "PML on in vmcs02", ROW(8), EPT, pml_in_vmcs02 },
 	{ "no rights, not access-tracked", ROW(9), EPT, no_rights },
 	{ "saved bits, not access-tracked", ROW(9), EPT, saved_not_tracked },
 	{ "accessed, A/D disabled", ROW(10), EPT, accessed_though_disabled },
@@ -550,13 +667,20 @@ const struct audit_trip audit_trips[] = {
 	{ "a table in sync while it is writable", ROW(31), ALL, table_no_longer_unsync },
 	{ "a table at a frame that is writable", ROW(31), ALL, frame_of_this_space },
 	{ "a table in a writable huge page", ROW(33), ALL, table_in_huge_page },
+	{ "a writable huge page in a logged slot", ROW(34), ALL, huge_writable_logged },
+	{ "the same, logs protected by hand", ROW(34), ALL, huge_writable_logged_manual },
+	{ "L2's writable huge page in such a slot", ROW(34), ALL, huge_writable_logged_for_l2 },
+	{ "a page written, and not in the log", ROW(37), ALL, written_not_logged },
 	{ "an executable huge page, nx_huge_pages", ROW(38), ALL, huge_executable },
+	{ "the same in an obsolete page", ROW(39), ALL, huge_executable_for_l2_old },
 	{ "a page of an old generation", ROW(39), ALL, old_generation },
 	{ "the same, their frames writable", ROW(39), ALL, old_generation_twice },
 	{ "the same, and another with its key", ROW(39), ALL, old_key_taken_anew },
 	{ "a zapped page among the active", ROW(40), ALL, zapped_and_listed },
 
 	{ "a torn and an unlinked page of rubbish", 0, ALL, torn_is_not_judged },
+	{ "PML off in vmcs02", 0, EPT, no_pml_in_vmcs02 },
+	{ "a page written, and in the log", 0, ALL, written_and_logged },
 	{ "children that are torn", 0, ALL, torn_child },
 	{ "broken entries below a zapped TDP root", 0, EPT | NPT61 | NPT612, zapped_tdp_root },
 	{ "the same with five levels", 0, PT, zapped_tdp_root5 },
@@ -569,8 +693,12 @@ const struct audit_trip audit_trips[] = {
 	{ "a direct child with less access", 0, ALL, direct_child_with_less },
 	{ "unsync children counted, none there", 0, ALL, stale_unsync_children },
 	{ "a table in a protected huge page", 0, ALL, table_in_protected_huge_page },
+	{ "huge pages protected in a logged slot", 0, ALL, huge_protected_logged },
+	{ "another address space's slot logged", 0, ALL, logged_in_another_space },
+	{ "a huge page in a log that began all set", 0, ALL, huge_writable_all_set },
+	{ "an executable huge page of a VM let off", 0, ALL, huge_executable_let_off },
 	{ 0 },
 };
 
-const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_guest_trips,
-						       NULL };
+const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_event_trips,
+						       audit_guest_trips, NULL };

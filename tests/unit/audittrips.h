@@ -26,6 +26,9 @@ struct audit_host {
 	struct small records;
 	bool ept, v61;
 	bool listed; /* lists of SPTEs are there (auditlists.h) */
+	struct ms_event events[8];
+	size_t nr_events;
+	bool no_events; /* the target keeps none */
 	bool guest; /* guest tables are there (auditguest.h) */
 };
 
@@ -37,8 +40,10 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
 
 /* Records to be changed; of VM 0 where they are a VM's. */
 struct ms_rec_host *audit_host(struct audit_host *h);
+struct ms_rec_vm *audit_vm(struct audit_host *h);
 struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i); /* of any VM, NULL behind the last */
 struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n);
+u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx);
 
 struct audit_trip {
 	const char *what;
@@ -48,7 +53,7 @@ struct audit_trip {
 };
 
 /* Each ended by one without what. */
-extern const struct audit_trip audit_trips[], audit_list_trips[], audit_guest_trips[];
+extern const struct audit_trip audit_trips[], audit_list_trips[], audit_event_trips[], audit_guest_trips[];
 /* All of them, ended by NULL. */
 extern const struct audit_trip *const audit_trip_tables[];
 

@@ -310,7 +310,8 @@ static struct ms_rec_sp page_record(const struct fake *f, u32 v, u32 n)
 {
 	struct page page = page_of(f, n);
 	struct ms_rec_sp sp = {
-		.have = MS_SP_HAVE_ROOT_COUNT | MS_SP_HAVE_PARENTS | MS_SP_HAVE_NX_DISALLOWED,
+		.have = MS_SP_HAVE_ROOT_COUNT | MS_SP_HAVE_PARENTS | MS_SP_HAVE_NX_DISALLOWED |
+			MS_SP_HAVE_NX_POSSIBLE,
 		.kvm = FAKE_KVM(v),
 		.sp = FAKE_SP(v, n),
 		.gfn = page.gfn,
@@ -480,7 +481,7 @@ static struct ms_err *put_vm(const struct fake *f, u32 v)
 			MS_VM_HAVE_INDIRECT | MS_VM_HAVE_VALID_GEN | MS_VM_HAVE_ONLINE_VCPUS |
 			MS_VM_HAVE_CREATED_VCPUS | MS_VM_HAVE_INVALIDATE | MS_VM_HAVE_PAGES_4K |
 			MS_VM_HAVE_PAGES_2M | MS_VM_HAVE_PAGES_1G | MS_VM_HAVE_LEGACY | MS_VM_HAVE_TDP_MMU |
-			MS_VM_HAVE_SHADOW_ROOT | MS_VM_HAVE_MM,
+			MS_VM_HAVE_SHADOW_ROOT | MS_VM_HAVE_MM | MS_VM_HAVE_NX_DISABLED | MS_VM_HAVE_LOG_MODE,
 		.kvm = FAKE_KVM(v),
 		.mm = FAKE_MM(v),
 		.pid = FAKE_PID(v),

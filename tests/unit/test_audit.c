@@ -25,6 +25,7 @@
 /* Both VMs; found of both is added up. */
 static void audit(struct audit_host *h, struct ms_audit *sum)
 {
+	const struct ms_event_log events = { .events = h->events, .nr = h->nr_events };
 	const struct ms_want want = { .what = MS_WANT_ALL };
 	struct ms_model *model = NULL;
 	struct ms_audit one;
@@ -37,7 +38,7 @@ static void audit(struct audit_host *h, struct ms_audit *sum)
 		fail_msg("%s", ms_err_text(err));
 	memset(sum, 0, sizeof(*sum));
 	for (v = 0; v < model->nr_vms; v++) {
-		assert_null(ms_audit_vm(model, &model->vms[v], 0, &one));
+		assert_null(ms_audit_vm(model, &model->vms[v], 0, v || h->no_events ? NULL : &events, &one));
 		for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 			sum->found[row] += one.found[row];
 			sum->judged[row] += one.judged[row];
@@ -191,7 +192,52 @@ static void unstable_slots(struct audit_host *h)
 
 static void no_valid_gen(struct audit_host *h)
 {
-	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 0)->rec)->have &= ~MS_VM_HAVE_VALID_GEN;
+	audit_vm(h)->have &= ~MS_VM_HAVE_VALID_GEN;
+}
+
+/* Without the mitigation it does not matter whether the VM was let off. */
+static void no_let_off(struct audit_host *h)
+{
+	audit_vm(h)->have &= ~MS_VM_HAVE_NX_DISABLED;
+}
+
+static void no_let_off_nx(struct audit_host *h)
+{
+	/* The host's word is of both VMs. */
+	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 1)->rec)->have &= ~MS_VM_HAVE_NX_DISABLED;
+	no_let_off(h);
+	audit_host(h)->nx_huge_pages = 1;
+}
+
+static void no_nx_huge(struct audit_host *h)
+{
+	audit_host(h)->have &= ~MS_HOST_HAVE_NX_HUGE;
+}
+
+static void no_log_mode(struct audit_host *h)
+{
+	audit_vm(h)->have &= ~MS_VM_HAVE_LOG_MODE;
+}
+
+static void log_all_set(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL | MS_LOG_INIT_SET;
+}
+
+/* Bits of a newer kernel say nothing of how a log begins. */
+static void log_of_tomorrow(struct audit_host *h)
+{
+	audit_vm(h)->log_mode = MS_LOG_MANUAL | 1ull << 40;
+}
+
+static void all_set_not_logged(struct audit_host *h)
+{
+	struct ms_rec_slot *slot;
+	size_t i;
+
+	log_all_set(h);
+	for (i = 0; (slot = audit_slot(h, i)); i++)
+		slot->flags &= ~(u32)MS_SLOT_LOG_DIRTY;
 }
 
 static void no_unsync(struct audit_host *h)
@@ -236,6 +282,11 @@ static void lists_unstable(struct audit_host *h)
 	lists_without(h, 0, MS_RMAPS_UNSTABLE);
 }
 
+static void no_events(struct audit_host *h)
+{
+	h->no_events = true;
+}
+
 static void no_guest_memory(struct audit_host *h)
 {
 	h->guest = true;
@@ -262,9 +313,17 @@ static void test_lacking(void **state)
 	} cases[] = {
 		{ no_pml, ROW(7), "whether PML is in use" },
 		{ no_slot_generation, ROW(13) | ROW(14), "generations of memslots" },
-		{ unstable_slots, ROW(3) | ROW(13) | ROW(36), "memslots of one moment" },
+		{ unstable_slots, ROW(3) | ROW(13) | ROW(34) | ROW(36), "memslots of one moment" },
+		{ no_let_off, 0, "" },
+		{ no_let_off_nx, ROW(38), "whether nx_huge_pages holds for this VM" },
+		{ no_nx_huge, ROW(38), "whether nx_huge_pages holds for this VM" },
+		{ no_log_mode, ROW(34), "how dirty logs of this VM begin" },
+		{ log_all_set, ROW(34), "which ranges of an initially set log were cleared" },
+		{ log_of_tomorrow, 0, "" },
+		{ all_set_not_logged, 0, "" },
 		{ no_valid_gen, ROW(39), "the VM's mmu_valid_gen" },
 		{ torn_without, 0, "" },
+		{ no_events, ROW(4) | ROW(41) | ROW(44), "a trace of changes" },
 		{ no_lists, ROWS_OF_LISTS, "reverse maps" },
 		{ no_direct_map, ROWS_OF_LISTS, "reverse maps" },
 		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
@@ -311,7 +370,7 @@ static u64 guest_rows_found(struct audit_host *h)
 	u64 rows;
 
 	assert_null(ms_model_load(&h->records.target, &want, &model));
-	assert_null(ms_audit_vm(model, &model->vms[0], ROW(35) | ROW(36), &one));
+	assert_null(ms_audit_vm(model, &model->vms[0], ROW(35) | ROW(36), NULL, &one));
 	rows = rows_found(&one);
 	ms_audit_deinit(&one);
 	ms_model_destroy(model);

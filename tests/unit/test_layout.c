@@ -89,6 +89,8 @@ static void kvm_types(struct types *t, bool newer)
 	btf__add_field(t->btf, "role", t->role, 36 * 8, 0);
 	btf__add_field(t->btf, NULL, un, 72 * 8, 0);
 	btf__add_field(t->btf, newer ? "nx_huge_page_disallowed" : "lpage_disallowed", t->u8, 35 * 8, 0);
+	btf__add_field(t->btf, newer ? "possible_nx_huge_page_link" : "lpage_disallowed_link", t->list_head,
+		       16 * 8, 0);
 	un = btf__add_union(t->btf, NULL, 16); /* struct { u64 pages_4k; u64 pages_2m } behind a union */
 	info = btf__add_struct(t->btf, NULL, 16);
 	btf__add_field(t->btf, "pages_4k", t->u64, 0, 0);
@@ -148,6 +150,8 @@ static void test_split(void **state)
 		/* What one has and the other has not. */
 		assert_int_equal(f[MS_F_sp_nx_huge_page_disallowed].present, newer);
 		assert_int_equal(f[MS_F_sp_lpage_disallowed].present, !newer);
+		assert_int_equal(f[MS_F_sp_possible_nx_huge_page_link].present, newer);
+		assert_int_equal(f[MS_F_sp_lpage_disallowed_link].present, !newer);
 		assert_int_equal(f[MS_F_kvm_shadow_mmio_value].present, newer);
 		assert_false(f[MS_F_kvm_tdp_mmu_roots].present);
 		assert_false(f[MS_F_xarray_head].present);

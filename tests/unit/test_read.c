@@ -335,6 +335,35 @@ static void test_tdp_switch(void **state)
 	fm_deinit(&fm);
 }
 
+/* Let off from nx_huge_pages, and how dirty logs are cleared: by their members, absent where there is none. */
+static void test_vm_modes(void **state)
+{
+	const struct ms_kfile file = { .private_data = fm_kvm(0), .pid = 1, .kind = MS_FD_VM };
+	static const u64 modes[] = { 0, 1, 3, 1ull << 40 | 1 };
+	struct fakemem fm;
+	u32 i;
+
+	machine(&fm);
+	make_vm(&fm, 0);
+	fm_set(&fm, fm_kvm(0) + 0x700, ~0ull);
+	read_all(&fm, &file, 1, 0);
+	assert_false(got.vm[0].have & (MS_VM_HAVE_NX_DISABLED | MS_VM_HAVE_LOG_MODE));
+	assert_int_equal(got.vm[0].nx_huge_disabled, 0);
+	assert_int_equal(got.vm[0].log_mode, 0);
+	field(&fm, MS_F_kvm_disable_nx_huge_pages, 0x701, 1, 1);
+	field(&fm, MS_F_kvm_manual_dirty_log_protect, 0x708, 8, 1);
+	for (i = 0; i < 4; i++) {
+		fm_set(&fm, fm_kvm(0) + 0x700, i & 1 ? 0x0100 : 0xff0000ff);
+		fm_set(&fm, fm_kvm(0) + 0x708, modes[i]);
+		read_all(&fm, &file, 1, 0);
+		assert_true(got.vm[0].have & MS_VM_HAVE_NX_DISABLED && got.vm[0].have & MS_VM_HAVE_LOG_MODE);
+		assert_int_equal(got.vm[0].nx_huge_disabled, i & 1);
+		assert_int_equal(got.vm[0].log_mode, modes[i]);
+	}
+	assert_int_equal(fm.nr_refused, 0);
+	fm_deinit(&fm);
+}
+
 /* Zeros that KVM never set are no roots. */
 static void test_nested_mmu(void **state)
 {
@@ -492,11 +521,11 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_vm),	   cmocka_unit_test(test_many_vcpus_and_vms),
-		cmocka_unit_test(test_may_read),   cmocka_unit_test(test_tdp_switch),
-		cmocka_unit_test(test_nested_mmu), cmocka_unit_test(test_slots_restless),
-		cmocka_unit_test(test_slot_ring),  cmocka_unit_test(test_slots_swapped),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_one_vm),	       cmocka_unit_test(test_many_vcpus_and_vms),
+		cmocka_unit_test(test_may_read),       cmocka_unit_test(test_tdp_switch),
+		cmocka_unit_test(test_vm_modes),       cmocka_unit_test(test_nested_mmu),
+		cmocka_unit_test(test_slots_restless), cmocka_unit_test(test_slot_ring),
+		cmocka_unit_test(test_slots_swapped),  cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,42 @@ static void test_legacy_still(void **state)
 	}
 }
 
+/* A page is on the list of possible NX huge pages when its link there leads to another: both kernels' members. */
+static void test_nx_list(void **state)
+{
+	static const enum ms_field_id members[] = { MS_F_sp_lpage_disallowed_link,
+						    MS_F_sp_possible_nx_huge_page_link };
+	enum { OFF = 0x70 };
+	struct fakemem fm;
+	u32 m, n;
+
+	for (m = 0; m < 3; m++) {
+		fm_init(&fm);
+		for (n = 0; n < 6; n++)
+			fm_legacy_add(&fm, 0, n, n, 0x20701, 0);
+		fm_tdp_add(&fm, 0, 6, 0, 4, FM_ROOT, 0);
+		fm_set(&fm, fm_sp(1) + OFF, fm_sp(1) + OFF); /* 6.12: empty */
+		fm_set(&fm, fm_sp(2) + OFF, FM_LIST_POISON1); /* 6.1: was on it */
+		fm_set(&fm, fm_sp(3) + OFF, fm_sp(4) + OFF); /* followed by another */
+		fm_set(&fm, fm_sp(4) + OFF, fm_kvm(0) + 0x200); /* the last: by the list's head */
+		fm_set(&fm, fm_sp(6) + OFF, fm_sp(3) + OFF);
+		if (m < 2)
+			fm.layout.f[members[m]] = (struct ms_field){
+				.off = OFF, .size = 16, .elem_size = 16, .nr_elems = 1, .present = true
+			};
+		walk(&fm, MS_WANT_SPS, &got);
+		assert_int_equal(got.nr, 7);
+		for (n = 0; n < 7; n++) {
+			u32 nr = n == 6 ? 6 : 5 - n; /* newest first, then the TDP MMU's */
+
+			assert_int_equal(got.sp[n].sp, fm_sp(nr));
+			assert_int_equal(!!(got.sp[n].have & MS_SP_HAVE_NX_POSSIBLE), m < 2);
+			assert_int_equal(got.sp[n].nx_possible, m < 2 && (nr == 3 || nr == 4 || nr == 6));
+		}
+		fm_deinit(&fm);
+	}
+}
+
 static void test_headers_only(void **state)
 {
 	struct fakemem fm;
@@ -583,6 +619,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_legacy_still),
+		cmocka_unit_test(test_nx_list),
 		cmocka_unit_test(test_headers_only),
 		cmocka_unit_test(test_freed_any_time),
 		cmocka_unit_test(test_stolen_any_time),

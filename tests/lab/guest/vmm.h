@@ -34,6 +34,7 @@ enum vmm_status {
 
 enum { HOLD_OUT, HOLD_RUN, HOLD_NO };
 enum { DIRTY_OFF, DIRTY_ON, DIRTY_GET };
+enum { LOG_PLAIN, LOG_MANUAL, LOG_ALL_SET };
 enum { STORM_SLOT = 1, STORM_MADVISE = 2, STORM_MPROTECT = 4 };
 enum { L1_NX = 1, L1_WP = 2, L1_SMEP = 4, L1_SMAP = 8, L1_PSE = 16 };
 enum vmm_paging { PAGING_FLAT, PAGING_32, PAGING_PAE, PAGING_64 };
@@ -43,7 +44,7 @@ struct vmm_opts {
 	uint64_t mode, pages, size_2m, thp, stride, order, map, seed, write_pct, npt_ro_pct, npt_fault,
 		npt_ad, npt_nx;
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
-		dups, dirty;
+		dups, dirty, log_mode, nx_off;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
 		paging, sys_hugetlb;
 	unsigned int storms; /* set of STORM_* */

@@ -142,6 +142,22 @@ static bool held(struct loop *l)
 	return is;
 }
 
+/* Dirty logging of the data slots, with the guest's pages where they are. */
+static bool log_set(struct loop *l, bool on)
+{
+	struct vmm *vmm = l->vmm;
+	bool held;
+
+	pthread_mutex_lock(&vmm->lock);
+	held = vmm->phase == PHASE_HELD;
+	for (unsigned int i = 0; held && i < vmm->opts.vms; i++) {
+		vmm->vm[i].slot[SLOT_DATA].flags = on ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+		mem_slot_set(&vmm->vm[i], SLOT_DATA, true);
+	}
+	pthread_mutex_unlock(&vmm->lock);
+	return held;
+}
+
 static void request(struct loop *l, struct client *c, const char *text)
 {
 	static const char *const phases[] = { "run", "held", "end" };
@@ -172,6 +188,8 @@ static void request(struct loop *l, struct client *c, const char *text)
 	} else if (!strcmp(text, "refill")) {
 		why = uffd_refill(l->vmm);
 		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
+	} else if (!strcmp(text, "log on") || !strcmp(text, "log off")) {
+		answer(c, log_set(l, !strcmp(text, "log on")) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "status")) {
 		answer(c, "ok phase=%s checkpoint=%" PRIu64 " round=%" PRIu64 " storms=%" PRIu64,
 		       phases[l->vmm->phase], l->vmm->checkpoint, round, l->vmm->nr_storm);
@@ -335,9 +353,8 @@ int ctl_client(int argc, char **argv)
 		i = 3;
 	}
 	if (argc < i + 2)
-		vmm_fail(
-			VMM_USAGE,
-			"usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | evict | faults | refill | status | quit");
+		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | "
+				    "evict | faults | refill | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);

@@ -112,6 +112,13 @@ static void kvm_open(struct vmm *vmm)
 	vmm->phys_bits = phys_bits_read(vmm->kvm_fd);
 }
 
+static void cap_enable(struct vmm_vm *vm, uint32_t cap, uint64_t arg, const char *what)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+
+	vmm_ioctl(vm->fd, KVM_ENABLE_CAP, &enable, what);
+}
+
 static void vm_create(struct vmm *vmm, unsigned int index)
 {
 	struct vmm_vm *vm = &vmm->vm[index];
@@ -121,6 +128,13 @@ static void vm_create(struct vmm *vmm, unsigned int index)
 	vm->seed = vmm->opts.seed + index;
 	vm->fd = vmm_ioctl(vmm->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
 	vm->stats_fd = stats_open(vm->fd);
+	if (vmm->opts.log_mode)
+		cap_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+			   KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+				   (vmm->opts.log_mode == LOG_ALL_SET ? KVM_DIRTY_LOG_INITIALLY_SET : 0),
+			   "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+	if (vmm->opts.nx_off)
+		cap_enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 0, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES");
 	for (uint64_t i = 0; i < vmm->opts.dups; i++) {
 		vm->dup_fd[i] = fcntl(vm->fd, F_DUPFD_CLOEXEC, 0);
 		if (vm->dup_fd[i] < 0)

@@ -76,6 +76,9 @@ static const struct opt opts_table[] = {
 	NUMBER("dup", dups, 0, VMM_MAX_DUPS, "further descriptors on each VM (0)"),
 	CHOICE("dirty", dirty, "off|on|get",
 	       "dirty logging of the data slot; get: read and so cleared at checkpoints"),
+	CHOICE("log-mode", log_mode, "plain|manual|all-set",
+	       "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: not, alone, or with all pages dirty at first (plain)"),
+	FLAG("nx-off", nx_off, "let off from nx_huge_pages: KVM_CAP_VM_DISABLE_NX_HUGE_PAGES"),
 	{ "storm", OPT_STORM, 0, 0, 0, "slot|madvise|mprotect",
 	  "zap storm from the first release on; repeatable" },
 	NUMBER("storm-pages", storm_pages, 0, 65536, "pages of the storm slot (16 if there is a storm)"),
@@ -99,8 +102,8 @@ static void print_help(void)
 
 	printf("vmm: fixture guests for the tests of mmuscope, on raw KVM\n"
 	       "usage: vmm [OPTION...]\n"
-	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | evict | faults | refill |\n"
-	       "                                status | quit\n\n");
+	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | evict | faults |\n"
+	       "                                refill | status | quit\n\n");
 	for (size_t i = 0; i < NR_OPTS; i++) {
 		const struct opt *o = &opts_table[i];
 		const char *arg = o->choices ? o->choices : o->kind == OPT_NUMBER ? "N" : "TEXT";
@@ -111,6 +114,7 @@ static void print_help(void)
 	printf("\n"
 	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go', SIGTERM: quit.\n"
 	       "`zap', while held: the storm slot is deleted and made again, and its memory dropped.\n"
+	       "`log on', while held: the data slot is logged from now on, with what is mapped there.\n"
 	       "`evict', while held: NPT12's pages are dropped and left to userfaultfd; `faults': how many faults\n"
 	       "wait there; `refill': the pages are put back.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
@@ -212,6 +216,7 @@ static void opts_check(struct vmm_opts *o)
 	refuse(!nested && o->rewrite, "--rewrite needs --mode nested");
 	refuse(!nested && (o->npt_fault || o->npt_ro_pct || o->npt_nx), "--npt* need --mode nested");
 	refuse(!nested && o->l1_touch, "--l1-touch needs --mode nested");
+	refuse(o->log_mode && o->dirty == DIRTY_GET, "--log-mode excludes --dirty get");
 	refuse(o->npt_nx && !(o->l1_bits & L1_NX), "--npt-nx needs --l1 with nx");
 	refuse(o->map == 1 && (o->rewrite == GF_REWRITE_MOVE || o->rewrite == GF_REWRITE_MIX),
 	       "--map identity excludes --rewrite move and mix");
