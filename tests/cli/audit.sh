@@ -76,6 +76,9 @@ for edit in 'r ad shadow-guest' 'rwx a d-clean' 'none shadow-guest'; do
 	run 1 -T "sim:$T/edit.scn" audit --guest --redact -j && checked && has "$T/out" '[f["gpte"] for f in d["findings"]] == ["hidden"]'
 	ok 'and hidden by --redact'
 done
+sed '$ a host discard 0x100000 pages=32' "$SRCDIR/tests/scenarios/01-dirty-two-aliases.scn" >"$T/gone.scn"
+run 0 -T "sim:$T/gone.scn" audit --guest -j && has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 36)} == {"guest memory"}'
+ok 'tables that the host has taken away are not faulted in'
 run 0 -T "sim:$T/edit.scn" save "$T/none.snap" && ! grep -q 'guest memory' "$T/out" && run 0 -T "snap:$T/none.snap" audit --guest -j &&
 	has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 36)} == {"guest memory"}'
 ok 'a snapshot has no guest memory'
