@@ -61,6 +61,7 @@ unit_tests = \
 	tests/unit/test_walk \
 	tests/unit/test_walk_links \
 	tests/unit/test_walk_rmap \
+	tests/unit/test_watch \
 	tests/unit/test_why \
 	tests/unit/test_workload
 
@@ -131,6 +132,7 @@ tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
+tests_unit_test_watch_SOURCES = tests/unit/test_watch.c $(audittrips)
 
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
