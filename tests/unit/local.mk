@@ -62,6 +62,7 @@ unit_tests = \
 	tests/unit/test_walk_guest \
 	tests/unit/test_walk_links \
 	tests/unit/test_walk_rmap \
+	tests/unit/test_watch \
 	tests/unit/test_why \
 	tests/unit/test_workload
 
@@ -134,6 +135,7 @@ audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditgu
 	tests/unit/auditpins.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
+tests_unit_test_watch_SOURCES = tests/unit/test_watch.c $(audittrips)
 
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h
