@@ -144,6 +144,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_w
 	if (shown->machine && want->what & MS_WANT_CHANGED)
 		vm.have |= MS_VM_HAVE_CHANGED;
 	comm_set(vm.comm, shown->owner);
+	if (m->cfg.pins && want->what & MS_WANT_PINS)
+		vm.have |= MS_VM_HAVE_PINS;
 	if (m->nr_max) {
 		vm.have |= MS_VM_HAVE_MAX;
 		vm.n_max_mmu_pages = m->nr_max;
@@ -565,6 +567,34 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
 }
 
+/* --- pin tables --- */
+
+static struct ms_err *put_pins(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	const struct nmmu_slot *slot;
+	struct ms_err *err = NULL;
+	u64 i, left;
+	u32 as;
+
+	for (as = 0; as < NMMU_NR_AS && !err; as++)
+		for (slot = shown->m->as[as].first; slot && !err; slot = slot->next)
+			for (i = 0, left = slot->nr_pins; left && i < slot->nr_pages && !err; i++) {
+				struct ms_rec_pin rec = { .kvm = ms_sim_kvm(shown->m),
+							  .gfn = slot->base_gfn + i,
+							  .pfn = slot->pins[i].pfn,
+							  .as_id = slot->as_id,
+							  .slot = slot->id,
+							  .level = slot->pins[i].level,
+							  .mapped = slot->pins[i].mapped > 0 };
+
+				if (!rec.level)
+					continue;
+				left--;
+				err = sink->put(sink->ctx, MS_REC_PIN, &rec, NULL);
+			}
+	return err;
+}
+
 /* --- what was written --- */
 
 struct put_changed {
@@ -614,6 +644,8 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_sps(shown, want, sink);
 	if (!err && want->what & MS_WANT_RMAPS)
 		err = put_rmaps(shown, sink);
+	if (!err && want->what & MS_WANT_PINS)
+		err = put_pins(shown, sink);
 	if (!err && want->what & MS_WANT_GUEST)
 		err = ms_sim_guest(shown, want, sink);
 	if (!err && want->what & MS_WANT_CHANGED)

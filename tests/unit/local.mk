@@ -131,7 +131,7 @@ tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_s
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h \
-	tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
+	tests/unit/auditpins.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
 
@@ -162,6 +162,9 @@ EXTRA_DIST += \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
 	tests/golden/sp-mmio-80x24.txt \
+	tests/golden/sp-pinned-80x24.txt \
+	tests/golden/sp-pinned-huge-120x40.txt \
+	tests/golden/sp-pinned-l2-44x12.txt \
 	tests/golden/sp-shadow-120x40.txt \
 	tests/golden/sp-tdp-80x24-ascii.txt \
 	tests/golden/sp-tdp-80x24.txt \
@@ -172,6 +175,7 @@ EXTRA_DIST += \
 	tests/golden/tree-40x10.txt \
 	tests/golden/tree-80x24-ascii.txt \
 	tests/golden/tree-80x24.txt \
+	tests/golden/tree-pinned-80x24.txt \
 	tests/golden/tree-unreached.txt \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
