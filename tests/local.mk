@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	tests/lab/30-truth.sh \
 	tests/lab/35-fields.sh \
 	tests/lab/36-rmap.sh \
+	tests/lab/37-guest.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
 	tests/lab/70-audit.sh \

@@ -14,9 +14,6 @@
 #define MEDIUM MS_AUDIT_MEDIUM
 #define LOW MS_AUDIT_LOW
 
-/* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS (MS_AUDIT_NEED_GUEST | MS_AUDIT_NEED_LOG)
-
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
 #define MS_INVARIANT(number, name, severity, lock, needs, statement) \
@@ -81,6 +78,16 @@ u32 ms_audit_want(u64 rows)
 	return want;
 }
 
+u32 ms_audit_want_guest(u64 rows)
+{
+	u32 row;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if ((!rows || rows & 1ull << row) && ms_invariants[row].needs & MS_AUDIT_NEED_GUEST)
+			return MS_WANT_GUEST;
+	return 0;
+}
+
 bool ms_audit_is_still(const struct ms_model *model)
 {
 	return !strncmp(model->host.target, "sim", sizeof(model->host.target));
@@ -116,7 +123,9 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.gfn = at->gfn,
 		.spte = at->spte,
 		.event = at->event,
+		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
+		.have_gpte = at->have_gpte,
 		.readings = 1,
 	};
 	va_start(ap, fmt);
@@ -206,7 +215,7 @@ static u32 lacking_of(const struct audit *a)
 {
 	const struct ms_rec_host *host = &a->model->host;
 	const struct ms_vm *vm = a->vm;
-	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm) |
+	u32 lacking = lacking_of_pages(a) | audit_lacking_rmaps(a->vm) | audit_lacking_guest(a->vm) |
 		      audit_lacking_pins(a->vm);
 	bool generation = false;
 	size_t i;
@@ -229,6 +238,8 @@ static u32 lacking_of(const struct audit *a)
 		lacking |= MS_AUDIT_NEED_VMCS;
 	if (!vm->nr_mmus)
 		lacking |= MS_AUDIT_NEED_MMUS;
+	if (!(vm->rec.have & MS_VM_HAVE_CHANGED))
+		lacking |= MS_AUDIT_NEED_LOG;
 	if (!(vm->rec.have & MS_VM_HAVE_VALID_GEN))
 		lacking |= MS_AUDIT_NEED_VM_GENERATION;
 	if (!(host->have & MS_HOST_HAVE_PML))
@@ -396,6 +407,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		pages(&a);
 		audit_keys(&a);
 		audit_rmaps(&a);
+		audit_changed(&a);
 		audit_pins(&a);
 		if (events)
 			audit_events(&a, events);

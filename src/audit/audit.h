@@ -60,6 +60,8 @@ struct ms_finding {
 	bool have_gfn;
 	u64 spte; /* address of the SPTE that a list names, 0: it is not about one */
 	u16 event; /* enum ms_event_id of what happened, 0: it is about what is */
+	u64 gpte; /* the guest's entry that it was held against, with have_gpte */
+	bool have_gpte;
 	u32 readings; /* that had it, 1 for the first */
 	char text[MS_AUDIT_TEXT]; /* what is wrong, in our words */
 };
@@ -84,6 +86,8 @@ struct ms_audit {
 
 /* MS_WANT_ bits of what these rows (bit n is invariant n, 0 all) are judged by, but for guest memory. */
 u32 ms_audit_want(u64 rows);
+/* MS_WANT_GUEST where one of the rows needs it, which is the user's to allow; 0 else. */
+u32 ms_audit_want_guest(u64 rows);
 /*
  * Judge one VM of a model that was read for it (ms_audit_want()). rows: bit n is
  * invariant n, 0 all. events: the VM's last ones, NULL: this target keeps none. ret is ended by

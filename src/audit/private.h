@@ -6,8 +6,10 @@
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   logs.c    rows about dirty logs
  *   page.c    rows about a page, an MMU, a vCPU, or pages with each other
+ *   changed.c the row about what was written
  *   entry.c   rows about one entry
  *   events.c  rows about what happened
+ *   guest.c   rows about an entry and the guest's behind it
  *   pins.c    rows about pinned pages
  *   rmap.c    rows about lists of SPTEs and counts of frames
  */
@@ -54,6 +56,8 @@ struct place {
 	u64 gfn;
 	u64 spte; /* an SPTE's address in a list, 0: none */
 	u16 event; /* enum ms_event_id, 0: none */
+	u64 gpte; /* the guest's entry, with have_gpte */
+	bool have_gpte;
 };
 
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
@@ -86,9 +90,14 @@ void audit_vcpu(struct audit *a, const struct ms_rec_vcpu *vcpu);
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
 void audit_rmaps(struct audit *a);
+void audit_changed(struct audit *a);
 void audit_events(struct audit *a, const struct ms_event_log *events);
+/* A leaf and the guest's entry. */
+void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
+/* MS_AUDIT_NEED_GUEST where no guest table was read. */
+u32 audit_lacking_guest(const struct ms_vm *vm);
 /* Rows about pinned pages. */
 void audit_pins(struct audit *a);
 u32 audit_lacking_pins(const struct ms_vm *vm);

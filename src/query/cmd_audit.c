@@ -78,6 +78,7 @@ static const struct ms_column finding_cols[] = {
 	{ "gfn", "GFN", MS_V_HEX },
 	{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },
 	{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },
+	{ "gpte", "GUEST'S", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 3 },
 	{ "text", "WHAT", MS_V_TEXT },
 	{ "see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4 },
 };
@@ -108,6 +109,7 @@ static void finding_row(const struct ms_section *section, size_t row, struct ms_
 	cell_opt(&cells, f->have_gfn, MS_V_HEX, f->gfn);
 	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
 	cell_opt(&cells, f->spte, MS_V_HEX, f->spte);
+	cell_opt(&cells, f->have_gpte, MS_V_HEX, f->gpte);
 	cell_text(&cells, f->text);
 	see = cell_text(&cells, "");
 	if (f->event)
@@ -202,6 +204,8 @@ u32 query_audit_want(const struct ms_args *args)
 	u64 rows = rows_of(args);
 	u32 want = ms_audit_want(rows);
 
+	if (args->guest)
+		want |= ms_audit_want_guest(rows);
 	return args->quick ? want & ~MS_WANT_RMAPS : want;
 }
 
@@ -233,8 +237,19 @@ static struct ms_err *notes(struct query *q, const struct audit_view *view)
 {
 	struct ms_err *err = NULL;
 
+	u32 i;
+
 	if (view->kept)
 		q->result->status = 1;
+	/* Who names such a row wants it judged. */
+	for (i = 0; q->args->rows && !q->args->guest && i < view->nr_rows; i++)
+		if (ms_audit_want_guest(1ull << view->rows[i])) {
+			err = note_add(q->result, "%s: guest memory is read with --guest only",
+				       ms_invariants[view->rows[i]].name);
+			break;
+		}
+	if (err)
+		return err;
 	if (view->dropped && q->model->caps & MS_CAP_LIVE)
 		err = note_add(
 			q->result,

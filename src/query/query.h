@@ -250,6 +250,7 @@ struct ms_args {
 	u64 rows; /* 1 << number of an invariant, 0: any */
 	u32 severity; /* enum ms_audit_severity, the least */
 	bool quick;
+	bool guest;
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;

@@ -35,7 +35,8 @@ static void forget_bits(struct ms_machine *machine, const struct nmmu_slot *slot
 		forget(machine, slot, first + (u64)__builtin_ctzll(word));
 }
 
-int ms_machine_slot_set(struct ms_machine *machine, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 hva, u32 flags)
+int ms_machine_slot_set(struct ms_machine *machine, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 hva,
+			u32 flags)
 {
 	const struct nmmu_slot *old = as_id < NMMU_NR_AS ? slot_of(machine, as_id, id) : NULL, *slot;
 	bool logged = old && old->dirty && old->base_gfn == gfn && old->nr_pages == nr_pages;
@@ -112,18 +113,22 @@ static bool is_in_pml(const struct nmmu *m, u64 gfn)
 	return false;
 }
 
-static int each_of_slot(struct ms_machine *machine, const struct nmmu_slot *slot, ms_machine_changed_fn fn, void *ctx)
+static int each_of_slot(struct ms_machine *machine, const struct nmmu_slot *slot, ms_machine_changed_fn fn,
+			void *ctx)
 {
 	const struct nmmu *m = ms_machine_nmmu(machine);
 	u64 i, hva, pfn;
 	int err = 0;
 
 	for (i = 0; i < slot->nr_pages && !err; i++) {
-		struct ms_rec_changed rec = { .gfn = slot->base_gfn + i, .as_id = slot->as_id, .slot = slot->id };
+		struct ms_rec_changed rec = { .gfn = slot->base_gfn + i,
+					      .as_id = slot->as_id,
+					      .slot = slot->id };
 
 		hva = slot->hva + (i << NMMU_PAGE_SHIFT);
 		pfn = ms_machine_pfn(machine, hva);
-		if (pfn == ~0ull || !hostmem_is_written(ms_machine_mem(machine), pfn) || is_alias(m, slot, hva))
+		if (pfn == ~0ull || !hostmem_is_written(ms_machine_mem(machine), pfn) ||
+		    is_alias(m, slot, hva))
 			continue;
 		rec.logged = slot->dirty[i / 64] >> i % 64 & 1 || is_in_pml(m, rec.gfn);
 		err = fn(ctx, &rec);

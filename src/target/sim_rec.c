@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "scenario/machine.h"
 #include "spte/role.h"
 #include "target/sim.h"
 
@@ -140,6 +141,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_w
 		.log_mode = m->log_mode,
 	};
 
+	if (shown->machine && want->what & MS_WANT_CHANGED)
+		vm.have |= MS_VM_HAVE_CHANGED;
 	comm_set(vm.comm, shown->owner);
 	if (m->cfg.pins && want->what & MS_WANT_PINS)
 		vm.have |= MS_VM_HAVE_PINS;
@@ -592,6 +595,33 @@ static struct ms_err *put_pins(const struct ms_sim_shown *shown, const struct ms
 	return err;
 }
 
+/* --- what was written --- */
+
+struct put_changed {
+	const struct ms_sim_shown *shown;
+	const struct ms_sink *sink;
+	struct ms_err *err;
+};
+
+static int put_one_changed(void *ctx, const struct ms_rec_changed *changed)
+{
+	struct put_changed *p = ctx;
+	struct ms_rec_changed rec = *changed;
+
+	rec.kvm = ms_sim_kvm(p->shown->m);
+	p->err = p->sink->put(p->sink->ctx, MS_REC_CHANGED, &rec, NULL);
+	return p->err ? 1 : 0;
+}
+
+static struct ms_err *put_changed(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	struct put_changed p = { .shown = shown, .sink = sink };
+
+	if (shown->machine)
+		ms_machine_changed(shown->machine, put_one_changed, &p);
+	return p.err;
+}
+
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink)
 {
@@ -616,5 +646,9 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_rmaps(shown, sink);
 	if (!err && want->what & MS_WANT_PINS)
 		err = put_pins(shown, sink);
+	if (!err && want->what & MS_WANT_GUEST)
+		err = ms_sim_guest(shown, want, sink);
+	if (!err && want->what & MS_WANT_CHANGED)
+		err = put_changed(shown, sink);
 	return err;
 }

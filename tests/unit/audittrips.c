@@ -40,7 +40,7 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 	small_init(&h->records);
 	h->ept = opts->ept;
 	h->v61 = opts->v61;
-	h->listed = h->no_events = false;
+	h->listed = h->no_events = h->guest = false;
 	h->nr_events = 0;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
@@ -505,7 +505,26 @@ static void pml_in_vmcs02(struct audit_host *h)
 	vcpu->pml02 = 1;
 }
 
+static void written(struct audit_host *h, u64 gfn, bool logged)
+{
+	const struct ms_rec_changed rec = { .kvm = FAKE_KVM(0), .gfn = gfn, .slot = 1, .logged = logged };
+
+	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 0)->rec)->have |= MS_VM_HAVE_CHANGED;
+	small_add(&h->records, MS_REC_CHANGED, &rec, NULL);
+}
+
+static void written_not_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, false);
+	written(h, FAKE_LOG_GFN + 4, true);
+}
+
 /* --- what looks like it and is right --- */
+
+static void written_and_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, true);
+}
 
 static void no_pml_in_vmcs02(struct audit_host *h)
 {
@@ -651,6 +670,7 @@ const struct audit_trip audit_trips[] = {
 	{ "a writable huge page in a logged slot", ROW(34), ALL, huge_writable_logged },
 	{ "the same, logs protected by hand", ROW(34), ALL, huge_writable_logged_manual },
 	{ "L2's writable huge page in such a slot", ROW(34), ALL, huge_writable_logged_for_l2 },
+	{ "a page written, and not in the log", ROW(37), ALL, written_not_logged },
 	{ "an executable huge page, nx_huge_pages", ROW(38), ALL, huge_executable },
 	{ "the same in an obsolete page", ROW(39), ALL, huge_executable_for_l2_old },
 	{ "a page of an old generation", ROW(39), ALL, old_generation },
@@ -660,6 +680,7 @@ const struct audit_trip audit_trips[] = {
 
 	{ "a torn and an unlinked page of rubbish", 0, ALL, torn_is_not_judged },
 	{ "PML off in vmcs02", 0, EPT, no_pml_in_vmcs02 },
+	{ "a page written, and in the log", 0, ALL, written_and_logged },
 	{ "children that are torn", 0, ALL, torn_child },
 	{ "broken entries below a zapped TDP root", 0, EPT | NPT61 | NPT612, zapped_tdp_root },
 	{ "the same with five levels", 0, PT, zapped_tdp_root5 },
@@ -679,5 +700,5 @@ const struct audit_trip audit_trips[] = {
 	{ 0 },
 };
 
-const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_event_trips,
-						       audit_pin_trips, NULL };
+const struct audit_trip *const audit_trip_tables[] = { audit_trips,	  audit_list_trips, audit_event_trips,
+						       audit_guest_trips, audit_pin_trips,  NULL };

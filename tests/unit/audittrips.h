@@ -29,10 +29,12 @@ struct audit_host {
 	struct ms_event events[8];
 	size_t nr_events;
 	bool no_events; /* the target keeps none */
+	bool guest; /* guest tables are there (auditguest.h) */
 };
 
 /*
- * Ended by small_end(&h->records). Without lists: a change may add wrong ones, whoever runs it adds right ones else.
+ * Ended by small_end(&h->records). Without lists and guest tables: a change may add wrong ones, whoever runs it adds
+ * right ones else.
  */
 void audit_host_init(struct audit_host *h, const struct fake_opts *opts);
 
@@ -51,7 +53,8 @@ struct audit_trip {
 };
 
 /* Each ended by one without what. */
-extern const struct audit_trip audit_trips[], audit_list_trips[], audit_event_trips[], audit_pin_trips[];
+extern const struct audit_trip audit_trips[], audit_list_trips[], audit_event_trips[], audit_guest_trips[],
+	audit_pin_trips[];
 /* All of them, ended by NULL. */
 extern const struct audit_trip *const audit_trip_tables[];
 

@@ -12,7 +12,7 @@ static struct ms_err *read_machine(struct ms_target *target, const struct ms_wan
 				   const struct ms_sink *sink)
 {
 	const struct rnd *r = target->priv;
-	const struct ms_sim_shown shown = { .m = r->m, .owner = "random" };
+	const struct ms_sim_shown shown = { .m = r->m, .machine = r->machine, .owner = "random" };
 
 	return ms_sim_records(&shown, want, sink);
 }
@@ -30,7 +30,7 @@ void rnd_event(void *ctx, const struct ms_event *event)
 void rnd_invariants(struct rnd *r)
 {
 	struct ms_target target = { .ops = &ops, .spec = "random", .priv = r };
-	const struct ms_want want = { .what = ms_audit_want(0) };
+	const struct ms_want want = { .what = ms_audit_want(0) | MS_WANT_GUEST };
 	const struct ms_event_log events = { .events = r->events, .nr = r->nr_events };
 	struct ms_audit audit = { 0 };
 	struct ms_model *model = NULL;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "audit/audit.h"
+#include "auditguest.h"
 #include "auditlists.h"
 #include "audittrips.h"
 
@@ -92,6 +93,8 @@ static u64 run(const struct audit_trip *trip, const struct fake_opts *opts, stru
 		trip->change(&h);
 	if (!h.listed)
 		audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
+	if (!h.guest)
+		audit_guest_add(&h);
 	audit(&h, sum);
 	small_end(&h.records);
 	return rows_found(sum);
@@ -284,6 +287,21 @@ static void no_events(struct audit_host *h)
 	h->no_events = true;
 }
 
+static void no_guest_memory(struct audit_host *h)
+{
+	h->guest = true;
+}
+
+static void no_guest_page(struct audit_host *h)
+{
+	struct small_item *item;
+	size_t i;
+
+	audit_guest_add(h);
+	for (i = 0; (item = small_find(&h->records, MS_REC_GTABLE, i)); i++)
+		((struct ms_rec_gtable *)item->rec)->state = MS_GTABLE_NOT_PRESENT;
+}
+
 #define ROWS_OF_LISTS (ROW(18) | ROW(19) | ROW(20) | ROW(21) | ROW(22) | ROW(32))
 
 static void test_lacking(void **state)
@@ -295,7 +313,7 @@ static void test_lacking(void **state)
 	} cases[] = {
 		{ no_pml, ROW(7), "whether PML is in use" },
 		{ no_slot_generation, ROW(13) | ROW(14), "generations of memslots" },
-		{ unstable_slots, ROW(3) | ROW(13) | ROW(34), "memslots of one moment" },
+		{ unstable_slots, ROW(3) | ROW(13) | ROW(34) | ROW(36), "memslots of one moment" },
 		{ no_let_off, 0, "" },
 		{ no_let_off_nx, ROW(38), "whether nx_huge_pages holds for this VM" },
 		{ no_nx_huge, ROW(38), "whether nx_huge_pages holds for this VM" },
@@ -311,7 +329,9 @@ static void test_lacking(void **state)
 		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
 		{ no_parents, ROW(21) | ROW(22), "lists of parents" },
 		{ no_counts, ROW(32), "write-track counts" },
-		{ no_unsync, ROW(29) | ROW(30) | ROW(31), "unsync and unsync_children" },
+		{ no_guest_memory, ROW(35) | ROW(36), "guest memory" },
+		{ no_guest_page, ROW(35) | ROW(36), "guest memory" },
+		{ no_unsync, ROW(29) | ROW(30) | ROW(31) | ROW(35) | ROW(36), "unsync and unsync_children" },
 	};
 	struct ms_audit sum, without;
 	struct audit_host h;
@@ -325,6 +345,8 @@ static void test_lacking(void **state)
 		cases[i].change(&h);
 		if (!h.listed)
 			audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
+		if (!h.guest)
+			audit_guest_add(&h);
 		audit(&h, &without);
 		assert_int_equal(rows_found(&without), 0);
 		for (row = 1; row <= MS_AUDIT_ROWS; row++)
@@ -334,6 +356,117 @@ static void test_lacking(void **state)
 		row = cases[i].rows ? (u32)__builtin_ctzll(cases[i].rows) : 0;
 		if (row)
 			assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
+		small_end(&h.records);
+	}
+}
+
+/* --- formats of the guest's entries --- */
+
+static u64 guest_rows_found(struct audit_host *h)
+{
+	const struct ms_want want = { .what = MS_WANT_ALL };
+	struct ms_model *model = NULL;
+	struct ms_audit one;
+	u64 rows;
+
+	assert_null(ms_model_load(&h->records.target, &want, &model));
+	assert_null(ms_audit_vm(model, &model->vms[0], ROW(35) | ROW(36), NULL, &one));
+	rows = rows_found(&one);
+	ms_audit_deinit(&one);
+	ms_model_destroy(model);
+	return rows;
+}
+
+static void page_tables(struct audit_host *h, enum fake_page n, struct ms_rec_sp **sp_ret, u64 **sptes_ret)
+{
+	struct small_item *item;
+	size_t i;
+
+	*sp_ret = audit_page_of(h, n);
+	for (i = 0; (item = small_find(&h->records, MS_REC_SP, i)); i++)
+		if (item->rec == *sp_ret)
+			*sptes_ret = item->tables->sptes;
+}
+
+/* Tables of 4-byte entries: which of 1024 stands behind entry idx of a page of this level and quadrant (C5). */
+static void test_guest_quadrants(void **state)
+{
+	static const struct {
+		u32 level, quadrant, idx, at;
+	} cases[] = {
+		{ 1, 0, 7, 7 }, { 1, 0, 511, 511 }, { 1, 1, 0, 512 }, { 1, 1, 7, 519 },
+		{ 2, 0, 6, 3 }, { 2, 0, 7, 3 },	    { 2, 1, 0, 256 }, { 2, 3, 511, 1023 },
+	};
+	u32 off, gpte, clean, huge;
+	struct ms_rec_gtable *t;
+	struct audit_host h;
+	struct ms_rec_sp *sp;
+	u64 *sptes = NULL, *leaves = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEN(cases); i++) {
+		audit_host_init(&h, &audit_variants[3]);
+		audit_host(&h)->tdp_enabled = 0;
+		audit_host(&h)->hv = i & 1 ? MS_HV_VMX : MS_HV_SVM; /* shadow paging on either */
+		page_tables(&h, FAKE_N_L1, &sp, &leaves);
+		page_tables(&h, FAKE_N_PREV, &sp, &sptes);
+		huge = cases[i].level == 2 ? 1 << 7 : 0;
+		sp->role = cases[i].level | 1 << 4 | cases[i].quadrant << 5 | 7 << 8 | 1 << 13;
+		sptes[cases[i].idx] = leaves[0] | huge;
+		audit_guest_add(&h);
+		t = audit_gtable(&h, FAKE_N_PREV);
+		gpte = 0x400067 | huge; /* P W U A D */
+		clean = 0x400027 | huge;
+		for (off = 0; off < 1024; off++) {
+			memset(t->bytes, 0, sizeof(t->bytes));
+			memcpy(t->bytes + 4 * off, &gpte, 4);
+			if (off + 2 > cases[i].at && off < cases[i].at + 2)
+				assert_int_equal(guest_rows_found(&h), off == cases[i].at ? 0 : ROW(35));
+		}
+		memcpy(t->bytes + 4 * cases[i].at, &clean, 4);
+		assert_int_equal(guest_rows_found(&h), ROW(36));
+		small_end(&h.records);
+	}
+}
+
+/* With shadow paging and without CR0.WP the supervisor writes to what is read-only. */
+static void test_guest_wp(void **state)
+{
+	const u64 read_only = 0x400065;
+	struct audit_host h;
+	struct ms_rec_sp *sp;
+	u64 *sptes;
+	u32 tdp, wp;
+
+	(void)state;
+	for (tdp = 0; tdp < 2; tdp++)
+		for (wp = 0; wp < 2; wp++) {
+			audit_host_init(&h, &audit_variants[3]);
+			audit_host(&h)->tdp_enabled = (u8)tdp;
+			page_tables(&h, FAKE_N_L1, &sp, &sptes);
+			sp->role = (sp->role & ~(1u << 13)) | wp << 13;
+			audit_guest_add(&h);
+			memcpy(audit_gtable(&h, FAKE_N_L1)->bytes + 8 * 3, &read_only, 8);
+			assert_int_equal(guest_rows_found(&h), tdp || wp ? ROW(35) : 0);
+			small_end(&h.records);
+		}
+}
+
+/* EPTP.6 of L1's says whether its entries have A and D at all. */
+static void test_guest_without_ad(void **state)
+{
+	const u64 clean = 0x400137;
+	struct audit_host h;
+	u32 off;
+
+	(void)state;
+	for (off = 0; off < 2; off++) {
+		audit_host_init(&h, &audit_variants[1]);
+		audit_page_of(&h, FAKE_N_L1)->role |= off << 16;
+		audit_guest_add(&h);
+		memcpy(audit_gtable(&h, FAKE_N_L1)->bytes + 8 * 3, &clean, 8);
+		assert_int_equal(guest_rows_found(&h), off ? 0 : ROW(36));
 		small_end(&h.records);
 	}
 }
@@ -395,8 +528,13 @@ static void test_readings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_silent),	 cmocka_unit_test(test_trips),
-		cmocka_unit_test(test_lacking),	 cmocka_unit_test(test_list),
+		cmocka_unit_test(test_guest_quadrants),
+		cmocka_unit_test(test_guest_wp),
+		cmocka_unit_test(test_guest_without_ad),
+		cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_trips),
+		cmocka_unit_test(test_lacking),
+		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_readings),
 	};
 
