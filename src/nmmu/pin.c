@@ -50,10 +50,10 @@ static u8 told_level(struct nmmu *m, u8 level)
 	return nmmu_mutant(m, PIN_LEVEL_1) ? 1 : level;
 }
 
-static void tell_zap(struct nmmu *m, u64 gfn, const struct nmmu_pin *pin)
+static void tell_zap(struct nmmu *m, u64 gfn, u64 pfn, u8 level)
 {
 	if (m->ops->zap)
-		m->ops->zap(m->host, gfn, pin->pfn, told_level(m, pin->level));
+		m->ops->zap(m->host, gfn, pfn, told_level(m, level));
 }
 
 static void set_pin(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, u64 pfn, u32 level)
@@ -126,7 +126,9 @@ static int split_pin(struct nmmu *m, struct nmmu_slot *slot, u64 first)
 	old = *pin_at(slot, first);
 	/* All parts before the whole is let go: the page is pinned throughout. */
 	for (gfn = first; gfn < end; gfn += step)
-		if (!m->ops->pin(m->host, gfn, old.pfn + gfn - first, (u8)(level - 1)))
+		if (m->ops->pin(m->host, gfn, old.pfn + gfn - first, (u8)(level - 1)))
+			tell_zap(m, gfn, old.pfn + gfn - first, (u8)(level - 1));
+		else
 			break;
 	if (gfn < end) {
 		while (gfn > first) {
@@ -136,10 +138,8 @@ static int split_pin(struct nmmu *m, struct nmmu_slot *slot, u64 first)
 		return -EBUSY;
 	}
 	drop_pin(m, slot, first);
-	for (gfn = first; gfn < end; gfn += step) {
+	for (gfn = first; gfn < end; gfn += step)
 		set_pin(m, slot, gfn, old.pfn + gfn - first, level - 1);
-		tell_zap(m, gfn, pin_at(slot, gfn));
-	}
 	return 0;
 }
 
@@ -208,7 +208,7 @@ void nmmu_pin_cleared(struct nmmu *m, struct nmmu_sp *sp, u32 index)
 		return;
 	pin = pin_at(slot, gfn);
 	if (pin->mapped && !--pin->mapped)
-		tell_zap(m, gfn, pin);
+		tell_zap(m, gfn, pin->pfn, pin->level);
 }
 
 /* Recursion follows the levels down. */

@@ -196,7 +196,7 @@ random = \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
-	tests/unit/rnd_parallel.c \
+	tests/unit/rnd_parallel.c tests/unit/rnd_pins.c \
 	tests/unit/rnd_run.c \
 	tests/unit/rnd_world.c
 tests_unit_test_nmmu_random_SOURCES = tests/unit/test_nmmu_random.c $(random)
