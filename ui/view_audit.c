@@ -3,6 +3,7 @@
  * What the auditor found in the VM, the findings that count first; Enter opens the page or the entry. Reading
  * again audits again. Selection is by the finding's place, for rows move.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,23 +55,28 @@ static void audit_destroy(struct ms_view *view)
 
 static struct ms_err *audit_reload(struct ms_ui *ui, struct ms_view *view)
 {
-	const struct ms_want want = {
-		.what = MS_UI_WANT, .kvm = ui->kvm, .progress = ui->progress, .progress_ctx = ui->progress_ctx
-	};
+	const struct ms_want want = { .what = ms_audit_want(0),
+				      .kvm = ui->kvm,
+				      .progress = ui->progress,
+				      .progress_ctx = ui->progress_ctx };
 	struct audit_view *v = audit_of(view);
-	const struct ms_vm *vm = ms_ui_vm(ui);
-	struct ms_err *err = NULL;
+	struct ms_model *model = NULL;
+	struct ms_err *err;
 	size_t i;
 
 	drop(v);
-	if (vm)
-		err = ms_audit_target(ui->target, &want, ui->detail, vm, 0, &v->audit);
+	/* More than ui->detail has: lists of SPTEs, whatever else this target can say. */
+	err = ms_model_load(ui->target, &want, &model);
+	for (i = 0; !err && i < model->nr_vms; i++)
+		if (model->vms[i].rec.kvm == ui->kvm)
+			err = ms_audit_target(ui->target, &want, model, &model->vms[i], 0, &v->audit);
 	if (!err)
-		v->order = ms_audit_order(ui->detail, &v->audit, &v->kept);
+		v->order = ms_audit_order(model, &v->audit, &v->kept);
 	if (!err && !v->order)
 		err = ms_err_nomem();
 	if (err)
 		drop(v);
+	ms_model_destroy(model);
 	ms_list_fit(&v->list, v->audit.nr, v->list.rows);
 	for (i = 0; i < v->audit.nr; i++) {
 		const struct ms_finding *f = finding_at(v, i);
@@ -96,8 +102,10 @@ static void finding_words(const struct ms_finding *f, struct ms_buf *buf)
 	ms_buf_printf(buf, "%2u %-14s ", f->row, ms_invariants[f->row].name);
 	if (f->sp)
 		ms_buf_printf(buf, "0x%llx", (unsigned long long)f->sp);
-	else
+	else if (f->mmu)
 		ms_buf_printf(buf, "MMU 0x%llx", (unsigned long long)f->mmu);
+	else if (f->vcpu)
+		ms_buf_printf(buf, "vCPU 0x%llx", (unsigned long long)f->vcpu);
 	if (f->idx != MS_AUDIT_NO_INDEX)
 		ms_buf_printf(buf, "[%u]", f->idx);
 	if (f->have_gfn)
@@ -184,13 +192,19 @@ static void audit_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *g
 static void finding_open(struct ms_ui *ui, struct audit_view *v)
 {
 	const struct ms_finding *f = finding_at(v, v->list.cursor);
-	u32 idx;
 	struct ms_err *err;
+	char line[48];
+	u32 idx;
 
 	if (!f)
 		return;
+	if (f->vcpu) {
+		ms_view_command_open(ui, "vcpus --no-header", false);
+		return;
+	}
 	if (!f->sp) {
-		ms_view_command_open(ui, "mmus --no-header", false);
+		snprintf(line, sizeof(line), "rmap 0x%llx --no-header", (unsigned long long)f->gfn);
+		ms_view_command_open(ui, f->mmu ? "mmus --no-header" : line, false);
 		return;
 	}
 	if (!ms_vm_sp(ms_ui_vm(ui), f->sp)) {

@@ -433,7 +433,7 @@ struct ms_rec_gtable {
 	u8 bytes[4096];
 };
 
-/* A page whose content is another than when its bit in the dirty log was last cleared, or logging began. */
+/* A page that guest or KVM has written since its bit in the dirty log was last cleared, or logging began. */
 struct ms_rec_changed {
 	u64 kvm;
 	u64 gfn;

@@ -3,7 +3,10 @@
 #include "audit/audit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+/* Of the events that a target keeps, so many of the last. */
+#define EVENTS_JUDGED 16384u
 /* Readings of a running VM that a finding has to be in. */
 #define READINGS 3
 
@@ -43,7 +46,7 @@ static struct ms_err *read_again(struct ms_target *target, const struct ms_want 
 		return err;
 	for (i = 0; i < model->nr_vms && !err; i++)
 		if (model->vms[i].rec.kvm == want->kvm)
-			err = ms_audit_vm(model, &model->vms[i], rows, &again);
+			err = ms_audit_vm(model, &model->vms[i], rows, NULL, &again);
 	if (!err)
 		ms_audit_keep(audit, &again);
 	ms_audit_deinit(&again);
@@ -55,8 +58,16 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 			       const struct ms_model *model, const struct ms_vm *vm, u64 rows,
 			       struct ms_audit *ret)
 {
-	struct ms_err *err = ms_audit_vm(model, vm, rows, ret);
+	struct ms_event_log events = { 0 };
+	struct ms_err *err = NULL;
 	u32 reading;
+
+	memset(ret, 0, sizeof(*ret));
+	if (target->caps & MS_CAP_EVENTS)
+		err = ms_target_events(target, vm->rec.kvm, EVENTS_JUDGED, &events);
+	if (!err)
+		err = ms_audit_vm(model, vm, rows, target->caps & MS_CAP_EVENTS ? &events : NULL, ret);
+	free(events.events);
 
 	if (!(model->caps & MS_CAP_LIVE) || ms_audit_is_still(model))
 		return err;

@@ -15,10 +15,7 @@
 #define LOW MS_AUDIT_LOW
 
 /* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS                                                                           \
-	(MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK | MS_AUDIT_NEED_GUEST | \
-	 MS_AUDIT_NEED_LOG | MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_VMCS | MS_AUDIT_NEED_PINS |       \
-	 MS_AUDIT_NEED_EXITS)
+#define NEEDS_NOBODY_HAS MS_AUDIT_NEED_PINS
 
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
@@ -66,6 +63,34 @@ u32 ms_audit_find(const char *word, size_t len)
 	return len && i == len && number <= MS_AUDIT_ROWS ? number : 0;
 }
 
+u32 ms_audit_want(u64 rows)
+{
+	static const struct {
+		u32 needs, want;
+	} more[] = {
+		{ MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK, MS_WANT_RMAPS },
+		{ MS_AUDIT_NEED_PINS, MS_WANT_PINS },
+		{ MS_AUDIT_NEED_LOG, MS_WANT_CHANGED },
+	};
+	u32 want = MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS | MS_WANT_SPTES, row, i;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		for (i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+			if ((!rows || rows & 1ull << row) && ms_invariants[row].needs & more[i].needs)
+				want |= more[i].want;
+	return want;
+}
+
+u32 ms_audit_want_guest(u64 rows)
+{
+	u32 row;
+
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if ((!rows || rows & 1ull << row) && ms_invariants[row].needs & MS_AUDIT_NEED_GUEST)
+			return MS_WANT_GUEST;
+	return 0;
+}
+
 bool ms_audit_is_still(const struct ms_model *model)
 {
 	return !strncmp(model->host.target, "sim", sizeof(model->host.target));
@@ -96,9 +121,14 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.idx = at->idx,
 		.sp = at->sp ? at->sp->rec.sp : 0,
 		.mmu = at->mmu ? at->mmu->mmu : 0,
+		.vcpu = at->vcpu ? at->vcpu->vcpu : 0,
 		.raw = at->idx != MS_AUDIT_NO_INDEX ? at->sp->tables->sptes[at->idx] : 0,
 		.gfn = at->gfn,
+		.spte = at->spte,
+		.event = at->event,
+		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
+		.have_gpte = at->have_gpte,
 		.readings = 1,
 	};
 	va_start(ap, fmt);
@@ -116,8 +146,10 @@ int ms_finding_cmp(const void *left, const void *right)
 	CMP(row)
 	CMP(sp)
 	CMP(mmu)
+	CMP(vcpu)
 	CMP(idx)
 	CMP(gfn)
+	CMP(spte)
 #undef CMP
 	return 0;
 }
@@ -186,7 +218,8 @@ static u32 lacking_of(const struct audit *a)
 {
 	const struct ms_rec_host *host = &a->model->host;
 	const struct ms_vm *vm = a->vm;
-	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a);
+	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm) |
+		      audit_lacking_guest(a->vm);
 	bool generation = false;
 	size_t i;
 
@@ -202,8 +235,14 @@ static u32 lacking_of(const struct audit *a)
 	}
 	if (!generation)
 		lacking |= MS_AUDIT_NEED_GENERATIONS;
+	for (i = 0; i < vm->nr_vcpus && !(vm->vcpus[i].rec.have & MS_VCPU_HAVE_PML02); i++)
+		;
+	if (i == vm->nr_vcpus)
+		lacking |= MS_AUDIT_NEED_VMCS;
 	if (!vm->nr_mmus)
 		lacking |= MS_AUDIT_NEED_MMUS;
+	if (!(vm->rec.have & MS_VM_HAVE_CHANGED))
+		lacking |= MS_AUDIT_NEED_LOG;
 	if (!(vm->rec.have & MS_VM_HAVE_VALID_GEN))
 		lacking |= MS_AUDIT_NEED_VM_GENERATION;
 	if (!(host->have & MS_HOST_HAVE_PML))
@@ -347,7 +386,7 @@ static void pages(struct audit *a)
 }
 
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,
-			   struct ms_audit *ret)
+			   const struct ms_event_log *events, struct ms_audit *ret)
 {
 	struct audit a = {
 		.model = model, .vm = vm, .p = &model->profile, .roles = &model->roles, .ret = ret
@@ -359,7 +398,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	a.valid = calloc(vm->nr_sps ? vm->nr_sps : 1, 1);
 	if (!a.valid)
 		return ms_err_nomem();
-	lacking = lacking_of(&a);
+	lacking = lacking_of(&a) | (events ? 0 : MS_AUDIT_NEED_TRACE | MS_AUDIT_NEED_EXITS);
 	for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 		ret->chosen[row] = !rows || rows & 1ull << row;
 		ret->lacking[row] = ms_invariants[row].needs & lacking;
@@ -370,8 +409,14 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	if (!a.oom) {
 		pages(&a);
 		audit_keys(&a);
+		audit_rmaps(&a);
+		audit_changed(&a);
+		if (events)
+			audit_events(&a, events);
 		for (i = 0; i < vm->nr_mmus; i++)
 			audit_mmu(&a, &vm->mmus[i]);
+		for (i = 0; i < vm->nr_vcpus; i++)
+			audit_vcpu(&a, &vm->vcpus[i].rec);
 		ret->nr_mmus = vm->nr_mmus;
 		ret->nr_slots = vm->nr_slots;
 	}

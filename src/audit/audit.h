@@ -54,9 +54,14 @@ struct ms_finding {
 	u32 idx; /* entry of sp's table, or MS_AUDIT_NO_INDEX: about the page or MMU as a whole */
 	u64 sp; /* the page, 0: none */
 	u64 mmu; /* the MMU, 0: none */
+	u64 vcpu; /* the vCPU, where it is about one as a whole, 0: none */
 	u64 raw; /* the entry's value, with idx */
 	u64 gfn; /* the frame it is about, with have_gfn */
 	bool have_gfn;
+	u64 spte; /* address of the SPTE that a list names, 0: it is not about one */
+	u16 event; /* enum ms_event_id of what happened, 0: it is about what is */
+	u64 gpte; /* the guest's entry that it was held against, with have_gpte */
+	bool have_gpte;
 	u32 readings; /* that had it, 1 for the first */
 	char text[MS_AUDIT_TEXT]; /* what is wrong, in our words */
 };
@@ -79,12 +84,17 @@ struct ms_audit {
 	u64 nr_lost; /* not kept */
 };
 
+/* MS_WANT_ bits of what these rows (bit n is invariant n, 0 all) are judged by, but for guest memory. */
+u32 ms_audit_want(u64 rows);
+/* MS_WANT_GUEST where one of the rows needs it, which is the user's to allow; 0 else. */
+u32 ms_audit_want_guest(u64 rows);
 /*
- * Judge one VM of a model that has pages and entries (MS_WANT_VCPUS, SLOTS, MMUS, SPS, SPTES). rows: bit n is
- * invariant n, 0 all. ret is ended by ms_audit_deinit(), also after an error (memory).
+ * Judge one VM of a model that was read for it (ms_audit_want()). rows: bit n is
+ * invariant n, 0 all. events: the VM's last ones, NULL: this target keeps none. ret is ended by
+ * ms_audit_deinit(), also after an error (memory).
  */
 struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm, u64 rows,
-			   struct ms_audit *ret) MS_MUST_CHECK;
+			   const struct ms_event_log *events, struct ms_audit *ret) MS_MUST_CHECK;
 void ms_audit_deinit(struct ms_audit *audit);
 /*
  * The same for a target that can be read again: what is found in a machine in motion is looked for in two more

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Rows of SEMANTICS H about a page, an MMU, or pages with each other. */
+/* Rows of SEMANTICS H about a page, an MMU, a vCPU, or pages with each other. */
 #include "audit/private.h"
 
 #include <stdlib.h>
@@ -78,6 +78,15 @@ void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu)
 		audit_found(a, 27, &at, "root role 0x%x: %s", mmu->root_role,
 			    want ? "a 4-level NPT12 below 5 levels, and not passthrough"
 				 : "passthrough, and not a 4-level NPT12 below 5 levels");
+}
+
+/* 8: while vmcs02 logs, the CPU puts addresses of L2's into the buffer that L0 reads as L1's. */
+void audit_vcpu(struct audit *a, const struct ms_rec_vcpu *vcpu)
+{
+	const struct place at = { .idx = MS_AUDIT_NO_INDEX, .vcpu = vcpu };
+
+	if (vcpu->have & MS_VCPU_HAVE_PML02 && audit_asks(a, 8) && vcpu->pml02)
+		audit_found(a, 8, &at, "PML is on in vmcs02 of vCPU %d", vcpu->vcpu_id);
 }
 
 static int by_key(const void *left, const void *right)

@@ -5,8 +5,12 @@
  *   again.c   further readings
  *   audit.c   what can be judged, findings, the passes over pages and MMUs
  *   logs.c    rows about dirty logs
- *   page.c    rows about a page, an MMU, or pages with each other
+ *   page.c    rows about a page, an MMU, a vCPU, or pages with each other
+ *   changed.c the row about what was written
  *   entry.c   rows about one entry
+ *   events.c  rows about what happened
+ *   guest.c   rows about an entry and the guest's behind it
+ *   rmap.c    rows about lists of SPTEs and counts of frames
  */
 #ifndef AUDIT_PRIVATE_H
 #define AUDIT_PRIVATE_H
@@ -46,8 +50,13 @@ struct place {
 	const struct ms_sp *sp;
 	u32 idx;
 	const struct ms_rec_mmu *mmu;
+	const struct ms_rec_vcpu *vcpu;
 	bool have_gfn;
 	u64 gfn;
+	u64 spte; /* an SPTE's address in a list, 0: none */
+	u16 event; /* enum ms_event_id, 0: none */
+	u64 gpte; /* the guest's entry, with have_gpte */
+	bool have_gpte;
 };
 
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
@@ -75,9 +84,19 @@ const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn,
 
 void audit_page(struct audit *a, const struct ms_sp *sp);
 void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);
+void audit_vcpu(struct audit *a, const struct ms_rec_vcpu *vcpu);
 /* Rows that compare pages with each other. */
 void audit_keys(struct audit *a);
 void audit_entry(struct audit *a, const struct ms_sp *sp, u32 idx);
+void audit_rmaps(struct audit *a);
+void audit_changed(struct audit *a);
+void audit_events(struct audit *a, const struct ms_event_log *events);
+/* A leaf and the guest's entry. */
+void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
+/* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
+u32 audit_lacking_rmaps(const struct ms_vm *vm);
+/* MS_AUDIT_NEED_GUEST where no guest table was read. */
+u32 audit_lacking_guest(const struct ms_vm *vm);
 
 /* enum ms_audit_need: what is not known of this VM's logs. */
 u32 audit_logs_lacking(const struct ms_vm *vm);

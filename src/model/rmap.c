@@ -224,7 +224,8 @@ const struct ms_sp *ms_vm_sp_of_spte(const struct ms_vm *vm, u64 spte_addr, u32 
 	const struct ms_rec_rmaps *end = &vm->rmaps_end;
 	const struct ms_sp *sp;
 
-	if (!(end->have & MS_RMAPS_HAVE_DIRECT_MAP) || spte_addr < end->direct_map || spte_addr & 7)
+	/* An address below the direct map is too far behind it for any page. */
+	if (!(end->have & MS_RMAPS_HAVE_DIRECT_MAP) || spte_addr & 7)
 		return NULL;
 	sp = ms_vm_sp_by_table(vm, (spte_addr - end->direct_map) >> 12);
 	if (sp)

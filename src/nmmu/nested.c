@@ -134,7 +134,8 @@ static void finish(struct inject *in, struct nmmu_result *ret)
 	u64 reason = ret->action == NMMU_ACT_PF ? REASON_PF : ret->reason;
 
 	nmmu_add64(&v->m->stats.injected, 1);
-	nmmu_event(v->m, v, inject, .reason = reason, .qual = ret->qual, .addr = ret->addr);
+	nmmu_event(v->m, v, inject, .reason = reason, .qual = ret->qual, .addr = ret->addr,
+		   .unbacked = in->fault->unbacked);
 	if (ret->action == NMMU_ACT_EXIT_L1)
 		nmmu_leave_guest(v);
 }

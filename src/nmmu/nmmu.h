@@ -294,6 +294,8 @@ struct nmmu_entry {
  * shuts down (6.1: root without memory, C7).
  */
 int nmmu_vcpu_load(struct nmmu_vcpu *v, struct nmmu_entry *ret);
+/* Would the CPU log writes (PML), entering the guest at work now? Of L2: whether vmcs02 has PML on. */
+bool nmmu_vcpu_pml(const struct nmmu_vcpu *v);
 
 /* An access by an instruction. */
 struct nmmu_access {

@@ -436,6 +436,8 @@ struct nmmu_walk_fault {
 	bool misconfig; /* EPT: exit 49 */
 	bool pml_full; /* exit 62 */
 	bool table; /* nested: while walking the guest's own tables */
+	/* A table has no memory, or its A and D bits could not be set; the access may have been granted. */
+	bool unbacked;
 };
 
 struct nmmu_walk {

@@ -380,7 +380,7 @@ static bool entry_ad(const struct nmmu_vcpu *v)
 }
 
 /* E4: PML01 runs while a slot logs; vmcs02 never has it. */
-static bool entry_pml(const struct nmmu_vcpu *v)
+bool nmmu_vcpu_pml(const struct nmmu_vcpu *v)
 {
 	if (!v->m->cfg.pml || !v->m->nr_log_slots)
 		return false;
@@ -409,7 +409,7 @@ static void fill_entry(struct nmmu_vcpu *v, struct nmmu_entry *e)
 	e->root_pa = v->mmu->root.hpa;
 	e->level = v->mmu->root_role.level;
 	e->ad = entry_ad(v);
-	e->pml = entry_pml(v);
+	e->pml = nmmu_vcpu_pml(v);
 	e->pml_pa = v->pml.pa;
 	e->pml_index = &v->pml_index;
 	e->phys_bits = cfg->phys_bits;

@@ -117,6 +117,15 @@ static int fail(struct walk *c, u64 errcode)
 	return 0;
 }
 
+/* Not for what the guest's tables say: the access may be granted. */
+static int fail_unbacked(struct walk *c)
+{
+	int r = fail(c, 0);
+
+	c->w->fault.unbacked = true;
+	return r;
+}
+
 /* The rights with which the CPU asks EPT12 or NPT12 for a guest table's entry (D2). */
 static u64 table_pferr(const struct walk *c, bool must_write)
 {
@@ -220,7 +229,7 @@ static int read_entry(struct walk *c, u64 table_gfn, u32 level, u64 *pte_ret)
 
 unbacked:
 	trace_step(c, level, gpa, 0, NMMU_STEP_UNBACKED);
-	return fail(c, 0);
+	return fail_unbacked(c);
 }
 
 /* Down to the leaf, and its permissions. Per level: not present, then reserved; rights last (D.1 step 3). */
@@ -313,7 +322,7 @@ static int set_entry_bits(struct walk *c, u32 level, u64 new_pte, u64 d_mask)
 	if (err == -EAGAIN)
 		return err;
 	if (err)
-		return fail(c, 0);
+		return fail_unbacked(c);
 	nmmu_mark_dirty(m, c->v, c->slot[i], c->l1_gfn[i]);
 	w->pte[i] = new_pte;
 	trace_flag(c, c->step[i],

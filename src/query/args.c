@@ -310,6 +310,12 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 			return bad_value(opt, word, "a number of rounds from 1");
 		args->count = (u32)number;
 		return NULL;
+	case MS_OPT_QUICK:
+		args->quick = true;
+		return NULL;
+	case MS_OPT_GUEST:
+		args->guest = true;
+		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
 	case MS_OPT_FORMAT:

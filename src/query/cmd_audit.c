@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
 #include "audit/audit.h"
 
 struct audit_view {
@@ -71,6 +72,15 @@ static const struct ms_column finding_cols[] = {
 	FINDING_PLACE_COLUMNS,
 };
 
+/* Of what happened, to what is kept of it. */
+static void event_words(const struct ms_finding *f, const char *vm, struct ms_buf *buf)
+{
+	struct ms_event_desc desc;
+
+	if (ms_event_desc(f->event, &desc))
+		ms_buf_printf(buf, "events --last %u --event %s%s", MS_EVENTS_MAX, desc.name, vm);
+}
+
 void finding_name_cells(struct ms_cell **at, const struct ms_finding *f)
 {
 	cell_count(at, f->row);
@@ -85,14 +95,23 @@ void finding_place_cells(struct ms_cell **at, const struct ms_finding *f, const 
 	cell_opt(at, f->sp, MS_V_HEX, f->sp)->style = MS_STYLE_ACCENT;
 	cell_opt(at, f->idx != MS_AUDIT_NO_INDEX, MS_V_COUNT, f->idx);
 	cell_opt(at, f->mmu, MS_V_HEX, f->mmu);
+	cell_opt(at, f->vcpu, MS_V_HEX, f->vcpu);
 	cell_opt(at, f->have_gfn, MS_V_HEX, f->gfn);
 	cell_opt(at, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
+	cell_opt(at, f->spte, MS_V_HEX, f->spte);
+	cell_opt(at, f->have_gpte, MS_V_HEX, f->gpte);
 	cell_text(at, f->text);
 	see = cell_text(at, "");
-	if (f->sp)
+	if (f->event)
+		event_words(f, vm, &see->text);
+	else if (f->sp)
 		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, vm);
-	else
+	else if (f->mmu)
 		ms_buf_printf(&see->text, "mmus%s", vm);
+	else if (f->have_gfn)
+		ms_buf_printf(&see->text, "rmap 0x%llx%s", (unsigned long long)f->gfn, vm);
+	else
+		ms_buf_printf(&see->text, "vcpus%s", vm);
 }
 
 static void finding_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -159,18 +178,35 @@ static void list_row(const struct ms_section *section, size_t row, struct ms_cel
 
 /* --- which invariants --- */
 
-static struct ms_err *chosen_rows(const struct ms_args *args, u64 *rows_ret)
+static u64 rows_of(const struct ms_args *args)
 {
+	u64 rows = 0;
 	u32 row;
 
 	for (row = 1; row <= MS_AUDIT_ROWS; row++)
 		if ((!args->rows || args->rows & 1ull << row) &&
 		    (u32)ms_invariants[row].severity >= args->severity)
-			*rows_ret |= 1ull << row;
+			rows |= 1ull << row;
+	return rows;
+}
+
+static struct ms_err *chosen_rows(const struct ms_args *args, u64 *rows_ret)
+{
+	*rows_ret = rows_of(args);
 	if (!*rows_ret)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--row and --severity leave no invariant"),
 				   "see `audit --list'");
 	return NULL;
+}
+
+u32 query_audit_want(const struct ms_args *args)
+{
+	u64 rows = rows_of(args);
+	u32 want = ms_audit_want(rows);
+
+	if (args->guest)
+		want |= ms_audit_want_guest(rows);
+	return args->quick ? want & ~MS_WANT_RMAPS : want;
 }
 
 static void rows_fill(struct audit_view *view, u64 rows)
@@ -184,7 +220,7 @@ static void rows_fill(struct audit_view *view, u64 rows)
 
 static struct ms_err *judge(struct query *q, u64 rows, struct audit_view *view)
 {
-	const struct ms_want want = { .what = q->args->command->want, .kvm = q->vm->rec.kvm };
+	const struct ms_want want = { .what = query_want(q->args), .kvm = q->vm->rec.kvm };
 	struct ms_audit *audit = &view->audit;
 	struct ms_err *err = ms_audit_target(q->session->target, &want, q->model, q->vm, rows, audit);
 
@@ -201,8 +237,19 @@ static struct ms_err *notes(struct query *q, const struct audit_view *view)
 {
 	struct ms_err *err = NULL;
 
+	u32 i;
+
 	if (view->kept)
 		q->result->status = 1;
+	/* Who names such a row wants it judged. */
+	for (i = 0; q->args->rows && !q->args->guest && i < view->nr_rows; i++)
+		if (ms_audit_want_guest(1ull << view->rows[i])) {
+			err = note_add(q->result, "%s: guest memory is read with --guest only",
+				       ms_invariants[view->rows[i]].name);
+			break;
+		}
+	if (err)
+		return err;
 	if (view->dropped && q->model->caps & MS_CAP_LIVE)
 		err = note_add(
 			q->result,

@@ -51,7 +51,7 @@ static struct ms_err *write_file(struct query *q, u64 kvm, struct saved *saved)
 {
 	struct watch watch = { .session = q->session };
 	struct ms_want want = {
-		.what = MS_WANT_HOSTS,
+		.what = q->args->guest ? MS_WANT_ALL : MS_WANT_HOSTS,
 		.kvm = kvm,
 		.progress = watch_progress,
 		.progress_ctx = &watch,
@@ -104,7 +104,7 @@ struct ms_err *query_run_save(struct query *q)
 		return err ? err : ms_err_nomem();
 	}
 	section->ctx = section->owned = saved;
-	return note_add(
-		q->result,
-		"the file holds kernel addresses, process names and guest addresses: treat it as private");
+	return note_add(q->result,
+			"the file holds kernel addresses, process names and guest %s: treat it as private",
+			q->args->guest ? "memory" : "addresses");
 }

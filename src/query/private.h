@@ -23,6 +23,10 @@ typedef struct ms_err *(*query_run_fn)(struct query *q);
 #include "query/commands.def"
 #undef MS_COMMAND
 
+/* What a command reads, MS_WANT_ bits: of most, what commands.def says. */
+u32 query_want(const struct ms_args *args);
+u32 query_audit_want(const struct ms_args *args);
+
 /* --- sections --- */
 
 /*
@@ -176,13 +180,16 @@ void entry_cells(const struct ms_model *model, const struct why *why, const stru
 
 /* --- audit --- */
 
-#define FINDING_PLACE_COLUMNS                                                                     \
-	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP }, { "index", "INDEX", MS_V_COUNT },                 \
-		{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 }, { "gfn", "GFN", MS_V_HEX }, \
-		{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },              \
-		{ "text", "WHAT", MS_V_TEXT },                                                    \
-	{                                                                                         \
-		"see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4                                \
+#define FINDING_PLACE_COLUMNS                                                                        \
+	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP }, { "index", "INDEX", MS_V_COUNT },                    \
+		{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },                                \
+		{ "vcpu", "VCPU", MS_V_HEX, MS_SECRET_VCPU, .prio = 4 }, { "gfn", "GFN", MS_V_HEX }, \
+		{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },                 \
+		{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },                           \
+		{ "gpte", "GUEST'S", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 3 },            \
+		{ "text", "WHAT", MS_V_TEXT },                                                       \
+	{                                                                                            \
+		"see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4                                   \
 	}
 #define FINDING_NAME_COLUMNS                                         \
 	{ "row", "ROW", MS_V_COUNT }, { "name", "NAME", MS_V_TEXT }, \

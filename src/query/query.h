@@ -258,6 +258,8 @@ struct ms_args {
 	bool watch;
 	u32 interval_ms; /* of --watch */
 	u32 count; /* rounds, 0: no end */
+	bool quick;
+	bool guest;
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;

@@ -252,7 +252,7 @@ static struct ms_err *prov_fill(struct query *q)
 	prov->profile = model->profile.name;
 	prov->profile_note = model->profile_note;
 	prov->vm = q->vm;
-	if (q->vm && q->args->command->want & MS_WANT_SPS)
+	if (q->vm && query_want(q->args) & MS_WANT_SPS)
 		prov_count_pages(prov, q->vm);
 	q->result->prov_section = (struct ms_section){
 		.key = "provenance",
@@ -287,6 +287,11 @@ static const char *vm_words(const struct query *q)
 	return q->session->watch && *q->session->watch->vm ? q->session->watch->vm : q->args->vm;
 }
 
+u32 query_want(const struct ms_args *args)
+{
+	return args->command == &ms_commands[MS_CMD_ID_audit] ? query_audit_want(args) : args->command->want;
+}
+
 static struct ms_err *prepare(struct query *q)
 {
 	const struct ms_command *command = q->args->command;
@@ -296,7 +301,7 @@ static struct ms_err *prepare(struct query *q)
 		return NULL;
 	err = ms_session_open(q->session, q->args);
 	if (!err)
-		err = ms_session_load(q->session, command->want, vm_words(q), &q->model,
+		err = ms_session_load(q->session, query_want(q->args), vm_words(q), &q->model,
 				      command->flags & MS_CMD_VM ? &q->vm : NULL);
 	/* The candidates that a hint lists are names and pids. */
 	if (err && q->args->redact && ms_err_kind(err) == MS_ERR_USAGE)

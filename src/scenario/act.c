@@ -317,7 +317,7 @@ static void act_log_get(struct ms_play *play, const struct stmt *stmt, struct ou
 	play->log = bitmap;
 	play->log_pages = slot->nr_pages;
 	play->log_slot = id;
-	call_done(out, nmmu_log_get(play_nmmu(play), as_id, id, bitmap));
+	call_done(out, ms_machine_log_get(play->machine, as_id, id, bitmap));
 }
 
 struct clear {
@@ -364,8 +364,8 @@ static void act_log_clear(struct ms_play *play, const struct stmt *stmt, struct 
 		end = clear.last / 64 * 64 + 64;
 		if (end > slot->nr_pages)
 			end = slot->nr_pages;
-		call_done(out, nmmu_log_clear(play_nmmu(play), as_id, id, first, end - first,
-					      clear.bitmap + first / 64));
+		call_done(out, ms_machine_log_clear(play->machine, as_id, id, first, end - first,
+						    clear.bitmap + first / 64));
 	}
 	free(clear.bitmap);
 }

@@ -75,7 +75,7 @@ void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 	    (pages && !back(play, stmt, hva, pages << NMMU_PAGE_SHIFT)))
 		return;
 	out->kind = OUT_CALL;
-	out->error = nmmu_slot_set(play_nmmu(play), (u16)as_id, (u16)id, gfn, pages, hva, flags);
+	out->error = ms_machine_slot_set(play->machine, (u16)as_id, (u16)id, gfn, pages, hva, flags);
 	out->unclaimed = out->error;
 }
 

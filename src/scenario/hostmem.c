@@ -169,13 +169,21 @@ static void node_free(struct node *node, u32 level)
 	free(node->children);
 }
 
+/* Contents are whole pages of ours, which leaves a bit of their addresses: the page was written. */
+#define WRITTEN 1ull
+
+static u8 *contents_of(const struct slot *slot)
+{
+	return (u8 *)(uintptr_t)(slot->value & ~WRITTEN);
+}
+
 void hostmem_destroy(struct hostmem *mem)
 {
 	if (!mem)
 		return;
 	for (u64 i = 0; i < mem->contents.cap; i++)
 		if (mem->contents.slots[i].key)
-			free((void *)(uintptr_t)mem->contents.slots[i].value);
+			free(contents_of(&mem->contents.slots[i]));
 	for (u64 i = 0; i < mem->roots.cap; i++) {
 		struct node *root = (void *)(uintptr_t)mem->roots.slots[i].value;
 
@@ -258,7 +266,7 @@ static void frame_free(struct hostmem *mem, u64 first, u64 nr)
 
 		if (!page)
 			continue;
-		free((void *)(uintptr_t)page->value);
+		free(contents_of(page));
 		table_del(&mem->contents, pfn);
 	}
 	/* The zones of larger pages may be given back in parts. */
@@ -287,7 +295,7 @@ static int page_make(struct hostmem *mem, u64 pfn, u8 **ret)
 	void *page;
 
 	if (slot) {
-		*ret = (void *)(uintptr_t)slot->value;
+		*ret = contents_of(slot);
 		return 0;
 	}
 	if (is_full(mem))
@@ -302,6 +310,26 @@ static int page_make(struct hostmem *mem, u64 pfn, u8 **ret)
 	}
 	*ret = page;
 	return 0;
+}
+
+static void set_written(struct hostmem *mem, u64 pfn)
+{
+	table_find(&mem->contents, pfn)->value |= WRITTEN;
+}
+
+bool hostmem_is_written(const struct hostmem *mem, u64 pfn)
+{
+	const struct slot *slot = table_find(&mem->contents, pfn);
+
+	return slot && slot->value & WRITTEN;
+}
+
+void hostmem_clear_written(struct hostmem *mem, u64 pfn)
+{
+	struct slot *slot = table_find(&mem->contents, pfn);
+
+	if (slot)
+		slot->value &= ~WRITTEN;
 }
 
 int hostmem_table_alloc(struct hostmem *mem, void **va_ret, u64 *pa_ret)
@@ -333,7 +361,7 @@ int hostmem_read(struct hostmem *mem, u64 pa, void *dst, u32 len)
 		return -EFAULT;
 	slot = table_find(&mem->contents, pa >> PAGE_SHIFT);
 	if (slot)
-		memcpy(dst, (u8 *)(uintptr_t)slot->value + (pa & (PAGE_SIZE - 1)), len);
+		memcpy(dst, contents_of(slot) + (pa & (PAGE_SIZE - 1)), len);
 	else
 		memset(dst, 0, len);
 	return 0;
@@ -347,6 +375,7 @@ int hostmem_write(struct hostmem *mem, u64 pa, const void *src, u32 len)
 		return -EFAULT;
 	if (page_make(mem, pa >> PAGE_SHIFT, &page))
 		return -ENOMEM;
+	set_written(mem, pa >> PAGE_SHIFT);
 	memcpy(page + (pa & (PAGE_SIZE - 1)), src, len);
 	return 0;
 }
@@ -361,6 +390,7 @@ int hostmem_cmpxchg(struct hostmem *mem, u64 pa, u64 old, u64 new_value, u32 byt
 		return -EFAULT;
 	if (page_make(mem, pa >> PAGE_SHIFT, &page))
 		return -ENOMEM;
+	set_written(mem, pa >> PAGE_SHIFT);
 	page += pa & (PAGE_SIZE - 1);
 	if (bytes == 4)
 		return __atomic_compare_exchange_n((u32 *)page, &old32, (u32)new_value, false,

@@ -41,6 +41,10 @@ int hostmem_write(struct hostmem *mem, u64 pa, const void *src, u32 len);
 /* 4 or 8 bytes, aligned. -EAGAIN: the value was another. */
 int hostmem_cmpxchg(struct hostmem *mem, u64 pa, u64 old, u64 new_value, u32 bytes);
 
+/* Was the frame written since the last clear, by whomever? Goes along when the page gets another frame. */
+bool hostmem_is_written(const struct hostmem *mem, u64 pfn);
+void hostmem_clear_written(struct hostmem *mem, u64 pfn);
+
 /* --- the VMM's address space --- */
 
 /* Pages up to `level' (1..3); -EEXIST when it overlaps, -EINVAL, -ENOMEM. */

@@ -35,4 +35,5 @@ libmmuscope_a_SOURCES += \
 	src/scenario/workload_l1.c \
 	src/scenario/workload_l2.c \
 	src/scenario/workload_private.h \
-	src/scenario/workload_t12.c
+	src/scenario/workload_t12.c \
+	src/scenario/written.c

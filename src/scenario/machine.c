@@ -375,6 +375,11 @@ int ms_machine_break_host(struct ms_machine *machine, u64 hva)
 	return hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
 }
 
+struct hostmem *ms_machine_mem(struct ms_machine *machine)
+{
+	return machine->mem;
+}
+
 u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva)
 {
 	return hostmem_pfn(machine->mem, hva);
@@ -605,12 +610,6 @@ void ms_machine_kick(struct ms_machine *machine)
 		nmmu_pml_drain(machine->vcpus[i].v);
 }
 
-int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret)
-{
-	ms_machine_kick(machine);
-	return nmmu_log_get(machine->m, as_id, id, bitmap_ret);
-}
-
 void ms_machine_invlpg(struct ms_machine *machine, u32 id, u64 gva)
 {
 	struct vcpu *vcpu = &machine->vcpus[id];
@@ -680,15 +679,31 @@ int ms_machine_peek(struct ms_machine *machine, u64 gpa, void *dst, u32 len)
 int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 len)
 {
 	const u8 *at = src;
+	bool written;
 
 	for (u32 done; len; gpa += done, at += done, len -= done) {
 		u64 pa;
 		int rc = guest_pa(machine, gpa, false, &pa);
 
 		done = in_page(gpa, len);
+		written = !rc && hostmem_is_written(machine->mem, pa >> NMMU_PAGE_SHIFT);
 		rc = rc ? rc : hostmem_write(machine->mem, pa, at, done);
 		if (rc)
 			return rc;
+		if (!written)
+			hostmem_clear_written(machine->mem, pa >> NMMU_PAGE_SHIFT);
 	}
 	return 0;
+}
+
+int ms_machine_page(struct ms_machine *machine, u64 hva, u8 *page, u64 *hpa_ret)
+{
+	struct hostmem_pfn pfn;
+	int rc = hostmem_lookup(machine->mem, hva, &pfn);
+
+	if (!rc)
+		rc = hostmem_read(machine->mem, pfn.pfn << NMMU_PAGE_SHIFT, page, NMMU_PAGE_SIZE);
+	if (!rc)
+		*hpa_ret = pfn.pfn << NMMU_PAGE_SHIFT;
+	return rc;
 }

@@ -54,6 +54,7 @@ void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool wri
 /* Put small pages together again where the map's page size allows (khugepaged), with notifier calls. */
 void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes);
 /* The frame now behind hva, ~0 when none. */
+struct hostmem *ms_machine_mem(struct ms_machine *machine);
 u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva);
 
 /* --- vCPUs --- */
@@ -88,8 +89,24 @@ void ms_machine_cpu_access(struct ms_machine *machine, u32 vcpu, const struct nm
 			   struct hw_result *ret);
 /* Every vCPU leaves the guest: PML buffers are drained. As KVM does before it hands out a dirty log. */
 void ms_machine_kick(struct ms_machine *machine);
+
+/* --- memslots and their logs, with an eye on what is really written (written.c) --- */
+
+/* As nmmu_slot_set(). */
+int ms_machine_slot_set(struct ms_machine *machine, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 hva,
+			u32 flags);
 /* nmmu_log_get() behind ms_machine_kick(). */
 int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret);
+/* As nmmu_log_clear(). */
+int ms_machine_log_clear(struct ms_machine *machine, u16 as_id, u16 id, u64 first, u64 nr, const u64 *bitmap);
+/*
+ * Pages of slots that log, written since their bit was last cleared or logging began, by guest or engine; rec->kvm is
+ * 0. Not those that two slots have. Ends with what fn returns, unless that is 0. Slots and logs must have been set by
+ * the functions above, all of them.
+ */
+typedef int (*ms_machine_changed_fn)(void *ctx, const struct ms_rec_changed *rec);
+int ms_machine_changed(struct ms_machine *machine, ms_machine_changed_fn fn, void *ctx);
+
 /*
  * Take a frame away without telling the engine, as a host with a bug would: for tests of what must be
  * noticed.
@@ -110,6 +127,8 @@ int ms_machine_set_regs(struct ms_machine *machine, u32 vcpu, const struct nmmu_
 
 int ms_machine_peek(struct ms_machine *machine, u64 gpa, void *dst, u32 len);
 int ms_machine_poke(struct ms_machine *machine, u64 gpa, const void *src, u32 len);
+/* The page that the host maps at an address of the VMM's, and where it lies. -EFAULT: none, and none is made. */
+int ms_machine_page(struct ms_machine *machine, u64 hva, u8 *page, u64 *hpa_ret);
 
 /* --- building guest tables --- */
 

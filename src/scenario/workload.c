@@ -63,8 +63,8 @@ static int slot_set(struct ms_workload *w, u16 id, u32 flags)
 		[WL_SLOT_ROM] = { WL_ROM, WL_ROM_PAGES, WL_ROM_HVA, MS_SLOT_READONLY },
 	};
 
-	return nmmu_slot_set(w->m, 0, id, slots[id].gfn, slots[id].pages, slots[id].hva,
-			     slots[id].flags | flags);
+	return ms_machine_slot_set(w->machine, 0, id, slots[id].gfn, slots[id].pages, slots[id].hva,
+				   slots[id].flags | flags);
 }
 
 static struct ms_err *log_round(struct ms_workload *w, u16 slot, u64 pages)
@@ -80,7 +80,8 @@ static struct ms_err *log_round(struct ms_workload *w, u16 slot, u64 pages)
 		for (i = 0, any = 0; i < ROUND_PAGES / 64; i++)
 			any |= w->bitmap[first / 64 + i];
 		if (any)
-			err = nmmu_log_clear(w->m, 0, slot, first, ROUND_PAGES, w->bitmap + first / 64);
+			err = ms_machine_log_clear(w->machine, 0, slot, first, ROUND_PAGES,
+						   w->bitmap + first / 64);
 	}
 	if (slot == WL_SLOT_RAM && !err)
 		wl_check_vm_sent(w, w->bitmap);

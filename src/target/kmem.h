@@ -119,5 +119,12 @@ struct ms_err *ms_kvm_read_sps(struct ms_kmem *kmem, const struct ms_rec_host *h
 struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host *host,
 				 const struct ms_rec_vm *vm, const struct ms_want *want,
 				 const struct ms_sink *sink) MS_MUST_CHECK;
+/*
+ * The guest tables that a VM's shadow pages shadow, an MS_REC_GTABLE for each frame of each address space: kvm_guest.c.
+ * Nothing is faulted in.
+ */
+struct ms_err *ms_kvm_read_guest(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				 const struct ms_rec_vm *vm, const struct ms_want *want,
+				 const struct ms_sink *sink) MS_MUST_CHECK;
 
 #endif

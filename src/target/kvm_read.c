@@ -666,6 +666,8 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 		err = ms_kvm_read_sps(kmem, host, vm, want, sink);
 	if (!err && (want->what & MS_WANT_RMAPS))
 		err = ms_kvm_read_rmaps(kmem, host, vm, want, sink);
+	if (!err && (want->what & MS_WANT_GUEST))
+		err = ms_kvm_read_guest(kmem, host, vm, want, sink);
 	return err;
 }
 

@@ -11,7 +11,7 @@
  * The arrays lie in vmalloc space, where a stale pointer may lead to a device. So no address there is read: the
  * kernel's page tables are walked, and the frame is read in the direct map, which has plain memory only.
  */
-#include "target/kmem.h"
+#include "target/hostpt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,10 +81,10 @@ static struct ms_err *read_one(struct reader *r, u64 addr, u32 len, void *dst, b
 /* The same byte in the direct map; 0 when there is none. */
 static struct ms_err *resolve(struct reader *r, u64 addr, u64 *ret)
 {
-	/* vmalloc space of five-level tables lies below what four levels reach. */
-	u32 level = addr >> 47 == 0x1ffff ? 4 : 5, shift;
+	u32 level = host_pt_levels(r->kmem), shift;
 	u64 table = r->kmem->sym[MS_KSYM_init_top_pgt], entry = 0, pa;
 	struct ms_err *err = NULL;
+	enum host_entry kind;
 	bool ok = table != 0;
 
 	*ret = 0;
@@ -109,13 +109,13 @@ static struct ms_err *resolve(struct reader *r, u64 addr, u64 *ret)
 			entry = r->leaf[addr >> 12 & 511];
 		else
 			err = read_one(r, table + 8 * (addr >> shift & 511), 8, &entry, &ok);
-		if (err || !ok || !(entry & 1))
+		if (err || !ok)
 			return err;
-		pa = entry & r->table_mask;
-		if (level == 1 || ((level == 2 || level == 3) && entry & 0x80)) {
-			u64 size = 1ull << shift;
-
-			pa = (pa & ~(size - 1)) | (addr & (size - 1));
+		kind = host_entry_decode(entry, level, r->table_mask, &pa);
+		if (kind != HOST_ENTRY_TABLE && kind != HOST_ENTRY_PAGE)
+			return NULL;
+		if (kind == HOST_ENTRY_PAGE) {
+			pa |= addr & ((1ull << shift) - 1);
 			ok = pa >> 12 < r->kmem->max_pfn;
 			*ret = ok ? r->kmem->page_offset + pa : 0;
 			return NULL;

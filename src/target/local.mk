@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
 	src/target/doctor.c src/target/doctor.h \
+	src/target/hostpt.c src/target/hostpt.h \
 	src/target/kmem.c src/target/kmem.h \
 	src/target/ksyms.def \
 	src/target/kvm_copy.c \
+	src/target/kvm_guest.c \
 	src/target/kvm_legacy.c \
 	src/target/kvm_read.c \
 	src/target/kvm_rmap.c \
@@ -15,6 +17,7 @@ libmmuscope_a_SOURCES += \
 	src/target/rec.c \
 	src/target/sim.c src/target/sim.h \
 	src/target/sim_events.c \
+	src/target/sim_guest.c \
 	src/target/sim_rec.c \
 	src/target/sim_trace.c \
 	src/target/snap.c \

@@ -275,7 +275,8 @@ static struct ms_err *start_workload(struct ms_target *target, struct spec *spec
 		err = go_on(target, spec->steps);
 	if (err)
 		return err;
-	sim->shown.m = ms_machine_nmmu(ms_workload_machine(sim->workload));
+	sim->shown.machine = ms_workload_machine(sim->workload);
+	sim->shown.m = ms_machine_nmmu(sim->shown.machine);
 	sim->shown.owner = "sim:hypervisor";
 	return NULL;
 }
@@ -355,7 +356,8 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 	note_choice(target, sim, spec);
 	if (end.step == MS_STEP_FAILED)
 		note_failure(target, &end);
-	sim->shown.m = ms_machine_nmmu(ms_play_machine(sim->play));
+	sim->shown.machine = ms_play_machine(sim->play);
+	sim->shown.m = ms_machine_nmmu(sim->shown.machine);
 	sim->shown.owner = "sim:scenario";
 	return NULL;
 }

@@ -14,9 +14,12 @@
 /* A simulated VM's files, numbered from here; there are none behind them. */
 #define MS_SIM_FD 3
 
+struct ms_machine;
+
 /* How a machine is shown; the strings outlive the reading. */
 struct ms_sim_shown {
 	const struct nmmu *m;
+	struct ms_machine *machine; /* the guest's memory, and what was written; NULL: not shown */
 	const char *owner; /* at most MS_COMM_LEN - 1 bytes */
 };
 
@@ -30,6 +33,11 @@ const struct nmmu_vcpu *ms_sim_vcpu(const struct nmmu *m, u32 id);
 /* Every record, in the order of struct ms_sink, as far as want asks for it. No vCPU may be running. */
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink) MS_MUST_CHECK;
+
+/* --- sim_guest.c: guest tables that pages shadow; faults nothing in --- */
+
+struct ms_err *ms_sim_guest(const struct ms_sim_shown *shown, const struct ms_want *want,
+			    const struct ms_sink *sink) MS_MUST_CHECK;
 
 /* --- sim_events.c: the last events, as they come from the engine --- */
 

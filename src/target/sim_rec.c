@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "scenario/machine.h"
 #include "spte/role.h"
 #include "target/sim.h"
 
@@ -116,7 +117,8 @@ static void comm_set(char *comm, const char *owner)
 	snprintf(comm, MS_COMM_LEN, "%s", owner);
 }
 
-static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_want *want,
+			     const struct ms_sink *sink)
 {
 	const struct nmmu *m = shown->m;
 	struct ms_rec_vm vm = {
@@ -139,6 +141,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_s
 		.log_mode = m->log_mode,
 	};
 
+	if (shown->machine && want->what & MS_WANT_CHANGED)
+		vm.have |= MS_VM_HAVE_CHANGED;
 	comm_set(vm.comm, shown->owner);
 	if (m->nr_max) {
 		vm.have |= MS_VM_HAVE_MAX;
@@ -197,6 +201,10 @@ static struct ms_err *put_vcpus(const struct ms_sim_shown *shown, const struct m
 			.smm = v->regs.smm,
 		};
 
+		if (shown->m->cfg.hv == MS_HV_VMX && v->guest_mode) {
+			rec.have |= MS_VCPU_HAVE_PML02;
+			rec.pml02 = nmmu_vcpu_pml(v);
+		}
 		if (v->mmu && v->walk_mmu) {
 			rec.have |= MS_VCPU_HAVE_MMU;
 			rec.mmu = mmu_ident(v, v->mmu->which);
@@ -557,13 +565,40 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
 }
 
+/* --- what was written --- */
+
+struct put_changed {
+	const struct ms_sim_shown *shown;
+	const struct ms_sink *sink;
+	struct ms_err *err;
+};
+
+static int put_one_changed(void *ctx, const struct ms_rec_changed *changed)
+{
+	struct put_changed *p = ctx;
+	struct ms_rec_changed rec = *changed;
+
+	rec.kvm = ms_sim_kvm(p->shown->m);
+	p->err = p->sink->put(p->sink->ctx, MS_REC_CHANGED, &rec, NULL);
+	return p->err ? 1 : 0;
+}
+
+static struct ms_err *put_changed(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	struct put_changed p = { .shown = shown, .sink = sink };
+
+	if (shown->machine)
+		ms_machine_changed(shown->machine, put_one_changed, &p);
+	return p.err;
+}
+
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink)
 {
 	struct ms_err *err = put_host(shown, sink);
 
 	if (!err)
-		err = put_vm(shown, sink);
+		err = put_vm(shown, want, sink);
 	if (err || (want->kvm && want->kvm != ms_sim_kvm(shown->m)))
 		return err;
 	if (want->what & MS_WANT_VCPUS)
@@ -579,5 +614,9 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_sps(shown, want, sink);
 	if (!err && want->what & MS_WANT_RMAPS)
 		err = put_rmaps(shown, sink);
+	if (!err && want->what & MS_WANT_GUEST)
+		err = ms_sim_guest(shown, want, sink);
+	if (!err && want->what & MS_WANT_CHANGED)
+		err = put_changed(shown, sink);
 	return err;
 }

@@ -319,10 +319,10 @@ static u32 rec_stage(enum ms_rec_type type)
 							      : 2;
 }
 
-/* Of address space as_id; an address space has less than 52 bits of frames. */
+/* Of address space as_id; an address space has less than 52 bits of frames. Never 0, which no map has. */
 static u64 frame_key(u16 as_id, u64 gfn)
 {
-	return gfn | (u64)as_id << 52;
+	return (gfn | (u64)as_id << 52) + 1;
 }
 
 void ms_snap_order_deinit(struct ms_snap_order *order)

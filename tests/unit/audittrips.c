@@ -15,13 +15,6 @@
 #define BIT(n) (1ull << (n))
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* The host's variants: bits of struct audit_trip's on. */
-enum { EPT61 = 1, EPT612 = 2, NPT61 = 4, NPT612 = 8, PT61 = 16, PT612 = 32 };
-#define EPT (EPT61 | EPT612)
-#define PT (PT61 | PT612)
-#define NPT (NPT61 | NPT612 | PT)
-#define ALL (EPT | NPT)
-
 const struct fake_opts audit_variants[AUDIT_VARIANTS] = {
 	{ .ept = true, .v61 = true },	      { .ept = true },	       { .v61 = true }, { .ept = false },
 	{ .v61 = true, .passthrough = true }, { .passthrough = true },
@@ -46,6 +39,9 @@ void audit_host_init(struct audit_host *h, const struct fake_opts *opts)
 
 	small_init(&h->records);
 	h->ept = opts->ept;
+	h->v61 = opts->v61;
+	h->listed = h->no_events = h->guest = false;
+	h->nr_events = 0;
 	assert_null(fake_open(opts, &target));
 	assert_null(ms_target_read(target, &want, &sink));
 	ms_target_close(target);
@@ -93,6 +89,11 @@ static struct ms_sp_tables *tables(struct audit_host *h, enum fake_page n)
 static u64 *spte(struct audit_host *h, enum fake_page n, u32 idx)
 {
 	return &tables(h, n)->sptes[idx];
+}
+
+u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx)
+{
+	return *spte(h, n, idx);
 }
 
 static u64 bit_h(const struct audit_host *h)
@@ -496,7 +497,40 @@ static void zapped_and_listed(struct audit_host *h)
 	audit_page_of(h, FAKE_N_PREV)->role |= BIT(11);
 }
 
+static void pml_in_vmcs02(struct audit_host *h)
+{
+	struct ms_rec_vcpu *vcpu = small_find(&h->records, MS_REC_VCPU, 0)->rec;
+
+	vcpu->have |= MS_VCPU_HAVE_PML02;
+	vcpu->pml02 = 1;
+}
+
+static void written(struct audit_host *h, u64 gfn, bool logged)
+{
+	const struct ms_rec_changed rec = { .kvm = FAKE_KVM(0), .gfn = gfn, .slot = 1, .logged = logged };
+
+	((struct ms_rec_vm *)small_find(&h->records, MS_REC_VM, 0)->rec)->have |= MS_VM_HAVE_CHANGED;
+	small_add(&h->records, MS_REC_CHANGED, &rec, NULL);
+}
+
+static void written_not_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, false);
+	written(h, FAKE_LOG_GFN + 4, true);
+}
+
 /* --- what looks like it and is right --- */
+
+static void written_and_logged(struct audit_host *h)
+{
+	written(h, FAKE_LOG_GFN + 3, true);
+}
+
+static void no_pml_in_vmcs02(struct audit_host *h)
+{
+	pml_in_vmcs02(h);
+	((struct ms_rec_vcpu *)small_find(&h->records, MS_REC_VCPU, 0)->rec)->pml02 = 0;
+}
 
 static void torn_is_not_judged(struct audit_host *h)
 {
@@ -598,6 +632,7 @@ const struct audit_trip audit_trips[] = {
 	{ "kind disabled, role not", ROW(6), EPT, kind_disabled },
 	{ "kind enabled for L2, with PML", ROW(7), EPT, kind_enabled_for_l2 },
 	{ "the same in a split huge page", ROW(7), EPT, kind_enabled_for_l2_split },
+	{ "PML on in vmcs02", ROW(8), EPT, pml_in_vmcs02 },
 	{ "no rights, not access-tracked", ROW(9), EPT, no_rights },
 	{ "saved bits, not access-tracked", ROW(9), EPT, saved_not_tracked },
 	{ "accessed, A/D disabled", ROW(10), EPT, accessed_though_disabled },
@@ -635,6 +670,7 @@ const struct audit_trip audit_trips[] = {
 	{ "a writable huge page in a logged slot", ROW(34), ALL, huge_writable_logged },
 	{ "the same, logs protected by hand", ROW(34), ALL, huge_writable_logged_manual },
 	{ "L2's writable huge page in such a slot", ROW(34), ALL, huge_writable_logged_for_l2 },
+	{ "a page written, and not in the log", ROW(37), ALL, written_not_logged },
 	{ "an executable huge page, nx_huge_pages", ROW(38), ALL, huge_executable },
 	{ "the same in an obsolete page", ROW(39), ALL, huge_executable_for_l2_old },
 	{ "a page of an old generation", ROW(39), ALL, old_generation },
@@ -643,6 +679,8 @@ const struct audit_trip audit_trips[] = {
 	{ "a zapped page among the active", ROW(40), ALL, zapped_and_listed },
 
 	{ "a torn and an unlinked page of rubbish", 0, ALL, torn_is_not_judged },
+	{ "PML off in vmcs02", 0, EPT, no_pml_in_vmcs02 },
+	{ "a page written, and in the log", 0, ALL, written_and_logged },
 	{ "children that are torn", 0, ALL, torn_child },
 	{ "broken entries below a zapped TDP root", 0, EPT | NPT61 | NPT612, zapped_tdp_root },
 	{ "the same with five levels", 0, PT, zapped_tdp_root5 },
@@ -661,3 +699,6 @@ const struct audit_trip audit_trips[] = {
 	{ "an executable huge page of a VM let off", 0, ALL, huge_executable_let_off },
 	{ 0 },
 };
+
+const struct audit_trip *const audit_trip_tables[] = { audit_trips, audit_list_trips, audit_event_trips,
+						       audit_guest_trips, NULL };

@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
 	tests/unit/test_walk \
+	tests/unit/test_walk_guest \
 	tests/unit/test_walk_links \
 	tests/unit/test_walk_rmap \
 	tests/unit/test_watch \
@@ -87,6 +88,7 @@ tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
 tests_unit_test_read_SOURCES = tests/unit/test_read.c $(memory_sources)
 tests_unit_test_walk_SOURCES = tests/unit/test_walk.c $(memory_sources)
+tests_unit_test_walk_guest_SOURCES = tests/unit/test_walk_guest.c $(memory_sources)
 tests_unit_test_walk_links_SOURCES = tests/unit/test_walk_links.c $(memory_sources)
 tests_unit_test_walk_rmap_SOURCES = tests/unit/test_walk_rmap.c $(memory_sources)
 
@@ -129,7 +131,8 @@ tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
-audittrips = tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
+audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h \
+	tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
 tests_unit_test_watch_SOURCES = tests/unit/test_watch.c $(audittrips)

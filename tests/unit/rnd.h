@@ -103,6 +103,8 @@ struct rnd_count {
 	u64 judged[RND_ROWS + 1]; /* what the auditor was asked, by row of SEMANTICS H */
 };
 
+#define RND_EVENTS 4096
+
 struct rnd {
 	u64 seed, rng;
 	struct nmmu_config cfg;
@@ -128,6 +130,8 @@ struct rnd {
 	bool quiet; /* what is found is kept, not printed */
 	u32 row; /* of SEMANTICS H, when the auditor or the engine found it */
 	char text[160]; /* what was found */
+	struct ms_event events[RND_EVENTS]; /* the first since the last check */
+	u32 nr_events;
 	bool pdptes_differ; /* before this access, from those in memory */
 	bool failed;
 };
@@ -217,6 +221,8 @@ bool rnd_run(struct rnd_count *count, u64 seed, u64 ops, u32 check_every, struct
 
 /* Every invariant that the machine's records can answer. */
 void rnd_invariants(struct rnd *r);
+/* Takes the machine's events: ctx is the struct rnd. Under mmu_lock or without, vCPUs take turns. */
+void rnd_event(void *ctx, const struct ms_event *event);
 
 /* --- rnd_access.c --- */
 

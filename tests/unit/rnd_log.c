@@ -120,8 +120,8 @@ void rnd_op_log_clear(struct rnd *r)
 		words[i] = s->bits[first + i] & (rnd_chance(r, 60) ? ~0ULL : rnd_next(r));
 	snprintf(r->what, sizeof(r->what), "log of slot %d cleared from page %llu, %llu pages",
 		 (int)(s - r->slot), (unsigned long long)first * 64, (unsigned long long)nr * 64);
-	rc = nmmu_log_clear(r->m, 0, s - r->slot, first * 64,
-			    (first + nr) * 64 > s->nr ? s->nr - first * 64 : nr * 64, words);
+	rc = ms_machine_log_clear(r->machine, 0, s - r->slot, first * 64,
+				  (first + nr) * 64 > s->nr ? s->nr - first * 64 : nr * 64, words);
 	if (rc) {
 		rnd_fail(r, "error %d", rc);
 		return;

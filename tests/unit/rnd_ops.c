@@ -231,7 +231,7 @@ static void op_leave(struct rnd *r, struct rnd_vcpu *vc)
 static void slot_set(struct rnd *r, u32 id, u64 gfn, u64 nr, u32 flags, u64 *count)
 {
 	struct rnd_slot *s = &r->slot[id];
-	int rc = nmmu_slot_set(r->m, 0, id, gfn, nr, s->hva, flags);
+	int rc = ms_machine_slot_set(r->machine, 0, id, gfn, nr, s->hva, flags);
 
 	if (rc == -ENOMEM && r->nomem) {
 		r->count->nomem++;

@@ -466,7 +466,7 @@ static void add_slot(struct rnd *r, u32 id, u64 gfn, u64 nr, u64 hva, u32 level,
 		return;
 	}
 	*s = (struct rnd_slot){ .on = true, .flags = flags, .gfn = gfn, .nr = nr, .hva = hva };
-	if (nmmu_slot_set(r->m, 0, id, gfn, nr, hva, flags))
+	if (ms_machine_slot_set(r->machine, 0, id, gfn, nr, hva, flags))
 		rnd_fail(r, "slot %u", id);
 }
 
@@ -475,6 +475,8 @@ bool rnd_world_make(struct rnd *r)
 	struct ms_machine_opts opts = { .seed = r->seed,
 					.tlb_entries = 64,
 					.yield = rnd_yield,
+					.event = rnd_event,
+					.event_ctx = r,
 					.lock = rnd_lock,
 					.unlock = rnd_unlock,
 					.yield_ctx = r };

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "audit/audit.h"
+#include "auditguest.h"
+#include "auditlists.h"
 #include "audittrips.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -23,6 +25,7 @@
 /* Both VMs; found of both is added up. */
 static void audit(struct audit_host *h, struct ms_audit *sum)
 {
+	const struct ms_event_log events = { .events = h->events, .nr = h->nr_events };
 	const struct ms_want want = { .what = MS_WANT_ALL };
 	struct ms_model *model = NULL;
 	struct ms_audit one;
@@ -35,7 +38,7 @@ static void audit(struct audit_host *h, struct ms_audit *sum)
 		fail_msg("%s", ms_err_text(err));
 	memset(sum, 0, sizeof(*sum));
 	for (v = 0; v < model->nr_vms; v++) {
-		assert_null(ms_audit_vm(model, &model->vms[v], 0, &one));
+		assert_null(ms_audit_vm(model, &model->vms[v], 0, v || h->no_events ? NULL : &events, &one));
 		for (row = 1; row <= MS_AUDIT_ROWS; row++) {
 			sum->found[row] += one.found[row];
 			sum->judged[row] += one.judged[row];
@@ -88,6 +91,10 @@ static u64 run(const struct audit_trip *trip, const struct fake_opts *opts, stru
 	audit_host_init(&h, opts);
 	if (trip)
 		trip->change(&h);
+	if (!h.listed)
+		audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
+	if (!h.guest)
+		audit_guest_add(&h);
 	audit(&h, sum);
 	small_end(&h.records);
 	return rows_found(sum);
@@ -114,42 +121,51 @@ static void test_silent(void **state)
 	}
 }
 
-static void test_trips(void **state)
+/* Adds what was judged; returns how often something else was found. */
+static u32 try_trip(const struct audit_trip *trip, u64 *judged)
 {
 	char want[80], got[160];
-	u64 tripped = 0, judged = 0, rows;
-	u32 row, broken = 0;
 	struct ms_audit sum;
-	size_t i, v, nr;
+	u32 row, broken = 0;
+	size_t v, nr = 0;
+	u64 rows;
+
+	row_names(trip->rows, want, sizeof(want));
+	for (v = 0; v < AUDIT_VARIANTS; v++) {
+		if (!(trip->on & 1u << v))
+			continue;
+		nr++;
+		rows = run(trip, &audit_variants[v], &sum);
+		for (row = 1; row <= MS_AUDIT_ROWS; row++)
+			if (!sum.lacking[row])
+				*judged |= ROW(row);
+		row_names(rows, got, sizeof(got));
+		if (rows != trip->rows) {
+			printf("# %s, variant %zu: found [%s], not [%s]\n", trip->what, v, got, want);
+			broken++;
+		}
+	}
+	assert_true(nr);
+	printf("# ! %-42s %s in %zu variants\n", trip->what, trip->rows ? want : "is no finding,", nr);
+	return broken;
+}
+
+static void test_trips(void **state)
+{
+	const struct audit_trip *const *table, *trip;
+	u64 tripped = 0, judged = 0;
+	u32 row, broken = 0;
 
 	(void)state;
-	for (i = 0; audit_trips[i].what; i++) {
-		row_names(audit_trips[i].rows, want, sizeof(want));
-		for (v = nr = 0; v < AUDIT_VARIANTS; v++) {
-			if (!(audit_trips[i].on & 1u << v))
-				continue;
-			nr++;
-			rows = run(&audit_trips[i], &audit_variants[v], &sum);
-			for (row = 1; row <= MS_AUDIT_ROWS; row++)
-				if (!sum.lacking[row])
-					judged |= ROW(row);
-			row_names(rows, got, sizeof(got));
-			if (rows != audit_trips[i].rows) {
-				printf("# %s, variant %zu: found [%s], not [%s]\n", audit_trips[i].what, v,
-				       got, want);
-				broken++;
-			}
+	for (table = audit_trip_tables; *table; table++)
+		for (trip = *table; trip->what; trip++) {
+			broken += try_trip(trip, &judged);
+			tripped |= trip->rows;
 		}
-		assert_true(nr);
-		tripped |= audit_trips[i].rows;
-		printf("# ! %-42s %s in %zu variants\n", audit_trips[i].what,
-		       audit_trips[i].rows ? want : "is no finding,", nr);
-	}
 	for (row = 1; row <= MS_AUDIT_ROWS; row++)
 		if (judged & ~tripped & ROW(row))
 			fail_msg("nothing trips %u %s", row, ms_invariants[row].name);
-	row_names(judged, got, sizeof(got));
-	assert_int_equal(judged, tripped);
+	assert_true(judged == tripped);
 	assert_int_equal(broken, 0);
 }
 
@@ -234,6 +250,60 @@ static void torn_without(struct audit_host *h)
 	audit_page_of(h, FAKE_N_TORN)->have = 0;
 }
 
+static void no_lists(struct audit_host *h)
+{
+	h->listed = true;
+}
+
+static void lists_without(struct audit_host *h, u64 lacking, u32 flags)
+{
+	audit_lists_add(h,
+			&(struct audit_lists){ .empty_desc_gfn = ~0ull, .lacking = lacking, .flags = flags });
+	h->listed = true;
+}
+
+static void no_direct_map(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_DIRECT_MAP, 0);
+}
+
+static void no_parents(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_PARENTS, 0);
+}
+
+static void no_counts(struct audit_host *h)
+{
+	lists_without(h, MS_RMAPS_HAVE_WRITE_TRACK, 0);
+}
+
+static void lists_unstable(struct audit_host *h)
+{
+	lists_without(h, 0, MS_RMAPS_UNSTABLE);
+}
+
+static void no_events(struct audit_host *h)
+{
+	h->no_events = true;
+}
+
+static void no_guest_memory(struct audit_host *h)
+{
+	h->guest = true;
+}
+
+static void no_guest_page(struct audit_host *h)
+{
+	struct small_item *item;
+	size_t i;
+
+	audit_guest_add(h);
+	for (i = 0; (item = small_find(&h->records, MS_REC_GTABLE, i)); i++)
+		((struct ms_rec_gtable *)item->rec)->state = MS_GTABLE_NOT_PRESENT;
+}
+
+#define ROWS_OF_LISTS (ROW(18) | ROW(19) | ROW(20) | ROW(21) | ROW(22) | ROW(32))
+
 static void test_lacking(void **state)
 {
 	static const struct {
@@ -243,7 +313,7 @@ static void test_lacking(void **state)
 	} cases[] = {
 		{ no_pml, ROW(7), "whether PML is in use" },
 		{ no_slot_generation, ROW(13) | ROW(14), "generations of memslots" },
-		{ unstable_slots, ROW(3) | ROW(13) | ROW(34), "memslots of one moment" },
+		{ unstable_slots, ROW(3) | ROW(13) | ROW(34) | ROW(36), "memslots of one moment" },
 		{ no_let_off, 0, "" },
 		{ no_let_off_nx, ROW(38), "whether nx_huge_pages holds for this VM" },
 		{ no_nx_huge, ROW(38), "whether nx_huge_pages holds for this VM" },
@@ -253,7 +323,15 @@ static void test_lacking(void **state)
 		{ all_set_not_logged, 0, "" },
 		{ no_valid_gen, ROW(39), "the VM's mmu_valid_gen" },
 		{ torn_without, 0, "" },
-		{ no_unsync, ROW(29) | ROW(30) | ROW(31), "unsync and unsync_children" },
+		{ no_events, ROW(4) | ROW(41) | ROW(44), "a trace of changes" },
+		{ no_lists, ROWS_OF_LISTS, "reverse maps" },
+		{ no_direct_map, ROWS_OF_LISTS, "reverse maps" },
+		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
+		{ no_parents, ROW(21) | ROW(22), "lists of parents" },
+		{ no_counts, ROW(32), "write-track counts" },
+		{ no_guest_memory, ROW(35) | ROW(36), "guest memory" },
+		{ no_guest_page, ROW(35) | ROW(36), "guest memory" },
+		{ no_unsync, ROW(29) | ROW(30) | ROW(31) | ROW(35) | ROW(36), "unsync and unsync_children" },
 	};
 	struct ms_audit sum, without;
 	struct audit_host h;
@@ -265,14 +343,130 @@ static void test_lacking(void **state)
 	for (i = 0; i < LEN(cases); i++) {
 		audit_host_init(&h, &audit_variants[1]);
 		cases[i].change(&h);
+		if (!h.listed)
+			audit_lists_add(&h, &AUDIT_LISTS_RIGHT);
+		if (!h.guest)
+			audit_guest_add(&h);
 		audit(&h, &without);
 		assert_int_equal(rows_found(&without), 0);
 		for (row = 1; row <= MS_AUDIT_ROWS; row++)
 			if ((without.lacking[row] != sum.lacking[row]) != !!(cases[i].rows & ROW(row)))
 				fail_msg("case %zu, row %u", i, row);
-		for (row = 1; row <= MS_AUDIT_ROWS; row++)
-			if (cases[i].rows & ROW(row))
-				assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
+		/* The others lack what belongs to it. */
+		row = cases[i].rows ? (u32)__builtin_ctzll(cases[i].rows) : 0;
+		if (row)
+			assert_string_equal(ms_audit_need_name(without.lacking[row]), cases[i].why);
+		small_end(&h.records);
+	}
+}
+
+/* --- formats of the guest's entries --- */
+
+static u64 guest_rows_found(struct audit_host *h)
+{
+	const struct ms_want want = { .what = MS_WANT_ALL };
+	struct ms_model *model = NULL;
+	struct ms_audit one;
+	u64 rows;
+
+	assert_null(ms_model_load(&h->records.target, &want, &model));
+	assert_null(ms_audit_vm(model, &model->vms[0], ROW(35) | ROW(36), NULL, &one));
+	rows = rows_found(&one);
+	ms_audit_deinit(&one);
+	ms_model_destroy(model);
+	return rows;
+}
+
+static void page_tables(struct audit_host *h, enum fake_page n, struct ms_rec_sp **sp_ret, u64 **sptes_ret)
+{
+	struct small_item *item;
+	size_t i;
+
+	*sp_ret = audit_page_of(h, n);
+	for (i = 0; (item = small_find(&h->records, MS_REC_SP, i)); i++)
+		if (item->rec == *sp_ret)
+			*sptes_ret = item->tables->sptes;
+}
+
+/* Tables of 4-byte entries: which of 1024 stands behind entry idx of a page of this level and quadrant (C5). */
+static void test_guest_quadrants(void **state)
+{
+	static const struct {
+		u32 level, quadrant, idx, at;
+	} cases[] = {
+		{ 1, 0, 7, 7 }, { 1, 0, 511, 511 }, { 1, 1, 0, 512 }, { 1, 1, 7, 519 },
+		{ 2, 0, 6, 3 }, { 2, 0, 7, 3 },	    { 2, 1, 0, 256 }, { 2, 3, 511, 1023 },
+	};
+	u32 off, gpte, clean, huge;
+	struct ms_rec_gtable *t;
+	struct audit_host h;
+	struct ms_rec_sp *sp;
+	u64 *sptes = NULL, *leaves = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEN(cases); i++) {
+		audit_host_init(&h, &audit_variants[3]);
+		audit_host(&h)->tdp_enabled = 0;
+		audit_host(&h)->hv = i & 1 ? MS_HV_VMX : MS_HV_SVM; /* shadow paging on either */
+		page_tables(&h, FAKE_N_L1, &sp, &leaves);
+		page_tables(&h, FAKE_N_PREV, &sp, &sptes);
+		huge = cases[i].level == 2 ? 1 << 7 : 0;
+		sp->role = cases[i].level | 1 << 4 | cases[i].quadrant << 5 | 7 << 8 | 1 << 13;
+		sptes[cases[i].idx] = leaves[0] | huge;
+		audit_guest_add(&h);
+		t = audit_gtable(&h, FAKE_N_PREV);
+		gpte = 0x400067 | huge; /* P W U A D */
+		clean = 0x400027 | huge;
+		for (off = 0; off < 1024; off++) {
+			memset(t->bytes, 0, sizeof(t->bytes));
+			memcpy(t->bytes + 4 * off, &gpte, 4);
+			if (off + 2 > cases[i].at && off < cases[i].at + 2)
+				assert_int_equal(guest_rows_found(&h), off == cases[i].at ? 0 : ROW(35));
+		}
+		memcpy(t->bytes + 4 * cases[i].at, &clean, 4);
+		assert_int_equal(guest_rows_found(&h), ROW(36));
+		small_end(&h.records);
+	}
+}
+
+/* With shadow paging and without CR0.WP the supervisor writes to what is read-only. */
+static void test_guest_wp(void **state)
+{
+	const u64 read_only = 0x400065;
+	struct audit_host h;
+	struct ms_rec_sp *sp;
+	u64 *sptes;
+	u32 tdp, wp;
+
+	(void)state;
+	for (tdp = 0; tdp < 2; tdp++)
+		for (wp = 0; wp < 2; wp++) {
+			audit_host_init(&h, &audit_variants[3]);
+			audit_host(&h)->tdp_enabled = (u8)tdp;
+			page_tables(&h, FAKE_N_L1, &sp, &sptes);
+			sp->role = (sp->role & ~(1u << 13)) | wp << 13;
+			audit_guest_add(&h);
+			memcpy(audit_gtable(&h, FAKE_N_L1)->bytes + 8 * 3, &read_only, 8);
+			assert_int_equal(guest_rows_found(&h), tdp || wp ? ROW(35) : 0);
+			small_end(&h.records);
+		}
+}
+
+/* EPTP.6 of L1's says whether its entries have A and D at all. */
+static void test_guest_without_ad(void **state)
+{
+	const u64 clean = 0x400137;
+	struct audit_host h;
+	u32 off;
+
+	(void)state;
+	for (off = 0; off < 2; off++) {
+		audit_host_init(&h, &audit_variants[1]);
+		audit_page_of(&h, FAKE_N_L1)->role |= off << 16;
+		audit_guest_add(&h);
+		memcpy(audit_gtable(&h, FAKE_N_L1)->bytes + 8 * 3, &clean, 8);
+		assert_int_equal(guest_rows_found(&h), off ? 0 : ROW(36));
 		small_end(&h.records);
 	}
 }
@@ -334,8 +528,13 @@ static void test_readings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_silent),	 cmocka_unit_test(test_trips),
-		cmocka_unit_test(test_lacking),	 cmocka_unit_test(test_list),
+		cmocka_unit_test(test_guest_quadrants),
+		cmocka_unit_test(test_guest_wp),
+		cmocka_unit_test(test_guest_without_ad),
+		cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_trips),
+		cmocka_unit_test(test_lacking),
+		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_readings),
 	};
 
