@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* --watch: rounds at an interval, until they are enough, a signal comes, or there is nothing to watch or nobody to tell. */
+/*
+ * --watch: rounds at an interval, until they are enough, a signal comes, or there is nothing to watch or nobody to
+ * tell.
+ */
 #include "cli/cli.h"
 
 #include <errno.h>
