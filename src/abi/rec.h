@@ -398,7 +398,8 @@ struct ms_rec_rmaps {
 	u64 nr_counts; /* MS_REC_GFN records */
 	u64 nr_unread;
 	u64 direct_map; /* address of host frame 0: what an SPTE's address is counted from */
-	u64 generation[2]; /* of the memslots by as_id, when all was read: compare with ms_rec_slot.generation */
+	u64 generation
+		[2]; /* of the memslots by as_id, when all was read: compare with ms_rec_slot.generation */
 	u64 start_ns, end_ns; /* monotonic */
 };
 
