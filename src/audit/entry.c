@@ -154,6 +154,7 @@ static void leaf(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 	transl(a, sp, idx, raw);
 	nx_huge(a, sp, idx, raw);
 	audit_guest(a, sp, idx, raw);
+	audit_frame(a, sp, idx, raw);
 	if (ms_sp_entry_gfn(a->model, sp, idx, &gfn) == MS_GFN_NONE)
 		return;
 	slot = ms_vm_slot(a->vm, audit_as_id(a, sp), gfn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Rows of SEMANTICS H about an entry and the guest's entry that it was made from: 35 and 36. The guest's is read at
+ * Rows of SEMANTICS H about an entry and the guest's entry that it was made from, 35 and 36, and where guest tables lie
+ * (24). The guest's is read at
  * sp.gfn[index], not by a walk from a root, so that pages which no root reaches are judged as well.
  *
  * Not judged: pages that are unsync or obsolete (KVM owes them nothing), tables that were not read, shadow paging
@@ -63,6 +64,17 @@ static bool can_be_clean(const struct audit *a, const struct ms_sp *sp, enum ms_
 	       (gpt == MS_GPT_EPT && audit_role(a, sp, ROLE_AD_DISABLED));
 }
 
+/* Large pages of 4-byte entries have address bits of their own, and two SPTEs each: they are not compared. */
+static bool is_elsewhere(const struct audit *a, const struct ms_sp *sp, u32 idx, enum ms_gpt gpt,
+			 const struct ms_gpte *guest)
+{
+	u64 gfn, offset = ms_level_pages(sp->level) - 1;
+
+	if ((gpt == MS_GPT_32 && sp->level > 1) || ms_sp_entry_gfn(a->model, sp, idx, &gfn) == MS_GFN_NONE)
+		return false;
+	return (gfn ^ guest->frame) & ~offset;
+}
+
 void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
 	const struct ms_rec_gtable *table;
@@ -87,6 +99,8 @@ void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 			found(a, 35, sp, idx, gpte, "a leaf where the guest's entry is not present");
 		else if (!guest.leaf)
 			found(a, 35, sp, idx, gpte, "a leaf where the guest's entry leads to a table");
+		else if (is_elsewhere(a, sp, idx, gpt, &guest))
+			found(a, 35, sp, idx, gpte, "a leaf of another frame than the guest's entry names");
 		else if (rights & ~guest.access)
 			found(a, 35, sp, idx, gpte, "a leaf gives a right that the guest's entry withholds");
 		else if (rights & ~audit_role(a, sp, ROLE_ACCESS))
@@ -95,6 +109,31 @@ void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 	if (guest.present && guest.leaf && !can_be_clean(a, sp, gpt) && audit_asks(a, 36) &&
 	    rights & ROLE_ACC_WRITE && !guest.dirty)
 		found(a, 36, sp, idx, gpte, "a writable leaf, and the guest's entry is clean");
+}
+
+/*
+ * 24, as far as it is known where a frame is: of guest tables the host's own page tables were asked. Huge leaves may map
+ * several of them.
+ */
+void audit_frame(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
+{
+	const struct ms_rec_gtable *table;
+	struct place at = { .sp = sp, .idx = idx, .have_gfn = true };
+	u64 gfn, nr = ms_level_pages(sp->level);
+	size_t i;
+
+	if (!audit_role(a, sp, ROLE_DIRECT) || ms_sp_entry_gfn(a->model, sp, idx, &gfn) == MS_GFN_NONE)
+		return;
+	for (i = ms_vm_gtable_from(a->vm, audit_as_id(a, sp), gfn); i < a->vm->nr_gtables; i++) {
+		table = a->vm->gtables[i];
+		if (table->as_id != audit_as_id(a, sp) || table->gfn - gfn >= nr)
+			break;
+		at.gfn = table->gfn;
+		if (table->state == MS_GTABLE_READ && audit_asks(a, 24) &&
+		    spte_pfn(a->p, raw) + (table->gfn - gfn) != table->hpa >> 12)
+			audit_found(a, 24, &at, "the host has this frame at 0x%llx",
+				    (unsigned long long)table->hpa);
+	}
 }
 
 u32 audit_lacking_guest(const struct ms_vm *vm)

@@ -95,6 +95,7 @@ void audit_changed(struct audit *a);
 void audit_events(struct audit *a, const struct ms_event_log *events);
 /* A leaf and the guest's entry. */
 void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
+void audit_frame(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
 /* MS_AUDIT_NEED_ bits of lists and counts that were not read, or not whole. */
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
 /* MS_AUDIT_NEED_GUEST where no guest table was read. */

@@ -159,22 +159,26 @@ u32 ms_sp_nr_pinned(const struct ms_model *model, const struct ms_vm *vm, const 
 	return nr;
 }
 
-const struct ms_rec_gtable *ms_vm_gtable(const struct ms_vm *vm, u32 as_id, u64 gfn)
+size_t ms_vm_gtable_from(const struct ms_vm *vm, u32 as_id, u64 gfn)
 {
 	size_t lo = 0, hi = vm->nr_gtables, mid;
-	int cmp;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		cmp = frame_cmp(vm->gtables[mid]->as_id, vm->gtables[mid]->gfn, as_id, gfn);
-		if (!cmp)
-			return vm->gtables[mid];
-		if (cmp < 0)
+		if (frame_cmp(vm->gtables[mid]->as_id, vm->gtables[mid]->gfn, as_id, gfn) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	return lo;
+}
+
+const struct ms_rec_gtable *ms_vm_gtable(const struct ms_vm *vm, u32 as_id, u64 gfn)
+{
+	size_t at = ms_vm_gtable_from(vm, as_id, gfn);
+	const struct ms_rec_gtable *table = at < vm->nr_gtables ? vm->gtables[at] : NULL;
+
+	return table && table->as_id == as_id && table->gfn == gfn ? table : NULL;
 }
 
 const char *ms_gtable_state_name(u32 state)

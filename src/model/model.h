@@ -133,6 +133,8 @@ const struct ms_rec_slot *ms_vm_slot(const struct ms_vm *vm, u32 as_id, u64 gfn)
 
 /* The pinned page that holds gfn. */
 const struct ms_rec_pin *ms_vm_pin(const struct ms_vm *vm, u32 as_id, u64 gfn);
+/* Index in vm->gtables of the first at this frame or behind it, of this address space or a later one. */
+size_t ms_vm_gtable_from(const struct ms_vm *vm, u32 as_id, u64 gfn);
 /* The guest table at a frame. */
 const struct ms_rec_gtable *ms_vm_gtable(const struct ms_vm *vm, u32 as_id, u64 gfn);
 const char *ms_gtable_state_name(u32 state); /* enum ms_gtable_state: "read", "not present", ... */

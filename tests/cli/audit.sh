@@ -103,6 +103,11 @@ run 1 -T sim:bug=writable-invariant audit -j && has "$T/out" '{f["row"] for f in
 ok 'writable-invariant is w-mw'
 run 0 -T sim:bug=no-flush audit -j && has "$T/out" 'd["findings"] == []'
 ok 'no-flush is in no table'
+for kernel in 6.1 6.12; do
+	run 1 -T "sim:$SRCDIR/tests/scenarios/bug-no-flush.scn,kernel=$kernel,bug=no-flush" audit --guest -j && checked && has "$T/out" '{f["row"] for f in d["findings"]} == {35}' &&
+		has "$T/out" 'all(f["gpte"] and f["text"] for f in d["findings"])'
+	ok "no-flush has let a table be written: $kernel"
+done
 run 1 -T sim:bug=stale-qual audit -j && checked && has "$T/out" '{f["row"] for f in d["findings"]} == {44}' &&
 	has "$T/out" 'all(f["see"].startswith("events ") for f in d["findings"])'
 ok 'stale-qual is qual'

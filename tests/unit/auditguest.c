@@ -85,8 +85,12 @@ void audit_guest_add(struct audit_host *h)
 		t->hpa = FAKE_PFN(0, sp->gfn) << 12;
 		for (idx = 0; idx < MS_SPTES; idx++) {
 			bool huge = item->tables->sptes[idx] & BIT(11) && item->tables->sptes[idx] & BIT(7);
+			bool stored =
+				sp->have & MS_SP_HAVE_TRANSLATIONS && item->tables->sptes[idx] & BIT(11);
+			u64 gfn = stored ? item->tables->translations[idx] >> 12 : 0x40;
 
-			set(t, idx, full(h, 0x40, level, level == 1 || huge));
+			set(t, idx,
+			    full(h, gfn & ~((1ull << 9 * (level - 1)) - 1), level, level == 1 || huge));
 		}
 		small_add(&h->records, MS_REC_GTABLE, t, NULL);
 	}
@@ -124,6 +128,25 @@ static void no_user(struct audit_host *h)
 static void not_present(struct audit_host *h)
 {
 	without(h, 3, h->ept ? 7 : 1);
+}
+
+static void another_frame(struct audit_host *h)
+{
+	audit_guest_add(h);
+	set(audit_gtable(h, FAKE_N_L1), 3, full(h, FAKE_L2_GFN(4), 1, true));
+}
+
+static void host_has_it_elsewhere(struct audit_host *h)
+{
+	audit_guest_add(h);
+	audit_gtable(h, FAKE_N_L3)->hpa ^= BIT(20);
+}
+
+/* Not read: nothing is known of where it lies. */
+static void not_read_elsewhere(struct audit_host *h)
+{
+	host_has_it_elsewhere(h);
+	audit_gtable(h, FAKE_N_L3)->state = MS_GTABLE_CHANGED;
 }
 
 static void withheld_above(struct audit_host *h)
@@ -230,6 +253,8 @@ const struct audit_trip audit_guest_trips[] = {
 	{ "a leaf X, the guest's entry not", ROW(35), ALL, no_exec },
 	{ "a leaf R or U, the guest's entry not", ROW(35), ALL, no_user },
 	{ "a leaf, no guest's entry", ROW(35), ALL, not_present },
+	{ "a leaf of another frame", ROW(35), ALL, another_frame },
+	{ "a table's frame elsewhere in the host", ROW(24), ALL, host_has_it_elsewhere },
 	{ "a leaf W, the entries above not", ROW(35), ALL, withheld_above },
 	{ "a huge leaf where the guest has a table", ROW(35), ALL, leaf_over_table },
 	{ "a leaf W, the guest's entry clean", ROW(36), ALL, clean },
@@ -239,6 +264,7 @@ const struct audit_trip audit_guest_trips[] = {
 	{ "the same W, in a read-only memslot", 0, ALL, clean_and_not_writable_in_slot },
 	{ "an unsync page's table is empty", 0, ALL, unsync_table_empty },
 	{ "a table that changed under its reading", 0, ALL, table_changes },
+	{ "the same of a table that changed", 0, ALL, not_read_elsewhere },
 	{ "a table that is not there", 0, ALL, table_not_there },
 	{ "another space's table is empty", 0, ALL, other_space },
 	{ 0 },
