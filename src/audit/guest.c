@@ -112,8 +112,8 @@ void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 }
 
 /*
- * 24, as far as it is known where a frame is: of guest tables the host's own page tables were asked. Huge leaves may map
- * several of them.
+ * 24, as far as it is known where a frame is: of guest tables the host's own page tables were asked. A huge leaf may
+ * map several of them.
  */
 void audit_frame(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
