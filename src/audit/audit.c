@@ -123,6 +123,7 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.gfn = at->gfn,
 		.spte = at->spte,
 		.event = at->event,
+		.seq = at->seq,
 		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
@@ -147,6 +148,7 @@ int ms_finding_cmp(const void *left, const void *right)
 	CMP(idx)
 	CMP(gfn)
 	CMP(spte)
+	CMP(seq)
 #undef CMP
 	return 0;
 }

@@ -14,6 +14,12 @@ void cli_render_opts(const struct ms_args *args, int fd, struct ms_render_opts *
 /* Run one parsed command and write its result. Returns the exit status; errors go to stderr. */
 int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out);
 
+/*
+ * The same of a command with --watch, round by round. Returns the highest status of its rounds, also after SIGINT,
+ * SIGTERM or SIGHUP; 3 when the VM or the reader of the output has gone.
+ */
+int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out);
+
 /* Print "mmuscope: what" and the hint on one line, free the error; returns its exit status. */
 int cli_fail(struct ms_err *err);
 

@@ -9,4 +9,5 @@ mmuscope_SOURCES = \
 	src/cli/main.c \
 	src/cli/out.c \
 	src/cli/prompt.c \
-	src/cli/tui.c
+	src/cli/tui.c \
+	src/cli/watch.c

@@ -51,6 +51,8 @@ int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out)
 	int write_errno = 0, status;
 	struct ms_err *err;
 
+	if (args->watch && !(args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION)))
+		return cli_watch(session, args, out);
 	err = ms_query_run(session, args, &result);
 	if (err)
 		return cli_fail(err);

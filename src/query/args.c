@@ -214,6 +214,26 @@ static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 	return NULL;
 }
 
+/* Seconds with up to three decimals, as milliseconds. */
+static struct ms_err *parse_interval(const char *word, u32 *ret)
+{
+	static const char digits[] = "0123456789";
+	size_t whole = strspn(word, digits), point = word[whole] == '.';
+	size_t decimals = point ? strspn(word + whole + 1, digits) : 0;
+	char text[16] = "";
+	u64 ms;
+
+	if (!word[whole + point + decimals] && whole <= 5 && decimals <= 3 && point == !!decimals) {
+		memcpy(text, word, whole);
+		memcpy(text + whole, word + whole + point, decimals);
+		memcpy(text + whole + decimals, "000", 3 - decimals);
+	}
+	if (!ms_parse_u64(text, MS_WATCH_MS_MAX, &ms) || ms < MS_WATCH_MS_MIN)
+		return bad_value(MS_OPT_WATCH, word, "a number of seconds from 0.1 to 86400, e.g. 5 or 0.5");
+	*ret = (u32)ms;
+	return NULL;
+}
+
 /* word is args' own storage, or NULL for an option without argument. */
 static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, const char *word)
 {
@@ -286,6 +306,15 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return NULL;
 	case MS_OPT_GUEST:
 		args->guest = true;
+		return NULL;
+	case MS_OPT_WATCH:
+		args->watch = true;
+		args->interval_ms = MS_WATCH_MS;
+		return word ? parse_interval(word, &args->interval_ms) : NULL;
+	case MS_OPT_COUNT:
+		if (!ms_parse_u64(word, UINT32_MAX, &number) || !number)
+			return bad_value(opt, word, "a number of rounds from 1");
+		args->count = (u32)number;
 		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
@@ -370,6 +399,14 @@ static struct ms_err *check(const struct ms_args *args)
 		err = check_pair(args, MS_OPT_FRAME, MS_OPT_JSON);
 	if (!err)
 		err = check_pair(args, MS_OPT_FRAME, MS_OPT_PRETTY);
+	if (!err)
+		err = check_pair(args, MS_OPT_WATCH, MS_OPT_LIST);
+	/* One object a line. */
+	if (!err)
+		err = check_pair(args, MS_OPT_WATCH, MS_OPT_PRETTY);
+	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch)
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
+				  "%s", ms_options[MS_OPT_WATCH].help);
 	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
 		return err;
 	if (!command)
@@ -414,10 +451,16 @@ static struct ms_err *take_word(struct ms_args *args, const char *word)
 	return NULL;
 }
 
+/* `[NAME]': the word may be left out. getopt knows --watch=5 only; parse_words() takes a number behind it, too. */
+static bool takes_word_or_not(unsigned int opt)
+{
+	return ms_options[opt].arg && ms_options[opt].arg[0] == '[';
+}
+
 /* getopt_long() wants arrays made from the table. An option's value is its id + 256, or its letter. */
 struct getopt_tables {
 	struct option longs[MS_NR_OPTS + 1];
-	char shorts[3 * MS_NR_OPTS + 3];
+	char shorts[4 * MS_NR_OPTS + 3];
 };
 
 static void getopt_prepare(struct getopt_tables *t)
@@ -430,12 +473,16 @@ static void getopt_prepare(struct getopt_tables *t)
 	*at++ = ':'; /* tell a missing argument from an unknown option */
 	for (i = 0; i < MS_NR_OPTS; i++) {
 		t->longs[i].name = ms_options[i].name;
-		t->longs[i].has_arg = ms_options[i].arg ? required_argument : no_argument;
+		t->longs[i].has_arg = !ms_options[i].arg     ? no_argument
+				      : takes_word_or_not(i) ? optional_argument
+							     : required_argument;
 		t->longs[i].val = 256 + (int)i;
 		if (!ms_options[i].letter)
 			continue;
 		*at++ = ms_options[i].letter;
 		if (ms_options[i].arg)
+			*at++ = ':';
+		if (takes_word_or_not(i))
 			*at++ = ':';
 	}
 }
@@ -473,6 +520,7 @@ static struct ms_err *getopt_error(int c, const char *word)
 static struct ms_err *parse_words(struct ms_args *args, int argc, char **argv)
 {
 	struct ms_err *err = NULL;
+	bool interval_next = false;
 	struct getopt_tables t;
 	int c;
 
@@ -485,10 +533,13 @@ static struct ms_err *parse_words(struct ms_args *args, int argc, char **argv)
 			break;
 		if (c == '?' || c == ':')
 			err = getopt_error(c, argv[optind > 0 ? optind - 1 : 0]);
+		else if (c == 1 && interval_next && strspn(optarg, "0123456789."))
+			err = parse_interval(optarg, &args->interval_ms);
 		else if (c == 1)
 			err = take_word(args, optarg);
 		else
 			err = take_option(args, option_of(c), optarg);
+		interval_next = c != 1 && option_of(c) == MS_OPT_WATCH && !optarg;
 	}
 	while (!err && optind < argc)
 		err = take_word(args, argv[optind++]);

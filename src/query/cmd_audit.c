@@ -67,61 +67,61 @@ static void sum_row(const struct ms_section *section, size_t row, struct ms_cell
 }
 
 static const struct ms_column finding_cols[] = {
-	{ "row", "ROW", MS_V_COUNT },
-	{ "name", "NAME", MS_V_TEXT },
-	{ "severity", "SEVERITY", MS_V_TEXT },
+	FINDING_NAME_COLUMNS,
 	{ "counts", "COUNTS", MS_V_BOOL },
-	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP },
-	{ "index", "INDEX", MS_V_COUNT },
-	{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },
-	{ "vcpu", "VCPU", MS_V_HEX, MS_SECRET_VCPU, .prio = 4 },
-	{ "gfn", "GFN", MS_V_HEX },
-	{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },
-	{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },
-	{ "gpte", "GUEST'S", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 3 },
-	{ "text", "WHAT", MS_V_TEXT },
-	{ "see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4 },
+	FINDING_PLACE_COLUMNS,
 };
 
 /* Of what happened, to what is kept of it. */
-static void event_words(const struct ms_finding *f, const struct audit_view *view, struct ms_buf *buf)
+static void event_words(const struct ms_finding *f, const char *vm, struct ms_buf *buf)
 {
 	struct ms_event_desc desc;
 
 	if (ms_event_desc(f->event, &desc))
-		ms_buf_printf(buf, "events --last %u --event %s%s", MS_EVENTS_MAX, desc.name, view->vm);
+		ms_buf_printf(buf, "events --last %u --event %s%s", MS_EVENTS_MAX, desc.name, vm);
+}
+
+void finding_name_cells(struct ms_cell **at, const struct ms_finding *f)
+{
+	cell_count(at, f->row);
+	cell_text(at, ms_invariants[f->row].name);
+	cell_text(at, ms_audit_severity_name(ms_invariants[f->row].severity));
+}
+
+void finding_place_cells(struct ms_cell **at, const struct ms_finding *f, const char *vm)
+{
+	struct ms_cell *see;
+
+	cell_opt(at, f->sp, MS_V_HEX, f->sp)->style = MS_STYLE_ACCENT;
+	cell_opt(at, f->idx != MS_AUDIT_NO_INDEX, MS_V_COUNT, f->idx);
+	cell_opt(at, f->mmu, MS_V_HEX, f->mmu);
+	cell_opt(at, f->vcpu, MS_V_HEX, f->vcpu);
+	cell_opt(at, f->have_gfn, MS_V_HEX, f->gfn);
+	cell_opt(at, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
+	cell_opt(at, f->spte, MS_V_HEX, f->spte);
+	cell_opt(at, f->have_gpte, MS_V_HEX, f->gpte);
+	cell_text(at, f->text);
+	see = cell_text(at, "");
+	if (f->event)
+		event_words(f, vm, &see->text);
+	else if (f->sp)
+		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, vm);
+	else if (f->mmu)
+		ms_buf_printf(&see->text, "mmus%s", vm);
+	else if (f->have_gfn)
+		ms_buf_printf(&see->text, "rmap 0x%llx%s", (unsigned long long)f->gfn, vm);
+	else
+		ms_buf_printf(&see->text, "vcpus%s", vm);
 }
 
 static void finding_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct audit_view *view = section->ctx;
 	const struct ms_finding *f = &view->audit.findings[view->shown[row]];
-	struct ms_cell *see;
 
-	cell_count(&cells, f->row);
-	cell_text(&cells, ms_invariants[f->row].name);
-	cell_text(&cells, ms_audit_severity_name(ms_invariants[f->row].severity));
+	finding_name_cells(&cells, f);
 	cell_bool(&cells, row < view->kept);
-	cell_opt(&cells, f->sp, MS_V_HEX, f->sp)->style = MS_STYLE_ACCENT;
-	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_COUNT, f->idx);
-	cell_opt(&cells, f->mmu, MS_V_HEX, f->mmu);
-	cell_opt(&cells, f->vcpu, MS_V_HEX, f->vcpu);
-	cell_opt(&cells, f->have_gfn, MS_V_HEX, f->gfn);
-	cell_opt(&cells, f->idx != MS_AUDIT_NO_INDEX, MS_V_HEX, f->raw);
-	cell_opt(&cells, f->spte, MS_V_HEX, f->spte);
-	cell_opt(&cells, f->have_gpte, MS_V_HEX, f->gpte);
-	cell_text(&cells, f->text);
-	see = cell_text(&cells, "");
-	if (f->event)
-		event_words(f, view, &see->text);
-	else if (f->sp)
-		ms_buf_printf(&see->text, "sp 0x%llx%s", (unsigned long long)f->sp, view->vm);
-	else if (f->mmu)
-		ms_buf_printf(&see->text, "mmus%s", view->vm);
-	else if (f->have_gfn)
-		ms_buf_printf(&see->text, "rmap 0x%llx%s", (unsigned long long)f->gfn, view->vm);
-	else
-		ms_buf_printf(&see->text, "vcpus%s", view->vm);
+	finding_place_cells(&cells, f, view->vm);
 }
 
 static const struct ms_column row_cols[] = {
@@ -290,6 +290,13 @@ static struct ms_err *sections_add(struct query *q, struct audit_view *view)
 	return notes(q, view);
 }
 
+void audit_vm_words(const struct query *q, char *buf, size_t len)
+{
+	*buf = '\0';
+	if (q->model->nr_vms > 1)
+		snprintf(buf, len, " --vm kvm:0x%llx", (unsigned long long)q->vm->rec.kvm);
+}
+
 struct ms_err *query_run_audit(struct query *q)
 {
 	struct audit_view *view;
@@ -298,6 +305,9 @@ struct ms_err *query_run_audit(struct query *q)
 	u64 rows = 0;
 
 	err = chosen_rows(q->args, &rows);
+	if (!err && q->args->watch && !q->session->watch)
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "audit: --watch is not possible here"),
+				  "the audit view (key `a') is read again by itself with `i'");
 	if (err)
 		return err;
 	view = calloc(1, sizeof(*view));
@@ -305,12 +315,14 @@ struct ms_err *query_run_audit(struct query *q)
 		return ms_err_nomem();
 	rows_fill(view, rows);
 	if (!q->args->list) {
-		if (q->model->nr_vms > 1)
-			snprintf(view->vm, sizeof(view->vm), " --vm kvm:0x%llx",
-				 (unsigned long long)q->vm->rec.kvm);
+		audit_vm_words(q, view->vm, sizeof(view->vm));
 		err = judge(q, rows, view);
-		if (!err)
+		if (!err && !q->session->watch)
 			return sections_add(q, view);
+		if (!err)
+			err = watch_sections(q, &view->audit, view->shown, view->kept);
+		if (!err)
+			err = notes(q, view);
 		audit_view_free(view);
 		return err;
 	}

@@ -31,4 +31,5 @@ libmmuscope_a_SOURCES += \
 	src/query/result.c \
 	src/query/session.c \
 	src/query/table.c \
+	src/query/watch.c \
 	src/query/why.c

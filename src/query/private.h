@@ -97,7 +97,9 @@ void cell_time(struct ms_cell **at, u64 time_ns);
 
 /* --- redact.c --- */
 
-struct ms_redactor *redactor_create(const struct ms_model *model);
+struct ms_redactor *redactor_create(void);
+/* Whose SPTEs are shown from now on; NULL: nobody's. */
+void redactor_model(struct ms_redactor *redactor, const struct ms_model *model);
 void redactor_destroy(struct ms_redactor *redactor); /* takes NULL */
 void redact_cell(struct ms_redactor *redactor, struct ms_cell *cell);
 
@@ -177,6 +179,37 @@ void why_cell(const struct why *why, const struct ms_model *model, const struct 
 
 void entry_cells(const struct ms_model *model, const struct why *why, const struct ms_sp *sp, u32 idx,
 		 struct ms_cell **at);
+
+/* --- audit --- */
+
+#define FINDING_PLACE_COLUMNS                                                                        \
+	{ "sp", "SP", MS_V_HEX, MS_SECRET_SP }, { "index", "INDEX", MS_V_COUNT },                    \
+		{ "mmu", "MMU", MS_V_HEX, MS_SECRET_MMU, .prio = 3 },                                \
+		{ "vcpu", "VCPU", MS_V_HEX, MS_SECRET_VCPU, .prio = 4 }, { "gfn", "GFN", MS_V_HEX }, \
+		{ "raw", "RAW", MS_V_HEX, MS_SECRET_SPTE, .digits = 16, .prio = 2 },                 \
+		{ "spte", "SPTE AT", MS_V_HEX, MS_SECRET_PTR, .prio = 3 },                           \
+		{ "gpte", "GUEST'S", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 3 },            \
+		{ "text", "WHAT", MS_V_TEXT },                                                       \
+	{                                                                                            \
+		"see", "SEE", MS_V_TEXT, MS_SECRET_HIDE, .prio = 4                                   \
+	}
+#define FINDING_NAME_COLUMNS                                         \
+	{ "row", "ROW", MS_V_COUNT }, { "name", "NAME", MS_V_TEXT }, \
+	{                                                            \
+		"severity", "SEVERITY", MS_V_TEXT                    \
+	}
+
+struct ms_audit;
+
+void finding_name_cells(struct ms_cell **at, const struct ms_finding *finding);
+/* vm: what names the VM in a command, "" where there is but one. */
+void finding_place_cells(struct ms_cell **at, const struct ms_finding *finding, const char *vm);
+/* With one VM ""; else " --vm kvm:0x...". */
+void audit_vm_words(const struct query *q, char *buf, size_t len);
+
+/* The sections of a round; kept of the findings count, order[] has their indices first. Notes are the caller's. */
+struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order,
+			      size_t kept) MS_MUST_CHECK;
 
 const char *hv_name(u32 hv);
 

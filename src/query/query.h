@@ -87,6 +87,7 @@ struct ms_section {
 	const char *key; /* JSON key */
 	const char *title; /* text heading */
 	bool table; /* else one object, nr_rows is 1 */
+	bool line; /* an object that text shows on one line */
 	const struct ms_column *cols;
 	size_t nr_cols, nr_rows;
 	/* Fill all cells of a row; kinds arrive as absent. Raw values: ms_result_row() redacts. */
@@ -125,6 +126,7 @@ struct ms_result {
 	size_t nr_notes;
 	int status; /* exit status: 0 fine, 1 a finding */
 	struct ms_redactor *redactor; /* NULL: not redacted */
+	bool redactor_lent; /* it outlives the result */
 };
 
 /* Cells for one row, reused from row to row; NULL when memory is out. */
@@ -174,6 +176,10 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
 #define MS_CMD_FILE (1u << 3) /* writes a file: interrupted, it has to tidy up */
 #define MS_CMD_LIST (1u << 4) /* with --list it reads no target */
+
+#define MS_WATCH_MS 5000u /* between rounds, unless --watch says otherwise */
+#define MS_WATCH_MS_MIN 100u
+#define MS_WATCH_MS_MAX 86400000u
 
 #define MS_EVENTS_LAST 40 /* shown unless --last says otherwise */
 #define MS_EVENTS_MAX 16384
@@ -251,6 +257,9 @@ struct ms_args {
 	u32 severity; /* enum ms_audit_severity, the least */
 	bool quick;
 	bool guest;
+	bool watch;
+	u32 interval_ms; /* of --watch */
+	u32 count; /* rounds, 0: no end */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
@@ -294,6 +303,7 @@ struct ms_session {
 	bool hold;
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
+	struct ms_watch *watch; /* of the round under way, NULL without */
 };
 
 void ms_session_deinit(struct ms_session *session);
@@ -315,5 +325,29 @@ struct ms_err *ms_session_load(struct ms_session *session, u32 what, const char 
  */
 struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *args,
 			    struct ms_result **ret) MS_MUST_CHECK;
+
+/* --- the same again and again: watch.c, of commands that take --watch --- */
+
+struct ms_finding;
+
+/* What is known from the rounds before. Zero-initialised is before the first; ended by ms_watch_deinit(). */
+struct ms_watch {
+	u64 rounds; /* carried out */
+	u64 came, went; /* findings, in the last of them */
+	bool whole; /* all that the last one asked for was read */
+	struct ms_finding *known; /* by place */
+	size_t nr_known;
+	char vm[32]; /* the VM of the first round, as --vm has it; later rounds are about no other */
+	u64 mm; /* and its mm, 0 where the target has none */
+	struct ms_redactor *redactor; /* pseudonyms hold for all rounds */
+};
+
+/*
+ * The next round, of a target that is read anew. As ms_query_run(); in a result, `watch' is this round in figures,
+ * and `changes' the findings that came and went. Without the VM of the first round: an error of the target.
+ */
+struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *args, struct ms_watch *watch,
+			      struct ms_result **ret) MS_MUST_CHECK;
+void ms_watch_deinit(struct ms_watch *watch);
 
 #endif

@@ -34,13 +34,14 @@ struct ms_redactor {
 	const struct ms_model *model;
 };
 
-struct ms_redactor *redactor_create(const struct ms_model *model)
+struct ms_redactor *redactor_create(void)
 {
-	struct ms_redactor *redactor = calloc(1, sizeof(*redactor));
+	return calloc(1, sizeof(struct ms_redactor));
+}
 
-	if (redactor)
-		redactor->model = model;
-	return redactor;
+void redactor_model(struct ms_redactor *redactor, const struct ms_model *model)
+{
+	redactor->model = model;
 }
 
 void redactor_destroy(struct ms_redactor *redactor)

@@ -153,7 +153,8 @@ void ms_result_destroy(struct ms_result *result)
 		free(result->notes[i]);
 	free(result->notes);
 	free(result->sections);
-	redactor_destroy(result->redactor);
+	if (!result->redactor_lent)
+		redactor_destroy(result->redactor);
 	free(result);
 }
 

@@ -286,6 +286,12 @@ u32 query_want(const struct ms_args *args)
 	return args->command == &ms_commands[MS_CMD_ID_audit] ? query_audit_want(args) : args->command->want;
 }
 
+/* A watch does not go over to another VM when its own is gone. */
+static const char *vm_words(const struct query *q)
+{
+	return q->session->watch && *q->session->watch->vm ? q->session->watch->vm : q->args->vm;
+}
+
 static struct ms_err *prepare(struct query *q)
 {
 	const struct ms_command *command = q->args->command;
@@ -295,7 +301,7 @@ static struct ms_err *prepare(struct query *q)
 		return NULL;
 	err = ms_session_open(q->session, q->args);
 	if (!err)
-		err = ms_session_load(q->session, query_want(q->args), q->args->vm, &q->model,
+		err = ms_session_load(q->session, query_want(q->args), vm_words(q), &q->model,
 				      command->flags & MS_CMD_VM ? &q->vm : NULL);
 	/* The candidates that a hint lists are names and pids. */
 	if (err && q->args->redact && ms_err_kind(err) == MS_ERR_USAGE)
@@ -303,6 +309,20 @@ static struct ms_err *prepare(struct query *q)
 	if (!err)
 		err = prov_fill(q);
 	return err;
+}
+
+static struct ms_err *redactor_take(struct query *q)
+{
+	struct ms_watch *watch = q->session->watch;
+
+	if (watch && !watch->redactor)
+		watch->redactor = redactor_create();
+	q->result->redactor = watch ? watch->redactor : redactor_create();
+	q->result->redactor_lent = watch;
+	if (!q->result->redactor)
+		return ms_err_nomem();
+	redactor_model(q->result->redactor, q->model);
+	return NULL;
 }
 
 static struct ms_err *run_command(struct query *q, struct ms_result **ret)
@@ -316,8 +336,7 @@ static struct ms_err *run_command(struct query *q, struct ms_result **ret)
 	q->result->command = args->command->name;
 	err = prepare(q);
 	if (!err && args->redact) {
-		q->result->redactor = redactor_create(q->model);
-		err = q->result->redactor ? NULL : ms_err_nomem();
+		err = redactor_take(q);
 	}
 	if (!err)
 		err = runs[args->command - ms_commands](q);

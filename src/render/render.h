@@ -18,6 +18,7 @@ struct ms_render_opts {
 	bool pretty; /* JSON: with line breaks */
 	bool color; /* text: SGR sequences around cells */
 	bool no_header; /* text: no provenance, no headings */
+	bool lines_only; /* text: after provenance, sections that are a line; no notes */
 	bool brief; /* text: of provenance only target, time and kernel */
 	u32 width; /* text: columns of the terminal, 0: no limit */
 };

@@ -133,6 +133,32 @@ static bool put_object(struct text *t, const struct ms_section *section)
 	return sink_flush(t->sink, false);
 }
 
+/* "2026-11-26T13:45:20Z; round 3; ...", with the title before a value that has one. */
+static bool put_line(struct text *t, const struct ms_section *section)
+{
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	struct ms_buf line = { 0 };
+	size_t i;
+
+	if (!cells)
+		return false;
+	ms_result_row(t->result, section, 0, cells);
+	for (i = 0; i < section->nr_cols; i++) {
+		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
+			continue;
+		format_cell(t, &section->cols[i], &cells[i], 0);
+		ms_buf_printf(&line, "%s%s%s", line.len ? "; " : "", section->cols[i].title,
+			      *section->cols[i].title ? " " : "");
+		ms_buf_puts(&line, ms_buf_str(&t->cell));
+	}
+	ms_buf_puts(&t->sink->buf, ms_buf_str(&line));
+	ms_buf_putc(&t->sink->buf, '\n');
+	t->sink->buf.oom |= line.oom;
+	ms_buf_deinit(&line);
+	ms_cells_destroy(cells, section->nr_cols);
+	return sink_flush(t->sink, false);
+}
+
 /* "# target: live; kernel: 6.1.0; ..." */
 static bool put_provenance(struct text *t, const struct ms_section *section)
 {
@@ -383,6 +409,10 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 		ok = put_provenance(&t, &result->prov_section);
 	for (i = 0; i < result->nr_sections && ok; i++) {
 		section = &result->sections[i];
+		if (section->line || opts->lines_only) {
+			ok = !section->line || put_line(&t, section);
+			continue;
+		}
 		if (!opts->no_header && (result->nr_sections > 1 || result->prov.present)) {
 			if (i || result->prov.present)
 				ms_buf_putc(&sink->buf, '\n');
@@ -394,7 +424,7 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 		ok = section->table ? put_table(&t, section) : put_object(&t, section);
 	}
 	/* Notes say how far the rest can be trusted: no option takes them away. */
-	for (i = 0; i < result->nr_notes && ok; i++) {
+	for (i = 0; i < result->nr_notes && ok && !opts->lines_only; i++) {
 		if (!i && !opts->no_header)
 			ms_buf_putc(&sink->buf, '\n');
 		ms_buf_puts(&sink->buf, "note: ");

@@ -91,6 +91,13 @@ is "a touch there would have been seen" "$(vmm_ctl g faults)" "ok faults=1"
 ok "and would have waited" kill -KILL "$touching"
 wait "$touching" 2>/dev/null
 is "put back" "$(vmm_ctl g refill)" ok
+
+# VGA memory of the PC lies in the kernel's direct map, where a read would reach the device.
+is "a device's memory in place of NPT12's root" "$(vmm_ctl g device)" ok
+kept "a device" device.snap
+ok "a device: not read, and the others are" gtables device "$SCRATCH/device.snap" "$SCRATCH/g.truth"
+grep tables "$SCRATCH/ok.out" | sed 's/^/# /'
+is "a device: put back" "$(vmm_ctl g refill)" ok
 kept "put back" again.snap
 ok "put back: the same tables in other frames" gtables equal "$SCRATCH/g.snap" "$SCRATCH/again.snap"
 ok "put back: as the VMM has it" gtables same "$SCRATCH/again.snap" "$SCRATCH/g.truth"

@@ -90,9 +90,33 @@ judged_34()
 	is "$1" "$(sed 's/^[1-9][0-9]* /some /' "$SCRATCH/34")" "$2"
 }
 
+# watched VMM-OPTION...: a busy guest is watched, and its VMM killed between two rounds.
+watched()
+{
+	local pid i status
+
+	start_vmm g --seed "$seed" "$@"
+	wait_checkpoint g 1 || result 1 "watched: guest"
+	release_vmm g
+	"$mmuscope" audit --watch 1 -j >"$SCRATCH/w.json" 2>"$SCRATCH/w.err" &
+	pid=$!
+	for ((i = 0; i < 600; i++)); do
+		[ "$(wc -l <"$SCRATCH/w.json")" -lt 3 ] || break
+		sleep 0.1
+	done
+	end_vmm g KILL 2>/dev/null
+	wait $pid
+	status=$?
+	is "watched: no round has a finding" "$(jq -s '(length >= 3) and all(.[]; .changes == [] and .watch.findings == 0)' "$SCRATCH/w.json")" true
+	is "watched: the end of the VM ends it, with one line" "$status $(grep -c . "$SCRATCH/w.err") $(cut -d : -f 1-3 "$SCRATCH/w.err")" \
+		"3 1 mmuscope: audit: the VM that is watched has ended"
+}
+
 busy="--vcpus 2 --rounds 0 --storm slot --storm madvise --storm-hz 50"
 # shellcheck disable=SC2086 # words
 silent nested $busy --mode nested --pages 300 --stride 64 --map shuffle --alias 20 --ro 9 --mmio 6 --npt-ro 20 --rewrite mix
+# shellcheck disable=SC2086
+watched $busy --mode nested --pages 100 --rewrite mix
 echo force >/sys/module/kvm/parameters/nx_huge_pages
 # Else KVM splits the huge pages of the TDP MMU when the log begins, and none is left to be protected.
 echo N >/sys/module/kvm/parameters/eager_page_split

@@ -5,6 +5,7 @@
   gtables.py same SNAPSHOT TRUTH   all were read, and each is what /proc/PID/mem has there, in the frame that pagemap names; those that
                                    L1 says it made are among them, and no others
   gtables.py gone SNAPSHOT TRUTH   all are there, none was read: not present, no address, no bytes
+  gtables.py device SNAPSHOT TRUTH one is a device's: not RAM, no bytes; the others as with same
   gtables.py equal SNAPSHOT OTHER  both have the same tables with the same bytes
 
 Says what differs and exits 1. It knows the format of snapshots from src/target/snapfile.h and src/abi/rec.h."""
@@ -13,7 +14,7 @@ import os
 import struct
 import sys
 
-GTABLE, READ, NOT_PRESENT = 15, 0, 2
+GTABLE, READ, NOT_PRESENT, NOT_RAM = 15, 0, 2, 4
 
 
 def tables(path):
@@ -37,7 +38,7 @@ def truth(path):
 
 def main():
     mode, mine = sys.argv[1], tables(sys.argv[2])
-    bad = []
+    bad, devices = [], 0
     if mode == "equal":
         other = tables(sys.argv[3])
         bad += [f"only in one: {sorted(set(mine) ^ set(other))}"] if set(mine) != set(other) else []
@@ -55,12 +56,17 @@ def main():
                 if state != NOT_PRESENT or hpa or any(data):
                     bad.append(f"gfn {gfn:#x}: state {state}, hpa {hpa:#x}")
                 continue
+            if mode == "device" and state == NOT_RAM and not hpa and not any(data):
+                devices += 1
+                continue
             with open(f"/proc/{pid}/mem", "rb", buffering=0) as f:
                 want = os.pread(f.fileno(), 4096, hva)
             with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as f:
                 pfn = struct.unpack("<Q", os.pread(f.fileno(), 8, hva >> 9))[0] & (1 << 55) - 1
             if state != READ or data != want or hpa >> 12 != pfn:
                 bad.append(f"gfn {gfn:#x}: state {state}, hpa {hpa:#x} of {pfn << 12:#x}, bytes {'equal' if data == want else 'differ'}")
+    if devices != (mode == "device"):
+        bad.append(f"{devices} tables are not RAM")
     print("\n".join(bad[:10]))
     print(f"{len(mine)} tables, {sum(any(t[2]) for t in mine.values())} not empty, {len(bad)} differences")
     sys.exit(bool(bad) or len(mine) < 4)

@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/test_sched \
 	tests/unit/test_sim \
 	tests/unit/test_snap \
+	tests/unit/test_snap_guest \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
@@ -62,6 +63,7 @@ unit_tests = \
 	tests/unit/test_walk_guest \
 	tests/unit/test_walk_links \
 	tests/unit/test_walk_rmap \
+	tests/unit/test_watch \
 	tests/unit/test_why \
 	tests/unit/test_workload
 
@@ -110,6 +112,7 @@ check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
 tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+tests_unit_test_snap_guest_SOURCES = tests/unit/test_snap_guest.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
 
 # A whole machine of the engine's, with memory that can run out.
@@ -134,6 +137,7 @@ audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditgu
 	tests/unit/auditpins.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
+tests_unit_test_watch_SOURCES = tests/unit/test_watch.c $(audittrips)
 
 # Machines for the fault path, with a CPU.
 faultlab = tests/unit/faultlab.c tests/unit/faultlab.h

@@ -323,6 +323,7 @@ static void test_host_pages(void **state)
 	read_guest(&fm);
 	is_table(BASE_GFN + 2, 0, MS_GTABLE_READ, 2);
 	/* One that NUMA balancing has protected: resident, its address inverted. */
+	fm_deinit(&fm);
 	begin(&fm);
 	shadow(&fm, 0, BASE_GFN + 2, 1);
 	map_page(&fm, BASE_GFN + 2, (~ENTRY(DATA(2), 0) & 0x000ffffffffff000ull) | BIT(8));
@@ -377,6 +378,7 @@ static void test_not_there(void **state)
 		is_table(BASE_GFN + level, 0, MS_GTABLE_NOT_PRESENT, -1);
 	is_table(BASE_GFN + 3, 0, MS_GTABLE_READ, 3);
 	for (level = 2; level <= 4; level++) {
+		fm_deinit(&fm);
 		begin(&fm);
 		shadow(&fm, 0, BASE_GFN, 1);
 		fm_set(&fm, entry_at(level, HVA), 0);

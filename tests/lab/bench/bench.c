@@ -6,6 +6,7 @@
  *	bench steps		start-up, part by part
  *	bench walk		shadow pages, headers only and with tables; as records alone, and as a model
  *	bench snap FILE		the same from a snapshot
+ *	bench audit		what an audit reads, as a model; and the auditor over it
  *	bench bpf		what the live target holds in the kernel
  *	bench trace FUNCTION COMMAND...
  *				each call of a function of the kernel's while a command runs, by ftrace's function_graph
@@ -28,6 +29,7 @@
 
 #include <bpf/bpf.h>
 
+#include "audit/audit.h"
 #include "layout/layout.h"
 #include "model/model.h"
 #include "sym/sym.h"
@@ -224,6 +226,42 @@ static void round_snap(char **args)
 	ms_target_close(target);
 }
 
+/* Of the only VM; without the further readings that findings would ask for. */
+static void audit_once(struct ms_target *target, u32 what, const char *read, const char *judge)
+{
+	struct ms_want want = { .what = ms_audit_want(0) };
+	struct ms_target *target = open_target("live");
+	struct ms_audit audit;
+	struct ms_model *model;
+	u64 start = now_ns();
+
+	check(ms_model_load(target, &want, &model));
+	note_since(read, start);
+	if (model->nr_vms != 1)
+		fail("audit", "one VM was expected");
+	start = now_ns();
+	check(ms_audit_vm(model, &model->vms[0], 0, NULL, &audit));
+	note_since("judge", start);
+	if (audit.nr)
+		fail("audit", audit.findings[0].text);
+	if (what & MS_WANT_RMAPS) {
+		note("pages", "pages", audit.nr_pages);
+		note("entries", "SPTEs", audit.nr_sptes);
+	}
+	ms_audit_deinit(&audit);
+	ms_model_destroy(model);
+}
+
+static void round_audit(char **args)
+{
+	struct ms_target *target = open_target("live");
+
+	(void)args;
+	audit_once(target, ms_audit_want(0) & ~MS_WANT_RMAPS, "read-quick", "judge-quick");
+	audit_once(target, ms_audit_want(0), "read", "judge");
+	ms_target_close(target);
+}
+
 static void round_run(char **args)
 {
 	int out = memfd_create("out", MFD_CLOEXEC), status;
@@ -397,10 +435,8 @@ int main(int argc, char **argv)
 		int args;
 		void (*round)(char **args);
 	} ways[] = {
-		{ "steps", 0, round_steps },
-		{ "walk", 0, round_walk },
-		{ "snap", 1, round_snap },
-		{ "run", 1, round_run },
+		{ "steps", 0, round_steps }, { "walk", 0, round_walk }, { "snap", 1, round_snap },
+		{ "audit", 0, round_audit }, { "run", 1, round_run },
 	};
 	unsigned int i;
 
@@ -418,7 +454,7 @@ int main(int argc, char **argv)
 	}
 	if (argc != 2 || strcmp(argv[1], "bpf")) {
 		fprintf(stderr,
-			"usage: bench steps | walk | snap FILE | bpf | run COMMAND... | trace FUNCTION COMMAND...\n");
+			"usage: bench steps | walk | snap FILE | audit | bpf | run COMMAND... | trace FUNCTION COMMAND...\n");
 		return 2;
 	}
 	show_bpf();

@@ -116,7 +116,7 @@ struct vmm {
 	uint64_t checkpoint; /* last one reached by all vCPUs, truth written; 0: none */
 	uint64_t released; /* last one let go */
 	uint64_t nr_storm; /* storm operations done */
-	/* evict: what userfaultfd answers for, 0: nothing; by main only */
+	/* evict: what was taken away, NULL: nothing; uffd -1: a device took its place. By main only */
 	int uffd;
 	char *evicted, *evicted_copy;
 	size_t evicted_bytes;
@@ -167,6 +167,7 @@ bool storm_zap(struct vmm *vmm);
  * how many faults have waited for it since; and the pages are put back as they were. NULL, or why not.
  */
 const char *uffd_evict(struct vmm *vmm);
+const char *uffd_device(struct vmm *vmm); /* instead: a device's memory in place of NPT12's root */
 const char *uffd_faults(struct vmm *vmm, uint64_t *ret);
 const char *uffd_refill(struct vmm *vmm);
 

@@ -7,6 +7,7 @@
  *	zap	while held: the storm slot is deleted and made again, its memory dropped
  *	evict	while held: VM 0's NPT12 pages are dropped and left to a userfaultfd that nobody answers
  *	faults	how many faults have come to it
+ *	device	while held: a device's memory in place of VM 0's NPT12 root
  *	refill	the pages are put back as they were; before `go'
  *	status	phase, checkpoint, round
  *	quit	ends the VMM
@@ -178,6 +179,9 @@ static void request(struct loop *l, struct client *c, const char *text)
 		answer(c, zap(l) ? "ok" : "err nothing is held, or there is no storm slot");
 	} else if (!strcmp(text, "evict")) {
 		why = held(l) ? uffd_evict(l->vmm) : "nothing is held";
+		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
+	} else if (!strcmp(text, "device")) {
+		why = held(l) ? uffd_device(l->vmm) : "nothing is held";
 		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
 	} else if (!strcmp(text, "faults")) {
 		why = uffd_faults(l->vmm, &faults);
@@ -354,7 +358,7 @@ int ctl_client(int argc, char **argv)
 	}
 	if (argc < i + 2)
 		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | "
-				    "evict | faults | refill | status | quit");
+				    "evict | faults | device | refill | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);

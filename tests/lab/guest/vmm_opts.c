@@ -103,7 +103,7 @@ static void print_help(void)
 	printf("vmm: fixture guests for the tests of mmuscope, on raw KVM\n"
 	       "usage: vmm [OPTION...]\n"
 	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | evict | faults |\n"
-	       "                                refill | status | quit\n\n");
+	       "                                device | refill | status | quit\n\n");
 	for (size_t i = 0; i < NR_OPTS; i++) {
 		const struct opt *o = &opts_table[i];
 		const char *arg = o->choices ? o->choices : o->kind == OPT_NUMBER ? "N" : "TEXT";
@@ -116,7 +116,8 @@ static void print_help(void)
 	       "`zap', while held: the storm slot is deleted and made again, and its memory dropped.\n"
 	       "`log on', while held: the data slot is logged from now on, with what is mapped there.\n"
 	       "`evict', while held: NPT12's pages are dropped and left to userfaultfd; `faults': how many faults\n"
-	       "wait there; `refill': the pages are put back.\n"
+	       "wait there; `device', while held: VGA memory of the host in place of NPT12's root; `refill': what was\n"
+	       "there is put back.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
 	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"

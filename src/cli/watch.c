@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* --watch: rounds at an interval, until they are enough, a signal comes, or nothing or nobody is left. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "render/render.h"
+
+static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
+#define NR_SIGS (sizeof(sigs) / sizeof(sigs[0]))
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	stop_asked = 1;
+}
+
+static bool go_on(void *ctx, u64 nr_pages)
+{
+	(void)ctx;
+	(void)nr_pages;
+	return !stop_asked;
+}
+
+/* What is put back when the watch ends: the prompt goes on. */
+struct before {
+	struct sigaction actions[NR_SIGS];
+	sigset_t mask; /* and what is blocked while nobody waits in ppoll() */
+	bool (*progress)(void *ctx, u64 nr_pages);
+};
+
+/* A second signal ends the process as it would have without us. */
+static void catch_signals(struct ms_session *session, struct before *before)
+{
+	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
+	size_t i;
+
+	stop_asked = 0;
+	sigemptyset(&sa.sa_mask);
+	for (i = 0; i < NR_SIGS; i++)
+		sigaction(sigs[i], &sa, &before->actions[i]);
+	sigprocmask(SIG_BLOCK, NULL, &before->mask);
+	before->progress = session->progress;
+	session->progress = go_on;
+}
+
+static void release_signals(struct ms_session *session, const struct before *before)
+{
+	size_t i;
+
+	for (i = 0; i < NR_SIGS; i++)
+		sigaction(sigs[i], &before->actions[i], NULL);
+	session->progress = before->progress;
+}
+
+static s64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+enum waited { WAIT_OVER, WAIT_STOP, WAIT_NO_READER };
+
+/* Until then, a signal, or the end of the pipe's reader. A signal that comes before ppoll() is not lost. */
+static enum waited wait_until(s64 then_ms, int fd, const struct before *before)
+{
+	struct pollfd out = { .fd = fd };
+	enum waited ret = WAIT_OVER;
+	struct timespec ts;
+	sigset_t block;
+	size_t i;
+	s64 left;
+
+	sigemptyset(&block);
+	for (i = 0; i < NR_SIGS; i++)
+		sigaddset(&block, sigs[i]);
+	sigprocmask(SIG_BLOCK, &block, NULL);
+	while (ret == WAIT_OVER) {
+		left = then_ms > now_ms() ? then_ms - now_ms() : 0;
+		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+		if (!stop_asked && ppoll(&out, 1, &ts, &before->mask) > 0 &&
+		    out.revents & (POLLERR | POLLHUP | POLLNVAL))
+			ret = WAIT_NO_READER;
+		if (stop_asked)
+			ret = WAIT_STOP;
+		if (!left)
+			break;
+	}
+	sigprocmask(SIG_SETMASK, &before->mask, NULL);
+	return ret;
+}
+
+static int no_reader(const struct ms_args *args, const struct ms_watch *watch)
+{
+	return cli_fail(ms_err_hint(
+		ms_err_new(MS_ERR_TARGET, "%s: nobody reads the output any more", args->command->name),
+		"it was carried out %llu times", (unsigned long long)watch->rounds));
+}
+
+/* Text: what stands on a line of its own is all that a round without news has to say. */
+static struct ms_err *show(const struct ms_args *args, const struct ms_watch *watch,
+			   const struct ms_result *result, FILE *out, int *write_errno_ret)
+{
+	struct ms_render_opts opts;
+
+	cli_render_opts(args, fileno(out), &opts);
+	opts.lines_only = watch->whole && !watch->came && !watch->went;
+	opts.no_header |= opts.lines_only && watch->rounds > 1;
+	return ms_render(result, &opts, out, write_errno_ret);
+}
+
+/* One round; *status_ret is what it adds to the exit status. False: there is no other. */
+static bool round_run(struct ms_session *session, const struct ms_args *args, struct ms_watch *watch,
+		      FILE *out, int *status_ret)
+{
+	struct ms_result *result = NULL;
+	int write_errno = 0;
+	struct ms_err *err;
+
+	err = ms_watch_round(session, args, watch, &result);
+	if (stop_asked) {
+		/* What was cut short says nothing. */
+		ms_err_free(err);
+		ms_result_destroy(result);
+		return false;
+	}
+	if (err) {
+		*status_ret = cli_fail(err);
+		return false;
+	}
+	if (result->status > *status_ret)
+		*status_ret = result->status;
+	err = show(args, watch, result, out, &write_errno);
+	ms_result_destroy(result);
+	if (!err)
+		return true;
+	if (write_errno != EPIPE) {
+		*status_ret = cli_fail(err);
+	} else {
+		ms_err_free(err);
+		*status_ret = no_reader(args, watch);
+	}
+	return false;
+}
+
+int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
+{
+	struct ms_watch watch = { 0 };
+	enum waited waited = WAIT_OVER;
+	struct before before;
+	int status = 0;
+	s64 next_ms = now_ms();
+
+	catch_signals(session, &before);
+	while (waited == WAIT_OVER && round_run(session, args, &watch, out, &status)) {
+		if (args->count && watch.rounds >= args->count)
+			break;
+		/* From start to start; a round that takes longer is followed by the next one at once. */
+		next_ms += args->interval_ms;
+		if (next_ms < now_ms())
+			next_ms = now_ms();
+		waited = wait_until(next_ms, fileno(out), &before);
+		if (waited == WAIT_NO_READER)
+			status = no_reader(args, &watch);
+	}
+	release_signals(session, &before);
+	/* Models and results name what is in it no longer. */
+	ms_watch_deinit(&watch);
+	return status;
+}
