@@ -229,8 +229,7 @@ static void round_snap(char **args)
 /* Of the only VM; without the further readings that findings would ask for. */
 static void audit_once(struct ms_target *target, u32 what, const char *read, const char *judge)
 {
-	struct ms_want want = { .what = ms_audit_want(0) };
-	struct ms_target *target = open_target("live");
+	struct ms_want want = { .what = what };
 	struct ms_audit audit;
 	struct ms_model *model;
 	u64 start = now_ns();
@@ -241,7 +240,7 @@ static void audit_once(struct ms_target *target, u32 what, const char *read, con
 		fail("audit", "one VM was expected");
 	start = now_ns();
 	check(ms_audit_vm(model, &model->vms[0], 0, NULL, &audit));
-	note_since("judge", start);
+	note_since(judge, start);
 	if (audit.nr)
 		fail("audit", audit.findings[0].text);
 	if (what & MS_WANT_RMAPS) {
