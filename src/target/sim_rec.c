@@ -538,12 +538,14 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	struct ms_err *err;
 	u32 as;
 
-	p.rec = (struct ms_rec_rmaps){ .have = MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS |
-					       MS_RMAPS_HAVE_WRITE_TRACK | MS_RMAPS_HAVE_LPAGE |
-					       MS_RMAPS_HAVE_DIRECT_MAP,
-				       .kvm = ms_sim_kvm(shown->m),
-				       .direct_map = DIRECT_MAP,
-				       .start_ns = now_ns(CLOCK_MONOTONIC) };
+	p.rec = (struct ms_rec_rmaps){
+		.have = MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS | MS_RMAPS_HAVE_WRITE_TRACK |
+			MS_RMAPS_HAVE_LPAGE | MS_RMAPS_HAVE_DIRECT_MAP | MS_RMAPS_HAVE_GENERATION,
+		.kvm = ms_sim_kvm(shown->m),
+		.direct_map = DIRECT_MAP,
+		.generation = { shown->m->as[0].generation, shown->m->as[1].generation },
+		.start_ns = now_ns(CLOCK_MONOTONIC)
+	};
 	err = tables_init(&tables, shown->m);
 	if (err)
 		return err;
