@@ -213,6 +213,8 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		return NMMU_RET_EMULATE;
 	}
 
+	if (nmmu_mutant(m, PIN_OVER_MMIO) && m->cfg.pins && !was_rmapped && nmmu_read64(sptep) & SPTE_BIT(62))
+		was_rmapped = unzap = true;
 	/* Behind the MMIO test: a device's page is never pinned (G defects 7, 9). */
 	if (m->cfg.pins && v->mmu->root_role.direct && !was_rmapped) {
 		int err = nmmu_pin_leaf(m, slot, sp, index, gfn, pfn, &unzap);

@@ -34,12 +34,30 @@ static void unpin(struct ms_play *play, const struct stmt *stmt, struct outcome 
 {
 	u64 gfn = arg_num(play, stmt, KEY_GPA, 0) >> NMMU_PAGE_SHIFT, as_id = arg_num(play, stmt, KEY_AS, 0);
 
+	struct nmmu_pin_info info;
+	u64 pages = 1;
+
 	if (play->failed)
 		return;
-	if (as_id >= NMMU_NR_AS)
+	if (as_id >= NMMU_NR_AS) {
 		play_fail(play, stmt, "address spaces are 0 and 1");
-	else
+		return;
+	}
+	if (!nmmu_pin_get(play_nmmu(play), (u16)as_id, gfn, &info))
+		pages = 1ULL << 9 * (info.level - 1);
+	if (play_spend_pages(play, stmt, pages))
 		call_done(out, nmmu_unpin(play_nmmu(play), (u16)as_id, gfn));
+}
+
+/* Of all slots that may have pins: the time that looking at each of them takes. */
+static u64 pages_to_look_at(const struct nmmu *m)
+{
+	u64 pages = 0;
+
+	for (u32 as_id = 0; as_id < NMMU_NR_AS; as_id++)
+		for (const struct nmmu_slot *slot = m->as[as_id].first; slot; slot = slot->next)
+			pages += slot->nr_pages;
+	return pages;
 }
 
 void act_pins(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
@@ -52,7 +70,8 @@ void act_pins(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		unpin(play, stmt, out);
 		break;
 	case VERB_MM_RELEASE:
-		nmmu_mm_release(play_nmmu(play));
+		if (play_spend_pages(play, stmt, pages_to_look_at(play_nmmu(play))))
+			nmmu_mm_release(play_nmmu(play));
 		break;
 	case VERB_FAIL_PIN:
 		ms_machine_fail_pin(play->machine, arg_num(play, stmt, KEY_NR, 1));
@@ -124,6 +143,8 @@ bool expect_pins(struct ms_play *play, const struct stmt *stmt)
 	case VERB_X_PIN:
 		return expect_pin(play, stmt);
 	case VERB_X_PINS:
+		if (arg_has(play, stmt, KEY_ZAPPED) && !play_spend_pages(play, stmt, pages_to_look_at(m)))
+			return false;
 		return check_num(play, stmt, KEY_COUNT, "the number of pinned pages", m->nr_pins) &&
 		       check_num(play, stmt, KEY_ZAPPED, "the number of those not mapped", nr_zapped(m)) &&
 		       check_num(play, stmt, KEY_HELD, "the number of frames that the host keeps",

@@ -262,6 +262,8 @@ void rnd_unlock(void *ctx);
 /* --- rnd_pins.c --- */
 
 void rnd_op_pins(struct rnd *r, struct rnd_vcpu *vc);
+/* While vCPUs run: what pins are there when it ends is not judged. */
+void rnd_pins_round(struct rnd *r);
 void rnd_check_pins(struct rnd *r);
 /* Is one of these frames pinned, so that the host leaves it where it is? */
 bool rnd_is_pinned(const struct rnd *r, u64 gfn, u64 nr);

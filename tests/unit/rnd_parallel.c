@@ -114,6 +114,10 @@ static void run_vmm(void *arg)
 	case 9:
 		nmmu_zap_all(r->m);
 		break;
+	case 12:
+	case 13:
+		rnd_pins_round(r);
+		break;
 	default:
 		rnd_op_reclaim(r);
 	}
@@ -168,7 +172,7 @@ void rnd_op_parallel(struct rnd *r)
 		if (ms_sched_add(r->sched, run_accesses, &jobs[k]))
 			rnd_fail(r, "no coroutine");
 	}
-	jobs[k] = (struct job){ .r = r, .what = rnd_below(r, 12) };
+	jobs[k] = (struct job){ .r = r, .what = rnd_below(r, r->cfg.pins ? 14 : 12) };
 	if (ms_sched_add(r->sched, run_vmm, &jobs[k]))
 		rnd_fail(r, "no coroutine");
 	snprintf(r->what, sizeof(r->what), "%u vCPUs and VMM %u at once", nr, jobs[k].what);

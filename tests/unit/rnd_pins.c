@@ -108,7 +108,7 @@ static u64 nr_mapped(const struct rnd *r)
 /* Room is made of pages without pins only. */
 static void op_limit(struct rnd *r)
 {
-	u32 max = 40 + rnd_below(r, 30);
+	u32 max = 1 + rnd_below(r, 40);
 	u64 before = nr_mapped(r);
 
 	SAY(r, "at most %u shadow pages, with pins", max);
@@ -158,28 +158,43 @@ void rnd_notify(struct rnd *r, const struct rnd_slot *s, u64 first, u64 nr)
 	r->count->notify++;
 }
 
+void rnd_pins_round(struct rnd *r)
+{
+	int rc;
+
+	if (rnd_chance(r, 15)) {
+		nmmu_mm_release(r->m);
+		return;
+	}
+	for (u32 i = 0; i < 8; i++) {
+		rc = nmmu_unpin(r->m, 0, draw_gfn(r));
+		if (rc && rc != -ENOENT)
+			rnd_fail(r, "unpin: error %d", rc);
+	}
+}
+
 void rnd_op_pins(struct rnd *r, struct rnd_vcpu *vc)
 {
 	u32 dice = rnd_below(r, 100);
 	struct rnd_slot *s;
 	u64 first;
 
-	if (dice < 40) {
+	if (dice < 34) {
 		op_prefault(r, vc);
-	} else if (dice < 65) {
+	} else if (dice < 56) {
 		op_unpin(r);
-	} else if (dice < 75) {
+	} else if (dice < 64) {
 		op_moved(r, vc);
-	} else if (dice < 90) {
+	} else if (dice < 77) {
 		s = &r->slot[rnd_chance(r, 75) ? 1 : rnd_below(r, 3)];
 		first = rnd_below(r, s->nr);
 		SAY(r, "notifier of slot %u from %llu", (u32)(s - r->slot), (unsigned long long)first);
 		rnd_notify(r, s, first, 1 + rnd_below(r, s->nr - first));
-	} else if (dice < 92) {
+	} else if (dice < 86) {
 		op_limit(r);
-	} else if (dice < 94) {
+	} else if (dice < 92) {
 		op_nx(r);
-	} else if (dice < 97) {
+	} else if (dice < 96) {
 		SAY(r, "the host refuses a pin");
 		ms_machine_fail_pin(r->machine, 1 + rnd_below(r, 3));
 	} else {

@@ -455,6 +455,9 @@ static void draw_config(struct rnd *r)
 	c->no_zap_all = c->kernel == NMMU_6_12 && rnd_chance(r, 40);
 	if (rnd_chance(r, 20))
 		c->first_generation = (1ULL << 19) - 2 * rnd_below(r, 20);
+	/* Bit 62 of an MMIO entry is set then, and is no pin (G defect 9). */
+	if (c->pins && r->seed / 6 % 2)
+		c->first_generation = 1ULL << 18;
 }
 
 static void add_slot(struct rnd *r, u32 id, u64 gfn, u64 nr, u64 hva, u32 level, u32 flags)

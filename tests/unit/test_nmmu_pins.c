@@ -3,6 +3,18 @@
  * Pinned pages and prefault (SEMANTICS G; I 31-37), on both kernels. Each case is a function that says what
  * is wrong, NULL: nothing. The right engine passes all; each mutant of mutants.def that is named pin-* or
  * prefault-* must fail the case it is listed with.
+ *
+ * What was wrong with the RFC (G, defects), where it can be, and what brings it back:
+ *
+ *	1 hooks get level 1		huge				pin-level-1
+ *	2 a huge Z looks like a table	huge_zapped			pin-z-table
+ *	3 Z has a raw pfn		life				pin-z-raw
+ *	4 bit 62 is reserved in PAE	pae				pin-bit-set
+ *	6 the error path leaks		prefault			prefault-leaks
+ *	7 MMIO over Z leaks the pin	device_over_zapped		pin-z-leak
+ *	9 bit 62 of an MMIO entry	mmio				pin-bit-62, pin-over-mmio
+ *
+ * There is no hva_to_gpa() here (5), and no TDP MMU (8).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -456,6 +468,7 @@ static void test_mutants(void **state)
 		{ NMMU_MUTANT_PIN_ANY_PFN, moved },
 		{ NMMU_MUTANT_PIN_NO_SPLIT, split },
 		{ NMMU_MUTANT_PREFAULT_LEAKS, prefault },
+		{ NMMU_MUTANT_PIN_OVER_MMIO, mmio },
 		{ NMMU_MUTANT_PIN_Z_TABLE, huge_zapped },
 		{ NMMU_MUTANT_PIN_BIT_SET, pae },
 		{ NMMU_MUTANT_PIN_Z_LEAK, device_over_zapped },
