@@ -3,6 +3,7 @@
 EXTRA_DIST += tests/ui/sim.sh tests/ui/tmux.sh
 
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
+cli_tests = tests/cli/audit.sh tests/cli/diff.sh tests/cli/errors.sh tests/cli/output.sh tests/cli/pins.sh tests/cli/rmap.sh tests/cli/sim.sh
 cli_tests = tests/cli/audit.sh tests/cli/audit-watch.sh tests/cli/diff.sh tests/cli/errors.sh tests/cli/output.sh tests/cli/rmap.sh tests/cli/sim.sh
 TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
@@ -15,6 +16,7 @@ EXTRA_DIST += \
 	tests/lab/30-truth.sh \
 	tests/lab/35-fields.sh \
 	tests/lab/36-rmap.sh \
+	tests/lab/37-guest.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
 	tests/lab/70-audit.sh \
@@ -66,6 +68,13 @@ EXTRA_DIST += \
 	tests/scenarios/28-aged-ept12-without-ad.scn \
 	tests/scenarios/29-huge-page-logged.scn \
 	tests/scenarios/30-nx-huge.scn \
+	tests/scenarios/31-pinned-and-zapped.scn \
+	tests/scenarios/32-pinned-huge.scn \
+	tests/scenarios/33-pins-and-recycling.scn \
+	tests/scenarios/34-pinned-slots.scn \
+	tests/scenarios/35-prefault-past-the-end.scn \
+	tests/scenarios/36-prefault-fails.scn \
+	tests/scenarios/37-device-with-bit-62.scn \
 	tests/scenarios/38-cleared-huge.scn \
 	tests/scenarios/39-pml12-unwritable.scn \
 	tests/scenarios/40-not-present-hides.scn \
@@ -73,4 +82,10 @@ EXTRA_DIST += \
 	tests/scenarios/bug-no-flush.scn \
 	tests/scenarios/bug-pml-l2.scn \
 	tests/scenarios/bug-stale-qual.scn \
-	tests/scenarios/bug-writable-invariant.scn
+	tests/scenarios/bug-writable-invariant.scn \
+	tests/scenarios/pin-balloon.scn \
+	tests/scenarios/pin-mm-release.scn \
+	tests/scenarios/pin-moved.scn \
+	tests/scenarios/pin-nx.scn \
+	tests/scenarios/pin-pae.scn \
+	tests/scenarios/pin-split.scn

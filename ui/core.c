@@ -450,6 +450,9 @@ static void provenance_put(struct ms_ui *ui, struct ms_buf *buf)
 	for (i = MS_SP_TORN; i <= MS_SP_UNREADABLE; i++)
 		if (pages->by_state[i])
 			ms_buf_printf(buf, " %zu %s", pages->by_state[i], ms_sp_state_name((u32)i));
+	if (ms_ui_vm(ui) && ms_ui_vm(ui)->nr_pins)
+		ms_buf_printf(buf, " %zu pin%s", ms_ui_vm(ui)->nr_pins,
+			      ms_ui_vm(ui)->nr_pins == 1 ? "" : "s");
 	if (pages->walk_flags & MS_WALK_BROKEN)
 		ms_buf_puts(buf, " INCOMPLETE");
 	if (pages->walk_flags & MS_WALK_VM_GONE)

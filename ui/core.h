@@ -59,7 +59,7 @@ enum ms_ui_prompt {
 };
 
 /* What views show of a VM; reverse maps are asked for by the command that shows them. */
-#define MS_UI_WANT (MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS | MS_WANT_SPTES)
+#define MS_UI_WANT (MS_WANT_VCPUS | MS_WANT_SLOTS | MS_WANT_MMUS | MS_WANT_SPS | MS_WANT_SPTES | MS_WANT_PINS)
 
 #define MS_UI_MAX_VIEWS 8
 #define MS_UI_LINE_MAX 200

@@ -52,6 +52,20 @@ static const char *page_size(u32 level)
 	return level == 1 ? "4K" : level == 2 ? "2M" : level == 3 ? "1G" : "";
 }
 
+static void lines_pin(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp, u32 idx)
+{
+	const struct ms_rec_pin *pin = ms_sp_entry_pin(ui->detail, ms_ui_vm(ui), sp, idx);
+
+	if (!pin)
+		return;
+	line_printf(l, MS_LOOK_NORMAL, "pinned %s %s, slot %u", page_size(pin->level),
+		    pin->mapped ? "P" : "Z", pin->slot);
+	/* The page is larger, or the entry is another's. */
+	if (pin->pfn != spte_pfn(&ui->detail->profile, sp->tables->sptes[idx]))
+		line_printf(l, MS_LOOK_NORMAL, "pin gfn 0x%llx pfn 0x%llx", (unsigned long long)pin->gfn,
+			    (unsigned long long)pin->pfn);
+}
+
 static void lines_summary(struct ms_ui *ui, struct lines *l, const struct ms_sp *sp, u32 idx,
 			  const struct spte_info *info)
 {
@@ -176,6 +190,7 @@ u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char 
 
 	(void)spte_decode(&ui->detail->profile, sp->tables->sptes[idx], sp->level, &info);
 	lines_summary(ui, &l, sp, idx, &info);
+	lines_pin(ui, &l, sp, idx);
 	lines_rules(ui, &l, sp, &info);
 	line_printf(&l, MS_LOOK_NORMAL, "%s %s", ms_root_address_kind(ui->detail, sp), address);
 	line_printf(&l, MS_LOOK_NORMAL, "raw 0x%016llx", (unsigned long long)info.raw);

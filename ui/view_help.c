@@ -63,6 +63,8 @@ static void legend_put(struct ms_buf *buf)
 	entry_put(buf, SPTE_CLASS_NONPRESENT, SPTE_W_NONE, "empty");
 	entry_put(buf, SPTE_CLASS_UNKNOWN, SPTE_W_NONE, "not explained by this kernel's masks, or illegal");
 	ms_buf_puts(buf,
+		    "  p  behind a leaf's state: its page is pinned; z: and zapped from L1's own mapping\n");
+	ms_buf_puts(buf,
 		    "\nMarks of a page\n"
 		    "  T  torn: its header changed while it was copied, the entries may be of two pages\n"
 		    "  L  unlinked: no longer reached from the VM after the copy\n"
@@ -72,6 +74,7 @@ static void legend_put(struct ms_buf *buf)
 		    "  I  invalid: zapped while still a root\n"
 		    "  O  obsolete: of an older generation than the VM's\n"
 		    "  N  a huge page was refused here for the sake of NX\n"
+		    "  p  holds leaves of pinned pages\n"
 		    "  !  holds entries that are not explained, or illegal\n");
 }
 

@@ -239,7 +239,7 @@ static void draw_map(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, 
 }
 
 /* Beside the map: how many of each, letter and number. */
-static void draw_totals(struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
+static void draw_totals(struct ms_ui *ui, struct ms_grid *grid, const struct ms_sp *sp, struct ms_rect r)
 {
 	static const struct {
 		enum spte_class cls;
@@ -252,7 +252,7 @@ static void draw_totals(struct ms_grid *grid, const struct ms_sp *sp, struct ms_
 		{ SPTE_CLASS_MMIO, SPTE_W_NONE },	{ SPTE_CLASS_FROZEN, SPTE_W_NONE },
 		{ SPTE_CLASS_NONPRESENT, SPTE_W_NONE },
 	};
-	u32 y = r.y, i, x;
+	u32 y = r.y, i, x, pinned = ms_sp_nr_pinned(ui->detail, ms_ui_vm(ui), sp);
 
 	for (i = 0; i < sizeof(kinds) / sizeof(*kinds) && y < r.y + r.h; i++) {
 		struct spte_info info = { .cls = kinds[i].cls, .wstate = kinds[i].w };
@@ -266,6 +266,12 @@ static void draw_totals(struct ms_grid *grid, const struct ms_sp *sp, struct ms_
 		if (r.w >= 16)
 			ms_grid_put(grid, y, x + 1, r.w - 6, MS_LOOK_DIM, ms_entry_state(&info));
 		y++;
+	}
+	if (pinned && y < r.y + r.h) {
+		x = r.x + ms_grid_put(grid, y, r.x, 2, MS_LOOK_NORMAL, "p");
+		x += ms_grid_printf(grid, y, x, r.w > 1 ? r.w - 1 : 0, MS_LOOK_NORMAL, "%4u", pinned);
+		if (r.w >= 16)
+			ms_grid_put(grid, y, x + 1, r.w - 6, MS_LOOK_DIM, "pinned");
 	}
 }
 
@@ -285,6 +291,14 @@ static void gfn_put(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, char *buf
 		snprintf(buf, size, "0x%llx", (unsigned long long)gfn);
 }
 
+/* Behind the state of a leaf of a pinned page: its pin is in state P or Z. */
+static const char *pin_mark(struct ms_ui *ui, const struct ms_sp *sp, u32 idx)
+{
+	const struct ms_rec_pin *pin = ms_sp_entry_pin(ui->detail, ms_ui_vm(ui), sp, idx);
+
+	return !pin ? "" : pin->mapped ? " p" : " z";
+}
+
 static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, u32 y, struct ms_rect r,
 		     const struct ms_sp *sp, u32 idx)
 {
@@ -302,12 +316,13 @@ static void draw_row(struct ms_ui *ui, struct sp_view *v, struct ms_grid *grid, 
 		ms_grid_put_right(grid, y, r.x + 4, 14, plain, address);
 		ms_grid_put_right(grid, y, r.x + 19, 9, plain, gfn);
 		ms_grid_printf(grid, y, r.x + 29, 18, plain, "0x%016llx", (unsigned long long)info.raw);
-		ms_grid_printf(grid, y, r.x + 48, 7, look, "%s%s", ms_entry_state(&info),
-			       info.huge ? "+PS" : "");
+		ms_grid_printf(grid, y, r.x + 48, 7, look, "%s%s%s", ms_entry_state(&info),
+			       info.huge ? "+PS" : "", pin_mark(ui, sp, idx));
 	} else {
 		ms_grid_put_right(grid, y, r.x + 4, 9, plain, gfn);
 		ms_grid_printf(grid, y, r.x + 14, 18, plain, "0x%016llx", (unsigned long long)info.raw);
-		ms_grid_put(grid, y, r.x + 33, r.w > 33 ? r.w - 33 : 0, look, ms_entry_state(&info));
+		ms_grid_printf(grid, y, r.x + 33, r.w > 33 ? r.w - 33 : 0, look, "%s%s",
+			       ms_entry_state(&info), pin_mark(ui, sp, idx));
 	}
 }
 
@@ -370,7 +385,7 @@ static void draw_all_panes(struct ms_ui *ui, struct sp_view *v, struct ms_grid *
 	u32 y = r.y + map_h + 1, h = r.h - map_h - 1, i;
 
 	draw_map(ui, v, grid, sp, (struct ms_rect){ r.y, 1, map_h, 69 });
-	draw_totals(grid, sp, (struct ms_rect){ r.y, 71, map_h, r.w - 71 });
+	draw_totals(ui, grid, sp, (struct ms_rect){ r.y, 71, map_h, r.w - 71 });
 	draw_split(v, grid, y - 1, r.w, x_entry);
 	draw_table(ui, v, grid, sp, (struct ms_rect){ y, 1, h, x_entry - 2 });
 	for (i = 0; i < h; i++)

@@ -229,6 +229,7 @@ static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, bool words, stru
 			  rec->mmu_valid_gen != vm->rec.mmu_valid_gen,
 		  'O', "obsolete" },
 		{ rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed, 'N', "nx" },
+		{ ms_sp_nr_pinned(ui->detail, vm, sp), 'p', "pinned" },
 	};
 	size_t i;
 
@@ -378,6 +379,7 @@ static void draw_node(struct ms_ui *ui, struct tree_view *t, struct ms_grid *gri
 static void detail_page(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf *one, struct ms_buf *two)
 {
 	const struct ms_rec_sp *rec = &sp->rec;
+	u32 pinned;
 
 	ms_buf_printf(one, "sp 0x%llx  table 0x%llx000  role 0x%x ", (unsigned long long)rec->sp,
 		      (unsigned long long)rec->spt_pfn, rec->role);
@@ -389,6 +391,9 @@ static void detail_page(struct ms_ui *ui, const struct ms_sp *sp, struct ms_buf 
 	if (rec->have & MS_SP_HAVE_UNSYNC_CHILDREN && rec->unsync_children)
 		ms_buf_printf(two, ", %u unsync %s", rec->unsync_children,
 			      rec->unsync_children == 1 ? "child" : "children");
+	pinned = ms_sp_nr_pinned(ui->detail, ms_ui_vm(ui), sp);
+	if (pinned)
+		ms_buf_printf(two, ", %u pinned %s", pinned, pinned == 1 ? "leaf" : "leaves");
 	if (rec->have & MS_SP_HAVE_ROOT_COUNT)
 		ms_buf_printf(two, ", root count %u", rec->root_count);
 	if (rec->have & MS_SP_HAVE_PARENTS && rec->parents)

@@ -378,6 +378,7 @@ struct ms_rec_gfn {
 #define MS_RMAPS_HAVE_WRITE_TRACK (1ull << 2)
 #define MS_RMAPS_HAVE_LPAGE (1ull << 3)
 #define MS_RMAPS_HAVE_DIRECT_MAP (1ull << 4)
+#define MS_RMAPS_HAVE_GENERATION (1ull << 5)
 
 /* Why an answer may be incomplete. */
 #define MS_RMAPS_BROKEN (1u << 0) /* given up before the end */
@@ -397,6 +398,8 @@ struct ms_rec_rmaps {
 	u64 nr_counts; /* MS_REC_GFN records */
 	u64 nr_unread;
 	u64 direct_map; /* address of host frame 0: what an SPTE's address is counted from */
+	u64 generation
+		[2]; /* of the memslots by as_id, when all was read: compare with ms_rec_slot.generation */
 	u64 start_ns, end_ns; /* monotonic */
 };
 
@@ -461,7 +464,7 @@ _Static_assert(sizeof(struct ms_rec_walk) == 72, "record layout");
 _Static_assert(sizeof(struct ms_rec_rmap) == 56, "record layout");
 _Static_assert(sizeof(struct ms_rec_rmap_desc) == 40 + 8 * MS_RMAP_EXT, "record layout");
 _Static_assert(sizeof(struct ms_rec_gfn) == 24, "record layout");
-_Static_assert(sizeof(struct ms_rec_rmaps) == 88, "record layout");
+_Static_assert(sizeof(struct ms_rec_rmaps) == 104, "record layout");
 _Static_assert(sizeof(struct ms_rec_pin) == 32, "record layout");
 _Static_assert(sizeof(struct ms_rec_gtable) == 32 + 4096, "record layout");
 _Static_assert(sizeof(struct ms_rec_changed) == 24, "record layout");

@@ -14,9 +14,6 @@
 #define MEDIUM MS_AUDIT_MEDIUM
 #define LOW MS_AUDIT_LOW
 
-/* Needs that no target's records meet yet. */
-#define NEEDS_NOBODY_HAS MS_AUDIT_NEED_PINS
-
 const struct ms_invariant ms_invariants[MS_AUDIT_ROWS + 1] = {
 #define N(x) MS_AUDIT_NEED_##x
 #define MS_INVARIANT(number, name, severity, lock, needs, statement) \
@@ -126,6 +123,7 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.gfn = at->gfn,
 		.spte = at->spte,
 		.event = at->event,
+		.seq = at->seq,
 		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
@@ -150,6 +148,7 @@ int ms_finding_cmp(const void *left, const void *right)
 	CMP(idx)
 	CMP(gfn)
 	CMP(spte)
+	CMP(seq)
 #undef CMP
 	return 0;
 }
@@ -218,8 +217,8 @@ static u32 lacking_of(const struct audit *a)
 {
 	const struct ms_rec_host *host = &a->model->host;
 	const struct ms_vm *vm = a->vm;
-	u32 lacking = NEEDS_NOBODY_HAS | lacking_of_pages(a) | audit_lacking_rmaps(a->vm) |
-		      audit_lacking_guest(a->vm);
+	u32 lacking = lacking_of_pages(a) | audit_lacking_rmaps(a->vm) | audit_lacking_guest(a->vm) |
+		      audit_lacking_pins(a->vm);
 	bool generation = false;
 	size_t i;
 
@@ -411,6 +410,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 		audit_keys(&a);
 		audit_rmaps(&a);
 		audit_changed(&a);
+		audit_pins(&a);
 		if (events)
 			audit_events(&a, events);
 		for (i = 0; i < vm->nr_mmus; i++)

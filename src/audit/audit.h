@@ -60,6 +60,7 @@ struct ms_finding {
 	bool have_gfn;
 	u64 spte; /* address of the SPTE that a list names, 0: it is not about one */
 	u16 event; /* enum ms_event_id of what happened, 0: it is about what is */
+	u64 seq; /* number of that event */
 	u64 gpte; /* the guest's entry that it was held against, with have_gpte */
 	bool have_gpte;
 	u32 readings; /* that had it, 1 for the first */

@@ -8,11 +8,14 @@
 #define QUAL_GRANTED(qual) ((qual) >> 3 & 7) /* what EPT12 grants */
 #define REASON_EPT_VIOLATION 48
 
-static struct place place_of(const struct audit *a, const struct ms_ev_spte_set *ev)
+static struct place place_of(const struct audit *a, const struct ms_event *event)
 {
-	struct place at = {
-		.idx = MS_AUDIT_NO_INDEX, .have_gfn = true, .gfn = ev->gfn, .event = MS_EV_spte_set
-	};
+	const struct ms_ev_spte_set *ev = &event->u.spte_set;
+	struct place at = { .idx = MS_AUDIT_NO_INDEX,
+			    .have_gfn = true,
+			    .gfn = ev->gfn,
+			    .event = event->id,
+			    .seq = event->seq };
 
 	at.sp = ms_vm_sp(a->vm, ev->sp);
 	if (at.sp && at.sp->tables && ev->index < MS_SPTES)
@@ -24,7 +27,7 @@ static struct place place_of(const struct audit *a, const struct ms_ev_spte_set 
 static void spte_set(struct audit *a, const struct ms_event *event)
 {
 	const struct ms_ev_spte_set *ev = &event->u.spte_set;
-	const struct place at = place_of(a, ev);
+	const struct place at = place_of(a, event);
 
 	if (!spte_is_leaf(a->p, ev->old_spte, ev->level) || !spte_is_leaf(a->p, ev->new_spte, ev->level))
 		return;
@@ -43,7 +46,7 @@ static void spte_set(struct audit *a, const struct ms_event *event)
 static void inject(struct audit *a, const struct ms_event *event)
 {
 	const struct ms_ev_inject *ev = &event->u.inject;
-	const struct place at = { .idx = MS_AUDIT_NO_INDEX, .event = MS_EV_inject };
+	const struct place at = { .idx = MS_AUDIT_NO_INDEX, .event = event->id, .seq = event->seq };
 	u32 access = ev->qual & QUAL_ACCESS, granted = QUAL_GRANTED(ev->qual);
 
 	if (ev->reason != REASON_EPT_VIOLATION || !audit_asks(a, 44))

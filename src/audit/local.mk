@@ -10,5 +10,6 @@ libmmuscope_a_SOURCES += \
 	src/audit/logs.c \
 	src/audit/needs.def \
 	src/audit/page.c \
+	src/audit/pins.c \
 	src/audit/private.h \
 	src/audit/rmap.c

@@ -10,6 +10,7 @@
  *   entry.c   rows about one entry
  *   events.c  rows about what happened
  *   guest.c   rows about an entry and the guest's behind it
+ *   pins.c    rows about pinned pages
  *   rmap.c    rows about lists of SPTEs and counts of frames
  */
 #ifndef AUDIT_PRIVATE_H
@@ -55,6 +56,7 @@ struct place {
 	u64 gfn;
 	u64 spte; /* an SPTE's address in a list, 0: none */
 	u16 event; /* enum ms_event_id, 0: none */
+	u64 seq; /* of the event */
 	u64 gpte; /* the guest's entry, with have_gpte */
 	bool have_gpte;
 };
@@ -97,6 +99,9 @@ void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw);
 u32 audit_lacking_rmaps(const struct ms_vm *vm);
 /* MS_AUDIT_NEED_GUEST where no guest table was read. */
 u32 audit_lacking_guest(const struct ms_vm *vm);
+/* Rows about pinned pages. */
+void audit_pins(struct audit *a);
+u32 audit_lacking_pins(const struct ms_vm *vm);
 
 /* enum ms_audit_need: what is not known of this VM's logs. */
 u32 audit_logs_lacking(const struct ms_vm *vm);

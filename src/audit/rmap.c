@@ -295,14 +295,28 @@ static void track_counts(struct audit *a)
 
 /* --- all --- */
 
+/* A memslot that goes takes pages and lists with it: between the two readings, they would not fit. */
+static bool is_steady(const struct ms_vm *vm)
+{
+	const struct ms_rec_rmaps *end = &vm->rmaps_end;
+	size_t i;
+
+	for (i = 0; i < vm->nr_slots && end->have & MS_RMAPS_HAVE_GENERATION; i++)
+		if (vm->slots[i].have & MS_SLOT_HAVE_GENERATION && vm->slots[i].as_id < 2 &&
+		    (vm->slots[i].generation != end->generation[vm->slots[i].as_id] ||
+		     vm->slots[i].generation >> 63))
+			return false;
+	return true;
+}
+
 u32 audit_lacking_rmaps(const struct ms_vm *vm)
 {
 	const struct ms_rec_rmaps *end = &vm->rmaps_end;
-	u32 lacking = 0;
+	u32 lacking = is_steady(vm) ? 0 : MS_AUDIT_NEED_STEADY;
 
 	if (!(end->have & MS_RMAPS_HAVE_DIRECT_MAP) ||
 	    end->flags & (MS_RMAPS_BROKEN | MS_RMAPS_UNREAD | MS_RMAPS_UNSTABLE))
-		return MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK;
+		return lacking | MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK;
 	if (!(end->have & MS_RMAPS_HAVE_RMAPS))
 		lacking |= MS_AUDIT_NEED_RMAPS;
 	if (!(end->have & MS_RMAPS_HAVE_PARENTS))

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * --watch: rounds at an interval, until they are enough, a signal comes, or there is nothing to watch or nobody to
- * tell.
- */
+/* --watch: rounds at an interval, until they are enough, a signal comes, or nothing or nobody is left. */
 #include "cli/cli.h"
 
 #include <errno.h>

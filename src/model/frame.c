@@ -138,6 +138,27 @@ const struct ms_rec_pin *ms_vm_pin(const struct ms_vm *vm, u32 as_id, u64 gfn)
 	return pin && pin->as_id == as_id && gfn - pin->gfn < pin_pages(pin) ? pin : NULL;
 }
 
+const struct ms_rec_pin *ms_sp_entry_pin(const struct ms_model *model, const struct ms_vm *vm,
+					 const struct ms_sp *sp, u32 idx)
+{
+	u64 gfn;
+
+	if (!vm->nr_pins || !sp->tables ||
+	    spte_class(&model->profile, sp->tables->sptes[idx], sp->level) != SPTE_CLASS_LEAF ||
+	    ms_sp_entry_gfn(model, sp, idx, &gfn) == MS_GFN_NONE)
+		return NULL;
+	return ms_vm_pin(vm, role_get(&model->roles, sp->rec.role, ROLE_SMM), gfn);
+}
+
+u32 ms_sp_nr_pinned(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp)
+{
+	u32 idx, nr = 0;
+
+	for (idx = 0; vm->nr_pins && sp->tables && idx < MS_SPTES; idx++)
+		nr += ms_sp_entry_pin(model, vm, sp, idx) != NULL;
+	return nr;
+}
+
 const struct ms_rec_gtable *ms_vm_gtable(const struct ms_vm *vm, u32 as_id, u64 gfn)
 {
 	size_t lo = 0, hi = vm->nr_gtables, mid;

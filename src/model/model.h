@@ -147,6 +147,11 @@ enum ms_gfn_source {
 /* The L1 gfn that a leaf or MMIO entry maps. */
 enum ms_gfn_source ms_sp_entry_gfn(const struct ms_model *model, const struct ms_sp *sp, u32 idx,
 				   u64 *gfn_ret);
+/* Leaves of a page that map a pinned page. */
+u32 ms_sp_nr_pinned(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp);
+/* The pinned page that holds the frame which a leaf maps, whoever's leaf it is; NULL for all other entries. */
+const struct ms_rec_pin *ms_sp_entry_pin(const struct ms_model *model, const struct ms_vm *vm,
+					 const struct ms_sp *sp, u32 idx);
 /* Guest pages that one entry of a page at this level spans: 1, 512, 512^2, ... */
 u64 ms_level_pages(u32 level);
 

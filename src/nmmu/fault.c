@@ -229,6 +229,8 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		make.access &= ~NMMU_ACC_W;
 	if (nmmu_make_spte(v, &make, &spte) && fault && fault->write)
 		ret = NMMU_RET_EMULATE;
+	if (nmmu_mutant(m, PIN_BIT_SET) && nmmu_sp_is_pinned(sp, index))
+		spte |= SPTE_BIT(62);
 	/* Also what is there already: the rights that the guest grants may have changed. */
 	nmmu_sp_set_translation(m, sp, index, gfn, access);
 	if (make.old_spte == spte)

@@ -71,10 +71,12 @@ struct nmmu_ops {
 	/*
 	 * Pinned pages (SEMANTICS G), with config.pins only; then pin and unpin are there. Called under
 	 * mmu_lock: no waiting, no call into the engine. gfn and pfn are the first of a page of this level
-	 * (1..3). One pin, then zap and unzap in turn, then one unpin, with the same pfn and level always.
-	 * pin: before the SPTE is stored; true: the host keeps the page where it is from now on; false: it
-	 * is mapped without. zap: no SPTE maps the page any more, TLBs are flushed next; it stays pinned.
-	 * unzap: mapped again. zap and unzap may be NULL.
+	 * (1..3). One pin, then zap and unzap in turn, then one unpin behind a zap, with the same pfn and
+	 * level always. pin: before the SPTE is stored; true: the host keeps the page where it is from now
+	 * on; false: it is mapped without. zap: L1's own mapping has no SPTE of the page any more, TLBs are
+	 * flushed next; it stays pinned. A shadow of L1's tables may map it still, but for notifiers and an
+	 * unpin. unzap: mapped again. Before a huge page is unpinned because a part is mapped alone, every
+	 * part is pinned and zapped. zap and unzap may be NULL.
 	 */
 	bool (*pin)(void *host, u64 gfn, u64 pfn, u8 level);
 	void (*unpin)(void *host, u64 gfn, u64 pfn, u8 level);

@@ -50,6 +50,12 @@ static u8 told_level(struct nmmu *m, u8 level)
 	return nmmu_mutant(m, PIN_LEVEL_1) ? 1 : level;
 }
 
+static void tell_zap(struct nmmu *m, u64 gfn, u64 pfn, u8 level)
+{
+	if (m->ops->zap)
+		m->ops->zap(m->host, gfn, pfn, told_level(m, level));
+}
+
 static void set_pin(struct nmmu *m, struct nmmu_slot *slot, u64 gfn, u64 pfn, u32 level)
 {
 	*pin_at(slot, gfn) = (struct nmmu_pin){ .pfn = pfn, .level = (u8)level };
@@ -107,7 +113,7 @@ void nmmu_pin_limit(struct nmmu_fault *fault)
 	}
 }
 
-/* One level down. The parts are of state Z: nothing maps them yet. */
+/* One level down. The parts are of state Z, and the host is told so: nothing maps them yet. */
 static int split_pin(struct nmmu *m, struct nmmu_slot *slot, u64 first)
 {
 	struct nmmu_pin old;
@@ -120,7 +126,9 @@ static int split_pin(struct nmmu *m, struct nmmu_slot *slot, u64 first)
 	old = *pin_at(slot, first);
 	/* All parts before the whole is let go: the page is pinned throughout. */
 	for (gfn = first; gfn < end; gfn += step)
-		if (!m->ops->pin(m->host, gfn, old.pfn + gfn - first, (u8)(level - 1)))
+		if (m->ops->pin(m->host, gfn, old.pfn + gfn - first, (u8)(level - 1)))
+			tell_zap(m, gfn, old.pfn + gfn - first, (u8)(level - 1));
+		else
 			break;
 	if (gfn < end) {
 		while (gfn > first) {
@@ -199,8 +207,8 @@ void nmmu_pin_cleared(struct nmmu *m, struct nmmu_sp *sp, u32 index)
 	if (!slot || !slot->pins)
 		return;
 	pin = pin_at(slot, gfn);
-	if (pin->mapped && !--pin->mapped && m->ops->zap)
-		m->ops->zap(m->host, gfn, pin->pfn, told_level(m, pin->level));
+	if (pin->mapped && !--pin->mapped)
+		tell_zap(m, gfn, pin->pfn, pin->level);
 }
 
 /* Recursion follows the levels down. */
@@ -253,7 +261,8 @@ int nmmu_unpin(struct nmmu *m, u16 as_id, u64 gfn)
 		u64 end = first + nmmu_level_pages(pin->level);
 
 		/* L2's leaves of the page too. */
-		if (nmmu_zap_gfn_range(m, slot, first, end, MS_CAUSE_NOTIFIER))
+		if (!nmmu_mutant(m, PIN_STAYS_MAPPED) &&
+		    nmmu_zap_gfn_range(m, slot, first, end, MS_CAUSE_NOTIFIER))
 			nmmu_flush_all(m, MS_CAUSE_NOTIFIER, false);
 		/* A fault that has looked the page up already must look again. */
 		m->invalidate_seq++;
@@ -276,7 +285,8 @@ void nmmu_mm_release(struct nmmu *m)
 			if (nmmu_zap_gfn_range(m, slot, slot->base_gfn, slot->base_gfn + slot->nr_pages,
 					       MS_CAUSE_TEARDOWN))
 				nmmu_flush_all(m, MS_CAUSE_TEARDOWN, false);
-	nmmu_pins_drop_all(m);
+	if (!nmmu_mutant(m, PIN_MM_LEAK))
+		nmmu_pins_drop_all(m);
 	m->invalidate_seq++;
 	nmmu_unlock(m);
 	nmmu_slots_leave(m);

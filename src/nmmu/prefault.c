@@ -65,5 +65,5 @@ int nmmu_prefault(struct nmmu_vcpu *v, struct nmmu_prefault *range)
 	}
 	if (done >= 0 || !nmmu_mutant(v->m, PREFAULT_LEAKS))
 		nmmu_slots_leave(v->m);
-	return range->size < full ? 0 : (int)done;
+	return range->size < full && !nmmu_mutant(v->m, PREFAULT_ALL) ? 0 : (int)(done < 0 ? done : 0);
 }

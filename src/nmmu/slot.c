@@ -346,6 +346,13 @@ static int slot_replace(struct nmmu *m, struct nmmu_slot *old, struct nmmu_slot 
 	if (!second.table)
 		return -ENOMEM;
 	swap_slots(m, old->as_id, &first);
+	for (u64 i = 0; nmmu_mutant(m, PIN_Z_LEAK) && old->nr_pins && i < old->nr_pages; i++) {
+		if (!old->pins[i].level || old->pins[i].mapped)
+			continue;
+		old->pins[i].level = 0;
+		old->nr_pins--;
+		m->nr_pins--;
+	}
 	zap_slot(m, old);
 	if (old->nr_pins && !nmmu_mutant(m, PIN_SLOT_LEAK)) {
 		nmmu_lock(m);

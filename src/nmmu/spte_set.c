@@ -138,6 +138,8 @@ u64 nmmu_spte_clear(struct nmmu *m, u64 *sptep, enum ms_cause cause)
 	stored(m, m->at_work, &at, old_spte, m->profile.nonpresent_value, cause);
 	if (nmmu_mutant(m, PIN_BIT_62) && m->cfg.pins && old_spte & SPTE_BIT(62))
 		m->ops->zap(m->host, at.sp->gfn, spte_pfn(&m->profile, old_spte), at.level);
+	if (nmmu_mutant(m, PIN_Z_TABLE) && at.sp && at.level > 1 && nmmu_sp_is_pinned(at.sp, at.index))
+		nmmu_write64(sptep, SPTE_BIT(11) | (old_spte & spte_pfn_mask(&m->profile)));
 	if (nmmu_mutant(m, PIN_Z_RAW) && at.sp && nmmu_sp_is_pinned(at.sp, at.index))
 		nmmu_write64(sptep, SPTE_BIT(62) | (old_spte & spte_pfn_mask(&m->profile)));
 	if (at.sp && at.sp->nr_pinned)

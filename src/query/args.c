@@ -301,6 +301,12 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return parse_rows(word, args);
 	case MS_OPT_SEVERITY:
 		return parse_severity(word, args);
+	case MS_OPT_QUICK:
+		args->quick = true;
+		return NULL;
+	case MS_OPT_GUEST:
+		args->guest = true;
+		return NULL;
 	case MS_OPT_WATCH:
 		args->watch = true;
 		args->interval_ms = MS_WATCH_MS;
@@ -309,12 +315,6 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		if (!ms_parse_u64(word, UINT32_MAX, &number) || !number)
 			return bad_value(opt, word, "a number of rounds from 1");
 		args->count = (u32)number;
-		return NULL;
-	case MS_OPT_QUICK:
-		args->quick = true;
-		return NULL;
-	case MS_OPT_GUEST:
-		args->guest = true;
 		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);

@@ -71,6 +71,15 @@ static void cell_guest_access(struct ms_cell **at, const struct ms_model *model,
 	cell_text(at, text);
 }
 
+/* P or Z, as the pin table has the page that a leaf maps. */
+static void cell_pin(struct ms_cell **at, const struct ms_model *model, const struct ms_vm *vm,
+		     const struct ms_sp *sp, u32 idx)
+{
+	const struct ms_rec_pin *pin = ms_sp_entry_pin(model, vm, sp, idx);
+
+	cell_text(at, pin ? pin->mapped ? "P" : "Z" : NULL);
+}
+
 void entry_cells(const struct ms_model *model, const struct why *why, const struct ms_sp *sp, u32 idx,
 		 struct ms_cell **at)
 {
@@ -95,6 +104,7 @@ void entry_cells(const struct ms_model *model, const struct why *why, const stru
 		cell_access(at, p, &info);
 	else
 		cell_none(at);
+	cell_pin(at, model, why->vm, sp, idx);
 	cell_guest_access(at, model, sp, idx);
 	why_cell(why, model, sp, idx, at);
 	cell_opt(at, leaf, MS_V_BOOL, info.host_writable);

@@ -50,6 +50,7 @@ static const struct ms_column sps_cols[] = {
 	{ "at", "AT", MS_V_COUNT, .prio = 3 },
 	{ "illegal", "ILL", MS_V_COUNT, .prio = 1 },
 	{ "mmio", "MMIO", MS_V_COUNT },
+	{ "pinned", "PINNED", MS_V_COUNT, .prio = 3 },
 	{ "frozen", "FROZEN", MS_V_COUNT, .prio = 3 },
 	{ "unknown", "UNK", MS_V_COUNT, .prio = 1 },
 	{ "empty", "EMPTY", MS_V_COUNT, .prio = 5 },
@@ -141,6 +142,8 @@ static void sps_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_opt(&cells, have, MS_V_COUNT, w[SPTE_W_ILLEGAL])->style =
 		w[SPTE_W_ILLEGAL] ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_MMIO]);
+	cell_opt(&cells, have && vm->have & MS_VM_HAVE_PINS, MS_V_COUNT,
+		 ms_sp_nr_pinned(model, section->vm, sp));
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_FROZEN]);
 	cell_opt(&cells, have, MS_V_COUNT, cls[SPTE_CLASS_UNKNOWN])->style =
 		cls[SPTE_CLASS_UNKNOWN] ? MS_STYLE_BAD : MS_STYLE_PLAIN;

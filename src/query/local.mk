@@ -8,6 +8,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_help.c \
 	src/query/cmd_leaves.c \
 	src/query/cmd_mmus.c \
+	src/query/cmd_pins.c \
 	src/query/cmd_rmap.c \
 	src/query/cmd_run.c \
 	src/query/cmd_save.c \

@@ -140,8 +140,9 @@ const char *state_name_at(size_t i);
 #define ENTRY_COLUMNS                                                                                        \
 	{ "class", "CLASS", MS_V_TEXT }, { "state", "STATE", MS_V_TEXT }, { "gfn", "L1 GFN", MS_V_HEX },     \
 		{ "gfn_source", "GFN BY", MS_V_TEXT, .prio = 4 }, { "pfn", "PFN", MS_V_HEX, MS_SECRET_PFN }, \
-		{ "access", "ACC", MS_V_TEXT }, { "guest_access", "GUEST", MS_V_TEXT, .prio = 2 },           \
-		{ "why", "WHY", MS_V_WORDS, .prio = 1 }, { "host_writable", "H", MS_V_BOOL, .prio = 4 },     \
+		{ "access", "ACC", MS_V_TEXT }, { "pinned", "PIN", MS_V_TEXT, .prio = 3 },                   \
+		{ "guest_access", "GUEST", MS_V_TEXT, .prio = 2 }, { "why", "WHY", MS_V_WORDS, .prio = 1 },  \
+		{ "host_writable", "H", MS_V_BOOL, .prio = 4 },                                              \
 		{ "mmu_writable", "M", MS_V_BOOL, .prio = 4 }, { "accessed", "A", MS_V_BOOL, .prio = 4 },    \
 		{ "dirty", "D", MS_V_BOOL, .prio = 4 }, { "ad_kind", "A/D KIND", MS_V_TEXT, .prio = 5 },     \
 		{ "memtype", "MEMTYPE", MS_V_TEXT, .prio = 6 },                                              \
@@ -158,6 +159,7 @@ u32 entry_nth(const u64 *bits, u32 nth);
 
 /* What proves why leaves of one VM grant no write. */
 struct why {
+	const struct ms_vm *vm;
 	struct ms_map tables; /* frames of guest tables that KVM keeps unwritten */
 };
 

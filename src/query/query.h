@@ -255,11 +255,11 @@ struct ms_args {
 	u64 events; /* 1 << enum ms_event_id, 0: any */
 	u64 rows; /* 1 << number of an invariant, 0: any */
 	u32 severity; /* enum ms_audit_severity, the least */
+	bool quick;
+	bool guest;
 	bool watch;
 	u32 interval_ms; /* of --watch */
 	u32 count; /* rounds, 0: no end */
-	bool quick;
-	bool guest;
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;

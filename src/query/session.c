@@ -281,15 +281,15 @@ static const query_run_fn runs[MS_NR_CMDS] = {
 #undef query_run_prompt
 #undef query_run_completion
 
+u32 query_want(const struct ms_args *args)
+{
+	return args->command == &ms_commands[MS_CMD_ID_audit] ? query_audit_want(args) : args->command->want;
+}
+
 /* A watch does not go over to another VM when its own is gone. */
 static const char *vm_words(const struct query *q)
 {
 	return q->session->watch && *q->session->watch->vm ? q->session->watch->vm : q->args->vm;
-}
-
-u32 query_want(const struct ms_args *args)
-{
-	return args->command == &ms_commands[MS_CMD_ID_audit] ? query_audit_want(args) : args->command->want;
 }
 
 static struct ms_err *prepare(struct query *q)

@@ -42,7 +42,7 @@ struct ms_err *why_init(struct why *why, const struct query *q)
 	u32 level;
 	u64 k;
 
-	*why = (struct why){ 0 };
+	*why = (struct why){ .vm = q->vm };
 	for (i = 0; i < q->vm->nr_sps; i++) {
 		const struct ms_sp *sp = &q->vm->sps[i];
 

@@ -9,7 +9,7 @@
 
 enum paging { PAGING_OFF, PAGING_32, PAGING_PAE, PAGING_64, PAGING_LA57 }; /* choices of keys.def */
 
-static void call_done(struct outcome *out, int error)
+void call_done(struct outcome *out, int error)
 {
 	out->kind = OUT_CALL;
 	out->error = error;
@@ -380,14 +380,14 @@ static void act_log_mode(struct ms_play *play, const struct stmt *stmt, struct o
 
 /* --- all of them --- */
 
-static void act_whole(struct ms_play *play, const struct stmt *stmt)
+static void act_whole(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	struct nmmu *m = play_nmmu(play);
 	u64 nr = arg_num(play, stmt, KEY_NR, 1);
 
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_NX:
-		nmmu_set_nx_huge_pages(m, arg_choice(play, stmt, KEY_ONOFF, 0));
+		call_done(out, nmmu_set_nx_huge_pages(m, arg_choice(play, stmt, KEY_ONOFF, 0)));
 		break;
 	case VERB_NX_RECOVER:
 		if (nr < 1 || nr > 1u << 20)
@@ -416,7 +416,7 @@ static void act_whole(struct ms_play *play, const struct stmt *stmt)
 static bool takes_slots(const struct stmt *stmt)
 {
 	return stmt->verb == VERB_SLOT || stmt->verb == VERB_LOG_MODE || stmt->verb == VERB_LOG_GET ||
-	       stmt->verb == VERB_LOG_CLEAR;
+	       stmt->verb == VERB_LOG_CLEAR || stmt->verb == VERB_UNPIN || stmt->verb == VERB_MM_RELEASE;
 }
 
 void act(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
@@ -459,14 +459,21 @@ void act(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 	case VERB_HOST_MIGRATE:
 	case VERB_HOST_PROTECT:
 	case VERB_HOST_AGE:
+	case VERB_HOST_NOTIFY:
 		act_host(play, stmt, out);
+		break;
+	case VERB_UNPIN:
+	case VERB_PREFAULT:
+	case VERB_MM_RELEASE:
+	case VERB_FAIL_PIN:
+		act_pins(play, stmt, out);
 		break;
 	case VERB_NX:
 	case VERB_NX_RECOVER:
 	case VERB_LIMIT:
 	case VERB_ZAP_ALL:
 	case VERB_FAIL_ALLOC:
-		act_whole(play, stmt);
+		act_whole(play, stmt, out);
 		break;
 	default:
 		act_vcpu(play, stmt, out);

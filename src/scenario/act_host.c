@@ -126,6 +126,9 @@ void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 	case VERB_HOST_DISCARD:
 		ms_machine_discard(play->machine, hva, bytes);
 		break;
+	case VERB_HOST_NOTIFY:
+		ms_machine_notify(play->machine, hva, bytes);
+		break;
 	case VERB_HOST_MIGRATE:
 		ms_machine_migrate(play->machine, hva, bytes);
 		break;

@@ -246,8 +246,17 @@ static bool expect_probe(struct ms_play *play, const struct stmt *stmt, struct o
 	       check_memory(play, stmt, out->hw.pa);
 }
 
+/* Why a call or an access was refused: choices of keys.def. */
+static const int whys[] = { -ENOENT, -EBUSY, -ENOSPC, -EIO, -EAGAIN, -EOPNOTSUPP };
+
 static bool expect_error(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
+	if (arg_has(play, stmt, KEY_WHY)) {
+		if ((out->kind == OUT_CALL || out->kind == OUT_ACCESS) &&
+		    out->error == whys[arg_choice(play, stmt, KEY_WHY, 0)])
+			return true;
+		return fail_outcome(play, stmt, out);
+	}
 	if (stmt->verb == VERB_X_NOMEM ? out->error == -ENOMEM
 	    : out->kind == OUT_CALL    ? out->error == -EINVAL || out->error == -EEXIST ||
 					      out->error == -ENOENT || out->error == -EBUSY
@@ -264,6 +273,8 @@ static bool expect_outcome(struct ms_play *play, const struct stmt *stmt)
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_X_PROBE:
 		return expect_probe(play, stmt, out);
+	case VERB_X_PREFAULTED:
+		return expect_prefaulted(play, stmt, out);
 	case VERB_X_REFUSED:
 	case VERB_X_NOMEM:
 		return expect_error(play, stmt, out);
@@ -482,6 +493,7 @@ bool expect(struct ms_play *play, const struct stmt *stmt)
 	case VERB_X_DEAD:
 	case VERB_X_STUCK:
 	case VERB_X_REFUSED:
+	case VERB_X_PREFAULTED:
 	case VERB_X_NOMEM:
 	case VERB_X_PROBE:
 	case VERB_X_YOUNG:

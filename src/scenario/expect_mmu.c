@@ -384,6 +384,11 @@ bool expect_mmu(struct ms_play *play, const struct stmt *stmt)
 		return expect_pages(play, stmt);
 	case VERB_X_RMAP:
 		return expect_rmap(play, stmt);
+	case VERB_X_PINS:
+	case VERB_X_PIN:
+	case VERB_X_PIN_CALLS:
+	case VERB_X_READERS:
+		return expect_pins(play, stmt);
 	case VERB_X_TRACKED:
 		return expect_tracked(play, stmt);
 	case VERB_X_PML:

@@ -21,6 +21,9 @@ libmmuscope_a_SOURCES += \
 	src/scenario/parse.c \
 	src/scenario/parse.h \
 	src/scenario/parse_args.c \
+	src/scenario/pinhost.c \
+	src/scenario/pinhost.h \
+	src/scenario/pins.c \
 	src/scenario/play.c \
 	src/scenario/play.h \
 	src/scenario/scenario.h \

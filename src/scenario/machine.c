@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scenario/hostmem.h"
+#include "scenario/pinhost.h"
 #include "nmmu/x86.h"
 
 #define DEFAULT_TLB 64
@@ -26,6 +27,7 @@ struct ms_machine {
 	u32 nr_vcpus;
 	u64 fail_after; /* allocations until one fails, 0 none */
 	u64 heap_bytes;
+	struct pinhost pins;
 	bool locked;
 	const char *misuse;
 };
@@ -206,6 +208,42 @@ static void op_yield(void *host, enum nmmu_point point)
 	machine->opts.yield(machine->opts.yield_ctx, point);
 }
 
+/* --- pinned pages. That a host moved one all the same (host migrate) is the engine's to find. --- */
+
+static void pin_told(struct ms_machine *machine, const char *wrong)
+{
+	if (wrong)
+		misuse(machine, wrong);
+}
+
+static bool op_pin(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct ms_machine *machine = host;
+
+	return pinhost_pin(&machine->pins, gfn, pfn, level);
+}
+
+static void op_unpin(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct ms_machine *machine = host;
+
+	pin_told(machine, pinhost_unpin(&machine->pins, gfn, pfn, level));
+}
+
+static void op_zap(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct ms_machine *machine = host;
+
+	pin_told(machine, pinhost_zap(&machine->pins, gfn, pfn, level));
+}
+
+static void op_unzap(void *host, u64 gfn, u64 pfn, u8 level)
+{
+	struct ms_machine *machine = host;
+
+	pin_told(machine, pinhost_unzap(&machine->pins, gfn, pfn, level));
+}
+
 static const struct nmmu_ops machine_ops = {
 	.page_alloc = op_page_alloc,
 	.page_free = op_page_free,
@@ -217,6 +255,10 @@ static const struct nmmu_ops machine_ops = {
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,
 	.flush = op_flush,
+	.pin = op_pin,
+	.unpin = op_unpin,
+	.zap = op_zap,
+	.unzap = op_unzap,
 	.lock = op_lock,
 	.unlock = op_unlock,
 };
@@ -282,6 +324,7 @@ void ms_machine_destroy(struct ms_machine *machine)
 	machine->nr_vcpus = 0;
 	nmmu_destroy(machine->m);
 	hostmem_destroy(machine->mem);
+	pinhost_deinit(&machine->pins);
 	free(machine->vcpus);
 	free(machine);
 }
@@ -294,6 +337,16 @@ struct nmmu *ms_machine_nmmu(struct ms_machine *machine)
 void ms_machine_fail_alloc(struct ms_machine *machine, u64 after)
 {
 	machine->fail_after = after;
+}
+
+void ms_machine_fail_pin(struct ms_machine *machine, u64 after)
+{
+	machine->pins.fail_after = after;
+}
+
+struct ms_pin_calls ms_machine_pin_calls(const struct ms_machine *machine)
+{
+	return machine->pins.calls;
 }
 
 u64 ms_machine_bytes(const struct ms_machine *machine)
@@ -347,6 +400,13 @@ void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes)
 	struct notice n = notice_begin(machine, hva, bytes);
 
 	notice_end(&n, hostmem_discard(machine->mem, hva, bytes));
+}
+
+void ms_machine_notify(struct ms_machine *machine, u64 hva, u64 bytes)
+{
+	struct notice n = notice_begin(machine, hva, bytes);
+
+	notice_end(&n, 0);
 }
 
 void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes)

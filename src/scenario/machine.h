@@ -33,7 +33,18 @@ void ms_machine_destroy(struct ms_machine *machine); /* takes NULL */
 struct nmmu *ms_machine_nmmu(struct ms_machine *machine);
 /* The i-th allocation from now on fails (1: the next); 0: none. For tests of -ENOMEM. */
 void ms_machine_fail_alloc(struct ms_machine *machine, u64 after);
+/* The same of pages that the host is asked to pin. */
+void ms_machine_fail_pin(struct ms_machine *machine, u64 after);
 u64 ms_machine_bytes(const struct ms_machine *machine); /* host memory in use, tables included */
+
+/* What the engine asked for its pinned pages since the machine was made. */
+struct ms_pin_calls {
+	u64 pin, unpin, zap, unzap; /* pin: those that were not refused */
+	u64 held_pages; /* 4 KiB frames that are pinned now */
+	u8 last_level; /* of the page of the last call */
+};
+
+struct ms_pin_calls ms_machine_pin_calls(const struct ms_machine *machine);
 
 /* --- host memory --- */
 
@@ -48,6 +59,8 @@ struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u3
  * use.
  */
 void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes);
+/* Notifier calls, as for a move that the host does not make then: nothing is changed. */
+void ms_machine_notify(struct ms_machine *machine, u64 hva, u64 bytes);
 /* Same contents, other frame or other rights, with notifier calls. */
 void ms_machine_migrate(struct ms_machine *machine, u64 hva, u64 bytes);
 void ms_machine_protect(struct ms_machine *machine, u64 hva, u64 bytes, bool writable);

@@ -297,9 +297,11 @@ static void config_from(struct ms_play *play, const struct stmt *stmt, struct nm
 		.mmio_caching = !arg_choice(play, stmt, KEY_MMIO_CACHE, 0),
 		.compat = arg_has(play, stmt, KEY_COMPAT),
 		.no_zap_all = arg_has(play, stmt, KEY_NO_ZAP_ALL),
+		.pins = arg_has(play, stmt, KEY_PINS),
 		.phys_bits = (u8)arg_num(play, stmt, KEY_PHYS, 46),
 		.guest_phys_bits = (u8)arg_num(play, stmt, KEY_GUEST_PHYS, 46),
 		.max_pages = (u32)arg_num(play, stmt, KEY_LIMIT, 0),
+		.first_generation = arg_num(play, stmt, KEY_GEN, 0),
 		.bugs = play->opts.bugs,
 		.mutant = (enum nmmu_mutant)play->opts.mutant,
 	};
@@ -335,6 +337,8 @@ void act_machine(struct ms_play *play, const struct stmt *stmt)
 	bounded(play, stmt, KEY_PHYS, 46, 36, 52);
 	bounded(play, stmt, KEY_GUEST_PHYS, 46, 36, 52);
 	bounded(play, stmt, KEY_LIMIT, 0, 0, 1u << 20);
+	if (bounded(play, stmt, KEY_GEN, 0, 0, (1u << 19) - 4) % NMMU_NR_AS)
+		play_wrong(play, stmt, KEY_GEN, "gen: the first generation is a multiple of %u", NMMU_NR_AS);
 	if (opts.tlb_entries & (opts.tlb_entries - 1))
 		play_wrong(play, stmt, KEY_TLB, "tlb: %u is no power of two", opts.tlb_entries);
 	if (play->failed)

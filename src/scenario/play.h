@@ -25,6 +25,8 @@ struct outcome {
 	struct hw_result hw;
 	int error; /* 0 or -errno of the engine */
 	bool young;
+	bool prefault; /* CALL of one ... */
+	u64 pages; /* ... which has done so many */
 	bool is_write, is_fetch; /* the access */
 	/* It was not simply done: an expectation has to say so before the next action. */
 	bool unclaimed;
@@ -134,6 +136,9 @@ void act(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
 void act_machine(struct ms_play *play, const struct stmt *stmt);
 void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
 void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+void act_pins(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
+/* A call that the VMM made came to 0 or -errno. */
+void call_done(struct outcome *out, int error);
 void act_table(struct ms_play *play, const struct stmt *stmt);
 void act_map(struct ms_play *play, const struct stmt *stmt);
 void act_edit(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
@@ -174,6 +179,9 @@ const char *words_errno(int error); /* NULL: not known */
 /* False: it is not so, and play says what is. */
 bool expect(struct ms_play *play, const struct stmt *stmt);
 bool expect_mmu(struct ms_play *play, const struct stmt *stmt);
+/* pins.c */
+bool expect_pins(struct ms_play *play, const struct stmt *stmt);
+bool expect_prefaulted(struct ms_play *play, const struct stmt *stmt, struct outcome *out);
 /* A comparison: op is an enum arg_op. */
 bool num_fits(u8 op, u64 found, u64 wanted);
 /* Compare what was found with the argument, if it is given. */

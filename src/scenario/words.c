@@ -53,9 +53,17 @@ const char *words_errno(int error)
 	case EEXIST:
 		return "refused: another slot has frames of it";
 	case ENOENT:
-		return "refused: the slot does not log";
+		return "refused: the slot does not log, there is no slot or no such pin";
 	case EBUSY:
-		return "refused: a slot logs already";
+		return "refused: a slot logs already, or pages are pinned";
+	case ENOSPC:
+		return "refused: all shadow pages have pinned pages";
+	case EIO:
+		return "refused: a pinned page has moved, if any are";
+	case EAGAIN:
+		return "refused: the host is taking the page away";
+	case EOPNOTSUPP:
+		return "refused: nothing to prefault, L1 is not mapped by TDP";
 	case EINVAL:
 		return "refused";
 	case EFAULT:

@@ -121,10 +121,16 @@ struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host 
 				 const struct ms_sink *sink) MS_MUST_CHECK;
 /*
  * The guest tables that a VM's shadow pages shadow, an MS_REC_GTABLE for each frame of each address space: kvm_guest.c.
- * Nothing is faulted in.
+ * Nothing is faulted in. What is to be held against them (shadow pages) is read between the first look and the second,
+ * lest a table be of another moment: only tables that said the same both times count as read.
  */
-struct ms_err *ms_kvm_read_guest(struct ms_kmem *kmem, const struct ms_rec_host *host,
+struct ms_kvm_guest;
+struct ms_err *ms_kvm_guest_look(struct ms_kmem *kmem, const struct ms_rec_host *host,
 				 const struct ms_rec_vm *vm, const struct ms_want *want,
-				 const struct ms_sink *sink) MS_MUST_CHECK;
+				 struct ms_kvm_guest **ret) MS_MUST_CHECK;
+struct ms_err *ms_kvm_guest_look_again(struct ms_kvm_guest *guest) MS_MUST_CHECK;
+/* The records, after the second look. */
+struct ms_err *ms_kvm_guest_put(const struct ms_kvm_guest *guest, const struct ms_sink *sink) MS_MUST_CHECK;
+void ms_kvm_guest_destroy(struct ms_kvm_guest *guest); /* takes NULL */
 
 #endif

@@ -7,8 +7,8 @@
  * the host maps no page (never touched, swapped out, left to userfaultfd) nothing is there to be read, and the
  * record says so. Only what the kernel's own tree of resources calls memory is read: a table of the host that was
  * freed meanwhile, or a device that the VMM maps, can lead anywhere. A table counts as read if its bytes were the same
- * twice, and if before and after them the memslots, the VMM's tables and the page were the same. What cannot be
- * told: bytes that changed and changed back.
+ * twice, and if before and after them the memslots, the VMM's tables and the page were the same; and that at two looks,
+ * before and after the shadow pages were read. What cannot be told: bytes that changed and changed back.
  */
 #include "target/hostpt.h"
 
@@ -35,17 +35,16 @@ struct table {
 	bool done;
 };
 
-/* A frame that is shadowed. */
+/* A frame that is shadowed, and what the first look said. */
 struct frame {
-	u64 gfn;
-	u32 as_id;
+	u64 gfn, digest;
+	u32 as_id, state;
 };
 
-struct guest {
+struct ms_kvm_guest {
 	struct ms_kmem *kmem;
 	const struct ms_rec_vm *vm;
 	const struct ms_want *want;
-	const struct ms_sink *sink;
 	u64 mask; /* address bits of an entry of the host's tables */
 	struct host_ram ram;
 	struct slot_set slots[NR_AS];
@@ -56,6 +55,8 @@ struct guest {
 	struct ms_map met; /* frames seen: gfn | as_id << 52, plus one */
 	struct table *tables; /* TOGETHER of them */
 	u32 nr_tables;
+	struct ms_rec_gtable *recs; /* of the second look, room for nr; NULL: the first */
+	size_t nr_recs;
 };
 
 /* --- which frames --- */
@@ -77,7 +78,7 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 			      const struct ms_sp_tables *tables)
 {
 	const struct ms_rec_sp *sp = rec;
-	struct guest *g = ctx;
+	struct ms_kvm_guest *g = ctx;
 	u32 direct = 1, passthrough = 0, as_id = 0;
 	struct frame *grown;
 	u64 key;
@@ -101,7 +102,7 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 	return NULL;
 }
 
-static struct ms_err *collect_frames(struct guest *g, const struct ms_rec_host *host)
+static struct ms_err *collect_frames(struct ms_kvm_guest *g, const struct ms_rec_host *host)
 {
 	const struct ms_want headers = { .what = MS_WANT_SPS, .kvm = g->vm->kvm };
 	const struct ms_sink sink = { .put = collect, .ctx = g };
@@ -113,7 +114,7 @@ static struct ms_err *collect_frames(struct guest *g, const struct ms_rec_host *
 
 /* --- what a try stands on: the VMM's tables and the memslots --- */
 
-static struct ms_err *read_pgd(struct guest *g, u64 *mm_ret, u64 *pgd_ret)
+static struct ms_err *read_pgd(struct ms_kvm_guest *g, u64 *mm_ret, u64 *pgd_ret)
 {
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err = NULL;
@@ -131,7 +132,7 @@ static struct ms_err *read_pgd(struct guest *g, u64 *mm_ret, u64 *pgd_ret)
 	return err;
 }
 
-static void drop_slots(struct guest *g)
+static void drop_slots(struct ms_kvm_guest *g)
 {
 	u32 as_id;
 
@@ -141,7 +142,7 @@ static void drop_slots(struct guest *g)
 	}
 }
 
-static struct ms_err *stand(struct guest *g)
+static struct ms_err *stand(struct ms_kvm_guest *g)
 {
 	struct ms_err *err = read_pgd(g, &g->mm, &g->pgd);
 	u32 as_id;
@@ -152,7 +153,7 @@ static struct ms_err *stand(struct guest *g)
 	return err;
 }
 
-static struct ms_err *still_stands(struct guest *g, bool *ret)
+static struct ms_err *still_stands(struct ms_kvm_guest *g, bool *ret)
 {
 	const struct ms_field *f = g->kmem->layout->f;
 	u64 mm, pgd, now[NR_AS] = { 0 }, gen[NR_AS] = { 0 };
@@ -180,7 +181,7 @@ static struct ms_err *still_stands(struct guest *g, bool *ret)
 }
 
 /* Where the VMM has a frame; false: no visible memslot has it. */
-static bool frame_hva(const struct guest *g, u32 as_id, u64 gfn, u64 *ret)
+static bool frame_hva(const struct ms_kvm_guest *g, u32 as_id, u64 gfn, u64 *ret)
 {
 	const struct slot_set *set = &g->slots[as_id < NR_AS ? as_id : 0];
 	size_t i;
@@ -199,7 +200,7 @@ static bool frame_hva(const struct guest *g, u32 as_id, u64 gfn, u64 *ret)
 
 /* --- one try at the tables that are not done --- */
 
-static struct ms_err *walk_all(struct guest *g, bool after)
+static struct ms_err *walk_all(struct ms_kvm_guest *g, bool after)
 {
 	struct host_walk walks[TOGETHER];
 	u32 at[TOGETHER], nr = 0, i;
@@ -220,7 +221,7 @@ static struct ms_err *walk_all(struct guest *g, bool after)
 }
 
 /* Both copies of all: the second of each a good while after its first. */
-static struct ms_err *copy_all(struct guest *g)
+static struct ms_err *copy_all(struct ms_kvm_guest *g)
 {
 	struct ms_kbatch batch = { 0 };
 	struct ms_err *err = NULL;
@@ -244,7 +245,7 @@ static struct ms_err *copy_all(struct guest *g)
 	return err;
 }
 
-static void judge(struct guest *g, struct table *t, bool stands)
+static void judge(struct ms_kvm_guest *g, struct table *t, bool stands)
 {
 	bool same = host_walk_same(&t->before, &t->after);
 
@@ -269,7 +270,7 @@ static void judge(struct guest *g, struct table *t, bool stands)
 		t->rec.state = MS_GTABLE_READ;
 }
 
-static struct ms_err *try_all(struct guest *g)
+static struct ms_err *try_all(struct ms_kvm_guest *g)
 {
 	bool stands = false;
 	struct ms_err *err;
@@ -306,7 +307,7 @@ static struct ms_err *try_all(struct guest *g)
 	return err;
 }
 
-static struct ms_err *read_some(struct guest *g, const struct frame *frames, u32 nr)
+static struct ms_err *read_some(struct ms_kvm_guest *g, const struct frame *frames, u32 nr)
 {
 	struct ms_err *err = NULL;
 	u32 tries, i;
@@ -330,42 +331,116 @@ static struct ms_err *read_some(struct guest *g, const struct frame *frames, u32
 		if (!err)
 			err = try_all(g);
 	}
-	for (i = 0; i < nr && !err; i++)
-		err = g->sink->put(g->sink->ctx, MS_REC_GTABLE, &g->tables[i].rec, NULL);
 	return err;
 }
 
-struct ms_err *ms_kvm_read_guest(struct ms_kmem *kmem, const struct ms_rec_host *host,
-				 const struct ms_rec_vm *vm, const struct ms_want *want,
-				 const struct ms_sink *sink)
-{
-	const struct ms_field *memslots = &kmem->layout->f[MS_F_kvm_memslots];
-	struct guest g = {
-		.kmem = kmem, .vm = vm, .want = want, .sink = sink, .mask = ms_kvm_address_mask(host)
-	};
-	struct ms_err *err = NULL;
-	size_t i;
-	u32 nr;
+/* --- two looks --- */
 
-	g.nr_as = !memslots->present ? 0 : memslots->nr_elems < NR_AS ? memslots->nr_elems : NR_AS;
-	if (!(vm->have & MS_VM_HAVE_LEGACY) || !g.nr_as)
-		return NULL;
-	g.tables = calloc(TOGETHER, sizeof(*g.tables));
-	err = g.tables ? collect_frames(&g, host) : ms_err_nomem();
-	if (!err && g.nr)
-		err = host_ram_read(kmem, &g.ram);
-	if (!err && g.nr)
-		err = stand(&g);
-	for (i = 0; i < g.nr && !err; i += nr) {
-		nr = g.nr - i < TOGETHER ? (u32)(g.nr - i) : TOGETHER;
-		err = read_some(&g, g.frames + i, nr);
-		if (want->progress && !want->progress(want->progress_ctx, i + nr))
+/* FNV-1a over words: what differs by chance is told apart, and nobody gains from a collision. */
+static u64 digest(const u8 *bytes)
+{
+	u64 hash = 0xcbf29ce484222325ull, word;
+	u32 i;
+
+	for (i = 0; i < PAGE; i += 8) {
+		memcpy(&word, bytes + i, 8);
+		hash = (hash ^ word) * 0x100000001b3ull;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
+/* Of the first look the digest is kept, of the second the record. */
+static void keep(struct ms_kvm_guest *g, struct frame *frame, const struct ms_rec_gtable *rec)
+{
+	u64 now = digest(rec->bytes);
+	struct ms_rec_gtable *kept;
+
+	if (!g->recs) {
+		frame->state = rec->state;
+		frame->digest = now;
+		return;
+	}
+	kept = &g->recs[g->nr_recs++];
+	*kept = *rec;
+	if (kept->state == MS_GTABLE_READ && (frame->state != MS_GTABLE_READ || frame->digest != now))
+		kept->state = MS_GTABLE_CHANGED;
+}
+
+static struct ms_err *look(struct ms_kvm_guest *g)
+{
+	struct ms_err *err = g->nr ? stand(g) : NULL;
+	size_t i;
+	u32 nr, k;
+
+	for (i = 0; i < g->nr && !err; i += nr) {
+		nr = g->nr - i < TOGETHER ? (u32)(g->nr - i) : TOGETHER;
+		err = read_some(g, g->frames + i, nr);
+		for (k = 0; k < nr && !err; k++)
+			keep(g, &g->frames[i + k], &g->tables[k].rec);
+		if (g->want->progress && !g->want->progress(g->want->progress_ctx, i + nr))
 			break;
 	}
-	drop_slots(&g);
-	host_ram_deinit(&g.ram);
-	ms_map_deinit(&g.met);
-	free(g.frames);
-	free(g.tables);
+	return err;
+}
+
+void ms_kvm_guest_destroy(struct ms_kvm_guest *g)
+{
+	if (!g)
+		return;
+	drop_slots(g);
+	host_ram_deinit(&g->ram);
+	ms_map_deinit(&g->met);
+	free(g->frames);
+	free(g->tables);
+	free(g->recs);
+	free(g);
+}
+
+struct ms_err *ms_kvm_guest_look(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				 const struct ms_rec_vm *vm, const struct ms_want *want,
+				 struct ms_kvm_guest **ret)
+{
+	const struct ms_field *memslots = &kmem->layout->f[MS_F_kvm_memslots];
+	struct ms_kvm_guest *g = calloc(1, sizeof(*g));
+	struct ms_err *err = NULL;
+
+	if (!g)
+		return ms_err_nomem();
+	g->kmem = kmem;
+	g->vm = vm;
+	g->want = want;
+	g->mask = ms_kvm_address_mask(host);
+	g->nr_as = !memslots->present ? 0 : memslots->nr_elems < NR_AS ? memslots->nr_elems : NR_AS;
+	g->tables = calloc(TOGETHER, sizeof(*g->tables));
+	if (!g->tables)
+		err = ms_err_nomem();
+	else if (vm->have & MS_VM_HAVE_LEGACY && g->nr_as)
+		err = collect_frames(g, host);
+	if (!err && g->nr)
+		err = host_ram_read(kmem, &g->ram);
+	if (!err)
+		err = look(g);
+	if (err) {
+		ms_kvm_guest_destroy(g);
+		return err;
+	}
+	*ret = g;
+	return NULL;
+}
+
+struct ms_err *ms_kvm_guest_look_again(struct ms_kvm_guest *g)
+{
+	g->recs = calloc(g->nr ? g->nr : 1, sizeof(*g->recs));
+	return g->recs ? look(g) : ms_err_nomem();
+}
+
+struct ms_err *ms_kvm_guest_put(const struct ms_kvm_guest *g, const struct ms_sink *sink)
+{
+	struct ms_err *err = NULL;
+	size_t i;
+
+	for (i = 0; i < g->nr_recs && !err; i++)
+		err = sink->put(sink->ctx, MS_REC_GTABLE, &g->recs[i], NULL);
 	return err;
 }

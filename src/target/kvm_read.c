@@ -642,6 +642,7 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 				      const u64 *file_kvms, size_t nr_files, const struct ms_want *want,
 				      const struct ms_sink *sink)
 {
+	struct ms_kvm_guest *guest = NULL;
 	struct ms_err *err = NULL;
 	size_t i;
 
@@ -662,12 +663,17 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 		err = read_vcpus(kmem, vm->kvm, want, sink);
 	if (!err && (want->what & MS_WANT_SLOTS))
 		err = read_slots(kmem, vm->kvm, sink);
+	if (!err && (want->what & MS_WANT_GUEST))
+		err = ms_kvm_guest_look(kmem, host, vm, want, &guest);
 	if (!err && (want->what & (MS_WANT_SPS | MS_WANT_SPTES)))
 		err = ms_kvm_read_sps(kmem, host, vm, want, sink);
+	if (!err && guest)
+		err = ms_kvm_guest_look_again(guest);
 	if (!err && (want->what & MS_WANT_RMAPS))
 		err = ms_kvm_read_rmaps(kmem, host, vm, want, sink);
-	if (!err && (want->what & MS_WANT_GUEST))
-		err = ms_kvm_read_guest(kmem, host, vm, want, sink);
+	if (!err && guest)
+		err = ms_kvm_guest_put(guest, sink);
+	ms_kvm_guest_destroy(guest);
 	return err;
 }
 

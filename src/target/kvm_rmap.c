@@ -638,6 +638,30 @@ static u64 readable(const struct reader *r)
 	return have;
 }
 
+/* For whoever compares lists with pages, which were read before: did the memslots stay as they were? */
+static struct ms_err *read_generations(struct reader *r)
+{
+	const struct ms_field *f = r->kmem->layout->f;
+	struct ms_err *err = NULL;
+	u64 memslots = 0;
+	bool ok = true;
+	u32 as_id;
+
+	if (!f[MS_F_kvm_memslots].present || !f[MS_F_memslots_generation].present)
+		return NULL;
+	for (as_id = 0; as_id < 2 && as_id < f[MS_F_kvm_memslots].nr_elems && ok && !err; as_id++) {
+		err = read_one(r, r->vm->kvm + f[MS_F_kvm_memslots].off + 8ull * as_id, 8, &memslots, &ok);
+		if (!err && ok)
+			err = read_one(r, memslots + f[MS_F_memslots_generation].off, 8,
+				       &r->rec.generation[as_id], &ok);
+	}
+	if (!err && ok)
+		r->rec.have |= MS_RMAPS_HAVE_GENERATION;
+	else
+		memset(r->rec.generation, 0, sizeof(r->rec.generation));
+	return err;
+}
+
 struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host *host,
 				 const struct ms_rec_vm *vm, const struct ms_want *want,
 				 const struct ms_sink *sink)
@@ -663,6 +687,8 @@ struct ms_err *ms_kvm_read_rmaps(struct ms_kmem *kmem, const struct ms_rec_host 
 			err = read_as(r, as_id);
 	if (!err && r->rec.have & MS_RMAPS_HAVE_PARENTS && !r->stop)
 		err = read_parents(r, host);
+	if (!err)
+		err = read_generations(r);
 	r->rec.end_ns = ms_kmem_now_ns();
 	if (!err)
 		err = sink->put(sink->ctx, MS_REC_RMAPS, &r->rec, NULL);

@@ -144,6 +144,8 @@ static struct ms_err *put_vm(const struct ms_sim_shown *shown, const struct ms_w
 	if (shown->machine && want->what & MS_WANT_CHANGED)
 		vm.have |= MS_VM_HAVE_CHANGED;
 	comm_set(vm.comm, shown->owner);
+	if (m->cfg.pins && want->what & MS_WANT_PINS)
+		vm.have |= MS_VM_HAVE_PINS;
 	if (m->nr_max) {
 		vm.have |= MS_VM_HAVE_MAX;
 		vm.n_max_mmu_pages = m->nr_max;
@@ -536,12 +538,14 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	struct ms_err *err;
 	u32 as;
 
-	p.rec = (struct ms_rec_rmaps){ .have = MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS |
-					       MS_RMAPS_HAVE_WRITE_TRACK | MS_RMAPS_HAVE_LPAGE |
-					       MS_RMAPS_HAVE_DIRECT_MAP,
-				       .kvm = ms_sim_kvm(shown->m),
-				       .direct_map = DIRECT_MAP,
-				       .start_ns = now_ns(CLOCK_MONOTONIC) };
+	p.rec = (struct ms_rec_rmaps){
+		.have = MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS | MS_RMAPS_HAVE_WRITE_TRACK |
+			MS_RMAPS_HAVE_LPAGE | MS_RMAPS_HAVE_DIRECT_MAP | MS_RMAPS_HAVE_GENERATION,
+		.kvm = ms_sim_kvm(shown->m),
+		.direct_map = DIRECT_MAP,
+		.generation = { shown->m->as[0].generation, shown->m->as[1].generation },
+		.start_ns = now_ns(CLOCK_MONOTONIC)
+	};
 	err = tables_init(&tables, shown->m);
 	if (err)
 		return err;
@@ -563,6 +567,34 @@ static struct ms_err *put_rmaps(const struct ms_sim_shown *shown, const struct m
 	tables_deinit(&tables);
 	p.rec.end_ns = now_ns(CLOCK_MONOTONIC);
 	return err ? err : sink->put(sink->ctx, MS_REC_RMAPS, &p.rec, NULL);
+}
+
+/* --- pin tables --- */
+
+static struct ms_err *put_pins(const struct ms_sim_shown *shown, const struct ms_sink *sink)
+{
+	const struct nmmu_slot *slot;
+	struct ms_err *err = NULL;
+	u64 i, left;
+	u32 as;
+
+	for (as = 0; as < NMMU_NR_AS && !err; as++)
+		for (slot = shown->m->as[as].first; slot && !err; slot = slot->next)
+			for (i = 0, left = slot->nr_pins; left && i < slot->nr_pages && !err; i++) {
+				struct ms_rec_pin rec = { .kvm = ms_sim_kvm(shown->m),
+							  .gfn = slot->base_gfn + i,
+							  .pfn = slot->pins[i].pfn,
+							  .as_id = slot->as_id,
+							  .slot = slot->id,
+							  .level = slot->pins[i].level,
+							  .mapped = slot->pins[i].mapped > 0 };
+
+				if (!rec.level)
+					continue;
+				left--;
+				err = sink->put(sink->ctx, MS_REC_PIN, &rec, NULL);
+			}
+	return err;
 }
 
 /* --- what was written --- */
@@ -614,6 +646,8 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 		err = put_sps(shown, want, sink);
 	if (!err && want->what & MS_WANT_RMAPS)
 		err = put_rmaps(shown, sink);
+	if (!err && want->what & MS_WANT_PINS)
+		err = put_pins(shown, sink);
 	if (!err && want->what & MS_WANT_GUEST)
 		err = ms_sim_guest(shown, want, sink);
 	if (!err && want->what & MS_WANT_CHANGED)

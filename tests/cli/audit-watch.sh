@@ -51,7 +51,7 @@ known = set()
 for line in open(sys.argv[1]):
     x = json.loads(line)
     for c in x["changes"]:
-        key = tuple(c[k] for k in ("row", "sp", "index", "mmu", "vcpu", "gfn", "spte"))
+        key = (c["row"], c["sp"], c["index"], c["mmu"], c["vcpu"], c["gfn"], c["spte"], c["text"])
         if (c["change"] == "came") == (key in known):
             sys.exit("# round %d: %s %s" % (x["watch"]["round"], c["change"], key))
         known ^= {key}

@@ -36,6 +36,15 @@ done
 [ -z "$bad" ]
 ok 'silent: the machine of every scenario'
 
+pinned="sim:$SRCDIR/tests/scenarios/34-pinned-slots.scn"
+run 0 -T "$pinned" save "$T/pins.snap" && for spec in "$pinned" "snap:$T/pins.snap"; do
+	run 0 -T "$spec" audit -j && checked && has "$T/out" 'd["findings"] == []' &&
+		has "$T/out" '[r["judged"] > 0 for r in d["invariants"] if r["row"] in (42, 43)] == [True, True]' || break
+	spec=
+done
+[ -z "$spec" ]
+ok 'pins are judged where there are any, of a snapshot too'
+
 run 0 -T sim audit -j && mv "$T/out" "$T/plain"
 has "$T/plain" 'all((r["judged"] is None) == (r["lacking"] is not None) == (r["found"] is None) for r in d["invariants"])' &&
 	has "$T/plain" 'len(d["invariants"]) == 44 and [r["row"] for r in d["invariants"]] == list(range(1, 45))' &&
@@ -67,6 +76,9 @@ for edit in 'r ad shadow-guest' 'rwx a d-clean' 'none shadow-guest'; do
 	run 1 -T "sim:$T/edit.scn" audit --guest --redact -j && checked && has "$T/out" '[f["gpte"] for f in d["findings"]] == ["hidden"]'
 	ok 'and hidden by --redact'
 done
+sed '$ a host discard 0x100000 pages=32' "$SRCDIR/tests/scenarios/01-dirty-two-aliases.scn" >"$T/gone.scn"
+run 0 -T "sim:$T/gone.scn" audit --guest -j && has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 36)} == {"guest memory"}'
+ok 'tables that the host has taken away are not faulted in'
 run 0 -T "sim:$T/edit.scn" save "$T/none.snap" && ! grep -q 'guest memory' "$T/out" && run 0 -T "snap:$T/none.snap" audit --guest -j &&
 	has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 36)} == {"guest memory"}'
 ok 'a snapshot has no guest memory'

@@ -198,12 +198,15 @@ void audit_lists_add(struct audit_host *h, const struct audit_lists *opts)
 					     MS_RMAPS_HAVE_DIRECT_MAP) &
 					    ~opts->lacking,
 				    .kvm = FAKE_KVM(0),
+				    .generation = { opts->generation, opts->generation },
 				    .flags = opts->flags,
 				    .direct_map = FAKE_DIRECT_MAP };
 	struct members *all = calloc(1, sizeof(*all));
 	struct small_item *item;
 	size_t i, nr, kept = 0;
 
+	if (opts->generation)
+		end.have |= MS_RMAPS_HAVE_GENERATION;
 	if (!all)
 		abort();
 	for (i = 0; (item = small_find(&h->records, MS_REC_SP, i)); i++) {
@@ -379,6 +382,16 @@ static void torn_lists(struct audit_host *h)
 	      .foreign_gfn = FAKE_L2_GFN(2), .per_desc = 1);
 }
 
+static void lists_of_later(struct audit_host *h)
+{
+	LISTS(h, .generation = FAKE_MMIO_GEN + 2, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+}
+
+static void leaf_not_listed_steady(struct audit_host *h)
+{
+	LISTS(h, .generation = FAKE_MMIO_GEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+}
+
 static void lists_not_whole(struct audit_host *h)
 {
 	LISTS(h, .flags = MS_RMAPS_UNREAD, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
@@ -386,6 +399,7 @@ static void lists_not_whole(struct audit_host *h)
 
 const struct audit_trip audit_list_trips[] = {
 	{ "a leaf in no reverse map", ROW(18), ALL, leaf_not_listed },
+	{ "the same, memslots as before", ROW(18), ALL, leaf_not_listed_steady },
 	{ "a leaf of a split page in none", ROW(18), ALL, leaf_of_split_not_listed },
 	{ "an alias in none", ROW(18), ALL, alias_not_listed },
 	{ "a leaf twice in its reverse map", ROW(18), ALL, leaf_listed_twice },
@@ -409,6 +423,7 @@ const struct audit_trip audit_list_trips[] = {
 	{ "descriptors of one each, on 6.1", 0, EPT61 | NPT61 | PT61, tails_not_full },
 	{ "a frame that others track, too", 0, ALL, tracked_by_others },
 	{ "torn lists of rubbish", 0, ALL, torn_lists },
+	{ "memslots that changed meanwhile", 0, ALL, lists_of_later },
 	{ "lists that were not read whole", 0, ALL, lists_not_whole },
 	{ 0 },
 };

@@ -23,6 +23,7 @@ struct audit_lists {
 	u64 have; /* MS_RMAP_HAVE_ bits, MS_RMAP_ENDLESS, added to all lists */
 	u32 flags; /* MS_RMAPS_ of the end */
 	u64 lacking; /* MS_RMAPS_HAVE_ bits that the end does not have */
+	u64 generation; /* of memslots at the end, 0: not said */
 };
 
 #define AUDIT_LISTS_RIGHT ((struct audit_lists){ .empty_desc_gfn = ~0ull })

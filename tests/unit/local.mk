@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/test_sched \
 	tests/unit/test_sim \
 	tests/unit/test_snap \
+	tests/unit/test_snap_guest \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
@@ -111,6 +112,7 @@ check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
 tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
+tests_unit_test_snap_guest_SOURCES = tests/unit/test_snap_guest.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
 
 # A whole machine of the engine's, with memory that can run out.
@@ -132,7 +134,7 @@ tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_s
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h \
-	tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
+	tests/unit/auditpins.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)
 tests_unit_test_watch_SOURCES = tests/unit/test_watch.c $(audittrips)
@@ -164,6 +166,9 @@ EXTRA_DIST += \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
 	tests/golden/sp-mmio-80x24.txt \
+	tests/golden/sp-pinned-80x24.txt \
+	tests/golden/sp-pinned-huge-120x40.txt \
+	tests/golden/sp-pinned-l2-44x12.txt \
 	tests/golden/sp-shadow-120x40.txt \
 	tests/golden/sp-tdp-80x24-ascii.txt \
 	tests/golden/sp-tdp-80x24.txt \
@@ -174,6 +179,7 @@ EXTRA_DIST += \
 	tests/golden/tree-40x10.txt \
 	tests/golden/tree-80x24-ascii.txt \
 	tests/golden/tree-80x24.txt \
+	tests/golden/tree-pinned-80x24.txt \
 	tests/golden/tree-unreached.txt \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
@@ -190,7 +196,7 @@ random = \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
-	tests/unit/rnd_parallel.c \
+	tests/unit/rnd_parallel.c tests/unit/rnd_pins.c \
 	tests/unit/rnd_run.c \
 	tests/unit/rnd_world.c
 tests_unit_test_nmmu_random_SOURCES = tests/unit/test_nmmu_random.c $(random)

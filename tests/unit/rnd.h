@@ -9,6 +9,7 @@
  *   rnd_ops.c      everything else that can be done to a machine
  *   rnd_audit.c    every entry of every page in sync against the guest's
  *   rnd_parallel.c several of them at once
+ *   rnd_pins.c     pinned pages, on every sixth machine
  *   rnd_log.c      the dirty log against copies of memory
  *
  * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
@@ -99,7 +100,7 @@ struct rnd_count {
 #define RND_OP(name) u64 name;
 #include "tests/unit/rnd_ops.def"
 #undef RND_OP
-	u64 ops, checks, dead, host_fault;
+	u64 ops, checks, dead, host_fault, pin_refused;
 	u64 judged[RND_ROWS + 1]; /* what the auditor was asked, by row of SEMANTICS H */
 };
 
@@ -257,6 +258,15 @@ void rnd_op_parallel(struct rnd *r);
 void rnd_yield(void *ctx, enum nmmu_point point);
 void rnd_lock(void *ctx);
 void rnd_unlock(void *ctx);
+
+/* --- rnd_pins.c --- */
+
+void rnd_op_pins(struct rnd *r, struct rnd_vcpu *vc);
+void rnd_check_pins(struct rnd *r);
+/* Is one of these frames pinned, so that the host leaves it where it is? */
+bool rnd_is_pinned(const struct rnd *r, u64 gfn, u64 nr);
+/* What the host does instead: notifier calls for pages of a slot, and nothing else. */
+void rnd_notify(struct rnd *r, const struct rnd_slot *s, u64 first, u64 nr);
 
 /* --- rnd_audit.c --- */
 

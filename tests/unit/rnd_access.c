@@ -218,6 +218,9 @@ static void judge_error(struct rnd *r, const struct rnd_vcpu *vc, const struct n
 {
 	if (error == -ENOMEM && r->nomem) {
 		r->count->nomem++;
+	} else if (r->cfg.pins && (error == -ENOSPC || error == -EBUSY)) {
+		/* All shadow pages have pinned ones, or the host does not pin parts of a huge page. */
+		r->count->pin_refused++;
 	} else if (error == -EFAULT && !pa) {
 		r->count->host_fault++; /* a write to a page that the host has write-protected */
 	} else if (error == -EIO && may_die(r, vc, a, before)) {

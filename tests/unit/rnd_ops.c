@@ -237,6 +237,11 @@ static void slot_set(struct rnd *r, u32 id, u64 gfn, u64 nr, u32 flags, u64 *cou
 		r->count->nomem++;
 		return;
 	}
+	/* A slot with pinned pages does not log. */
+	if (rc == -EBUSY && flags & MS_SLOT_LOG_DIRTY && rnd_is_pinned(r, s->gfn, s->nr)) {
+		r->count->log_refused++;
+		return;
+	}
 	if (rc) {
 		rnd_fail(r, "error %d", rc);
 		return;
@@ -342,7 +347,10 @@ static void op_host_memory(struct rnd *r)
 	bytes = nr << 12;
 	SAY(r, "host memory of slot %u, %llu pages from %llu, %u", id, (unsigned long long)nr,
 	    (unsigned long long)first, dice);
-	if (dice < 30) {
+	if ((dice < 65 && rnd_is_pinned(r, s->gfn + first, nr)) ||
+	    (dice >= 85 && rnd_is_pinned(r, s->gfn, s->nr))) {
+		rnd_notify(r, s, first, nr);
+	} else if (dice < 30) {
 		/* Tables that lose their contents are nobody's idea of a guest. */
 		if (id == 0 || is_shadowed(r, s->gfn + first, nr))
 			return;
@@ -373,7 +381,10 @@ void rnd_op_migrate(struct rnd *r)
 
 	if (first + nr > s->nr)
 		nr = s->nr - first;
-	if (rnd_chance(r, 10))
+	/* What is looked at now may be pinned when the host begins. */
+	if (r->cfg.pins)
+		rnd_notify(r, s, first, nr);
+	else if (rnd_chance(r, 10))
 		ms_machine_collapse(r->machine, s->hva, s->nr << 12);
 	else
 		ms_machine_migrate(r->machine, s->hva + (first << 12), nr << 12);

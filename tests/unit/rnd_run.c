@@ -20,6 +20,8 @@ static void self_check(struct rnd *r)
 	r->count->checks++;
 	rnd_audit(r);
 	rnd_invariants(r);
+	if (r->cfg.pins)
+		rnd_check_pins(r);
 	if (row && !r->failed)
 		r->row = row;
 	if (row)
@@ -41,7 +43,9 @@ static void one_op(struct rnd *r)
 	r->nomem = rnd_chance(r, 2);
 	if (r->nomem)
 		ms_machine_fail_alloc(r->machine, 1 + rnd_below(r, 3));
-	if (dice < 62)
+	if (r->cfg.pins && rnd_chance(r, 6))
+		rnd_op_pins(r, vc);
+	else if (dice < 62)
 		rnd_op_access(r, vc);
 	else if (dice < 66)
 		rnd_op_emulate(r, vc);

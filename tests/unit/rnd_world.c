@@ -448,6 +448,8 @@ static void draw_config(struct rnd *r)
 		c->pml = c->ad && rnd_chance(r, 60);
 		c->exec_only = rnd_chance(r, 60);
 	}
+	/* Not drawn: the other machines are what they were. */
+	c->pins = r->seed % 6 == 5;
 	c->mutant = rnd_mutant;
 	c->bugs = rnd_bugs;
 	c->no_zap_all = c->kernel == NMMU_6_12 && rnd_chance(r, 40);

@@ -267,6 +267,12 @@ static void no_direct_map(struct audit_host *h)
 	lists_without(h, MS_RMAPS_HAVE_DIRECT_MAP, 0);
 }
 
+static void memslots_moved(struct audit_host *h)
+{
+	audit_lists_add(h, &(struct audit_lists){ .empty_desc_gfn = ~0ull, .generation = 1 });
+	h->listed = true;
+}
+
 static void no_parents(struct audit_host *h)
 {
 	lists_without(h, MS_RMAPS_HAVE_PARENTS, 0);
@@ -325,6 +331,7 @@ static void test_lacking(void **state)
 		{ torn_without, 0, "" },
 		{ no_events, ROW(4) | ROW(41) | ROW(44), "a trace of changes" },
 		{ no_lists, ROWS_OF_LISTS, "reverse maps" },
+		{ memslots_moved, ROWS_OF_LISTS, "memslots that stay while lists are read" },
 		{ no_direct_map, ROWS_OF_LISTS, "reverse maps" },
 		{ lists_unstable, ROWS_OF_LISTS, "reverse maps" },
 		{ no_parents, ROW(21) | ROW(22), "lists of parents" },

@@ -43,6 +43,9 @@
 #define ORDERS L1 "interleave points=lock\nwrite 0x5000 value=1\nwrite 0x5000 value=2 vcpu=1\nend\n"
 #define PAGED \
 	L1 "table p pt64 pool=0x100+32\nmap p 0x40000000 -> 0x5000 rwu ad\nl1 paging=64 root=p nx\nread 0x40000010\n"
+#define PINNED \
+	"machine vmx ad pins\nslot 0 gfn=0x100 pages=16\nprefault 0x100000 pages=4\nhost notify 0x101000\n"
+#define PINNED_2M "machine vmx ad pins\nslot 0 gfn=0x200 pages=0x400 host=2m\nwrite 0x213000\n"
 #define TWO_AS                                                                    \
 	L1 "slot 1 as=1 gfn=0x2000 pages=16 hva=0x10000000\nslot 1 as=1 log=on\n" \
 	   "slot 1 gfn=0x1000 pages=16\nslot 1 log=on\n"
@@ -187,6 +190,20 @@ static const struct number numbers[] = {
 	{ VERB_X_SCHEDULES, KEY_COUNT, L1 "interleave points=lock\nkick\nkick vcpu=1\nend\n",
 	  "expect schedules", 2 },
 	{ VERB_X_GENERATION, KEY_VALUE, L1, "expect generation", 2 },
+	{ VERB_X_PINS, KEY_COUNT, PINNED, "expect pins", 4 },
+	{ VERB_X_PINS, KEY_ZAPPED, PINNED, "expect pins", 1 },
+	{ VERB_X_PINS, KEY_HELD, PINNED_2M, "expect pins", 512 },
+	{ VERB_X_PIN, KEY_LEVEL, PINNED, "expect pin 0x100000", 1 },
+	{ VERB_X_PIN, KEY_LEVEL, PINNED_2M, "expect pin 0x200000", 2 },
+	{ VERB_X_PIN, KEY_MAPPED, PINNED, "expect pin 0x100000", 1 },
+	{ VERB_X_PIN, KEY_MAPPED, PINNED, "expect pin 0x101000", 0 },
+	{ VERB_X_PIN_CALLS, KEY_PIN, PINNED, "expect pin-calls", 4 },
+	{ VERB_X_PIN_CALLS, KEY_UNPIN, PINNED "unpin 0x102000\nunpin 0x103000\n", "expect pin-calls", 2 },
+	{ VERB_X_PIN_CALLS, KEY_ZAP, PINNED, "expect pin-calls", 1 },
+	{ VERB_X_PIN_CALLS, KEY_UNZAP, PINNED "read 0x101000\n", "expect pin-calls", 1 },
+	{ VERB_X_PIN_CALLS, KEY_LEVEL, PINNED_2M, "expect pin-calls", 2 },
+	{ VERB_X_READERS, KEY_COUNT, PINNED, "expect readers", 0 },
+	{ VERB_X_PREFAULTED, KEY_PAGES, PINNED "prefault 0x108000 pages=12\n", "expect prefaulted", 8 },
 };
 
 /* A filter of `expect pages', behind a line that counts one page: with another value there is none. */
@@ -362,6 +379,23 @@ static const struct {
 	{ VERB_X_MEMORY, NR_KEYS, ORDERS, "expect some memory 0x5000 value=2",
 	  "expect some memory 0x5000 value=0" },
 	{ VERB_X_GENERATION, KEY_AS, L1, "expect generation value=2 as=0", "expect generation value=2 as=1" },
+	{ VERB_X_PIN, KEY_GPA, PINNED, "expect pin 0x100000 mapped=1", "expect pin 0x104000 mapped=1" },
+	{ VERB_X_PIN, KEY_NONE, PINNED, "expect pin 0x104000 none", "expect pin 0x100000 none" },
+	{ VERB_X_PIN, KEY_NONE, PINNED, "expect pin 0x9000000 none", "expect pin 0x9000000" },
+	{ VERB_X_PIN, KEY_AS, PINNED, "expect pin 0x100000 as=1 none", "expect pin 0x100000 as=1" },
+	{ VERB_X_PIN, KEY_MAPS, PINNED, "expect pin 0x102000 maps=0x102000",
+	  "expect pin 0x102000 maps=0x103000" },
+	{ VERB_X_PIN, KEY_MAPS, PINNED_2M, "expect pin 0x214000 maps=0x214000",
+	  "expect pin 0x214000 maps=0x213000" },
+	{ VERB_X_REFUSED, KEY_WHY, PINNED "prefault 0x110000\n", "expect refused why=none",
+	  "expect refused why=busy" },
+	{ VERB_X_REFUSED, KEY_WHY, PINNED "slot 0 log=on\n", "expect refused why=busy",
+	  "expect refused why=full" },
+	{ VERB_X_REFUSED, KEY_WHY, PINNED "nx on\n", "expect refused why=busy", "expect refused why=none" },
+	{ VERB_X_REFUSED, KEY_WHY, PINNED "host migrate 0x102000\nread 0x102000\n",
+	  "expect refused why=moved", "expect refused why=again" },
+	{ VERB_X_REFUSED, KEY_WHY, "machine vmx shadow\nslot 0 gfn=0x100 pages=16\nprefault 0x100000\n",
+	  "expect refused why=no-tdp", "expect refused why=moved" },
 	{ VERB_X_PAGES, KEY_OBSOLETE, L1 "read 0x5000\n", "expect pages count=0 obsolete=1",
 	  "expect pages count=0 obsolete=0" },
 };
@@ -409,7 +443,7 @@ static void bounds_of(u32 key, u64 *least, u64 *most)
 	static const u8 two[] = {
 		KEY_FAST,   KEY_EMULATED, KEY_HIT,	KEY_BIT_R,	KEY_BIT_W,	 KEY_BIT_X,
 		KEY_BIT_U,  KEY_BIT_A,	  KEY_BIT_D,	KEY_BIT_H,	KEY_BIT_M,	 KEY_TRACKED,
-		KEY_DIRECT, KEY_UNSYNC,	  KEY_OBSOLETE, KEY_GUEST_MODE, KEY_PASSTHROUGH,
+		KEY_DIRECT, KEY_UNSYNC,	  KEY_OBSOLETE, KEY_GUEST_MODE, KEY_PASSTHROUGH, KEY_MAPPED,
 	};
 	u32 i;
 

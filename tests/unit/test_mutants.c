@@ -285,6 +285,13 @@ static void test_bugs_break(void **state)
 	}
 }
 
+/* What another file cannot do without. */
+static bool breaks_too(u32 mutant, const struct file *file)
+{
+	/* I 37 is about memory that comes where an MMIO entry is. */
+	return mutant == NMMU_MUTANT_LEAF_KEEPS_MMIO && !strcmp(file->name, "37-device-with-bit-62");
+}
+
 static void test_mutant(void **state)
 {
 	u32 mutant = (u32)(uintptr_t)*state, i, line, others = 0;
@@ -298,7 +305,7 @@ static void test_mutant(void **state)
 		known |= own;
 		if (files[i].is_long && !own && !is_deep() && LONG_IS_TOO_LONG)
 			continue;
-		if (is_every_order(&files[i]))
+		if (is_every_order(&files[i]) || breaks_too(mutant, &files[i]))
 			continue;
 		line = play(&files[i], mutant, 0, text, sizeof(text));
 		if (!line)

@@ -156,6 +156,8 @@ static const char *split(struct world *w)
 	WANT(w->h.pinned_pages == 512 && w->h.m->nr_pins == 1);
 	WANT(fault(w, 0x213, NMMU_PF_W) == NMMU_RET_FIXED);
 	WANT(w->h.pinned_pages == 512 && w->h.m->nr_pins == 512);
+	/* Each part is zapped until it is mapped, and the host was told. */
+	WANT(w->h.pin_calls[ZAP] == 1 + 99 + 512 && w->h.pin_calls[UNZAP] >= 1);
 	WANT(!nmmu_pin_get(w->h.m, 0, 0x213, &info) && info.level == 1 && info.mapped);
 	WANT(info.pfn == HOST_PFN + 0x13);
 	WANT(!nmmu_pin_get(w->h.m, 0, 0x3ff, &info) && info.level == 1 && !info.mapped);
@@ -281,6 +283,57 @@ static const char *balloon(struct world *w)
 	return NULL;
 }
 
+/* A huge page that is zapped is none, and no table either: what lies below is looked for nowhere (defect 2). */
+static const char *huge_zapped(struct world *w)
+{
+	u32 level;
+
+	w->h.level = 2;
+	slot(w, 0, 0x200, 0x400, 0, 0);
+	WANT(fault(w, 0x213, NMMU_PF_W) == NMMU_RET_FIXED);
+	discard(w, 0x13, 1);
+	WANT(leaf(w, 0x213, &level) == w->h.m->profile.nonpresent_value && level == 2);
+	WANT(fault(w, 0x214, NMMU_PF_W) == NMMU_RET_FIXED);
+	WANT(leaf(w, 0x214, &level) && level == 2 && is_sound(w));
+	return NULL;
+}
+
+/* Shadow paging of a guest without paging: direct, and of PAE's format, which reserves bit 62 (defect 4). */
+static const char *pae(struct world *w)
+{
+	u32 level;
+	u64 spte;
+
+	slot(w, 0, 0x100, 0x10, 0, 0);
+	WANT(fault(w, 0x101, NMMU_PF_W) == NMMU_RET_FIXED && w->h.pin_calls[PIN]);
+	spte = leaf(w, 0x101, &level);
+	WANT(spte_is_leaf(&w->h.m->profile, spte, 1));
+	WANT(!(spte >> 52 & 0x7ff));
+	WANT(is_sound(w));
+	return NULL;
+}
+
+/* A page that was zapped when its slot went, and what comes there later: a device, other memory (defect 7). */
+static const char *device_over_zapped(struct world *w)
+{
+	u32 *calls = w->h.pin_calls, level;
+
+	slot(w, 0, 0x100, 1, 0, 0);
+	WANT(fault(w, 0x100, NMMU_PF_W) == NMMU_RET_FIXED);
+	discard(w, 0, 1);
+	WANT(calls[PIN] == 1 && calls[ZAP] == 1);
+	slot(w, 0, 0, 0, 0, 0);
+	WANT(calls[UNPIN] == 1 && !w->h.pinned_pages && !w->h.m->nr_pins);
+	WANT(fault(w, 0x100, 0) == NMMU_RET_EMULATE);
+	WANT(spte_is_mmio(&w->h.m->profile, leaf(w, 0x100, &level)));
+	slot(w, 0, 0x100, 1, 7, 0);
+	WANT(fault(w, 0x100, NMMU_PF_W) == NMMU_RET_FIXED);
+	WANT(calls[PIN] == 2 && !calls[UNZAP] && calls[UNPIN] == 1 && w->h.pin_pfn == HOST_PFN + 7);
+	WANT(nmmu_rmap_count(*nmmu_slot_rmap(nmmu_slot_of(w->h.m, 0, 0x100), 0x100, 1)) == 1);
+	WANT(is_sound(w));
+	return NULL;
+}
+
 /* Rows 42 and 43 of H: the engine's own check sees each lie about a sound machine. */
 static void test_check(void **state)
 {
@@ -336,6 +389,7 @@ struct test {
 	const char *(*run)(struct world *w);
 	u32 max_pages;
 	u64 first_gen;
+	bool shadow;
 } tests[] = {
 	{ "I 31: pin, zap, unzap", life, 0, 0 },
 	{ "a pinned page that moved", moved, 0, 0 },
@@ -347,6 +401,9 @@ struct test {
 	{ "I 35, 36: prefault", prefault, 0, 0 },
 	{ "I 37: an MMIO SPTE with bit 62", mmio, 0, 1u << 18 },
 	{ "ballooning", balloon, 0, 0 },
+	{ "a huge page that is zapped", huge_zapped, 0, 0 },
+	{ "PAE tables", pae, .shadow = true },
+	{ "a device where a zapped page was", device_over_zapped, 0, 0 },
 };
 
 static const char *play(const struct test *t, enum nmmu_kernel kernel, enum nmmu_mutant mutant)
@@ -357,6 +414,7 @@ static const char *play(const struct test *t, enum nmmu_kernel kernel, enum nmmu
 
 	cfg.kernel = kernel;
 	cfg.pins = true;
+	cfg.tdp = !t->shadow;
 	cfg.max_pages = t->max_pages;
 	cfg.first_generation = t->first_gen;
 	cfg.mutant = mutant;
@@ -388,11 +446,22 @@ static void test_mutants(void **state)
 		enum nmmu_mutant mutant;
 		const char *(*run)(struct world *w);
 	} table[] = {
-		{ NMMU_MUTANT_PIN_LEVEL_1, huge },   { NMMU_MUTANT_PIN_Z_RAW, life },
-		{ NMMU_MUTANT_PIN_BIT_62, mmio },    { NMMU_MUTANT_PIN_RECYCLED, recycling },
-		{ NMMU_MUTANT_PIN_SLOT_ALL, slots }, { NMMU_MUTANT_PIN_SLOT_LEAK, slots },
-		{ NMMU_MUTANT_PIN_NX, nx },	     { NMMU_MUTANT_PIN_ANY_PFN, moved },
-		{ NMMU_MUTANT_PIN_NO_SPLIT, split }, { NMMU_MUTANT_PREFAULT_LEAKS, prefault },
+		{ NMMU_MUTANT_PIN_LEVEL_1, huge },
+		{ NMMU_MUTANT_PIN_Z_RAW, life },
+		{ NMMU_MUTANT_PIN_BIT_62, mmio },
+		{ NMMU_MUTANT_PIN_RECYCLED, recycling },
+		{ NMMU_MUTANT_PIN_SLOT_ALL, slots },
+		{ NMMU_MUTANT_PIN_SLOT_LEAK, slots },
+		{ NMMU_MUTANT_PIN_NX, nx },
+		{ NMMU_MUTANT_PIN_ANY_PFN, moved },
+		{ NMMU_MUTANT_PIN_NO_SPLIT, split },
+		{ NMMU_MUTANT_PREFAULT_LEAKS, prefault },
+		{ NMMU_MUTANT_PIN_Z_TABLE, huge_zapped },
+		{ NMMU_MUTANT_PIN_BIT_SET, pae },
+		{ NMMU_MUTANT_PIN_Z_LEAK, device_over_zapped },
+		{ NMMU_MUTANT_PIN_STAYS_MAPPED, balloon },
+		{ NMMU_MUTANT_PIN_MM_LEAK, slots },
+		{ NMMU_MUTANT_PREFAULT_ALL, prefault },
 	};
 
 	(void)state;

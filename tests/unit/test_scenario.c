@@ -170,6 +170,10 @@ static void test_bounds(void **state)
 	static const struct {
 		const char *text, *begin;
 	} bad[] = {
+		{ "prefault 0\n", "t:1:1: there is no machine yet" },
+		{ "machine vmx pins\nprefault 0 vcpu=1\n", "t:2:17: there is no vCPU 1: the machine has 1" },
+		{ "machine vmx pins\nexpect pin 0 mapped=2\n", "t:2:21: mapped: 2 is neither 0 nor 1" },
+		{ "machine vmx gen=524288\n", "t:1:17: gen: 524288 is not 0 to 524284" },
 		{ "machine vmx vcpus=99\n", "t:1:19: vcpus: 99 is not 1 to 8" },
 		{ "machine vmx tlb=3\n", "t:1:17: tlb: 3 is no power of two" },
 		{ "machine vmx phys=0x100000024\n", "t:1:18: phys: 4294967332 is not 36 to 52" },

@@ -24,6 +24,7 @@ struct frame {
 	u32 width, height;
 	unsigned int nr_vms;
 	bool utf8;
+	bool pins;
 };
 
 static const struct frame frames[] = {
@@ -43,6 +44,10 @@ static const struct frame frames[] = {
 	{ "sp-unknown-80x24", "/3 L1\r\r/unknown\r", 80, 24, 1, true },
 	{ "sp-map-40x10", "/0 L1\r\r\tjl", 40, 10, 1, true },
 	{ "sp-torn-entry-44x12", "/4 L1\r\r\t\t", 44, 12, 1, false },
+	{ "tree-pinned-80x24", "/pinned\r", 80, 24, 1, true, true },
+	{ "sp-pinned-80x24", "/pinned\r/pinned\r\rjj", 80, 24, 1, true, true },
+	{ "sp-pinned-huge-120x40", "/0 L2\r\rj", 120, 40, 1, true, true },
+	{ "sp-pinned-l2-44x12", "/3 L1\r\r", 44, 12, 1, false, true },
 	{ "help-80x24", "?", 80, 24, 1, true },
 	{ "too-small-39x10", "", 39, 10, 1, true },
 	{ "prompt-80x24", "/a search that is typed", 80, 24, 1, true },
@@ -57,6 +62,7 @@ static void frame_make(const struct frame *frame, struct ms_buf *buf)
 	struct ms_ui *ui;
 
 	ui_machine_init(&machine, frame->nr_vms);
+	machine.pins = frame->pins;
 	assert_null(ms_ui_create(&machine.target, &opts, NULL, NULL, &ui));
 	assert_null(ms_grid_resize(&grid, frame->width, frame->height));
 	ms_ui_draw(ui, &grid);

@@ -82,17 +82,33 @@ static struct ms_err *take(void *ctx, enum ms_rec_type type, const void *rec,
 	return NULL;
 }
 
+/* What happens between the two looks. */
+static void (*between)(struct fakemem *fm);
+
+static void read_tables(struct fakemem *fm, const struct ms_rec_host *host, const struct ms_rec_vm *vm,
+			const struct ms_want *want)
+{
+	const struct ms_sink sink = { take, NULL };
+	struct ms_kvm_guest *guest = NULL;
+
+	memset(&got, 0, sizeof(got));
+	assert_null(ms_kvm_guest_look(&fm->kmem, host, vm, want, &guest));
+	if (between)
+		between(fm);
+	assert_null(ms_kvm_guest_look_again(guest));
+	assert_null(ms_kvm_guest_put(guest, &sink));
+	ms_kvm_guest_destroy(guest);
+	assert_int_equal(fm->nr_refused, 0);
+}
+
 static void read_guest(struct fakemem *fm)
 {
 	const struct ms_rec_host host = { .have = MS_HOST_HAVE_MASK(MS_SM_me_mask),
 					  .masks = { [MS_SM_me_mask] = C_BIT } };
 	const struct ms_rec_vm vm = { .have = MS_VM_HAVE_LEGACY | MS_VM_HAVE_USED, .kvm = fm_kvm(0) };
 	const struct ms_want want = { .what = MS_WANT_GUEST };
-	const struct ms_sink sink = { take, NULL };
 
-	memset(&got, 0, sizeof(got));
-	assert_null(ms_kvm_read_guest(&fm->kmem, &host, &vm, &want, &sink));
-	assert_int_equal(fm->nr_refused, 0);
+	read_tables(fm, &host, &vm, &want);
 }
 
 static const struct ms_rec_gtable *table_of(u64 gfn, u32 as_id)
@@ -268,7 +284,6 @@ static void test_many(void **state)
 	const struct ms_rec_host host = { .have = MS_HOST_HAVE_MASK(MS_SM_me_mask),
 					  .masks = { [MS_SM_me_mask] = C_BIT } };
 	const struct ms_rec_vm vm = { .have = MS_VM_HAVE_LEGACY, .kvm = fm_kvm(0) };
-	const struct ms_sink sink = { take, NULL };
 	u64 seen = 0;
 	struct ms_want want = { .what = MS_WANT_GUEST, .progress = give_up, .progress_ctx = &seen };
 	struct fakemem fm;
@@ -284,8 +299,7 @@ static void test_many(void **state)
 	assert_int_equal(got.nr, 150);
 	for (i = 0; i < 150; i++)
 		is_table(BASE_GFN + i, 0, MS_GTABLE_READ, (int)i % 4);
-	memset(&got, 0, sizeof(got));
-	assert_null(ms_kvm_read_guest(&fm.kmem, &host, &vm, &want, &sink));
+	read_tables(&fm, &host, &vm, &want);
 	assert_int_equal(got.nr, 128);
 	assert_int_equal(seen, 128);
 	fm_deinit(&fm);
@@ -309,6 +323,7 @@ static void test_host_pages(void **state)
 	read_guest(&fm);
 	is_table(BASE_GFN + 2, 0, MS_GTABLE_READ, 2);
 	/* One that NUMA balancing has protected: resident, its address inverted. */
+	fm_deinit(&fm);
 	begin(&fm);
 	shadow(&fm, 0, BASE_GFN + 2, 1);
 	map_page(&fm, BASE_GFN + 2, (~ENTRY(DATA(2), 0) & 0x000ffffffffff000ull) | BIT(8));
@@ -363,6 +378,7 @@ static void test_not_there(void **state)
 		is_table(BASE_GFN + level, 0, MS_GTABLE_NOT_PRESENT, -1);
 	is_table(BASE_GFN + 3, 0, MS_GTABLE_READ, 3);
 	for (level = 2; level <= 4; level++) {
+		fm_deinit(&fm);
 		begin(&fm);
 		shadow(&fm, 0, BASE_GFN, 1);
 		fm_set(&fm, entry_at(level, HVA), 0);
@@ -509,19 +525,28 @@ static void change(struct fakemem *fm, void *ctx)
 		fill(fm, DATA(3), 0xee);
 }
 
+/* What a change of one kind leaves. */
+static u32 state_after(u32 kind)
+{
+	if (kind == SLOT_GONE)
+		return MS_GTABLE_NO_SLOT;
+	return kind == GONE || kind == MM_GONE ? MS_GTABLE_NOT_PRESENT : MS_GTABLE_READ;
+}
+
+/* All of the old, all of the new, or, when it came between the looks, the new that is no longer what it was. */
 static void test_change_at_each_step(void **state)
 {
+	const struct ms_rec_gtable *t = &got.table[0];
+	u64 steps, before, after, changed;
 	struct change c = { 0 };
-	u64 steps, before, after;
 	struct fakemem fm;
+	u32 i, left;
 
 	(void)state;
 	for (c.kind = 0; c.kind < NR_KINDS; c.kind++) {
-		before = after = 0;
+		before = after = changed = 0;
+		left = state_after(c.kind);
 		for (c.step = 1, steps = 1; c.step <= steps; c.step++) {
-			const struct ms_rec_gtable *t = &got.table[0];
-			u32 i;
-
 			begin(&fm);
 			shadow(&fm, 0, BASE_GFN + 3, 1);
 			fm.hook = change;
@@ -529,22 +554,24 @@ static void test_change_at_each_step(void **state)
 			read_guest(&fm);
 			steps = fm.nr_ops > steps ? fm.nr_ops : steps;
 			assert_int_equal(got.nr, 1);
-			if (t->state == MS_GTABLE_READ && t->bytes[0] == FILL(3)) {
-				before++;
-			} else {
-				after++;
-				assert_int_equal(t->state, c.kind == GONE || c.kind == MM_GONE
-								   ? MS_GTABLE_NOT_PRESENT
-							   : c.kind == SLOT_GONE ? MS_GTABLE_NO_SLOT
-										 : MS_GTABLE_READ);
-				if (t->state == MS_GTABLE_READ)
-					assert_int_equal(t->bytes[0], c.kind == BYTES ? FILL(7) : FILL(6));
-			}
 			for (i = 1; i < 4096; i++)
 				assert_int_equal(t->bytes[i], t->bytes[0]);
+			if (t->state == MS_GTABLE_READ && t->bytes[0] == FILL(3)) {
+				before++;
+			} else if (t->state == MS_GTABLE_CHANGED) {
+				changed++;
+				assert_int_equal(left, MS_GTABLE_READ);
+			} else {
+				after++;
+				assert_int_equal(t->state, left);
+			}
+			if (t->state == MS_GTABLE_CHANGED ||
+			    (t->state == MS_GTABLE_READ && t->bytes[0] != FILL(3)))
+				assert_int_equal(t->bytes[0], c.kind == BYTES ? FILL(7) : FILL(6));
 			fm_deinit(&fm);
 		}
 		assert_true(before > 0 && after > 0);
+		assert_true((left == MS_GTABLE_READ) == (changed > 0));
 	}
 	for (c.kind = NEVER_AT_REST; c.kind <= NEVER_STAYS; c.kind++) {
 		begin(&fm);
@@ -559,6 +586,58 @@ static void test_change_at_each_step(void **state)
 		is_table(BASE_GFN + 2, 0, MS_GTABLE_READ, 2); /* the others are no worse for it */
 		fm_deinit(&fm);
 	}
+}
+
+static void store_between(struct fakemem *fm)
+{
+	fm_set(fm, PAGE_AT(DATA(3)) + 1024, 7);
+}
+
+static void page_in_between(struct fakemem *fm)
+{
+	map_page(fm, BASE_GFN + 3, ENTRY(DATA(3), P_U_W));
+}
+
+static void migrate_between(struct fakemem *fm)
+{
+	fill(fm, DATA(3), 0xee);
+	fill(fm, DATA(9), FILL(3));
+	map_page(fm, BASE_GFN + 3, ENTRY(DATA(9), P_U_W));
+}
+
+/* The shadow pages were read between: a table that is another afterwards is not the one that goes with them. */
+static void test_two_looks(void **state)
+{
+	struct fakemem fm;
+
+	(void)state;
+	begin(&fm);
+	shadow(&fm, 0, BASE_GFN + 3, 1);
+	shadow(&fm, 1, BASE_GFN + 2, 1);
+	between = store_between;
+	read_guest(&fm);
+	assert_int_equal(table_of(BASE_GFN + 3, 0)->state, MS_GTABLE_CHANGED);
+	is_table(BASE_GFN + 2, 0, MS_GTABLE_READ, 2);
+	fm_deinit(&fm);
+	begin(&fm);
+	shadow(&fm, 0, BASE_GFN + 3, 1);
+	map_page(&fm, BASE_GFN + 3, 0);
+	between = page_in_between;
+	read_guest(&fm);
+	is_table(BASE_GFN + 3, 0, MS_GTABLE_CHANGED, 3);
+	/* One of zeros came where nothing was. */
+	map_page(&fm, BASE_GFN + 3, 0);
+	fill(&fm, DATA(3), 0);
+	read_guest(&fm);
+	assert_int_equal(got.table[0].state, MS_GTABLE_CHANGED);
+	fill(&fm, DATA(3), FILL(3));
+	/* Another page of the host with the same bytes is the same table. */
+	between = migrate_between;
+	read_guest(&fm);
+	assert_int_equal(got.table[0].state, MS_GTABLE_READ);
+	assert_int_equal(got.table[0].hpa, DATA(9) << 12);
+	between = NULL;
+	fm_deinit(&fm);
 }
 
 /* What is memory changes under the reading of it: what is not in two readings is not believed. */
@@ -604,6 +683,7 @@ int main(void)
 		cmocka_unit_test(test_memory_unknown),
 		cmocka_unit_test(test_change_at_each_step),
 		cmocka_unit_test(test_memory_unplugged),
+		cmocka_unit_test(test_two_looks),
 	};
 
 	return cmocka_run_group_tests_name("walk_guest", tests, NULL, NULL);

@@ -147,7 +147,9 @@ static void test_shapes(void **state)
 		assert_int_equal(got.end.nr_torn + got.end.nr_unreadable, 0);
 		assert_int_equal(got.end.have, MS_RMAPS_HAVE_RMAPS | MS_RMAPS_HAVE_PARENTS |
 						       MS_RMAPS_HAVE_WRITE_TRACK | MS_RMAPS_HAVE_LPAGE |
-						       MS_RMAPS_HAVE_DIRECT_MAP);
+						       MS_RMAPS_HAVE_DIRECT_MAP | MS_RMAPS_HAVE_GENERATION);
+		assert_int_equal(got.end.generation[0], 6);
+		assert_int_equal(got.end.generation[1], 0);
 		assert_int_equal(got.end.flags, MS_RMAPS_NO_ARRAY); /* 1 GiB */
 		assert_int_equal(got.rmap[0].gfn, BASE_GFN + 1);
 		assert_int_equal(got.rmap[0].head, SPTE(3));

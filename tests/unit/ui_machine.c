@@ -229,6 +229,19 @@ static void put_mmus(struct put *p, unsigned int vcpu)
 	put_rec(p, MS_REC_MMU, &mmu, NULL);
 }
 
+static void put_pins(struct put *p)
+{
+	static const struct ms_rec_pin pins[] = {
+		{ .kvm = UI_KVM_A, .gfn = 2, .pfn = 0x50002, .level = 1, .mapped = 1 },
+		{ .kvm = UI_KVM_A, .gfn = 3, .pfn = 0x50003, .level = 1, .mapped = 1 },
+		{ .kvm = UI_KVM_A, .gfn = 512, .pfn = 0x40000, .level = 2, .mapped = 1 },
+		{ .kvm = UI_KVM_A, .gfn = 0x1000, .pfn = 0x60000, .level = 1, .mapped = 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++)
+		put_rec(p, MS_REC_PIN, &pins[i], NULL);
+}
+
 static void put_vm_details(struct put *p, const struct ms_want *want)
 {
 	struct ms_rec_slot slot = {
@@ -265,6 +278,8 @@ static void put_vm_details(struct put *p, const struct ms_want *want)
 		put_mmus(p, i);
 	if (want->what & (MS_WANT_SPS | MS_WANT_SPTES))
 		put_pages(p);
+	if (p->machine->pins && want->what & MS_WANT_PINS)
+		put_pins(p);
 }
 
 static void put_host(struct put *p)
@@ -319,6 +334,8 @@ static struct ms_err *machine_read(struct ms_target *target, const struct ms_wan
 	machine->nr_reads++;
 	if (machine->fail)
 		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "read the machine: it is off"), "switch it on");
+	if (machine->pins && want->what & MS_WANT_PINS)
+		a.have |= MS_VM_HAVE_PINS;
 	put_host(&p);
 	if (machine->nr_vms >= 1)
 		put_rec(&p, MS_REC_VM, &a, NULL);

@@ -40,6 +40,7 @@ struct ui_machine {
 	unsigned int nr_extra; /* further L1 pages below the TDP L2 table's siblings, for size */
 	bool newest_first; /* the order in which pages are found, turned round */
 	bool circles; /* tables that lead to themselves or upwards, levels that are none */
+	bool pins; /* gfns 2, 3 and 512 (2M) are pinned and mapped, gfn 0x1000 of L2's leaf zapped */
 	bool fail; /* reads fail */
 	unsigned int nr_reads;
 };

@@ -16,6 +16,7 @@ tests_lab_vmm_SOURCES = \
 	tests/lab/guest/vmm_storm.c \
 	tests/lab/guest/vmm_trace.c \
 	tests/lab/guest/vmm_truth.c \
+	tests/lab/guest/vmm_uffd.c \
 	tests/lab/guest/vmm_vcpu.c
 tests_lab_vmm_CFLAGS = -std=gnu11 -Wall -Wextra -pthread $(AM_CFLAGS)
 tests_lab_vmm_LDFLAGS = -pthread $(AM_LDFLAGS)

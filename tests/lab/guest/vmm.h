@@ -46,7 +46,7 @@ struct vmm_opts {
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
 		dups, dirty, log_mode, nx_off;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
-		paging;
+		paging, sys_hugetlb;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
 	const char *comm, *ctl, *truth, *image, *trace;
@@ -58,7 +58,7 @@ struct vmm_slot {
 	uint64_t gpa;
 	uint64_t size_bytes; /* 0: there is no such slot */
 	uint32_t flags; /* KVM_MEM_* */
-	bool thp;
+	bool thp, hugetlb;
 	char *hva; /* 2M aligned */
 };
 
@@ -116,6 +116,10 @@ struct vmm {
 	uint64_t checkpoint; /* last one reached by all vCPUs, truth written; 0: none */
 	uint64_t released; /* last one let go */
 	uint64_t nr_storm; /* storm operations done */
+	/* evict: what was taken away, NULL: nothing; uffd -1: a device took its place. By main only */
+	int uffd;
+	char *evicted, *evicted_copy;
+	size_t evicted_bytes;
 	bool stop;
 };
 
@@ -157,6 +161,15 @@ void storm_start(struct vmm *vmm);
 void storm_stop(struct vmm *vmm);
 /* One slot storm and one madvise storm, now; false if there is no storm slot. Lock held, vCPUs held. */
 bool storm_zap(struct vmm *vmm);
+
+/*
+ * uffd: while everything is held, VM 0's pool of NPT12 pages is dropped and left to a userfaultfd that nobody answers;
+ * how many faults have waited for it since; and the pages are put back as they were. NULL, or why not.
+ */
+const char *uffd_evict(struct vmm *vmm);
+const char *uffd_device(struct vmm *vmm); /* instead: a device's memory in place of NPT12's root */
+const char *uffd_faults(struct vmm *vmm, uint64_t *ret);
+const char *uffd_refill(struct vmm *vmm);
 
 /*
  * truth: writes the ground truth of a held process to opts.truth. Returns the number of contradictions found.

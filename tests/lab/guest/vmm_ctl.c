@@ -5,6 +5,10 @@
  *	wait N	answers when checkpoint N or a later one has been reached and its truth is written
  *	go	lets the held checkpoint go
  *	zap	while held: the storm slot is deleted and made again, its memory dropped
+ *	evict	while held: VM 0's NPT12 pages are dropped and left to a userfaultfd that nobody answers
+ *	faults	how many faults have come to it
+ *	device	while held: a device's memory in place of VM 0's NPT12 root
+ *	refill	the pages are put back as they were; before `go'
  *	status	phase, checkpoint, round
  *	quit	ends the VMM
  */
@@ -129,6 +133,16 @@ static bool zap(struct loop *l)
 	return done;
 }
 
+static bool held(struct loop *l)
+{
+	bool is;
+
+	pthread_mutex_lock(&l->vmm->lock);
+	is = l->vmm->phase == PHASE_HELD;
+	pthread_mutex_unlock(&l->vmm->lock);
+	return is;
+}
+
 /* Dirty logging of the data slots, with the guest's pages where they are. */
 static bool log_set(struct loop *l, bool on)
 {
@@ -148,7 +162,8 @@ static bool log_set(struct loop *l, bool on)
 static void request(struct loop *l, struct client *c, const char *text)
 {
 	static const char *const phases[] = { "run", "held", "end" };
-	uint64_t round = l->vmm->vm[0].param->facts[0].round;
+	uint64_t round = l->vmm->vm[0].param->facts[0].round, faults;
+	const char *why;
 	char *end;
 
 	if (!strncmp(text, "wait ", 5)) {
@@ -162,6 +177,21 @@ static void request(struct loop *l, struct client *c, const char *text)
 		answer(c, go(l) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "zap")) {
 		answer(c, zap(l) ? "ok" : "err nothing is held, or there is no storm slot");
+	} else if (!strcmp(text, "evict")) {
+		why = held(l) ? uffd_evict(l->vmm) : "nothing is held";
+		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
+	} else if (!strcmp(text, "device")) {
+		why = held(l) ? uffd_device(l->vmm) : "nothing is held";
+		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
+	} else if (!strcmp(text, "faults")) {
+		why = uffd_faults(l->vmm, &faults);
+		if (why)
+			answer(c, "err %s", why);
+		else
+			answer(c, "ok faults=%" PRIu64, faults);
+	} else if (!strcmp(text, "refill")) {
+		why = uffd_refill(l->vmm);
+		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
 	} else if (!strcmp(text, "log on") || !strcmp(text, "log off")) {
 		answer(c, log_set(l, !strcmp(text, "log on")) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "status")) {
@@ -327,8 +357,8 @@ int ctl_client(int argc, char **argv)
 		i = 3;
 	}
 	if (argc < i + 2)
-		vmm_fail(VMM_USAGE,
-			 "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | status | quit");
+		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | "
+				    "evict | faults | device | refill | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);

@@ -72,20 +72,26 @@ void mem_slot_set(struct vmm_vm *vm, enum vmm_slot_id id, bool present)
 static void slot_create(struct vmm_vm *vm, enum vmm_slot_id id, uint64_t gpa, uint64_t size, uint32_t flags,
 			bool thp)
 {
+	bool hugetlb = id == SLOT_SYS && vm->vmm->opts.sys_hugetlb;
 	struct vmm_slot *slot = &vm->slot[id];
 	char *p;
 
 	if (!size)
 		return;
-	/* Twice the alignment is reserved, so that guest and host address are equal modulo 2M. */
-	p = mmap(NULL, size + SIZE_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		 -1, 0);
+	/*
+	 * Twice the alignment is reserved, so that guest and host address are equal modulo 2M; hugetlbfs aligns by
+	 * itself, and its pages are taken now.
+	 */
+	p = mmap(NULL, hugetlb ? size : size + SIZE_2M, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | (hugetlb ? MAP_HUGETLB : MAP_NORESERVE), -1, 0);
 	if (p == MAP_FAILED)
 		vmm_fail(VMM_ENVIRONMENT, "mmap of %llu MiB: %s", (unsigned long long)(size / MIB),
 			 strerror(errno));
-	*slot = (struct vmm_slot){ .gpa = gpa, .size_bytes = size, .flags = flags, .thp = thp };
+	*slot = (struct vmm_slot){
+		.gpa = gpa, .size_bytes = size, .flags = flags, .thp = thp, .hugetlb = hugetlb
+	};
 	slot->hva = (char *)round_up((uintptr_t)p, SIZE_2M);
-	if (madvise(slot->hva, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+	if (!hugetlb && madvise(slot->hva, size, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 		vmm_fail(VMM_ENVIRONMENT, "madvise(%s): %s", thp ? "MADV_HUGEPAGE" : "MADV_NOHUGEPAGE",
 			 strerror(errno));
 	/*

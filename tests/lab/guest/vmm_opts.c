@@ -47,6 +47,7 @@ static const struct opt opts_table[] = {
 	CHOICE("size", size_2m, "4k|2m", "size of a data page: its step, and its leaf in NPT12 (4k)"),
 	CHOICE("backing", thp, "4k|thp", "host memory behind the data slot (as --size)"),
 	FLAG("sys-thp", sys_thp, "huge host memory behind the system slot, where L1 and L2 run"),
+	FLAG("sys-hugetlb", sys_hugetlb, "the same from hugetlbfs, pages of 2M, which the host must have"),
 	NUMBER("stride", stride, 1, 1 << 20, "distance of data pages in pages of that size (1)"),
 	CHOICE("order", order, "seq|random", "order of the accesses (seq)"),
 	CHOICE("map", map, "offset|identity|shuffle", "nested: L1 page of L2 page i (offset)"),
@@ -101,7 +102,8 @@ static void print_help(void)
 
 	printf("vmm: fixture guests for the tests of mmuscope, on raw KVM\n"
 	       "usage: vmm [OPTION...]\n"
-	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | status | quit\n\n");
+	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | evict | faults |\n"
+	       "                                device | refill | status | quit\n\n");
 	for (size_t i = 0; i < NR_OPTS; i++) {
 		const struct opt *o = &opts_table[i];
 		const char *arg = o->choices ? o->choices : o->kind == OPT_NUMBER ? "N" : "TEXT";
@@ -113,6 +115,9 @@ static void print_help(void)
 	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go', SIGTERM: quit.\n"
 	       "`zap', while held: the storm slot is deleted and made again, and its memory dropped.\n"
 	       "`log on', while held: the data slot is logged from now on, with what is mapped there.\n"
+	       "`evict', while held: NPT12's pages are dropped and left to userfaultfd; `faults': how many faults\n"
+	       "wait there; `device', while held: VGA memory of the host in place of NPT12's root; `refill': what was\n"
+	       "there is put back.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
 	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"

@@ -310,7 +310,11 @@ static void write_slots(struct truth *t)
 			     "slot vm=%u id=%d gfn=0x%" PRIx64 " npages=%" PRIu64
 			     " flags=0x%x hva=0x%" PRIxPTR " backing=%s huge_kib=%ld",
 			     t->vm->index, i, s->gpa >> GFN_SHIFT, s->size_bytes >> GFN_SHIFT, s->flags,
-			     (uintptr_t)s->hva, s->thp ? "thp" : "4k", huge_kib(s->hva));
+			     (uintptr_t)s->hva,
+			     s->hugetlb ? "hugetlb"
+			     : s->thp	? "thp"
+					: "4k",
+			     huge_kib(s->hva));
 	}
 }
 
