@@ -42,7 +42,8 @@ silent()
 
 	: >"$SCRATCH/bad"
 	: >"$SCRATCH/pages"
-	start_vmm g --seed "$seed" "$@"
+	# Many audits take longer than a guest is given by itself.
+	start_vmm g --seed "$seed" --timeout $((300 + 20 * audits)) "$@"
 	if ! wait_checkpoint g 1; then
 		result 1 "$name: guest"
 		return
@@ -67,7 +68,8 @@ logged()
 
 	: >"$SCRATCH/bad"
 	: >"$SCRATCH/pages"
-	start_vmm g --seed "$seed" "$@"
+	# Many audits take longer than a guest is given by itself.
+	start_vmm g --seed "$seed" --timeout $((300 + 20 * audits)) "$@"
 	if ! wait_checkpoint g 1; then
 		result 1 "$name: guest"
 		return
@@ -95,7 +97,8 @@ watched()
 {
 	local pid i status
 
-	start_vmm g --seed "$seed" "$@"
+	# Many audits take longer than a guest is given by itself.
+	start_vmm g --seed "$seed" --timeout $((300 + 20 * audits)) "$@"
 	wait_checkpoint g 1 || result 1 "watched: guest"
 	release_vmm g
 	"$mmuscope" audit --watch 1 -j >"$SCRATCH/w.json" 2>"$SCRATCH/w.err" &
