@@ -191,13 +191,16 @@ random = \
 	tests/unit/rnd.h \
 	tests/unit/rnd_access.c \
 	tests/unit/rnd_audit.c \
+	tests/unit/rnd_judge.c \
 	tests/unit/rnd_log.c \
+	tests/unit/rnd_mix.c \
 	tests/unit/rnd_model.c \
 	tests/unit/rnd_ops.c \
 	tests/unit/rnd_ops.def \
 	tests/unit/rnd_oracle.c \
 	tests/unit/rnd_parallel.c tests/unit/rnd_pins.c \
 	tests/unit/rnd_run.c \
+	tests/unit/rnd_switches.def \
 	tests/unit/rnd_world.c
 tests_unit_test_nmmu_random_SOURCES = tests/unit/test_nmmu_random.c $(random)
 tests_unit_test_random_mutants_SOURCES = tests/unit/test_random_mutants.c $(random) $(nmmu_sources)

@@ -11,6 +11,8 @@
  *   rnd_parallel.c several of them at once
  *   rnd_pins.c     pinned pages, on every sixth machine
  *   rnd_log.c      the dirty log against copies of memory
+ *   rnd_judge.c    what nobody would notice
+ *   rnd_mix.c      other machines and other shares of operations, for mistakes that need them
  *
  * Layout: gfn 0..0x2ff slot 0 (tables below 0x200), 0x300.. slot 2 (comes and goes), 0x400..0x7ff slot 1 (2M
  * aligned), 0x800.. slot 3 (read-only), and a device everywhere else.
@@ -96,6 +98,28 @@ struct rnd_vcpu {
 	u32 next_invlpg;
 };
 
+/*
+ * A mix: machines and operations beside the usual. Shares are percent of all operations; what is left is drawn as
+ * ever. Zeros and NULL ask for nothing.
+ */
+struct rnd_mix {
+	const char *name;
+	void (*config)(struct nmmu_config *cfg); /* changes what was drawn */
+	u8 parallel, burst, age, slots, log;
+	u8 job; /* of the VMM in parallel operations, from 1; 0: drawn */
+	bool logging; /* slots 0 and 1 are logged from the start */
+	u8 low_bits; /* percent of large entries get a bit of an address that is not aligned */
+	u8 one_frame; /* percent of entries of level 1 map the same frame */
+	u8 devices; /* percent of them map a device, most others nothing */
+	u32 log_mode; /* NMMU_LOG_, 0: drawn */
+	u8 empty_upper; /* percent of upper entries lose all rights, and keep their address */
+	bool pml12_rom; /* L1's log lies in a memslot that is read-only */
+};
+
+/* NULL behind the last; the first is the usual. */
+extern const struct rnd_mix rnd_mixes[];
+const struct rnd_mix *rnd_mix_find(const char *name);
+
 struct rnd_count {
 #define RND_OP(name) u64 name;
 #include "tests/unit/rnd_ops.def"
@@ -105,6 +129,8 @@ struct rnd_count {
 };
 
 #define RND_EVENTS 4096
+
+struct dirty_leaf;
 
 struct rnd {
 	u64 seed, rng;
@@ -133,6 +159,8 @@ struct rnd {
 	char text[160]; /* what was found */
 	struct ms_event events[RND_EVENTS]; /* the first since the last check */
 	u32 nr_events;
+	struct dirty_leaf *dirty; /* of rnd_judge.c */
+	u32 nr_dirty;
 	bool pdptes_differ; /* before this access, from those in memory */
 	bool failed;
 };
@@ -142,6 +170,7 @@ struct rnd {
 /* The mutant that machines have, in a build of the engine that has them: enum nmmu_mutant. */
 extern u32 rnd_mutant;
 extern u32 rnd_bugs; /* 1u << enum nmmu_bug, in any build */
+extern const struct rnd_mix *rnd_mix; /* of machines, never NULL */
 
 u64 rnd_next(struct rnd *r);
 u64 rnd_below(struct rnd *r, u64 bound);
@@ -247,6 +276,8 @@ void rnd_invalidate(struct rnd *r, struct rnd_vcpu *vc, u64 gva, bool nested);
 void rnd_left_l2(struct rnd *r, struct rnd_vcpu *vc);
 
 void rnd_op_slot(struct rnd *r);
+/* A slot of the VMM's is logged from now on. */
+void rnd_slot_log(struct rnd *r, u32 id);
 void rnd_op_migrate(struct rnd *r);
 void rnd_op_age(struct rnd *r);
 /* Recycling, the NX worker. */
@@ -274,6 +305,25 @@ void rnd_notify(struct rnd *r, const struct rnd_slot *s, u64 first, u64 nr);
 
 void rnd_audit(struct rnd *r);
 
+/* --- rnd_mix.c --- */
+
+/* An operation that the mix asks for; false: it is another's turn. */
+bool rnd_op_mix(struct rnd *r, struct rnd_vcpu *vc);
+
+/* --- rnd_judge.c --- */
+
+/* Kinds of leaves, generations of MMIO entries, in every live page. */
+void rnd_judge_pages(struct rnd *r);
+/* Around a log that is read or cleared, with all vCPUs at rest. */
+void rnd_judge_log_begin(struct rnd *r);
+void rnd_judge_log_end(struct rnd *r);
+/* A page whose bit was cleared. */
+void rnd_judge_cleared(struct rnd *r, u64 gfn);
+/* nmmu_nx_recover(), judged. */
+u32 rnd_nx_recover(struct rnd *r, u32 ratio);
+/* L1's log of an access of L2's, which began with this index. */
+void rnd_judge_pml12(struct rnd *r, const struct rnd_vcpu *vc, u16 before, const struct rnd_answer *answer);
+
 /* --- rnd_log.c --- */
 
 void rnd_log_start(struct rnd *r, struct rnd_slot *s);
@@ -282,6 +332,7 @@ void rnd_op_log_get(struct rnd *r);
 /* While vCPUs run: pages are copied, and whether the log was complete is seen the next time. */
 void rnd_log_round(struct rnd *r);
 void rnd_op_log_clear(struct rnd *r);
+void rnd_clear_round(struct rnd *r); /* while vCPUs run */
 /* Contents changed by the host, not the guest. */
 void rnd_log_forget(struct rnd *r, u64 hva, u64 bytes);
 

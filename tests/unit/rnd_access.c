@@ -341,7 +341,9 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 	const struct rnd_path *path;
 	struct rnd_answer answer;
 	struct befores before;
+	u16 pml_index = vc->v->nested.pml_index;
 	struct ms_run run = { 0 };
+	bool l2 = vc->l2;
 
 	describe(r, vc, emulate ? "emulated" : "access", a);
 	rnd_ask(r, vc, &want, &answer);
@@ -358,6 +360,8 @@ static bool access_judged(struct rnd *r, struct rnd_vcpu *vc, const struct nmmu_
 		ms_machine_access(r->machine, vc->id, a, &run);
 	}
 	note(r, &answer, &before);
+	if (l2)
+		rnd_judge_pml12(r, vc, pml_index, &answer);
 	/* KVM 6.1 never ends here: the CPU's walk is a write, and kvm_mmu_page_fault() unprotects in vain. */
 	if (run.stuck && answer.rom && r->cfg.tdp && r->cfg.kernel == NMMU_6_1) {
 		r->count->dead++;
@@ -707,7 +711,10 @@ void rnd_op_cycle(struct rnd *r, struct rnd_vcpu *vc)
 		if (rnd_access(r, editor, &edit, false))
 			r->count->gpte_store++;
 		r->now++;
-		if (rnd_chance(r, 60))
+		/* A device's entry ends by itself when memslots change. */
+		if (rnd_mix->devices && rnd_chance(r, 60))
+			rnd_op_slot(r);
+		else if (rnd_chance(r, 60))
 			rnd_invalidate(r, vc, look.gva, t->use == RND_NESTED);
 		r->now++;
 		if (!r->failed)

@@ -75,7 +75,11 @@ static void log_get(struct rnd *r, bool all_stopped)
 	if (!s)
 		return;
 	snprintf(r->what, sizeof(r->what), "log of slot %d read", (int)(s - r->slot));
+	if (all_stopped)
+		rnd_judge_log_begin(r);
 	rc = ms_machine_log_get(r->machine, 0, s - r->slot, words);
+	if (all_stopped)
+		rnd_judge_log_end(r);
 	if (rc) {
 		rnd_fail(r, "error %d", rc);
 		return;
@@ -105,7 +109,7 @@ void rnd_log_round(struct rnd *r)
 	log_get(r, false);
 }
 
-void rnd_op_log_clear(struct rnd *r)
+static void log_clear(struct rnd *r, bool all_stopped)
 {
 	struct rnd_slot *s = pick_logging(r);
 	u64 words[0x400 / 64], first, nr, nr_words;
@@ -120,8 +124,12 @@ void rnd_op_log_clear(struct rnd *r)
 		words[i] = s->bits[first + i] & (rnd_chance(r, 60) ? ~0ULL : rnd_next(r));
 	snprintf(r->what, sizeof(r->what), "log of slot %d cleared from page %llu, %llu pages",
 		 (int)(s - r->slot), (unsigned long long)first * 64, (unsigned long long)nr * 64);
+	if (all_stopped)
+		rnd_judge_log_begin(r);
 	rc = ms_machine_log_clear(r->machine, 0, s - r->slot, first * 64,
 				  (first + nr) * 64 > s->nr ? s->nr - first * 64 : nr * 64, words);
+	if (all_stopped)
+		rnd_judge_log_end(r);
 	if (rc) {
 		rnd_fail(r, "error %d", rc);
 		return;
@@ -132,5 +140,17 @@ void rnd_op_log_clear(struct rnd *r)
 			continue;
 		copy_page(r, s, i);
 		s->bits[i / 64] &= ~(1ULL << i % 64);
+		if (all_stopped)
+			rnd_judge_cleared(r, s->gfn + i);
 	}
+}
+
+void rnd_op_log_clear(struct rnd *r)
+{
+	log_clear(r, true);
+}
+
+void rnd_clear_round(struct rnd *r)
+{
+	log_clear(r, false);
 }

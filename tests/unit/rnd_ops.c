@@ -161,7 +161,7 @@ static bool draw_nested(struct rnd *r, struct rnd_vcpu *vc, struct nmmu_nested *
 			nested->root |= 0x40;
 		if (nested->root & 0x40 && rnd_chance(r, 60)) {
 			nested->pml = true;
-			nested->pml_addr = 0x2ff000;
+			nested->pml_addr = rnd_mix->pml12_rom ? 0x80f000 : 0x2ff000;
 			nested->pml_index = rnd_chance(r, 40) ? 511 : (u16)(rnd_below(r, 3) - 1);
 		}
 		vc->nested_kind = NMMU_GPT_EPT;
@@ -259,6 +259,12 @@ static void slot_set(struct rnd *r, u32 id, u64 gfn, u64 nr, u32 flags, u64 *cou
 	else if (!(flags & MS_SLOT_LOG_DIRTY))
 		rnd_log_stop(s);
 	s->flags = flags;
+}
+
+void rnd_slot_log(struct rnd *r, u32 id)
+{
+	slot_set(r, id, r->slot[id].gfn, r->slot[id].nr, r->slot[id].flags | MS_SLOT_LOG_DIRTY,
+		 &r->count->slot_log);
 }
 
 /* Does any shadow page stand for tables in the slot? They may outlive a change of contents (H 35). */
@@ -408,7 +414,7 @@ static void op_nx(struct rnd *r)
 		nmmu_set_nx_huge_pages(r->m, rnd_chance(r, 60));
 		r->count->nx_toggle++;
 	} else {
-		r->count->nx_recover += nmmu_nx_recover(r->m, 1 + rnd_below(r, 4));
+		r->count->nx_recover += rnd_nx_recover(r, 1 + rnd_below(r, 4));
 	}
 }
 

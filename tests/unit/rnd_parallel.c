@@ -97,7 +97,7 @@ static void run_vmm(void *arg)
 		rnd_log_round(r);
 		break;
 	case 2:
-		rnd_op_log_clear(r);
+		rnd_clear_round(r);
 		break;
 	case 3:
 	case 4:
@@ -172,7 +172,9 @@ void rnd_op_parallel(struct rnd *r)
 		if (ms_sched_add(r->sched, run_accesses, &jobs[k]))
 			rnd_fail(r, "no coroutine");
 	}
-	jobs[k] = (struct job){ .r = r, .what = rnd_below(r, r->cfg.pins ? 14 : 12) };
+	jobs[k] = (struct job){ .r = r,
+				.what = rnd_mix->job ? rnd_mix->job - 1u
+						     : rnd_below(r, r->cfg.pins ? 14 : 12) };
 	if (ms_sched_add(r->sched, run_vmm, &jobs[k]))
 		rnd_fail(r, "no coroutine");
 	snprintf(r->what, sizeof(r->what), "%u vCPUs and VMM %u at once", nr, jobs[k].what);

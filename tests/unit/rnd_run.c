@@ -19,6 +19,7 @@ static void self_check(struct rnd *r)
 
 	r->count->checks++;
 	rnd_audit(r);
+	rnd_judge_pages(r);
 	rnd_invariants(r);
 	if (r->cfg.pins)
 		rnd_check_pins(r);
@@ -43,7 +44,9 @@ static void one_op(struct rnd *r)
 	r->nomem = rnd_chance(r, 2);
 	if (r->nomem)
 		ms_machine_fail_alloc(r->machine, 1 + rnd_below(r, 3));
-	if (r->cfg.pins && rnd_chance(r, 6))
+	if (rnd_op_mix(r, vc))
+		;
+	else if (r->cfg.pins && rnd_chance(r, 6))
 		rnd_op_pins(r, vc);
 	else if (dice < 62)
 		rnd_op_access(r, vc);

@@ -222,7 +222,10 @@ static u64 large_entry(struct rnd *r, const struct rnd_table *t, bool good)
 	u64 pages = 1ULL << (rnd_shift(t->kind, t->level) - 12);
 	u64 gfn = t->level == 3 ? 0 : rnd_chance(r, 70) ? 0x400 : any_gfn(r);
 
-	return (gfn & ~(pages - 1)) << 12 | leaf_bits(r, t, good) | PS;
+	gfn &= ~(pages - 1);
+	if (rnd_mix->low_bits && rnd_chance(r, rnd_mix->low_bits))
+		gfn |= pages >> 1;
+	return gfn << 12 | leaf_bits(r, t, good) | PS;
 }
 
 static u64 good_entry(struct rnd *r, const struct rnd_table *t, u32 index)
@@ -239,11 +242,40 @@ static u64 good_entry(struct rnd *r, const struct rnd_table *t, u32 index)
 	return 0;
 }
 
+/* What the mix wants there. */
+static bool rnd_mix_entry(struct rnd *r, const struct rnd_table *t, u32 index, u64 *ret)
+{
+	const struct rnd_mix *mix = rnd_mix;
+	u64 gfn = 0;
+
+	if (t->level > 1) {
+		if (!mix->empty_upper || !rnd_chance(r, mix->empty_upper))
+			return false;
+		*ret = good_entry(r, t, index) & ~RWU;
+		return true;
+	}
+	if (mix->one_frame && rnd_chance(r, mix->one_frame))
+		gfn = 0x400;
+	else if (mix->devices && rnd_chance(r, mix->devices))
+		gfn = 0x1000 + rnd_below(r, 16);
+	else if (mix->devices && rnd_chance(r, 60)) {
+		*ret = 0;
+		return true;
+	}
+	/* The usual draws nothing here. */
+	if (!gfn)
+		return false;
+	*ret = gfn << 12 | leaf_bits(r, t, mix->one_frame);
+	return true;
+}
+
 u64 rnd_entry(struct rnd *r, const struct rnd_table *t, u32 index)
 {
 	u32 dice = rnd_below(r, 100);
 	u64 entry;
 
+	if (rnd_mix_entry(r, t, index, &entry))
+		return entry;
 	if (dice < 50)
 		return good_entry(r, t, index);
 	if (dice < 57)
@@ -448,12 +480,14 @@ static void draw_config(struct rnd *r)
 		c->pml = c->ad && rnd_chance(r, 60);
 		c->exec_only = rnd_chance(r, 60);
 	}
+	if (rnd_mix->config)
+		rnd_mix->config(c);
 	/* Not drawn: the other machines are what they were. */
 	c->pins = r->seed % 6 == 5;
 	c->mutant = rnd_mutant;
 	c->bugs = rnd_bugs;
 	c->no_zap_all = c->kernel == NMMU_6_12 && rnd_chance(r, 40);
-	if (rnd_chance(r, 20))
+	if (rnd_chance(r, 20) && !c->first_generation)
 		c->first_generation = (1ULL << 19) - 2 * rnd_below(r, 20);
 	/* Bit 62 of an MMIO entry is set then, and is no pin (G defect 9). */
 	if (c->pins && r->seed / 6 % 2)
@@ -509,6 +543,8 @@ bool rnd_world_make(struct rnd *r)
 	r->log_mode = rnd_chance(r, 50)	  ? 0
 		      : rnd_chance(r, 50) ? NMMU_LOG_MANUAL
 					  : NMMU_LOG_MANUAL | NMMU_LOG_INIT_SET;
+	if (rnd_mix->log_mode)
+		r->log_mode = rnd_mix->log_mode;
 	if (nmmu_log_mode(r->m, r->log_mode))
 		rnd_fail(r, "log mode");
 	add_slot(r, 0, 0, 0x300, HVA, 1 + rnd_below(r, 2), 0);
@@ -516,6 +552,8 @@ bool rnd_world_make(struct rnd *r)
 	add_slot(r, 2, 0x300, 0x40, HVA + 0x80000000, 1, 0);
 	add_slot(r, 3, 0x800, 0x10, HVA + 0xc0000000, 1, MS_SLOT_READONLY);
 	build_tables(r);
+	for (u32 i = 0; i < 2 && rnd_mix->logging && !r->failed; i++)
+		rnd_slot_log(r, i);
 	for (u32 i = 0; i < RND_VCPUS && !r->failed; i++) {
 		struct rnd_vcpu *vc = &r->vc[i];
 

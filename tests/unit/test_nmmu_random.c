@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random operations on machines of random settings, each one judged (rnd.h). The seed of a failure is
- * printed; RND_SEED=0x... runs that machine alone, RND_OPS=n bounds its operations. MMUSCOPE_DEEP=1 runs four
- * times as many, MMUSCOPE_QUICK=1 a tenth.
+ * printed; RND_SEED=0x... runs that machine alone, RND_MIX=name on a mix of rnd_mix.c, RND_OPS=n bounds its operations.
+ * MMUSCOPE_DEEP=1 runs ten times as many, MMUSCOPE_QUICK=1 a tenth.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +17,12 @@
 #include "tests/unit/rnd.h"
 
 #define TOTAL_OPS 1000000ULL
+/* Ten times as slow under a sanitizer. */
+#ifdef __SANITIZE_ADDRESS__
+#define DEEP_TIMES 2
+#else
+#define DEEP_TIMES 10
+#endif
 #define MACHINE_OPS 2500ULL
 #define CHECK_EVERY 50
 
@@ -34,15 +40,21 @@ static u64 env(const char *name, u64 otherwise)
 
 static void random_operations(void **state)
 {
-	static const u32 judged[] = { 1,  2,  3,  5,  6,  7,  9,  10, 11, 12, 13, 14, 15, 16, 17,
-				      23, 24, 25, 26, 27, 28, 29, 30, 31, 33, 38, 39, 40, 42, 43 };
-	u64 total = TOTAL_OPS * (env("MMUSCOPE_DEEP", 0) ? 4 : 1) / (env("MMUSCOPE_QUICK", 0) ? 10 : 1);
+	static const u32 judged[] = { 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+				      16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+				      31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44 };
+	u64 total =
+		TOTAL_OPS * (env("MMUSCOPE_DEEP", 0) ? DEEP_TIMES : 1) / (env("MMUSCOPE_QUICK", 0) ? 10 : 1);
 	/* Two runs do the same, as the fuzzers'; --deep looks elsewhere each time. */
 	u64 seed = env("RND_SEED", 0), fresh = env("MMUSCOPE_DEEP", 0) ? (u64)time(NULL) << 20 : FIRST_SEED;
 	u64 start = env("RND_START", fresh);
 	u64 ops = env("RND_OPS", MACHINE_OPS), failed = 0;
 
 	total = env("RND_TOTAL", total);
+	if (getenv("RND_MIX"))
+		rnd_mix = rnd_mix_find(getenv("RND_MIX"));
+	if (!rnd_mix)
+		fail_msg("no such mix");
 	if (seed) {
 		assert_true(rnd_run(&count, seed, ops, env("RND_CHECK", 1), NULL));
 		return;

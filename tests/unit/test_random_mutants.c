@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Would random operations find it? Mutants of the engine, and the bugs that are switches, on machines of
- * random settings until something is wrong: an access, a log, or an invariant, judged after every tenth
- * operation. Those named here must be found within LIMIT operations. The others show in what is not judged
- * there (counts of faults, contents of L1's log, the order of lists), in compat, or in races that only
- * test_explore's schedules meet; MMUSCOPE_DEEP=1 tries them too, for longer, and prints what became of it.
+ * Would random operations find it? Each mutant and each bug of the engine has its line in rnd_switches.def: on which
+ * machines, and within how many operations, something is wrong (an access, a log, an invariant, judged after every
+ * tenth operation); or, for what no answer depends on, the scenario that shows it. A switch without a line fails. A
+ * right engine must pass the same machines. MMUSCOPE_DEEP=1 tries the others, too, for longer, and prints what became
+ * of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,33 +12,41 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "scenario/scenario.h"
 #include "tests/unit/rnd.h"
 
-#define LIMIT 100000ULL
 #define DEEP_LIMIT 1000000ULL
 #define MACHINE_OPS 2500ULL
 #define CHECK_EVERY 10
 #define FIRST_SEED 0x6b07a24400000ULL
+/* Of a right engine, for each mix. */
+#define RIGHT_OPS 20000ULL
 
-static const enum nmmu_mutant mutants[] = {
-	NMMU_MUTANT_LOG_NO_FLUSH,    NMMU_MUTANT_NO_SEQ,	   NMMU_MUTANT_LOG_ONE_OF_LIST,
-	NMMU_MUTANT_KIND_BY_EPT12,   NMMU_MUTANT_CLEAN_WRITABLE,   NMMU_MUTANT_EXACT_ADDS_R,
-	NMMU_MUTANT_NPF_CODE_OF_CPU, NMMU_MUTANT_LEAF_KEEPS_MMIO,  NMMU_MUTANT_EXEC_ONLY_ALWAYS,
-	NMMU_MUTANT_EXEC_ONLY_NEVER, NMMU_MUTANT_ALWAYS_FINAL,	   NMMU_MUTANT_NPF_ALWAYS_FINAL,
-	NMMU_MUTANT_NPT_ALWAYS_SMEP, NMMU_MUTANT_NPT_NEVER_SMEP,   NMMU_MUTANT_SYNC_KEEPS_GFN,
-	NMMU_MUTANT_PIN_LEVEL_1,     NMMU_MUTANT_PIN_Z_RAW,	   NMMU_MUTANT_PIN_BIT_62,
-	NMMU_MUTANT_PIN_OVER_MMIO,   NMMU_MUTANT_PIN_Z_TABLE,	   NMMU_MUTANT_PIN_BIT_SET,
-	NMMU_MUTANT_PIN_Z_LEAK,	     NMMU_MUTANT_PIN_STAYS_MAPPED, NMMU_MUTANT_PIN_MM_LEAK,
-	NMMU_MUTANT_PIN_RECYCLED,    NMMU_MUTANT_PIN_SLOT_ALL,	   NMMU_MUTANT_PIN_SLOT_LEAK,
-	NMMU_MUTANT_PIN_NX,	     NMMU_MUTANT_PIN_ANY_PFN,	   NMMU_MUTANT_PIN_NO_SPLIT,
-	NMMU_MUTANT_PREFAULT_ALL,    NMMU_MUTANT_PREFAULT_LEAKS,
+#define LEN(a) (sizeof(a) / sizeof(*(a)))
+
+enum kind { MUTANT, BUG };
+
+struct line {
+	enum kind kind;
+	u32 id;
+	const char *mix; /* NULL: not found so */
+	u64 steps;
+	const char *file, *why; /* instead */
 };
 
-static const enum nmmu_bug bugs[] = { NMMU_BUG_PML_L2, NMMU_BUG_WRITABLE_INVARIANT };
+#define ID_MUTANT(id) NMMU_MUTANT_##id
+#define ID_BUG(id) NMMU_BUG_##id
+static const struct line lines[] = {
+#define RND_FINDS(kind, id, mix, steps) { kind, ID_##kind(id), mix, steps, NULL, NULL },
+#define RND_LEAVES(kind, id, file, why) { kind, ID_##kind(id), NULL, 0, file, why },
+#include "tests/unit/rnd_switches.def"
+#undef RND_FINDS
+#undef RND_LEAVES
+};
 
 /* A mutant may well lose what it should free; that is not what is looked for here. */
 const char *__lsan_default_options(void);
@@ -54,62 +62,130 @@ static bool is_deep(void)
 	return deep && *deep == '1';
 }
 
-static bool is_found(const char *name, u64 limit)
+static const char *name_of(const struct line *line)
+{
+	return line->kind == MUTANT ? ms_mutant_name(line->id) : ms_bug_name(line->id);
+}
+
+static bool is_found(const struct line *line, const char *mix, u64 limit)
 {
 	struct rnd_count count = { 0 };
 	struct rnd_found found = { 0 };
 	bool ok = true;
 
+	rnd_mix = rnd_mix_find(mix);
+	rnd_mutant = line->kind == MUTANT ? line->id : NMMU_MUTANT_NONE;
+	rnd_bugs = line->kind == BUG ? 1u << line->id : 0;
 	for (u64 seed = FIRST_SEED; ok && count.ops < limit; seed++)
 		ok = rnd_run(&count, seed, MACHINE_OPS, CHECK_EVERY, &found);
 	if (ok)
-		printf("# ! %-22s not within %llu operations\n", name, (unsigned long long)count.ops);
+		printf("# ! %-22s not within %llu operations (%s)\n", name_of(line),
+		       (unsigned long long)count.ops, mix);
 	else
-		printf("# ! %-22s at %6llu: %s\n", name, (unsigned long long)count.ops, found.text);
+		printf("# ! %-22s at %6llu of %llu (%s): %s\n", name_of(line), (unsigned long long)count.ops,
+		       (unsigned long long)limit, mix, found.text);
+	rnd_mix = &rnd_mixes[0];
+	rnd_mutant = NMMU_MUTANT_NONE;
+	rnd_bugs = 0;
 	return !ok;
 }
 
-static bool is_listed(u32 mutant)
+static u32 nr_lines_of(enum kind kind, u32 id)
 {
-	for (u32 i = 0; i < sizeof(mutants) / sizeof(*mutants); i++)
-		if (mutants[i] == mutant)
-			return true;
-	return false;
+	u32 nr = 0;
+
+	for (u32 i = 0; i < LEN(lines); i++)
+		nr += lines[i].kind == kind && lines[i].id == id;
+	return nr;
 }
 
-static void mutants_are_found(void **state)
+/* What tests/unit/test_mutants holds to be broken by it, and nothing else. */
+static const char *scenario_of(const struct line *line)
 {
-	for (rnd_mutant = 1; rnd_mutant < NMMU_NR_MUTANTS; rnd_mutant++) {
-		if (is_listed(rnd_mutant) && !is_found(ms_mutant_name(rnd_mutant), LIMIT))
-			fail_msg("%s was not found", ms_mutant_name(rnd_mutant));
-		if (!is_listed(rnd_mutant) && is_deep())
-			is_found(ms_mutant_name(rnd_mutant), DEEP_LIMIT);
-	}
-	rnd_mutant = 0;
+	static const char *const files[] = {
+		"",
+#define NMMU_MUTANT_DEF(id, name, scenario, text) scenario,
+#include "nmmu/mutants.def"
+#undef NMMU_MUTANT_DEF
+	};
+	static char text[80];
+
+	if (line->kind == MUTANT)
+		return files[line->id];
+	snprintf(text, sizeof(text), "bug-%s", ms_bug_name(line->id));
+	return text;
 }
 
-static void bugs_are_found(void **state)
+static void table_is_whole(void **state)
 {
-	for (u32 i = 0; i < NMMU_NR_BUGS; i++) {
-		bool listed = false;
+	const char *src = getenv("SRCDIR");
+	char path[300];
 
-		for (u32 k = 0; k < sizeof(bugs) / sizeof(*bugs); k++)
-			listed |= bugs[k] == i;
-		rnd_bugs = 1u << i;
-		if (listed && !is_found(ms_bug_name(i), LIMIT))
-			fail_msg("%s was not found", ms_bug_name(i));
-		if (!listed && is_deep())
-			is_found(ms_bug_name(i), DEEP_LIMIT);
+	(void)state;
+	for (u32 id = 1; id < NMMU_NR_MUTANTS; id++)
+		if (nr_lines_of(MUTANT, id) != 1)
+			fail_msg("%s has %u lines", ms_mutant_name(id), nr_lines_of(MUTANT, id));
+	for (u32 id = 0; id < NMMU_NR_BUGS; id++)
+		if (nr_lines_of(BUG, id) != 1)
+			fail_msg("%s has %u lines", ms_bug_name(id), nr_lines_of(BUG, id));
+	for (u32 i = 0; i < LEN(lines); i++) {
+		const struct line *line = &lines[i];
+
+		if (line->mix) {
+			if (!rnd_mix_find(line->mix) || !line->steps)
+				fail_msg("%s: no mix %s, or no steps", name_of(line), line->mix);
+			continue;
+		}
+		snprintf(path, sizeof(path), "%s/tests/scenarios/%s.scn", src ? src : ".", line->file);
+		if (strcmp(line->file, scenario_of(line)) || access(path, R_OK) || !*line->why)
+			fail_msg("%s is not found by %s", name_of(line), line->file);
+		printf("# ! %-22s by %s: %s\n", name_of(line), line->file, line->why);
 	}
-	rnd_bugs = 0;
+	/* Each mix is there for something. */
+	for (const struct rnd_mix *mix = rnd_mixes; mix->name; mix++) {
+		bool used = false;
+
+		for (u32 i = 0; i < LEN(lines); i++)
+			used |= lines[i].mix && !strcmp(lines[i].mix, mix->name);
+		if (!used)
+			fail_msg("mix %s finds nothing", mix->name);
+	}
+}
+
+static void right_engine_passes(void **state)
+{
+	(void)state;
+	for (rnd_mix = rnd_mixes; rnd_mix->name; rnd_mix++) {
+		struct rnd_count count = { 0 };
+
+		for (u64 seed = FIRST_SEED; count.ops < RIGHT_OPS * (is_deep() ? 20 : 1); seed++)
+			if (!rnd_run(&count, seed, MACHINE_OPS, CHECK_EVERY, NULL))
+				fail_msg("mix %s", rnd_mix->name);
+	}
+	rnd_mix = &rnd_mixes[0];
+}
+
+static void switches_are_found(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < LEN(lines); i++) {
+		const struct line *line = &lines[i];
+
+		if (line->mix && !is_found(line, line->mix, line->steps))
+			fail_msg("%s was not found", name_of(line));
+		if (!line->mix && is_deep())
+			is_found(line, "usual", DEEP_LIMIT);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mutants_are_found),
-		cmocka_unit_test(bugs_are_found),
+		cmocka_unit_test(table_is_whole),
+		cmocka_unit_test(right_engine_passes),
+		cmocka_unit_test(switches_are_found),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return cmocka_run_group_tests_name("random mutants", tests, NULL, NULL);
 }
