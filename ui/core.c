@@ -360,7 +360,7 @@ static void core_request(struct ms_ui *ui, enum ms_request request)
 		break;
 	case MS_REQ_EVENTS:
 		if (ui->opts->command)
-			ms_view_command_open(ui, "events --last 200 --no-header", true);
+			ms_view_command_open(ui, "events --last 200", true);
 		else
 			ms_ui_status(ui, MS_LOOK_WARNING, "no commands here");
 		break;

@@ -7,8 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
 #include "audit/audit.h"
+#include "query/query.h"
 #include "ui/core.h"
+
+/* Lines above the list. */
+#define TOP 3u
 
 struct audit_view {
 	struct ms_view view;
@@ -133,11 +138,20 @@ static u32 nr_checked(const struct ms_audit *audit)
 static void draw_counts(const struct audit_view *v, struct ms_grid *grid, struct ms_rect r)
 {
 	const struct ms_audit *a = &v->audit;
+	struct ms_buf rows = { 0 };
+	u32 row;
 
 	ms_grid_printf(grid, r.y, r.x + 1, r.w - 1, v->kept ? MS_LOOK_ERROR : MS_LOOK_HEADER,
 		       "%zu findings; %u of %u invariants judged, on %llu pages, %llu entries", v->kept,
 		       nr_checked(a), MS_AUDIT_ROWS, (unsigned long long)a->nr_pages,
 		       (unsigned long long)a->nr_sptes);
+	for (row = 1; row <= MS_AUDIT_ROWS; row++)
+		if (a->found[row])
+			ms_buf_printf(&rows, "%s%u %s: %llu", rows.len ? ", " : "", row,
+				      ms_invariants[row].name, (unsigned long long)a->found[row]);
+	if (rows.len)
+		ms_grid_put(grid, r.y + 2, r.x + 1, r.w - 1, MS_LOOK_DIM, ms_buf_str(&rows));
+	ms_buf_deinit(&rows);
 	if (a->nr_unconfirmed || a->nr > v->kept)
 		ms_grid_printf(grid, r.y + 1, r.x + 1, r.w - 1, MS_LOOK_DIM,
 			       "%llu pages not confirmed and not judged; %zu findings not seen again",
@@ -168,20 +182,21 @@ static void audit_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *g
 	(void)ui;
 	draw_counts(v, grid, r);
 	if (!v->audit.nr) {
-		ms_grid_put(grid, r.y + 3, r.x + 1, r.w - 1, MS_LOOK_NORMAL,
-			    "Nothing found. `:audit' says what was judged, and what this target lacks.");
+		ms_grid_put(
+			grid, r.y + 3, r.x + 1, r.w - 1, MS_LOOK_NORMAL,
+			"Nothing found. `:audit' says what was judged; `:audit --guest' reads the guest's tables, too.");
 		return;
 	}
-	ms_list_fit(&v->list, v->audit.nr, r.h > 5 ? r.h - 5 : 1);
+	ms_list_fit(&v->list, v->audit.nr, r.h > 6 ? r.h - 6 : 1);
 	for (i = 0; i < v->list.rows; i++) {
 		row = v->list.top + i;
 		if (row >= v->audit.nr)
 			break;
 		ms_buf_reset(&buf);
 		finding_words(finding_at(v, row), &buf);
-		ms_grid_put(grid, r.y + 2 + (u32)i, r.x + 1, r.w - 1, look_of(v, row), ms_buf_str(&buf));
+		ms_grid_put(grid, r.y + TOP + (u32)i, r.x + 1, r.w - 1, look_of(v, row), ms_buf_str(&buf));
 		if (row == v->list.cursor)
-			ms_grid_flag(grid, r.y + 2 + (u32)i, r.x, r.w, MS_CELL_SELECTED);
+			ms_grid_flag(grid, r.y + TOP + (u32)i, r.x, r.w, MS_CELL_SELECTED);
 	}
 	ms_buf_deinit(&buf);
 	draw_statement(v, grid, r);
@@ -193,18 +208,18 @@ static void finding_open(struct ms_ui *ui, struct audit_view *v)
 {
 	const struct ms_finding *f = finding_at(v, v->list.cursor);
 	struct ms_err *err;
-	char line[48];
+	struct ms_event_desc desc;
+	char line[64];
 	u32 idx;
 
 	if (!f)
 		return;
-	if (f->vcpu) {
-		ms_view_command_open(ui, "vcpus --no-header", false);
-		return;
-	}
-	if (!f->sp) {
-		snprintf(line, sizeof(line), "rmap 0x%llx --no-header", (unsigned long long)f->gfn);
-		ms_view_command_open(ui, f->mmu ? "mmus --no-header" : line, false);
+	if (f->event || !f->sp) {
+		if (f->event && ms_event_desc(f->event, &desc))
+			snprintf(line, sizeof(line), "events --last %u --event %s", MS_EVENTS_MAX, desc.name);
+		else
+			snprintf(line, sizeof(line), "rmap 0x%llx", (unsigned long long)f->gfn);
+		ms_view_command_open(ui, f->vcpu ? "vcpus" : f->mmu ? "mmus" : line, f->event);
 		return;
 	}
 	if (!ms_vm_sp(ms_ui_vm(ui), f->sp)) {
@@ -261,9 +276,9 @@ static bool audit_click(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x)
 
 	(void)ui;
 	(void)x;
-	if (y < 2 || y - 2 >= v->list.rows || v->list.top + y - 2 >= v->audit.nr)
+	if (y < TOP || y - TOP >= v->list.rows || v->list.top + y - TOP >= v->audit.nr)
 		return false;
-	ms_list_go(&v->list, v->list.top + y - 2);
+	ms_list_go(&v->list, v->list.top + y - TOP);
 	selection_note(v);
 	return true;
 }

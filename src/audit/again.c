@@ -16,6 +16,16 @@ bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *find
 	       ms_audit_is_still(model);
 }
 
+/* The worst first, then by row and place. */
+static int by_weight(const void *left, const void *right, void *ctx)
+{
+	const struct ms_finding *findings = ctx;
+	const struct ms_finding *a = &findings[*(const size_t *)left], *b = &findings[*(const size_t *)right];
+	enum ms_audit_severity sa = ms_invariants[a->row].severity, sb = ms_invariants[b->row].severity;
+
+	return sa != sb ? (sa > sb ? -1 : 1) : ms_finding_cmp(a, b);
+}
+
 size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audit, size_t *kept_ret)
 {
 	size_t *order = calloc(audit->nr ? audit->nr : 1, sizeof(*order)), nr = 0, i;
@@ -29,6 +39,8 @@ size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audi
 	for (i = 0; i < audit->nr; i++)
 		if (!ms_audit_counts(model, &audit->findings[i]))
 			order[nr++] = i;
+	qsort_r(order, *kept_ret, sizeof(*order), by_weight, audit->findings);
+	qsort_r(order + *kept_ret, nr - *kept_ret, sizeof(*order), by_weight, audit->findings);
 	return order;
 }
 

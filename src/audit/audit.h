@@ -107,7 +107,7 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 /* Is it a finding: seen in every reading, or of a kind or on a machine where one look is enough? */
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding);
 /*
- * The order in which findings are shown: indices of those that count, then of the others, each as they came.
+ * The order in which findings are shown: indices of those that count, then of the others, each the worst first.
  * *kept_ret of them count. The caller's (free()); NULL when memory is out.
  */
 size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audit, size_t *kept_ret);

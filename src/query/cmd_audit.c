@@ -15,6 +15,7 @@ struct audit_view {
 	u32 nr_rows;
 	size_t *shown; /* indices of findings that count, then of the others */
 	char vm[48]; /* how to name the VM in a command */
+	bool guest, quick; /* of the options */
 };
 
 static void audit_view_free(void *owned)
@@ -130,9 +131,20 @@ static const struct ms_column row_cols[] = {
 	{ "severity", "SEVERITY", MS_V_TEXT },
 	{ "judged", "JUDGED", MS_V_COUNT },
 	{ "found", "FOUND", MS_V_COUNT },
-	{ "lacking", "SKIPPED: THE TARGET LACKS", MS_V_TEXT },
+	{ "lacking", "SKIPPED, LACKING", MS_V_TEXT },
 	{ "statement", "STATEMENT", MS_V_TEXT, .prio = 2 },
 };
+
+/* Where it is an option that has it lacking, the option. */
+static void lacking_cell(struct ms_cell *cell, const struct audit_view *view, u32 lacking)
+{
+	const u32 lists = MS_AUDIT_NEED_RMAPS | MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK;
+
+	if (lacking & lists && view->quick)
+		ms_buf_puts(&cell->text, " (--quick)");
+	else if (lacking == MS_AUDIT_NEED_GUEST && !view->guest)
+		ms_buf_puts(&cell->text, " (--guest)");
+}
 
 static void row_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
@@ -144,7 +156,7 @@ static void row_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_text(&cells, ms_audit_severity_name(ms_invariants[number].severity));
 	cell_opt(&cells, !lacking, MS_V_COUNT, view->audit.judged[number]);
 	cell_opt(&cells, !lacking, MS_V_COUNT, view->audit.found[number]);
-	cell_text(&cells, lacking ? ms_audit_need_name(lacking) : NULL);
+	lacking_cell(cell_text(&cells, lacking ? ms_audit_need_name(lacking) : NULL), view, lacking);
 	cell_text(&cells, ms_invariants[number].statement);
 }
 
@@ -314,6 +326,8 @@ struct ms_err *query_run_audit(struct query *q)
 	if (!view)
 		return ms_err_nomem();
 	rows_fill(view, rows);
+	view->guest = q->args->guest;
+	view->quick = q->args->quick;
 	if (!q->args->list) {
 		audit_vm_words(q, view->vm, sizeof(view->vm));
 		err = judge(q, rows, view);

@@ -241,7 +241,7 @@ static void note_bugs(struct ms_target *target, u32 bugs)
 		ms_buf_printf(&note, "%s%llu writes of L2's to a device never got on: L1 was told of a read",
 			      note.len ? "; " : "", (unsigned long long)stats->l2_stuck);
 	for (bug = 0; bug < NMMU_NR_BUGS; bug++)
-		if (bugs & hidden & 1u << bug)
+		if (bugs & hidden & 1u << bug && !stats->l0_lost && !stats->l1_lost)
 			ms_buf_printf(
 				&note,
 				"%sthe harm of bug %s is not seen here: `mmuscope run tests/scenarios/bug-%s.scn' shows it",

@@ -48,12 +48,12 @@ ok 'pins are judged where there are any, of a snapshot too'
 run 0 -T sim audit -j && mv "$T/out" "$T/plain"
 has "$T/plain" 'all((r["judged"] is None) == (r["lacking"] is not None) == (r["found"] is None) for r in d["invariants"])' &&
 	has "$T/plain" 'len(d["invariants"]) == 44 and [r["row"] for r in d["invariants"]] == list(range(1, 45))' &&
-	has "$T/plain" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 42)} == {"guest memory", "pins"}' &&
+	has "$T/plain" '{r["lacking"] for r in d["invariants"] if r["row"] in (35, 42)} == {"guest memory (--guest)", "pins"}' &&
 	has "$T/plain" 'sum(r["judged"] or 0 for r in d["invariants"]) > 50000'
 ok 'each invariant is judged or says what is lacking'
 
 run 0 -T sim audit --quick -j && checked && has "$T/out" 'd["audit"]["checked"] == 34' &&
-	has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (18, 19, 20, 32)} == {"reverse maps", "write-track counts"}'
+	has "$T/out" '{r["lacking"] for r in d["invariants"] if r["row"] in (18, 19, 20, 32)} == {"reverse maps (--quick)", "write-track counts (--quick)"}'
 ok '--quick leaves out reverse maps and counts'
 run 0 -T sim audit --row rmap-fwd,parent-fwd,32 -j && has "$T/out" 'all(r["judged"] > 10 for r in d["invariants"])'
 ok 'lists are read for a row that needs them'
