@@ -16,11 +16,15 @@ rounds() {
 }
 # Each line is an object by the schema.
 by_schema() {
-	split -l 1 "$1" "$T/line." || return 1
-	for line in "$T"/line.*; do
-		$python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$line" || return 1
-	done
-	rm -f "$T"/line.*
+	PYTHONPATH=$SRCDIR/tests/cli PYTHONDONTWRITEBYTECODE=1 $python - "$SRCDIR/doc/schema.json" "$1" "$T/line" <<'END'
+import schema, sys
+lines = open(sys.argv[2], encoding="utf-8").read().splitlines()
+for line in lines:
+    with open(sys.argv[3], "w", encoding="utf-8") as file:
+        file.write(line)
+    schema.cmd_check(sys.argv[1], sys.argv[3])
+sys.exit(not lines)
+END
 }
 
 # Without a bug.
