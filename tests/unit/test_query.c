@@ -359,7 +359,7 @@ static void test_help(void **state)
 	rows(&run, "topic", 24);
 	ask(&run, "help formats");
 	ask(&run, "help exit");
-	rows(&run, "topic", 7);
+	rows(&run, "topic", 8);
 	is(&run, "topic", 6, "name", "3");
 	ask(&run, "help bugs");
 	rows(&run, "bugs", 5);
