@@ -360,7 +360,7 @@ static void test_help(void **state)
 	ask(&run, "help formats");
 	ask(&run, "help exit");
 	rows(&run, "topic", 8);
-	is(&run, "topic", 6, "name", "3");
+	is(&run, "topic", 7, "name", "3");
 	ask(&run, "help bugs");
 	rows(&run, "bugs", 5);
 	is(&run, "bugs", 4, "see", "mmuscope run tests/scenarios/bug-stale-qual.scn");
