@@ -106,8 +106,9 @@ static const char *not_its(const struct audit *a, const struct ms_rmap *rmap, co
 {
 	u64 raw, gfn;
 
+	*skip_ret = !sp && !a->pages_whole;
 	if (!sp)
-		return "an entry that lies in no shadow page of this VM";
+		return *skip_ret ? NULL : "an entry that lies in no shadow page of this VM";
 	*skip_ret = sp->rec.state != MS_SP_CONFIRMED || !sp->tables;
 	if (*skip_ret)
 		return NULL;
@@ -167,8 +168,9 @@ static const char *no_parent(const struct audit *a, const struct ms_sp *child, c
 {
 	u64 raw;
 
+	*skip_ret = !sp && !a->pages_whole;
 	if (!sp)
-		return "a parent that lies in no shadow page of this VM";
+		return *skip_ret ? NULL : "a parent that lies in no shadow page of this VM";
 	*skip_ret = sp->rec.state != MS_SP_CONFIRMED || !sp->tables;
 	if (*skip_ret)
 		return NULL;
