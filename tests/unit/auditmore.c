@@ -52,7 +52,9 @@ static struct ms_rec_sp *lone(struct audit_host *h, enum fake_page as, u64 more)
 	struct ms_rec_sp *sp = audit_page_of(h, FAKE_N_PREV);
 
 	sp->role = (audit_page_of(h, as)->role & ~(u32)R_PASSTHROUGH) | (u32)more;
-	sp->have |= MS_SP_HAVE_TRANSLATIONS;
+	/* A direct page stores none. */
+	sp->have &= ~MS_SP_HAVE_TRANSLATIONS;
+	sp->have |= sp->role & R_DIRECT ? 0 : MS_SP_HAVE_TRANSLATIONS;
 	return sp;
 }
 
@@ -112,7 +114,7 @@ static void mmio_of_space_1(struct audit_host *h)
 	*spte(h, FAKE_N_PREV, 3) = *spte(h, FAKE_N_L1, FAKE_N_MMIO_IDX);
 }
 
-static void memory_of_space_1(struct audit_host *h)
+static void slot_of_space_1(struct audit_host *h, u64 gfn)
 {
 	struct ms_rec_slot *slot;
 	size_t i;
@@ -122,10 +124,15 @@ static void memory_of_space_1(struct audit_host *h)
 			break;
 	if (!slot)
 		abort();
-	slot->base_gfn = FAKE_APIC_GFN;
+	slot->base_gfn = gfn;
 	slot->nr_pages = 1;
 	slot->flags = 0;
 	slot->as_id = 1;
+}
+
+static void memory_of_space_1(struct audit_host *h)
+{
+	slot_of_space_1(h, FAKE_APIC_GFN);
 }
 
 static void memory_at_mmio(struct audit_host *h)
@@ -220,7 +227,6 @@ static void tdp_in_legacy(struct audit_host *h)
 static void shadows_below_direct(struct audit_host *h)
 {
 	lone(h, FAKE_N_L2, R_DIRECT)->gfn = 0;
-	audit_page_of(h, FAKE_N_PREV)->have &= ~MS_SP_HAVE_TRANSLATIONS;
 	audit_page_of(h, FAKE_N_L1)->gfn = FAKE_RO_GFN;
 	*spte(h, FAKE_N_PREV, 2) = *spte(h, FAKE_N_L2, 0);
 }
@@ -439,12 +445,29 @@ static void empty_and_obsolete(struct audit_host *h)
 	empty(h, FAKE_N_L1);
 }
 
-static void clean(struct audit_host *h, u64 gfn)
+/* L1's leaf of a guest table, in space 1, where the host has the table elsewhere. */
+static void elsewhere_in_space_1(struct audit_host *h)
+{
+	struct ms_rec_gtable *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		abort();
+	lone(h, FAKE_N_DIRECT, R_SPACE_1)->gfn = 0;
+	*spte(h, FAKE_N_PREV, FAKE_N_L1_GFN) = *spte(h, FAKE_TDP_L1, FAKE_N_L1_GFN) | (h->ept ? BIT(53) : 0);
+	audit_guest_add(h);
+	*t = *audit_gtable(h, FAKE_N_L1);
+	t->as_id = 1;
+	t->hpa ^= BIT(20);
+	small_add(&h->records, MS_REC_GTABLE, t, NULL);
+	free(t);
+}
+
+static void clean(struct audit_host *h, u64 more, u64 gfn)
 {
 	struct ms_rec_gtable *t;
 	u64 gpte;
 
-	lone_leaf(h, 0)->gfn = gfn;
+	lone_leaf(h, more)->gfn = gfn;
 	audit_guest_add(h);
 	t = audit_gtable(h, FAKE_N_PREV);
 	memcpy(&gpte, t->bytes + 8 * 3, 8);
@@ -454,12 +477,23 @@ static void clean(struct audit_host *h, u64 gfn)
 
 static void clean_in_slot(struct audit_host *h)
 {
-	clean(h, FAKE_N_PREV_GFN);
+	clean(h, 0, FAKE_N_PREV_GFN);
 }
 
 static void clean_in_no_slot(struct audit_host *h)
 {
-	clean(h, NO_SLOT_GFN);
+	clean(h, 0, NO_SLOT_GFN);
+}
+
+static void clean_in_slot_of_space_1(struct audit_host *h)
+{
+	slot_of_space_1(h, NO_SLOT_GFN);
+	clean(h, R_SPACE_1, NO_SLOT_GFN);
+}
+
+static void clean_in_no_slot_of_space_1(struct audit_host *h)
+{
+	clean(h, R_SPACE_1, FAKE_LOG_GFN + 100);
 }
 
 static void frame_inside_huge(struct audit_host *h)
@@ -480,18 +514,34 @@ static void frame_not_stored(struct audit_host *h)
 }
 
 /* With shadow paging, and CR0.WP for this page alone. */
-static void large_of_4_bytes(struct audit_host *h)
+static void entries_of_4_bytes(struct audit_host *h, u32 gpte)
 {
-	const u32 gpte = 0x4000e7; /* P W U A D PS */
 	struct ms_rec_gtable *t;
 	u32 i;
 
 	audit_host(h)->tdp_enabled = 0;
-	lone_huge(h, FAKE_HUGE_GFN, R_4_BYTE | R_WP);
 	audit_guest_add(h);
 	t = audit_gtable(h, FAKE_N_PREV);
 	for (i = 0; i < 1024; i++)
 		memcpy(t->bytes + 4 * i, &gpte, 4);
+}
+
+static void large_of_4_bytes(struct audit_host *h)
+{
+	lone_huge(h, FAKE_HUGE_GFN, R_4_BYTE | R_WP);
+	entries_of_4_bytes(h, 0x4000e7); /* P W U A D PS */
+}
+
+static void other_frame_of_4_bytes(struct audit_host *h)
+{
+	lone_leaf(h, R_4_BYTE | R_WP);
+	entries_of_4_bytes(h, FAKE_L2_GFN(4) << 12 | 0x67);
+}
+
+static void frame_of_4_bytes(struct audit_host *h)
+{
+	lone_leaf(h, R_4_BYTE | R_WP);
+	entries_of_4_bytes(h, FAKE_L2_GFN(3) << 12 | 0x67);
 }
 
 /* --- lists --- */
@@ -577,11 +627,28 @@ static void not_listed_in_update(struct audit_host *h)
 	LISTS(h, .generation = generation, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
-static void not_listed_without_slot(struct audit_host *h)
+static void not_listed(struct audit_host *h, u64 more)
 {
-	lone_leaf(h, 0);
+	lone_leaf(h, more);
 	tables(h, FAKE_N_PREV)->translations[3] = NO_SLOT_GFN << 12 | 7;
 	LISTS(h, .omit = LONE(3));
+}
+
+static void not_listed_without_slot(struct audit_host *h)
+{
+	not_listed(h, 0);
+}
+
+static void not_listed_in_space_1(struct audit_host *h)
+{
+	slot_of_space_1(h, NO_SLOT_GFN);
+	not_listed(h, R_SPACE_1);
+}
+
+static void not_listed_in_space_0(struct audit_host *h)
+{
+	slot_of_space_1(h, NO_SLOT_GFN);
+	not_listed(h, 0);
 }
 
 /* --- counts --- */
@@ -705,6 +772,11 @@ const struct audit_trip audit_more_trips[] = {
 	{ "an obsolete page's table is empty", ROW(39), ALL, empty_and_obsolete },
 	{ "clean, its table in a memslot", ROW(36), ALL, clean_in_slot },
 	{ "a huge leaf of another frame", ROW(35), ALL, other_huge_frame },
+	{ "clean, its table in one of space 1", ROW(36), ALL, clean_in_slot_of_space_1 },
+	{ "another frame, entries of 4 bytes", ROW(35), NPT, other_frame_of_4_bytes },
+	{ "a table of space 1 elsewhere in the host", ROW(24), ALL, elsewhere_in_space_1 },
+	{ "the frame of a 4-byte entry", 0, NPT, frame_of_4_bytes },
+	{ "clean, its table in one of space 0 only", 0, ALL, clean_in_no_slot_of_space_1 },
 	{ "clean, its table in no memslot", 0, ALL, clean_in_no_slot },
 	{ "a huge leaf stored by a frame in it", 0, ALL, frame_inside_huge },
 	{ "a leaf whose frame is not stored", 0, ALL, frame_not_stored },
@@ -717,6 +789,8 @@ const struct audit_trip audit_more_trips[] = {
 	{ "a head without descriptors", ROW(20), ALL, no_descs },
 	{ "a parent that maps the page", ROW(22), ALL, parent_is_leaf_of_it },
 	{ "a parent that is MMIO of its frame", ROW(22), ALL, parent_is_mmio_of_it },
+	{ "a leaf not listed, of space 1's memslot", ROW(18), ALL, not_listed_in_space_1 },
+	{ "the same frame in space 0", 0, ALL, not_listed_in_space_0 },
 	{ "a leaf not listed, its page obsolete", ROW(39), ALL, obsolete_not_listed },
 	{ "a leaf not listed, memslots changing", 0, ALL, not_listed_in_update },
 	{ "a leaf not listed, of no memslot", 0, ALL, not_listed_without_slot },
