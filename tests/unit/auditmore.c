@@ -164,12 +164,6 @@ static void host_writable(struct audit_host *h)
 	ram_of_space_1(h)->flags |= MS_SLOT_READONLY;
 }
 
-static void read_only_elsewhere(struct audit_host *h)
-{
-	lone_leaf(h, 0);
-	ram_of_space_1(h)->flags |= MS_SLOT_READONLY;
-}
-
 static void huge_logged(struct audit_host *h)
 {
 	lone_huge(h, FAKE_HUGE_GFN, R_SPACE_1);
@@ -682,10 +676,10 @@ static void too_often_not_confirmed(struct audit_host *h)
 	once_too_often(h);
 }
 
-static void add_count(struct audit_host *h, u8 level, u8 state)
+static void add_count(struct audit_host *h, u8 state)
 {
 	const struct ms_rec_gfn rec = {
-		.kvm = FAKE_KVM(0), .gfn = FAKE_HUGE_GFN, .count = 1, .level = level, .state = state
+		.kvm = FAKE_KVM(0), .gfn = FAKE_HUGE_GFN, .count = 1, .level = 1, .state = state
 	};
 
 	small_add(&h->records, MS_REC_GFN, &rec, NULL);
@@ -695,27 +689,20 @@ static void count_without_table(struct audit_host *h)
 {
 	be_sim(h);
 	all_confirmed(h);
-	add_count(h, 1, MS_RMAP_CONFIRMED);
+	add_count(h, MS_RMAP_CONFIRMED);
 }
 
 static void torn_count_without_table(struct audit_host *h)
 {
 	be_sim(h);
 	all_confirmed(h);
-	add_count(h, 1, MS_RMAP_TORN);
-}
-
-static void huge_count_without_table(struct audit_host *h)
-{
-	be_sim(h);
-	all_confirmed(h);
-	add_count(h, 2, MS_RMAP_CONFIRMED);
+	add_count(h, MS_RMAP_TORN);
 }
 
 static void count_without_table_not_sim(struct audit_host *h)
 {
 	all_confirmed(h);
-	add_count(h, 1, MS_RMAP_CONFIRMED);
+	add_count(h, MS_RMAP_CONFIRMED);
 }
 
 static void not_tracked_without_slot(struct audit_host *h)
@@ -734,7 +721,6 @@ const struct audit_trip audit_more_trips[] = {
 	{ "memory of space 1 at the others' MMIO", 0, ALL, memory_of_space_1 },
 	{ "memory of space 1 at its stale MMIO", 0, ALL, memory_at_old_mmio },
 	{ "a generation of space 1 before the other", 0, ALL, mmio_to_come_elsewhere },
-	{ "read-only in space 1, a leaf of space 0", 0, ALL, read_only_elsewhere },
 
 	{ "quadrant 0 at an odd entry", ROW(23), EPT, quadrant_0_at_1 },
 	{ "quadrant 1 at an odd entry", 0, EPT, quadrant_1_at_1 },
@@ -797,7 +783,6 @@ const struct audit_trip audit_more_trips[] = {
 
 	{ "a count without a table, simulated", ROW(32), ALL, count_without_table },
 	{ "the same, torn", 0, ALL, torn_count_without_table },
-	{ "a huge page's count, simulated", 0, ALL, huge_count_without_table },
 	{ "a count without a table, not simulated", 0, ALL, count_without_table_not_sim },
 	{ "counted once too often, not simulated", 0, ALL, too_often_not_sim },
 	{ "the same, simulated, pages torn", 0, ALL, too_often_not_confirmed },
