@@ -418,6 +418,44 @@ static void lists_not_whole(struct audit_host *h)
 	LISTS(h, .flags = MS_RMAPS_UNREAD, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
+static void lists_broken(struct audit_host *h)
+{
+	LISTS(h, .flags = MS_RMAPS_BROKEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+}
+
+static void parent_torn(struct audit_host *h)
+{
+	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_TORN, 300), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+}
+
+static void parents_of_torn(struct audit_host *h)
+{
+	audit_page_of(h, FAKE_N_UNSYNC)->state = MS_SP_TORN;
+	parent_that_is_leaf(h);
+}
+
+/* A table in sync at this frame of address space 1. */
+static void table_of_space_1(struct audit_host *h, u64 gfn)
+{
+	audit_page_of(h, FAKE_N_PREV)->gfn = gfn;
+	audit_page_of(h, FAKE_N_PREV)->role = audit_page_of(h, FAKE_N_ROOT)->role | BIT(24);
+}
+
+static void behind_all_tables(struct audit_host *h)
+{
+	table_of_space_1(h, FAKE_L2_GFN(3));
+}
+
+static void where_one_is_unsync(struct audit_host *h)
+{
+	table_of_space_1(h, FAKE_N_UNSYNC_GFN);
+}
+
+static void where_one_is_tracked(struct audit_host *h)
+{
+	table_of_space_1(h, FAKE_N_L2_GFN);
+}
+
 const struct audit_trip audit_list_trips[] = {
 	{ "a leaf in no reverse map", ROW(18), ALL, leaf_not_listed },
 	{ "the same, memslots as before", ROW(18), ALL, leaf_not_listed_steady },
@@ -448,5 +486,11 @@ const struct audit_trip audit_list_trips[] = {
 	{ "a parent that was not met", 0, ALL, parent_not_met },
 	{ "memslots that changed meanwhile", 0, ALL, lists_of_later },
 	{ "lists that were not read whole", 0, ALL, lists_not_whole },
+	{ "lists that were left half-way", 0, ALL, lists_broken },
+	{ "a parent in a torn page", 0, ALL, parent_torn },
+	{ "a wrong parent of a torn page", 0, ALL, parents_of_torn },
+	{ "a table of space 1 behind all of space 0", 0, ALL, behind_all_tables },
+	{ "one where space 0 has one that is unsync", 0, ALL, where_one_is_unsync },
+	{ "one where space 0 has one that is tracked", 0, ALL, where_one_is_tracked },
 	{ 0 },
 };
