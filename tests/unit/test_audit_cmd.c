@@ -166,7 +166,7 @@ static void test_passes(void **state)
 		assert_int_equal(got.counted, 0);
 		assert_int_equal(got.dropped, 1);
 		assert_int_equal(got.status, 0);
-		assert_int_equal(got.readings, 3);
+		assert_int_equal(got.readings, bad_in[i] == 3 ? 3 : 2);
 		assert_non_null(strstr(got.notes, "not there again"));
 	}
 }
@@ -253,16 +253,16 @@ static void test_looked_at_again(void **state)
 	(void)state;
 	got = ask_unlisted(0, 0);
 	assert_int_equal(got.counted, 1);
-	assert_int_equal(got.readings, 3);
-	/* Zapped, or another frame, at one look of three. */
-	for (in = 1; in < 8; in <<= 1) {
+	assert_int_equal(got.readings, 6);
+	/* Zapped, or another frame, at one look of six. */
+	for (in = 1; in < 64; in <<= 1) {
 		got = ask_unlisted(1ull << 11, in);
 		assert_int_equal(got.counted, 0);
 		assert_int_equal(got.dropped, 1);
 		assert_int_equal(ask_unlisted(1ull << 20, in).counted, 0);
 	}
 	/* EPT's A and D bits are the CPU's. */
-	assert_int_equal(ask_unlisted(3ull << 8, 7).counted, 1);
+	assert_int_equal(ask_unlisted(3ull << 8, 63).counted, 1);
 }
 
 int main(void)
