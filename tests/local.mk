@@ -8,7 +8,7 @@ TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 
 dist_noinst_SCRIPTS += tests/fuzz/run.sh
-EXTRA_DIST += tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scenario.c tests/fuzz/fuzz_snap.c
+EXTRA_DIST += tests/fuzz/fuzz_audit.c tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scenario.c tests/fuzz/fuzz_snap.c tests/fuzz/mend.c tests/fuzz/mend.h
 
 # What needs a checkout, a terminal or the lab.
 EXTRA_DIST += \

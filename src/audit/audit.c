@@ -124,6 +124,8 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.spte = at->spte,
 		.event = at->event,
 		.seq = at->seq,
+		.look_at = at->look_at,
+		.look_raw = at->look_raw,
 		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
@@ -171,7 +173,7 @@ void ms_audit_keep(struct ms_audit *audit, const struct ms_audit *again)
 		while (at < again->nr && ms_finding_cmp(&others[at], &audit->findings[i]) < 0)
 			at++;
 		if (at < again->nr && !ms_finding_cmp(&others[at], &audit->findings[i]))
-			audit->findings[i].readings++;
+			audit->findings[i].readings += others[at].readings;
 	}
 	free(others);
 }

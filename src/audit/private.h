@@ -58,6 +58,7 @@ struct place {
 	u64 spte; /* an SPTE's address in a list, 0: none */
 	u16 event; /* enum ms_event_id, 0: none */
 	u64 seq; /* of the event */
+	u64 look_at, look_raw; /* as in struct ms_finding */
 	u64 gpte; /* the guest's entry, with have_gpte */
 	bool have_gpte;
 };

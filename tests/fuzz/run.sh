@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Fuzz what takes foreign content, as TAP. usage: tests/fuzz/run.sh [--deep] [BUILD-DIR]
 #
-# fuzz_snap: snapshot files; fuzz_scenario: scenario texts; fuzz_gpt: guest tables and registers.
+# fuzz_snap: snapshot files; fuzz_audit: what is asked of their records; fuzz_scenario: scenario texts; fuzz_gpt: guest tables and
+# registers.
 # A fixed number of runs from a fixed seed, so that two goes do the same; with --deep many times as many and a seed of the day. The input
 # that failed is left in BUILD-DIR/fuzz and named. Needs clang with libFuzzer; without it the tests are skipped, by name.
 set -u
@@ -33,8 +34,8 @@ say()
 	echo "$1 $nr - $2"
 }
 
-echo 1..6
-targets='fuzz_snap fuzz_scenario fuzz_gpt'
+echo 1..8
+targets='fuzz_snap fuzz_audit fuzz_scenario fuzz_gpt'
 if [ "$clang" = none ] || ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return 0; }' |
 	"$clang" -fsanitize=fuzzer,address,undefined -x c -o "$out/probe" - >/dev/null 2>&1; then
 	for name in $targets; do
@@ -48,6 +49,7 @@ cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-re
 # Each file by name: what the fuzzer covers is only what is built with it.
 snap_sources="$src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
+audit_sources="$src/src/audit/*.c $src/src/model/*.c $src/src/spte/*.c $src/tests/fuzz/mend.c $snap_sources"
 engine_sources="$src/src/abi/*.c $src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
 
@@ -100,10 +102,10 @@ for name in $targets; do
 	mkdir "$out/corpus-$name" || exit 1
 done
 
+mksnap=$build/tests/unit/mksnap
 # Snapshots: every variant of the made-up host, unpacked.
 # shellcheck disable=SC2086
 if objects snap $snap_sources && build fuzz_snap -lz "$out/snap.o"; then
-	mksnap=$build/tests/unit/mksnap
 	for kernel in 6.1 6.12; do
 		"$mksnap" ept $kernel raw "$out/corpus-fuzz_snap/ept-$kernel" && "$mksnap" npt $kernel raw "$out/corpus-fuzz_snap/npt-$kernel"
 	done && "$mksnap" npt 6.12 passthrough raw "$out/corpus-fuzz_snap/passthrough" &&
@@ -112,6 +114,29 @@ if objects snap $snap_sources && build fuzz_snap -lz "$out/snap.o"; then
 else
 	say 'not ok' 'fuzz_snap: not built'
 fi
+
+# The auditor: the same, guest tables and pins of the simulated VM, and what some scenarios end with.
+# An array of none is NULL, and its element 0 is not looked at.
+plain_cflags=$cflags
+cflags="$cflags -fno-sanitize=pointer-overflow"
+# shellcheck disable=SC2086
+if objects audit $audit_sources && build fuzz_audit -lz "$out/audit.o"; then
+	for name in ept npt; do
+		for kernel in 6.1 6.12; do
+			"$mksnap" $name $kernel raw "$out/corpus-fuzz_audit/$name-$kernel"
+		done
+	done
+	for spec in sim "sim:$src/tests/scenarios/01-dirty-two-aliases.scn" "sim:$src/tests/scenarios/22-shadowed-while-logged.scn" \
+		"sim:$src/tests/scenarios/31-pinned-and-zapped.scn" "sim:$src/tests/scenarios/33-pins-and-recycling.scn"; do
+		name=$(basename "$spec" .scn)
+		"$build/mmuscope" -T "$spec" save --guest --force "$out/$name.snap" >/dev/null 2>&1 &&
+			gzip -dc <"$out/$name.snap" >"$out/corpus-fuzz_audit/$name" || echo "# $name: no seed"
+	done
+	fuzz fuzz_audit 1000 100000 65536
+else
+	say 'not ok' 'fuzz_audit: not built'
+fi
+cflags=$plain_cflags
 
 # The engine: scenarios start from those of the tree, tables from nothing.
 # shellcheck disable=SC2086
