@@ -62,7 +62,7 @@ objects()
 	rm -rf "$dir"
 	mkdir "$dir" || return 1
 	printf '%s\n' "$@" | (cd "$dir" && xargs -P 2 -I{} sh -c \
-		'o=$(echo "$1" | tr / _).o; exec "$2" $3 -fsanitize=fuzzer-no-link,address,undefined -c -o "$o" "$1"' - {} "$clang" "$cflags")
+		'o=$(echo "$1" | tr / _).o; exec "$2" -fsanitize=fuzzer-no-link,address,undefined $3 -c -o "$o" "$1"' - {} "$clang" "$cflags")
 }
 
 # build NAME LIBS OBJECT-FOLDER
