@@ -132,7 +132,7 @@ if objects audit $audit_sources && build fuzz_audit -lz "$out/audit.o"; then
 		"$build/mmuscope" -T "$spec" save --guest --force "$out/$name.snap" >/dev/null 2>&1 &&
 			gzip -dc <"$out/$name.snap" >"$out/corpus-fuzz_audit/$name" || echo "# $name: no seed"
 	done
-	fuzz fuzz_audit 1000 100000 65536
+	fuzz fuzz_audit 600 60000 65536
 else
 	say 'not ok' 'fuzz_audit: not built'
 fi
