@@ -326,7 +326,7 @@ enum ms_rmap_state {
 #define MS_RMAP_HAVE_GFN \
 	(1ull << 0) /* as_id and gfn: the list is a memslot's. Else sp: it is a page's parents */
 #define MS_RMAP_HAVE_TAIL_COUNT (1ull << 1) /* this kernel's descriptors count those behind them */
-/* Not a field: the chain runs in a ring, or is longer than any that is read; more of it was not looked at. */
+/* Not a field: the chain leads back to one of its own descriptors, behind the last that is given. */
 #define MS_RMAP_ENDLESS (1ull << 2)
 
 /*

@@ -7,13 +7,22 @@
 
 /* Of the events that a target keeps, so many of the last. */
 #define EVENTS_JUDGED 16384u
-/* Readings of a running VM that a finding has to be in. */
-#define READINGS 3
+/*
+ * Readings of a running VM that a finding has to be in. Lists of SPTEs are read some time after the pages, and where
+ * the host takes memory away all the time, three may well miss in the same way.
+ */
+#define READINGS 3u
+#define READINGS_OF_LISTS 6u
+
+static u32 readings_needed(u32 row)
+{
+	return ms_invariants[row].needs & MS_AUDIT_NEED_STEADY ? READINGS_OF_LISTS : READINGS;
+}
 
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding)
 {
-	return finding->readings >= READINGS || ms_invariants[finding->row].lock == MS_AUDIT_ONE ||
-	       ms_audit_is_still(model);
+	return finding->readings >= readings_needed(finding->row) ||
+	       ms_invariants[finding->row].lock == MS_AUDIT_ONE || ms_audit_is_still(model);
 }
 
 /* The worst first, then by row and place. */
@@ -44,6 +53,48 @@ size_t *ms_audit_order(const struct ms_model *model, const struct ms_audit *audi
 	return order;
 }
 
+/*
+ * What compares an SPTE with a list that was read after it: of those whose SPTE is another by now the reading does not
+ * count. One that cannot be read any more is another.
+ */
+static struct ms_err *look_again(struct ms_target *target, const struct ms_model *model,
+				 struct ms_audit *audit)
+{
+	/* The CPU's own bits say nothing of lists. */
+	u64 same = ~(model->profile.m.accessed | model->profile.m.dirty);
+	u64 *now = calloc(audit->nr ? audit->nr : 1, sizeof(*now));
+	struct ms_kread *reqs = calloc(audit->nr ? audit->nr : 1, sizeof(*reqs));
+	struct ms_err *err = NULL;
+	size_t i, nr = 0;
+
+	if (!now || !reqs) {
+		free(now);
+		free(reqs);
+		return ms_err_nomem();
+	}
+	for (i = 0; i < audit->nr; i++)
+		if (audit->findings[i].look_at) {
+			reqs[nr] = (struct ms_kread){ .addr = audit->findings[i].look_at,
+						      .dst = &now[nr],
+						      .len = sizeof(*now) };
+			nr++;
+		}
+	if (nr)
+		err = ms_target_kread(target, reqs, nr);
+	for (i = nr = 0; i < audit->nr && !err; i++) {
+		struct ms_finding *f = &audit->findings[i];
+
+		if (!f->look_at)
+			continue;
+		if (reqs[nr].status || (now[nr] ^ f->look_raw) & same)
+			f->readings--;
+		nr++;
+	}
+	free(now);
+	free(reqs);
+	return err;
+}
+
 /* A VM that has gone has nothing again. */
 static struct ms_err *read_again(struct ms_target *target, const struct ms_want *want, u64 rows,
 				 struct ms_audit *audit)
@@ -59,11 +110,25 @@ static struct ms_err *read_again(struct ms_target *target, const struct ms_want 
 	for (i = 0; i < model->nr_vms && !err; i++)
 		if (model->vms[i].rec.kvm == want->kvm)
 			err = ms_audit_vm(model, &model->vms[i], rows, NULL, &again);
+	if (!err && target->caps & MS_CAP_KREAD)
+		err = look_again(target, model, &again);
 	if (!err)
 		ms_audit_keep(audit, &again);
 	ms_audit_deinit(&again);
 	ms_model_destroy(model);
 	return err;
+}
+
+/* Is there one that was in every reading so far, and has to be in more? */
+static bool any_may_count(const struct ms_audit *audit, u32 readings)
+{
+	size_t i;
+
+	for (i = 0; i < audit->nr; i++)
+		if (audit->findings[i].readings == readings &&
+		    readings < readings_needed(audit->findings[i].row))
+			return true;
+	return false;
 }
 
 struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *want,
@@ -80,10 +145,12 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 	if (!err)
 		err = ms_audit_vm(model, vm, rows, target->caps & MS_CAP_EVENTS ? &events : NULL, ret);
 	free(events.events);
+	if (!err && target->caps & MS_CAP_KREAD && target->caps & MS_CAP_LIVE)
+		err = look_again(target, model, ret);
 
 	if (!(model->caps & MS_CAP_LIVE) || ms_audit_is_still(model))
 		return err;
-	for (reading = 1; reading < READINGS && ret->nr && !err; reading++)
+	for (reading = 1; !err && any_may_count(ret, reading); reading++)
 		err = read_again(target, want, rows, ret);
 	return err;
 }

@@ -124,6 +124,8 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.spte = at->spte,
 		.event = at->event,
 		.seq = at->seq,
+		.look_at = at->look_at,
+		.look_raw = at->look_raw,
 		.gpte = at->gpte,
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
@@ -171,7 +173,7 @@ void ms_audit_keep(struct ms_audit *audit, const struct ms_audit *again)
 		while (at < again->nr && ms_finding_cmp(&others[at], &audit->findings[i]) < 0)
 			at++;
 		if (at < again->nr && !ms_finding_cmp(&others[at], &audit->findings[i]))
-			audit->findings[i].readings++;
+			audit->findings[i].readings += others[at].readings;
 	}
 	free(others);
 }
@@ -339,10 +341,10 @@ static void find_shadowed(struct audit *a)
 	a->nr_shadowed = kept;
 }
 
-const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn, u64 nr, size_t *nr_ret)
+const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn, u64 nr)
 {
 	const struct shadowed want = { .gfn = gfn, .as_id = as_id };
-	size_t lo = 0, hi = a->nr_shadowed, mid, end;
+	size_t lo = 0, hi = a->nr_shadowed, mid;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
@@ -351,12 +353,9 @@ const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn,
 		else
 			hi = mid;
 	}
-	for (end = lo;
-	     end < a->nr_shadowed && a->shadowed[end].as_id == as_id && a->shadowed[end].gfn - gfn < nr;
-	     end++)
-		;
-	*nr_ret = end - lo;
-	return &a->shadowed[lo];
+	return lo < a->nr_shadowed && a->shadowed[lo].as_id == as_id && a->shadowed[lo].gfn - gfn < nr
+		       ? &a->shadowed[lo]
+		       : NULL;
 }
 
 /* --- the audit --- */
@@ -394,6 +393,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
+	a.pages_whole = !(vm->walks[0].flags & (MS_WALK_BROKEN | MS_WALK_VM_GONE));
 	a.valid = calloc(vm->nr_sps ? vm->nr_sps : 1, 1);
 	if (!a.valid)
 		return ms_err_nomem();

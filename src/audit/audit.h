@@ -61,6 +61,11 @@ struct ms_finding {
 	u64 spte; /* address of the SPTE that a list names, 0: it is not about one */
 	u16 event; /* enum ms_event_id of what happened, 0: it is about what is */
 	u64 seq; /* number of that event */
+	/*
+	 * It compares an SPTE with what was read after it: where that lies, 0: it does not, and the value that was
+	 * judged. If that is another by then, nothing is wrong.
+	 */
+	u64 look_at, look_raw;
 	u64 gpte; /* the guest's entry that it was held against, with have_gpte */
 	bool have_gpte;
 	u32 readings; /* that had it, 1 for the first */

@@ -112,14 +112,13 @@ static void writable(struct audit *a, const struct ms_sp *sp, u32 idx, u64 gfn)
 {
 	u32 row = sp->level > 1 ? 33 : 31;
 	const struct shadowed *s;
-	size_t nr;
 
 	if (!audit_asks(a, row))
 		return;
-	s = audit_shadowed(a, audit_as_id(a, sp), gfn, ms_level_pages(sp->level), &nr);
-	if (row == 33 && nr)
+	s = audit_shadowed(a, audit_as_id(a, sp), gfn, ms_level_pages(sp->level));
+	if (row == 33 && s)
 		found(a, 33, sp, idx, "a huge page that may be written, with a guest table in it");
-	if (row == 31 && nr && s->in_sync)
+	if (row == 31 && s && s->in_sync)
 		found(a, 31, sp, idx, "a guest table in sync, mapped writable or MMU-writable");
 }
 

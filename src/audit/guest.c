@@ -113,18 +113,21 @@ void audit_guest(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 
 /*
  * 24, as far as it is known where a frame is: of guest tables the host's own page tables were asked. A huge leaf may
- * map several of them.
+ * map several of them, of which some are enough: records may be made to have all tables in each of many huge leaves.
  */
+#define TABLES_A_LEAF 16u
+
 void audit_frame(struct audit *a, const struct ms_sp *sp, u32 idx, u64 raw)
 {
 	const struct ms_rec_gtable *table;
 	struct place at = { .sp = sp, .idx = idx, .have_gfn = true };
 	u64 gfn, nr = ms_level_pages(sp->level);
-	size_t i;
+	size_t i, end;
 
 	if (!audit_role(a, sp, ROLE_DIRECT) || ms_sp_entry_gfn(a->model, sp, idx, &gfn) == MS_GFN_NONE)
 		return;
-	for (i = ms_vm_gtable_from(a->vm, audit_as_id(a, sp), gfn); i < a->vm->nr_gtables; i++) {
+	i = ms_vm_gtable_from(a->vm, audit_as_id(a, sp), gfn);
+	for (end = i + TABLES_A_LEAF; i < a->vm->nr_gtables && i < end; i++) {
 		table = a->vm->gtables[i];
 		if (table->as_id != audit_as_id(a, sp) || table->gfn - gfn >= nr)
 			break;

@@ -34,6 +34,7 @@ struct audit {
 	struct shadowed *shadowed; /* by as_id, gfn, one of each */
 	size_t nr_shadowed;
 	u8 *valid; /* by page index: its rows are to be judged (H1, H3) */
+	bool pages_whole; /* the legacy MMU's list was followed to its end */
 	bool oom;
 };
 
@@ -57,6 +58,7 @@ struct place {
 	u64 spte; /* an SPTE's address in a list, 0: none */
 	u16 event; /* enum ms_event_id, 0: none */
 	u64 seq; /* of the event */
+	u64 look_at, look_raw; /* as in struct ms_finding */
 	u64 gpte; /* the guest's entry, with have_gpte */
 	bool have_gpte;
 };
@@ -82,7 +84,7 @@ static inline bool audit_has_gptes(const struct audit *a, const struct ms_sp *sp
 /* Of an older generation than the VM: to be zapped soon. */
 bool audit_is_obsolete(const struct audit *a, const struct ms_sp *sp);
 /* The frames of [gfn, gfn + nr) that are shadowed: the first of them, and how many. */
-const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn, u64 nr, size_t *nr_ret);
+const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn, u64 nr);
 
 void audit_page(struct audit *a, const struct ms_sp *sp);
 void audit_mmu(struct audit *a, const struct ms_rec_mmu *mmu);

@@ -43,11 +43,23 @@ static struct place place_of(const struct audit *a, const struct ms_rmap *rmap)
 	return at;
 }
 
+/* A list is read after the pages: their entries may have changed meanwhile. */
+static void look_at(const struct audit *a, struct place *at, const struct ms_sp *sp, u32 idx)
+{
+	at->look_at = a->vm->rmaps_end.direct_map + (sp->rec.spt_pfn << 12) + 8ull * idx;
+	at->look_raw = sp->tables->sptes[idx];
+}
+
 static void found_in(struct audit *a, u32 row, const struct ms_rmap *rmap, u64 spte, const char *text)
 {
 	struct place at = place_of(a, rmap);
+	const struct ms_sp *sp;
+	u32 idx;
 
 	at.spte = spte;
+	sp = spte ? ms_vm_sp_of_spte(a->vm, spte, &idx) : NULL;
+	if (sp && sp->tables)
+		look_at(a, &at, sp, idx);
 	audit_found(a, row, &at, "%s (level %u)", text, rmap->rec.level);
 }
 
@@ -56,6 +68,7 @@ static void found_at(struct audit *a, u32 row, const struct ms_sp *sp, u32 idx, 
 	struct place at = { .sp = sp, .idx = idx };
 
 	at.have_gfn = ms_sp_entry_gfn(a->model, sp, idx, &at.gfn) != MS_GFN_NONE;
+	look_at(a, &at, sp, idx);
 	audit_found(a, row, &at, "%s", text);
 }
 
@@ -106,8 +119,9 @@ static const char *not_its(const struct audit *a, const struct ms_rmap *rmap, co
 {
 	u64 raw, gfn;
 
+	*skip_ret = !sp && !a->pages_whole;
 	if (!sp)
-		return "an entry that lies in no shadow page of this VM";
+		return *skip_ret ? NULL : "an entry that lies in no shadow page of this VM";
 	*skip_ret = sp->rec.state != MS_SP_CONFIRMED || !sp->tables;
 	if (*skip_ret)
 		return NULL;
@@ -167,8 +181,9 @@ static const char *no_parent(const struct audit *a, const struct ms_sp *child, c
 {
 	u64 raw;
 
+	*skip_ret = !sp && !a->pages_whole;
 	if (!sp)
-		return "a parent that lies in no shadow page of this VM";
+		return *skip_ret ? NULL : "a parent that lies in no shadow page of this VM";
 	*skip_ret = sp->rec.state != MS_SP_CONFIRMED || !sp->tables;
 	if (*skip_ret)
 		return NULL;

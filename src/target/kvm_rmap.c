@@ -26,7 +26,7 @@
 #define DESC_BYTES_MAX 256u
 /* Of one piece of an array, or as many pages: 8 MiB of descriptors in the worst case. */
 #define LISTS 512u
-#define NODES_MAX (1u << 15)
+#define NODES_MAX (1u << 17) /* of so many lists, each of 1001 SPTEs, over all tries */
 #define SLOT_PAGES_MAX (1ull << 31) /* KVM_MEM_MAX_NR_PAGES */
 #define UNREAD_IN_A_ROW 16
 
@@ -145,6 +145,16 @@ static void ask_head(struct reader *r, struct ms_kbatch *batch, struct list *l, 
 	ms_kbatch_field(batch, r->kmem, l->rec.sp, MS_F_sp_role, &own[1]);
 }
 
+static bool is_in_chain(const struct reader *r, const struct list *l, u64 desc)
+{
+	u32 n;
+
+	for (n = l->first; n; n = r->nodes[n - 1].next)
+		if (r->nodes[n - 1].addr == desc)
+			return true;
+	return false;
+}
+
 /* One step along every chain that goes on. */
 static struct ms_err *step(struct reader *r, struct ms_map *met, bool *more_ret)
 {
@@ -163,9 +173,12 @@ static struct ms_err *step(struct reader *r, struct ms_map *met, bool *more_ret)
 
 		if (!l->cur)
 			continue;
+		/* Where two lists have one descriptor, one of them was changed; a chain that has it twice is a ring. */
 		if (ms_map_get(met, l->cur) != MS_MAP_NONE || r->nr_nodes >= NODES_MAX) {
-			l->rec.have |= MS_RMAP_ENDLESS;
-			l->rec.state = MS_RMAP_TORN;
+			if (is_in_chain(r, l, l->cur))
+				l->rec.have |= MS_RMAP_ENDLESS;
+			else
+				l->rec.state = MS_RMAP_TORN;
 			l->cur = 0;
 			continue;
 		}

@@ -392,6 +392,27 @@ static void leaf_not_listed_steady(struct audit_host *h)
 	LISTS(h, .generation = FAKE_MMIO_GEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
+static void walk_broken(struct audit_host *h)
+{
+	struct small_item *item;
+	size_t i;
+
+	for (i = 0; (item = small_find(&h->records, MS_REC_WALK, i)); i++)
+		((struct ms_rec_walk *)item->rec)->flags |= MS_WALK_BROKEN;
+}
+
+static void list_of_page_not_met(struct audit_host *h)
+{
+	walk_broken(h);
+	list_of_nothing(h);
+}
+
+static void parent_not_met(struct audit_host *h)
+{
+	walk_broken(h);
+	parent_nowhere(h);
+}
+
 static void lists_not_whole(struct audit_host *h)
 {
 	LISTS(h, .flags = MS_RMAPS_UNREAD, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
@@ -423,6 +444,8 @@ const struct audit_trip audit_list_trips[] = {
 	{ "descriptors of one each, on 6.1", 0, EPT61 | NPT61 | PT61, tails_not_full },
 	{ "a frame that others track, too", 0, ALL, tracked_by_others },
 	{ "torn lists of rubbish", 0, ALL, torn_lists },
+	{ "a list of a page that was not met", 0, ALL, list_of_page_not_met },
+	{ "a parent that was not met", 0, ALL, parent_not_met },
 	{ "memslots that changed meanwhile", 0, ALL, lists_of_later },
 	{ "lists that were not read whole", 0, ALL, lists_not_whole },
 	{ 0 },

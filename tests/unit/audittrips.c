@@ -700,5 +700,10 @@ const struct audit_trip audit_trips[] = {
 	{ 0 },
 };
 
-const struct audit_trip *const audit_trip_tables[] = { audit_trips,	  audit_list_trips, audit_event_trips,
-						       audit_guest_trips, audit_pin_trips,  NULL };
+const struct audit_trip *const audit_trip_tables[] = { audit_trips,
+						       audit_list_trips,
+						       audit_event_trips,
+						       audit_guest_trips,
+						       audit_pin_trips,
+						       audit_more_trips,
+						       NULL };

@@ -54,7 +54,7 @@ struct audit_trip {
 
 /* Each ended by one without what. */
 extern const struct audit_trip audit_trips[], audit_list_trips[], audit_event_trips[], audit_guest_trips[],
-	audit_pin_trips[];
+	audit_pin_trips[], audit_more_trips[];
 /* All of them, ended by NULL. */
 extern const struct audit_trip *const audit_trip_tables[];
 

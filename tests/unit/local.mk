@@ -133,7 +133,7 @@ tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
-audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h \
+audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h tests/unit/auditmore.c \
 	tests/unit/auditpins.c tests/unit/audittrips.c tests/unit/audittrips.h $(fake_sources) $(small_sources)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(audittrips)
 tests_unit_test_audit_cmd_SOURCES = tests/unit/test_audit_cmd.c $(audittrips)

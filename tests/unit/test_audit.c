@@ -516,6 +516,31 @@ static struct ms_finding at(u32 row, u64 sp, u32 idx)
 	return (struct ms_finding){ .row = row, .sp = sp, .idx = idx, .readings = 1 };
 }
 
+/* A finding that differs from it in one thing is another. */
+static void test_readings_of_others(void **state)
+{
+	struct ms_finding first = at(3, 9, 1), others[5] = { first, first, first, first, first };
+	struct ms_audit audit = { .findings = &first, .nr = 1 }, again = { .findings = others };
+	size_t i;
+
+	(void)state;
+	others[0].gfn = 1;
+	others[1].spte = 1;
+	others[2].seq = 1;
+	others[3].mmu = 1;
+	others[4].vcpu = 1;
+	for (i = 0; i < LEN(others); i++) {
+		again.findings = &others[i];
+		again.nr = 1;
+		ms_audit_keep(&audit, &again);
+		assert_int_equal(first.readings, 1);
+	}
+	others[0] = first;
+	again.findings = others;
+	ms_audit_keep(&audit, &again);
+	assert_int_equal(first.readings, 2);
+}
+
 static void test_readings(void **state)
 {
 	struct ms_finding first[] = { at(3, 9, 1), at(1, 7, 2), at(1, 7, 3), at(2, 7, 3) };
@@ -547,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_lacking),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_readings),
+		cmocka_unit_test(test_readings_of_others),
 	};
 
 	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);

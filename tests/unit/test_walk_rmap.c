@@ -297,8 +297,10 @@ static void test_garbage(void **state)
 	desc(&fm, 2, 0, 0xffffffff, 0, 40); /* no such count */
 	read_rmaps(&fm);
 	assert_int_equal(got.nr, 3);
-	assert_int_equal(got.rmap[0].state, MS_RMAP_TORN);
+	assert_int_equal(got.rmap[0].state, MS_RMAP_CONFIRMED);
 	assert_true(got.rmap[0].have & MS_RMAP_ENDLESS);
+	assert_int_equal(got.rmap[0].nr_descs, 2);
+	assert_false(got.rmap[2].have & MS_RMAP_ENDLESS);
 	assert_int_equal(got.rmap[1].state, MS_RMAP_UNREADABLE);
 	assert_int_equal(got.rmap[2].state, MS_RMAP_CONFIRMED);
 	assert_int_equal(got.rmap[2].nr_entries, 14);
