@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * libFuzzer target: the model and the auditor on hostile records. The input is an unpacked snapshot stream, as
- * fuzz_snap has it, whose records are mended (mend.h), so that nearly every input gets as far as the auditor. It
- * may find what it will, in time that grows with the records, and its own numbers must
- * agree with each other.
+ * fuzz_snap has it, whose records are mended (mend.h), so that nearly every input gets as far as the auditor. It may
+ * find what it will, in time that grows with the records, and its own numbers must agree with each other.
  */
 #include <stdint.h>
 #include <stdlib.h>

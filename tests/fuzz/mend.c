@@ -2,6 +2,7 @@
 /* See mend.h. */
 #include "tests/fuzz/mend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,8 +367,12 @@ static struct ms_err *stream_write(void *ctx, const void *buf, size_t len)
 /* A refusal here would be of a record that was not mended: then this file knows the format no more. */
 static void put(struct stream *s, enum ms_rec_type type, const void *rec, const struct ms_sp_tables *tables)
 {
-	if (ms_snap_encode_put(&s->encoder, type, rec, tables))
+	struct ms_err *err = ms_snap_encode_put(&s->encoder, type, rec, tables);
+
+	if (err) {
+		fprintf(stderr, "%s\n", ms_err_text(err));
 		abort();
+	}
 }
 
 static bool is_new(struct stream *s, u64 key)
@@ -438,6 +443,12 @@ static bool overlaps(const struct item *items, size_t i)
 	return false;
 }
 
+/* As the format has it: of address spaces 0 to 4095. */
+static u64 frame_key(u16 as_id, u64 gfn)
+{
+	return (gfn | (u64)as_id << 52) + 1;
+}
+
 /* Details that are one by one; of those that would come twice, the first. */
 static void put_each(struct stream *s, enum stage stage, const struct item *items, size_t nr, u64 *vcpu)
 {
@@ -445,6 +456,7 @@ static void put_each(struct stream *s, enum stage stage, const struct item *item
 
 	for (i = 0; i < nr; i++) {
 		struct ms_rec_mmu *mmu = items[i].rec;
+		const struct ms_rec_pin *pin = items[i].rec;
 		const struct ms_rec_gtable *table = items[i].rec;
 		const struct ms_rec_changed *changed = items[i].rec;
 		bool good = true;
@@ -458,11 +470,11 @@ static void put_each(struct stream *s, enum stage stage, const struct item *item
 				mmu->vcpu = *vcpu;
 			good = *vcpu && is_new(s, mmu->mmu);
 		} else if (stage == PINS) {
-			good = !overlaps(items, i);
+			good = !overlaps(items, i) && is_new(s, frame_key(pin->as_id, pin->gfn));
 		} else if (stage == GTABLES) {
-			good = is_new(s, (table->gfn | (u64)table->as_id << 52) + 1);
+			good = is_new(s, frame_key(table->as_id, table->gfn));
 		} else if (stage == CHANGES) {
-			good = is_new(s, (changed->gfn | (u64)changed->as_id << 52) + 1);
+			good = is_new(s, frame_key(changed->as_id, changed->gfn));
 		}
 		if (good)
 			put(s, items[i].type, items[i].rec, NULL);

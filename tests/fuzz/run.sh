@@ -62,7 +62,7 @@ objects()
 	rm -rf "$dir"
 	mkdir "$dir" || return 1
 	printf '%s\n' "$@" | (cd "$dir" && xargs -P 2 -I{} sh -c \
-		'o=$(echo "$1" | tr / _).o; exec "$2" $3 -fsanitize=fuzzer-no-link,address,undefined -c -o "$o" "$1"' - {} "$clang" "$cflags")
+		'o=$(echo "$1" | tr / _).o; exec "$2" -fsanitize=fuzzer-no-link,address,undefined $3 -c -o "$o" "$1"' - {} "$clang" "$cflags")
 }
 
 # build NAME LIBS OBJECT-FOLDER
@@ -132,7 +132,7 @@ if objects audit $audit_sources && build fuzz_audit -lz "$out/audit.o"; then
 		"$build/mmuscope" -T "$spec" save --guest --force "$out/$name.snap" >/dev/null 2>&1 &&
 			gzip -dc <"$out/$name.snap" >"$out/corpus-fuzz_audit/$name" || echo "# $name: no seed"
 	done
-	fuzz fuzz_audit 1000 100000 65536
+	fuzz fuzz_audit 600 60000 65536
 else
 	say 'not ok' 'fuzz_audit: not built'
 fi
