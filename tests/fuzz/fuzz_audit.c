@@ -52,6 +52,14 @@ struct ms_err *ms_target_read(struct ms_target *target, const struct ms_want *wa
 	return ms_snap_read_stream(&source, "fuzz", MEND_MAX_RECORDS, want, sink);
 }
 
+/* For ms_audit_target(), which reads again what cannot change here. */
+struct ms_err *ms_target_kread(struct ms_target *target, struct ms_kread *reqs, size_t nr)
+{
+	(void)reqs;
+	(void)nr;
+	return ms_err_new(MS_ERR_USAGE, "target '%s' holds no kernel memory to read", target->spec);
+}
+
 struct ms_err *ms_target_events(struct ms_target *target, u64 kvm, size_t max, struct ms_event_log *ret)
 {
 	(void)target;
