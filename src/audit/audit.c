@@ -160,7 +160,7 @@ void ms_audit_keep(struct ms_audit *audit, const struct ms_audit *again)
 	struct ms_finding *others;
 	size_t i, at = 0;
 
-	if (!again->nr)
+	if (!again->nr || !audit->nr)
 		return;
 	others = malloc(again->nr * sizeof(*others));
 	/* Without memory none was seen again, as far as anybody knows. */

@@ -80,7 +80,7 @@ static void found_at(struct audit *a, u32 row, const struct ms_sp *sp, u32 idx, 
  */
 static const char *misshaped(const struct ms_vm *vm, const struct ms_rmap *rmap)
 {
-	const struct ms_rec_rmap_desc *desc = &vm->rmap_descs[rmap->first_desc];
+	const struct ms_rec_rmap_desc *desc;
 	bool tails = rmap->rec.have & MS_RMAP_HAVE_TAIL_COUNT;
 	u64 behind = 0;
 	u32 d;
@@ -89,6 +89,7 @@ static const char *misshaped(const struct ms_vm *vm, const struct ms_rmap *rmap)
 		return "descriptors that lead in a ring";
 	if (!rmap->rec.nr_descs)
 		return "a head that says descriptors, and has none";
+	desc = &vm->rmap_descs[rmap->first_desc];
 	for (d = rmap->rec.nr_descs; d-- > 0; behind += desc[d].count) {
 		if (!desc[d].count || desc[d].count > MS_RMAP_EXT)
 			return "a descriptor that is empty, or counts more than it has room for";

@@ -62,6 +62,7 @@ struct ms_vm {
 	struct ms_map by_spt; /* pfn of the table + 1 -> index */
 	struct ms_rmap *rmaps; /* those of frames by as_id, level, gfn; then parents by page */
 	struct ms_rec_rmap_desc *rmap_descs;
+	u32 *rmap_firsts; /* by descriptor: which entry of its list it begins with */
 	struct ms_rmap_pte *rmap_ptes; /* by SPTE; one that is listed twice is here twice */
 	struct ms_rec_gfn *gfn_counts; /* by as_id, level, gfn */
 	size_t nr_rmaps, nr_gfn_rmaps, nr_rmap_descs, nr_rmap_ptes, nr_gfn_counts;

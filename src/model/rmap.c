@@ -116,8 +116,26 @@ static int pte_cmp(const void *pa, const void *pb)
 	return by_spte ? by_spte : CMP(a->rmap, b->rmap);
 }
 
+/* Which entry of its list each descriptor begins with. */
+static struct ms_err *number_entries(struct ms_vm *vm)
+{
+	size_t i;
+	u32 d, first;
+
+	vm->rmap_firsts = vm->nr_rmap_descs ? calloc(vm->nr_rmap_descs, sizeof(*vm->rmap_firsts)) : NULL;
+	if (vm->nr_rmap_descs && !vm->rmap_firsts)
+		return ms_err_nomem();
+	for (i = 0; i < vm->nr_rmaps; i++)
+		for (d = first = 0; d < vm->rmaps[i].rec.nr_descs; d++) {
+			vm->rmap_firsts[vm->rmaps[i].first_desc + d] = first;
+			first += desc_used(&vm->rmap_descs[vm->rmaps[i].first_desc + d]);
+		}
+	return NULL;
+}
+
 struct ms_err *rmap_finish(struct ms_vm *vm, const struct rmap_room *room)
 {
+	struct ms_err *err;
 	size_t nr = 0, i;
 	u32 e;
 
@@ -128,6 +146,9 @@ struct ms_err *rmap_finish(struct ms_vm *vm, const struct rmap_room *room)
 		qsort(vm->rmaps, vm->nr_rmaps, sizeof(*vm->rmaps), rmap_cmp);
 	if (vm->nr_gfn_counts > 1)
 		qsort(vm->gfn_counts, vm->nr_gfn_counts, sizeof(*vm->gfn_counts), count_cmp);
+	err = number_entries(vm);
+	if (err)
+		return err;
 	for (i = 0; i < vm->nr_rmaps; i++) {
 		vm->nr_gfn_rmaps += !vm->rmaps[i].rec.sp;
 		nr += vm->rmaps[i].rec.nr_entries;
@@ -149,23 +170,29 @@ void rmap_free(struct ms_vm *vm)
 {
 	free(vm->rmaps);
 	free(vm->rmap_descs);
+	free(vm->rmap_firsts);
 	free(vm->rmap_ptes);
 	free(vm->gfn_counts);
 }
 
 u64 ms_rmap_entry(const struct ms_vm *vm, const struct ms_rmap *rmap, u32 i)
 {
-	const struct ms_rec_rmap_desc *desc = &vm->rmap_descs[rmap->first_desc];
-	u32 d;
+	u32 lo = 0, hi = rmap->rec.nr_descs, mid;
 
 	if (!(rmap->rec.head & MS_RMAP_MANY))
 		return rmap->rec.head & ~MS_RMAP_FLAGS;
-	for (d = 0; d < rmap->rec.nr_descs; d++, desc++) {
-		if (i < desc_used(desc))
-			return desc->sptes[i];
-		i -= desc_used(desc);
+	/* The last descriptor that begins at i or before: empty ones begin where the next does. */
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (vm->rmap_firsts[rmap->first_desc + mid] <= i)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return 0;
+	if (!lo)
+		return 0;
+	i -= vm->rmap_firsts[rmap->first_desc + lo - 1];
+	return i < MS_RMAP_EXT ? vm->rmap_descs[rmap->first_desc + lo - 1].sptes[i] : 0;
 }
 
 static u64 level_gfn(u32 level, u64 gfn)

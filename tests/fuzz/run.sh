@@ -116,9 +116,6 @@ else
 fi
 
 # The auditor: the same, guest tables and pins of the simulated VM, and what some scenarios end with.
-# An array of none is NULL, and its element 0 is not looked at.
-plain_cflags=$cflags
-cflags="$cflags -fno-sanitize=pointer-overflow"
 # shellcheck disable=SC2086
 if objects audit $audit_sources && build fuzz_audit -lz "$out/audit.o"; then
 	for name in ept npt; do
@@ -136,7 +133,6 @@ if objects audit $audit_sources && build fuzz_audit -lz "$out/audit.o"; then
 else
 	say 'not ok' 'fuzz_audit: not built'
 fi
-cflags=$plain_cflags
 
 # The engine: scenarios start from those of the tree, tables from nothing.
 # shellcheck disable=SC2086
