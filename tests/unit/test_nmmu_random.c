@@ -62,7 +62,7 @@ static void random_operations(void **state)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("# seeds from 0x%llx\n", (unsigned long long)start);
 	for (; count.ops < total && failed < env("RND_FAILURES", 1); start++)
-		failed += !rnd_run(&count, start, ops, CHECK_EVERY, NULL);
+		failed += !rnd_run(&count, start, ops, env("RND_CHECK", CHECK_EVERY), NULL);
 	printf("# ! operations %llu, checks %llu, shut down %llu, host fault %llu; succeeded:\n# !",
 	       (unsigned long long)count.ops, (unsigned long long)count.checks,
 	       (unsigned long long)count.dead, (unsigned long long)count.host_fault);
