@@ -382,7 +382,8 @@ class Vm:
         nx = head("nx_huge_page_disallowed")
         nx = bool(head("lpage_disallowed") if nx is None else nx)
         row = {"sp": sp, "depth": 0, "link": "listed", "mmu": mmu, "level": role & 15, "gfn": head("gfn"), "role": role,
-               "page_state": "confirmed", "table_pfn": (spt - k.page_offset) >> 12,
+               # KVM pins nothing.
+               "page_state": "confirmed", "pinned": None, "table_pfn": (spt - k.page_offset) >> 12,
                "root_count": head("root_count"), "parents": head("ptep" if tdp else "parent_ptes"),
                # These words are the legacy MMU's; TDP pages leave them alone or use them for something else.
                **{key: None if tdp else head(path) for key, path in (("unsync_children", "unsync_children"),
@@ -403,7 +404,7 @@ class Vm:
         self.sps[sp] = row
         self.heads[sp] = {"unsync": None if tdp else unsync, "nx_disallowed": nx, "nx_possible": sp in self.nx_pages, "translations": translations or None,
                           "vm_generation": self.gen}
-        self.tables[sp] = [{"index": i, "raw": e, "class": classes[i], "child_sp": children[i], "translation": stored[i],
+        self.tables[sp] = [{"index": i, "raw": e, "pinned": None, "class": classes[i], "child_sp": children[i], "translation": stored[i],
                             "pfn": (e & FRAME) >> 12 if classes[i] in ("leaf", "table") else None} for i, e in enumerate(table)]
         return children
 
