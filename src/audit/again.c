@@ -135,21 +135,21 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 			       const struct ms_model *model, const struct ms_vm *vm, u64 rows,
 			       struct ms_audit *ret)
 {
+	bool keeps_events = target->caps & MS_CAP_EVENTS;
 	struct ms_event_log events = { 0 };
 	struct ms_err *err = NULL;
 	u32 reading;
 
 	memset(ret, 0, sizeof(*ret));
-	if (target->caps & MS_CAP_EVENTS)
+	if (keeps_events)
 		err = ms_target_events(target, vm->rec.kvm, EVENTS_JUDGED, &events);
 	if (!err)
-		err = ms_audit_vm(model, vm, rows, target->caps & MS_CAP_EVENTS ? &events : NULL, ret);
+		err = ms_audit_vm(model, vm, rows, keeps_events ? &events : NULL, ret);
 	free(events.events);
-	if (!err && target->caps & MS_CAP_KREAD && target->caps & MS_CAP_LIVE)
-		err = look_again(target, model, ret);
-
 	if (!(model->caps & MS_CAP_LIVE) || ms_audit_is_still(model))
 		return err;
+	if (!err && target->caps & MS_CAP_KREAD)
+		err = look_again(target, model, ret);
 	for (reading = 1; !err && any_may_count(ret, reading); reading++)
 		err = read_again(target, want, rows, ret);
 	return err;

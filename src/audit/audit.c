@@ -302,7 +302,7 @@ bool audit_is_obsolete(const struct audit *a, const struct ms_sp *sp)
 	       sp->rec.mmu_valid_gen != a->vm->rec.mmu_valid_gen;
 }
 
-static int by_frame(const void *left, const void *right)
+int audit_by_frame(const void *left, const void *right)
 {
 	const struct shadowed *a = left, *b = right;
 
@@ -331,9 +331,9 @@ static void find_shadowed(struct audit *a)
 					   .as_id = audit_as_id(a, sp),
 					   .in_sync = !sp->rec.unsync && !audit_is_obsolete(a, sp) };
 	}
-	qsort(a->shadowed, nr, sizeof(*a->shadowed), by_frame);
+	qsort(a->shadowed, nr, sizeof(*a->shadowed), audit_by_frame);
 	for (i = 0; i < nr; i++) {
-		if (kept && !by_frame(&a->shadowed[kept - 1], &a->shadowed[i]))
+		if (kept && !audit_by_frame(&a->shadowed[kept - 1], &a->shadowed[i]))
 			a->shadowed[kept - 1].in_sync |= a->shadowed[i].in_sync;
 		else
 			a->shadowed[kept++] = a->shadowed[i];
@@ -348,7 +348,7 @@ const struct shadowed *audit_shadowed(const struct audit *a, u32 as_id, u64 gfn,
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (by_frame(&a->shadowed[mid], &want) < 0)
+		if (audit_by_frame(&a->shadowed[mid], &want) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;

@@ -2,17 +2,9 @@
 /* Rows of SEMANTICS H about one entry of a page. */
 #include "audit/private.h"
 
-static struct place place_of(const struct audit *a, const struct ms_sp *sp, u32 idx)
-{
-	struct place at = { .sp = sp, .idx = idx };
-
-	at.have_gfn = ms_sp_entry_gfn(a->model, sp, idx, &at.gfn) != MS_GFN_NONE;
-	return at;
-}
-
 static void found(struct audit *a, u32 row, const struct ms_sp *sp, u32 idx, const char *text)
 {
-	const struct place at = place_of(a, sp, idx);
+	const struct place at = audit_entry_place(a, sp, idx);
 
 	audit_found(a, row, &at, "%s", text);
 }

@@ -49,9 +49,10 @@ static u64 gpte_of(const struct audit *a, const struct ms_sp *sp, const struct m
 
 static void found(struct audit *a, u32 row, const struct ms_sp *sp, u32 idx, u64 gpte, const char *text)
 {
-	struct place at = { .sp = sp, .idx = idx, .have_gpte = true, .gpte = gpte };
+	struct place at = audit_entry_place(a, sp, idx);
 
-	at.have_gfn = ms_sp_entry_gfn(a->model, sp, idx, &at.gfn) != MS_GFN_NONE;
+	at.have_gpte = true;
+	at.gpte = gpte;
 	audit_found(a, row, &at, "%s", text);
 }
 

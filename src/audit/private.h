@@ -38,10 +38,16 @@ struct audit {
 	bool oom;
 };
 
-/* Is the row to be judged? Counts an object that it is asked about. */
+/* Is the row to be judged? */
+static inline bool audit_judges(const struct audit *a, u32 row)
+{
+	return a->ret->chosen[row] && !a->ret->lacking[row];
+}
+
+/* The same, and counts an object that it is asked about. */
 static inline bool audit_asks(struct audit *a, u32 row)
 {
-	if (!a->ret->chosen[row] || a->ret->lacking[row])
+	if (!audit_judges(a, row))
 		return false;
 	a->ret->judged[row]++;
 	return true;
@@ -63,6 +69,15 @@ struct place {
 	bool have_gpte;
 };
 
+/* Of an entry, with its frame where that can be told. */
+static inline struct place audit_entry_place(const struct audit *a, const struct ms_sp *sp, u32 idx)
+{
+	struct place at = { .sp = sp, .idx = idx };
+
+	at.have_gfn = ms_sp_entry_gfn(a->model, sp, idx, &at.gfn) != MS_GFN_NONE;
+	return at;
+}
+
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...) MS_PRINTF(4, 5);
 
 static inline u32 audit_role(const struct audit *a, const struct ms_sp *sp, enum role_field_id id)
@@ -81,6 +96,8 @@ static inline bool audit_has_gptes(const struct audit *a, const struct ms_sp *sp
 	return !audit_role(a, sp, ROLE_DIRECT) && !audit_role(a, sp, ROLE_PASSTHROUGH);
 }
 
+/* Compares struct shadowed by frame. */
+int audit_by_frame(const void *left, const void *right);
 /* Of an older generation than the VM: to be zapped soon. */
 bool audit_is_obsolete(const struct audit *a, const struct ms_sp *sp);
 /* The frames of [gfn, gfn + nr) that are shadowed: the first of them, and how many. */

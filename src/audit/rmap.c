@@ -65,9 +65,8 @@ static void found_in(struct audit *a, u32 row, const struct ms_rmap *rmap, u64 s
 
 static void found_at(struct audit *a, u32 row, const struct ms_sp *sp, u32 idx, const char *text)
 {
-	struct place at = { .sp = sp, .idx = idx };
+	struct place at = audit_entry_place(a, sp, idx);
 
-	at.have_gfn = ms_sp_entry_gfn(a->model, sp, idx, &at.gfn) != MS_GFN_NONE;
 	look_at(a, &at, sp, idx);
 	audit_found(a, row, &at, "%s", text);
 }
@@ -232,27 +231,13 @@ static void table_listed(struct audit *a, const struct listed *listed, const str
 
 /* --- 32 --- */
 
-struct tracked {
-	u64 gfn;
-	u32 as_id;
-};
-
-static int by_frame(const void *left, const void *right)
-{
-	const struct tracked *a = left, *b = right;
-
-	if (a->as_id != b->as_id)
-		return a->as_id < b->as_id ? -1 : 1;
-	return a->gfn < b->gfn ? -1 : a->gfn > b->gfn;
-}
-
 /* Others track frames too (kvm_page_track_register_notifier()); and a page that is not judged is counted. */
 static bool nobody_else(const struct audit *a)
 {
 	return ms_audit_is_still(a->model) && !a->ret->nr_unconfirmed;
 }
 
-static void track_count(struct audit *a, const struct tracked *t, u32 tables)
+static void track_count(struct audit *a, const struct shadowed *t, u32 tables)
 {
 	const struct place at = { .idx = MS_AUDIT_NO_INDEX, .have_gfn = true, .gfn = t->gfn };
 	const struct ms_rec_gfn *rec = ms_vm_gfn_count(a->vm, t->as_id, 1, t->gfn);
@@ -267,15 +252,15 @@ static void track_count(struct audit *a, const struct tracked *t, u32 tables)
 }
 
 /* Counts of frames where no table is. */
-static void track_without(struct audit *a, const struct tracked *tracked, size_t nr)
+static void track_without(struct audit *a, const struct shadowed *tracked, size_t nr)
 {
 	size_t i;
 
 	for (i = 0; i < a->vm->nr_gfn_counts && nobody_else(a); i++) {
 		const struct ms_rec_gfn *rec = &a->vm->gfn_counts[i];
-		const struct tracked key = { .gfn = rec->gfn, .as_id = rec->as_id };
+		const struct shadowed key = { .gfn = rec->gfn, .as_id = rec->as_id };
 
-		if (rec->level == 1 && !(nr && bsearch(&key, tracked, nr, sizeof(key), by_frame)))
+		if (rec->level == 1 && !(nr && bsearch(&key, tracked, nr, sizeof(key), audit_by_frame)))
 			track_count(a, &key, 0);
 	}
 }
@@ -287,7 +272,7 @@ static void track_without(struct audit *a, const struct tracked *tracked, size_t
 static void track_counts(struct audit *a)
 {
 	const struct ms_vm *vm = a->vm;
-	struct tracked *tracked = calloc(vm->nr_sps ? vm->nr_sps : 1, sizeof(*tracked));
+	struct shadowed *tracked = calloc(vm->nr_sps ? vm->nr_sps : 1, sizeof(*tracked));
 	size_t i, nr = 0, run;
 
 	if (!tracked) {
@@ -297,11 +282,11 @@ static void track_counts(struct audit *a)
 	for (i = 0; i < vm->nr_sps; i++)
 		if (a->valid[i] && !vm->sps[i].rec.tdp_mmu_page && vm->sps[i].level > 1 &&
 		    audit_has_gptes(a, &vm->sps[i]))
-			tracked[nr++] = (struct tracked){ .gfn = vm->sps[i].rec.gfn,
-							  .as_id = audit_as_id(a, &vm->sps[i]) };
-	qsort(tracked, nr, sizeof(*tracked), by_frame);
+			tracked[nr++] = (struct shadowed){ .gfn = vm->sps[i].rec.gfn,
+							   .as_id = audit_as_id(a, &vm->sps[i]) };
+	qsort(tracked, nr, sizeof(*tracked), audit_by_frame);
 	for (i = 0; i < nr; i += run) {
-		for (run = 1; i + run < nr && !by_frame(&tracked[i], &tracked[i + run]); run++)
+		for (run = 1; i + run < nr && !audit_by_frame(&tracked[i], &tracked[i + run]); run++)
 			;
 		track_count(a, &tracked[i], (u32)run);
 	}
@@ -342,7 +327,8 @@ u32 audit_lacking_rmaps(const struct ms_vm *vm)
 	return lacking;
 }
 
-void audit_rmaps(struct audit *a)
+/* 18 to 22 */
+static void judge_lists(struct audit *a)
 {
 	const struct ms_vm *vm = a->vm;
 	struct listed listed = { .bits = calloc(vm->nr_sps ? vm->nr_sps : 1, sizeof(*listed.bits)) };
@@ -382,5 +368,17 @@ void audit_rmaps(struct audit *a)
 		}
 	}
 	free(listed.bits);
-	track_counts(a);
+}
+
+void audit_rmaps(struct audit *a)
+{
+	u32 row;
+
+	/* Going through lists and entries is for those who ask. */
+	for (row = 18; row <= 22 && !audit_judges(a, row); row++)
+		;
+	if (row <= 22)
+		judge_lists(a);
+	if (audit_judges(a, 32))
+		track_counts(a);
 }
