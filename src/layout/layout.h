@@ -53,6 +53,13 @@ struct ms_layout {
 	uint32_t nr_role;
 };
 
+/* A field of a role's base word by the kernel's name; NULL: this kernel has none. */
+const struct ms_role_bit *ms_layout_role_bit(const struct ms_layout *layout, const char *name);
+static inline uint32_t ms_role_bit_get(const struct ms_role_bit *bit, uint32_t role)
+{
+	return role >> bit->bit & (uint32_t)((1ull << bit->width) - 1);
+}
+
 /* "kvm_mmu_page.gfn": for messages. */
 const char *ms_field_name(enum ms_field_id id);
 

@@ -221,7 +221,7 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 			  const struct ms_sp_tables *tables)
 {
 	struct builder *b = ctx;
-	struct ms_err *err;
+	struct ms_err *err = NULL;
 
 	switch (type) {
 	case MS_REC_HOST:
@@ -234,38 +234,20 @@ static struct ms_err *put(void *ctx, enum ms_rec_type type, const void *rec,
 		return NULL;
 	case MS_REC_VM:
 		return put_vm(b, rec);
-	case MS_REC_FD:
-		return put_detail(b, type, ((const struct ms_rec_fd *)rec)->kvm, rec, tables);
-	case MS_REC_VCPU:
-		return put_detail(b, type, ((const struct ms_rec_vcpu *)rec)->kvm, rec, tables);
-	case MS_REC_SLOT:
-		return put_detail(b, type, ((const struct ms_rec_slot *)rec)->kvm, rec, tables);
-	case MS_REC_MMU:
-		return put_detail(b, type, ((const struct ms_rec_mmu *)rec)->kvm, rec, tables);
-	case MS_REC_SP:
-		err = tables ? take_memory(b, bytes_of_tables(rec)) : NULL;
-		return err ? err : put_detail(b, type, ((const struct ms_rec_sp *)rec)->kvm, rec, tables);
-	case MS_REC_WALK:
-		return put_detail(b, type, ((const struct ms_rec_walk *)rec)->kvm, rec, tables);
-	case MS_REC_RMAP:
-		return put_detail(b, type, ((const struct ms_rec_rmap *)rec)->kvm, rec, tables);
-	case MS_REC_RMAP_DESC:
-		return put_detail(b, type, ((const struct ms_rec_rmap_desc *)rec)->kvm, rec, tables);
-	case MS_REC_GFN:
-		return put_detail(b, type, ((const struct ms_rec_gfn *)rec)->kvm, rec, tables);
-	case MS_REC_RMAPS:
-		return put_detail(b, type, ((const struct ms_rec_rmaps *)rec)->kvm, rec, tables);
-	case MS_REC_PIN:
-		return put_detail(b, type, ((const struct ms_rec_pin *)rec)->kvm, rec, tables);
-	case MS_REC_GTABLE:
-		err = take_memory(b, sizeof(struct ms_rec_gtable));
-		return err ? err : put_detail(b, type, ((const struct ms_rec_gtable *)rec)->kvm, rec, tables);
-	case MS_REC_CHANGED:
-		return put_detail(b, type, ((const struct ms_rec_changed *)rec)->kvm, rec, tables);
 	case MS_REC_END:
 		return NULL;
+	case MS_REC_SP:
+		err = tables ? take_memory(b, bytes_of_tables(rec)) : NULL;
+		break;
+	case MS_REC_GTABLE:
+		err = take_memory(b, sizeof(struct ms_rec_gtable));
+		break;
+	default:
+		if (!ms_rec_size(type))
+			return model_refuse("kind this program does not know", 0);
+		break;
 	}
-	return model_refuse("kind this program does not know", 0);
+	return err ? err : put_detail(b, type, ms_rec_kvm(type, rec), rec, tables);
 }
 
 /* --- order --- */

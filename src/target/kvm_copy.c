@@ -156,7 +156,7 @@ u64 walk_child_table(const struct walk *w, u64 spte)
 
 u32 walk_sp_level(const struct walk *w, const struct sp *sp)
 {
-	return sp->head.role >> w->level.bit & ((1u << w->level.width) - 1);
+	return ms_role_bit_get(&w->level, sp->head.role);
 }
 
 /* A level-1 table of the TDP MMU has no children to find: it is read only when its entries were asked for. */

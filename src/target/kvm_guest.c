@@ -61,17 +61,11 @@ struct ms_kvm_guest {
 
 /* --- which frames --- */
 
-static bool role_part(const struct ms_layout *layout, u32 role, const char *name, u32 *ret)
+static u32 role_part(const struct ms_layout *layout, u32 role, const char *name, u32 otherwise)
 {
-	u32 i;
+	const struct ms_role_bit *bit = ms_layout_role_bit(layout, name);
 
-	for (i = 0; i < layout->nr_role; i++) {
-		if (strcmp(layout->role[i].name, name) || layout->role[i].bit + layout->role[i].width > 32)
-			continue;
-		*ret = role >> layout->role[i].bit & (u32)((1ull << layout->role[i].width) - 1);
-		return true;
-	}
-	return false;
+	return bit ? ms_role_bit_get(bit, role) : otherwise;
 }
 
 static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
@@ -79,18 +73,17 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 {
 	const struct ms_rec_sp *sp = rec;
 	struct ms_kvm_guest *g = ctx;
-	u32 direct = 1, passthrough = 0, as_id = 0;
 	struct frame *grown;
+	u32 as_id;
 	u64 key;
 
 	(void)tables;
 	if (type != MS_REC_SP || sp->tdp_mmu_page || sp->state != MS_SP_CONFIRMED || sp->gfn >> 52)
 		return NULL;
-	role_part(g->kmem->layout, sp->role, "direct", &direct);
-	role_part(g->kmem->layout, sp->role, "passthrough", &passthrough);
-	role_part(g->kmem->layout, sp->role, "smm", &as_id);
+	as_id = role_part(g->kmem->layout, sp->role, "smm", 0);
 	key = (sp->gfn | (u64)as_id << 52) + 1; /* a map has no key 0 */
-	if (direct || passthrough || ms_map_get(&g->met, key) != MS_MAP_NONE)
+	if (role_part(g->kmem->layout, sp->role, "direct", 1) ||
+	    role_part(g->kmem->layout, sp->role, "passthrough", 0) || ms_map_get(&g->met, key) != MS_MAP_NONE)
 		return NULL;
 	grown = ms_grow(g->frames, &g->cap, g->nr + 1, sizeof(*grown));
 	if (!grown || !ms_map_put(&g->met, key, 0)) {

@@ -581,21 +581,12 @@ static struct ms_err *collect(void *ctx, enum ms_rec_type type, const void *rec,
 	return NULL;
 }
 
-static u32 role_level(const struct ms_layout *layout, u32 role)
-{
-	u32 i;
-
-	for (i = 0; i < layout->nr_role; i++)
-		if (!strcmp(layout->role[i].name, "level") && layout->role[i].bit < 32)
-			return role >> layout->role[i].bit & ((1u << layout->role[i].width) - 1);
-	return 0;
-}
-
 static struct ms_err *read_parents(struct reader *r, const struct ms_rec_host *host)
 {
 	const struct ms_want headers = { .what = MS_WANT_SPS, .kvm = r->vm->kvm };
 	struct parents ps = { 0 };
 	const struct ms_sink sink = { .put = collect, .ctx = &ps };
+	const struct ms_role_bit *bit = ms_layout_role_bit(r->kmem->layout, "level");
 	struct ms_rec_vm legacy = *r->vm;
 	struct ms_err *err;
 	size_t i, k;
@@ -604,7 +595,7 @@ static struct ms_err *read_parents(struct reader *r, const struct ms_rec_host *h
 	err = ms_kvm_read_sps(r->kmem, host, &legacy, &headers, &sink);
 	for (i = 0; i < ps.nr && !err && !r->stop;) {
 		for (; i < ps.nr && r->nr < LISTS; i++) {
-			u32 level = role_level(r->kmem->layout, ps.p[i].role);
+			u32 level = bit ? ms_role_bit_get(bit, ps.p[i].role) : 0;
 
 			r->lists[r->nr++] = (struct list){
 				.at = ps.p[i].sp + r->kmem->layout->f[MS_F_sp_parent_ptes].off,

@@ -131,17 +131,15 @@ static struct ms_err *walk_one(struct ms_kmem *kmem, const struct ms_rec_host *h
 			       const struct ms_rec_vm *vm, u32 which, const struct ms_want *want,
 			       const struct ms_sink *sink)
 {
+	const struct ms_role_bit *bit = ms_layout_role_bit(kmem->layout, "level");
 	struct walk w = { .kmem = kmem, .vm = vm, .want = want };
 	struct ms_err *err;
-	u32 i;
 
 	w.rec = (struct ms_rec_walk){ .kvm = vm->kvm, .flags = which, .start_ns = ms_kmem_now_ns() };
 	w.raw_len = kmem->layout->type_size[MS_T_kvm_mmu_page];
-	for (i = 0; i < kmem->layout->nr_role; i++)
-		if (!strcmp(kmem->layout->role[i].name, "level"))
-			w.level = kmem->layout->role[i];
-	if (!w.level.width || w.level.bit + w.level.width > 31)
+	if (!bit || !bit->width || bit->bit + bit->width > 31)
 		return ms_err_new(MS_ERR_TARGET, "this kernel's kvm_mmu_page_role has no level");
+	w.level = *bit;
 	w.table_mask = ms_kvm_address_mask(host);
 	if (!w.raw_len || w.raw_len > MS_KREAD_MAX_LEN)
 		return ms_err_new(MS_ERR_TARGET, "this kernel's struct kvm_mmu_page has %u bytes: not read",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The size of each record (abi/rec.h), apart from target.c so that it links without any backend. */
+/* The size of each record (abi/rec.h) and whose it is, apart from target.c so that it links without any backend. */
 #include "target/target.h"
 
 size_t ms_rec_size(enum ms_rec_type type)
@@ -39,4 +39,38 @@ size_t ms_rec_size(enum ms_rec_type type)
 		return sizeof(struct ms_rec_end);
 	}
 	return 0;
+}
+
+u64 ms_rec_kvm(enum ms_rec_type type, const void *rec)
+{
+	switch (type) {
+	case MS_REC_FD:
+		return ((const struct ms_rec_fd *)rec)->kvm;
+	case MS_REC_VCPU:
+		return ((const struct ms_rec_vcpu *)rec)->kvm;
+	case MS_REC_SLOT:
+		return ((const struct ms_rec_slot *)rec)->kvm;
+	case MS_REC_MMU:
+		return ((const struct ms_rec_mmu *)rec)->kvm;
+	case MS_REC_SP:
+		return ((const struct ms_rec_sp *)rec)->kvm;
+	case MS_REC_WALK:
+		return ((const struct ms_rec_walk *)rec)->kvm;
+	case MS_REC_RMAP:
+		return ((const struct ms_rec_rmap *)rec)->kvm;
+	case MS_REC_RMAP_DESC:
+		return ((const struct ms_rec_rmap_desc *)rec)->kvm;
+	case MS_REC_GFN:
+		return ((const struct ms_rec_gfn *)rec)->kvm;
+	case MS_REC_RMAPS:
+		return ((const struct ms_rec_rmaps *)rec)->kvm;
+	case MS_REC_PIN:
+		return ((const struct ms_rec_pin *)rec)->kvm;
+	case MS_REC_GTABLE:
+		return ((const struct ms_rec_gtable *)rec)->kvm;
+	case MS_REC_CHANGED:
+		return ((const struct ms_rec_changed *)rec)->kvm;
+	default:
+		return 0;
+	}
 }

@@ -266,41 +266,6 @@ const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 
 /* --- order --- */
 
-/* The VM that a record belongs to; 0 for those that belong to none. */
-static u64 rec_kvm(enum ms_rec_type type, const void *rec)
-{
-	switch (type) {
-	case MS_REC_FD:
-		return ((const struct ms_rec_fd *)rec)->kvm;
-	case MS_REC_VCPU:
-		return ((const struct ms_rec_vcpu *)rec)->kvm;
-	case MS_REC_SLOT:
-		return ((const struct ms_rec_slot *)rec)->kvm;
-	case MS_REC_MMU:
-		return ((const struct ms_rec_mmu *)rec)->kvm;
-	case MS_REC_SP:
-		return ((const struct ms_rec_sp *)rec)->kvm;
-	case MS_REC_WALK:
-		return ((const struct ms_rec_walk *)rec)->kvm;
-	case MS_REC_RMAP:
-		return ((const struct ms_rec_rmap *)rec)->kvm;
-	case MS_REC_RMAP_DESC:
-		return ((const struct ms_rec_rmap_desc *)rec)->kvm;
-	case MS_REC_GFN:
-		return ((const struct ms_rec_gfn *)rec)->kvm;
-	case MS_REC_RMAPS:
-		return ((const struct ms_rec_rmaps *)rec)->kvm;
-	case MS_REC_PIN:
-		return ((const struct ms_rec_pin *)rec)->kvm;
-	case MS_REC_GTABLE:
-		return ((const struct ms_rec_gtable *)rec)->kvm;
-	case MS_REC_CHANGED:
-		return ((const struct ms_rec_changed *)rec)->kvm;
-	default:
-		return 0;
-	}
-}
-
 static bool is_of_rmaps(enum ms_rec_type type)
 {
 	return type >= MS_REC_RMAP && type <= MS_REC_RMAPS;
@@ -515,7 +480,7 @@ struct ms_err *ms_snap_order_next(struct ms_snap_order *order, enum ms_rec_type 
 			*what_ret = "an end that counts other records than were there";
 		return NULL;
 	default:
-		err = order_detail(order, type, rec, rec_kvm(type, rec), what_ret);
+		err = order_detail(order, type, rec, ms_rec_kvm(type, rec), what_ret);
 		break;
 	}
 	if (!err && !*what_ret) {

@@ -59,6 +59,8 @@ struct ms_sink {
 
 /* sizeof the struct that carries a record of this type, 0 for an unknown type. */
 size_t ms_rec_size(enum ms_rec_type type);
+/* The struct kvm that a record of this type belongs to; 0 for those that are no part of one VM. */
+u64 ms_rec_kvm(enum ms_rec_type type, const void *rec);
 
 struct ms_kread {
 	u64 addr;
