@@ -3,6 +3,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "query/query.h"
@@ -19,6 +21,25 @@ int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out);
  * SIGTERM or SIGHUP; 3 when the VM or the reader of the output has gone.
  */
 int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out);
+
+/* --- signals that ask to stop: SIGINT, SIGTERM, SIGHUP (stop.c) --- */
+
+#define CLI_NR_STOP_SIGS 3
+
+/* What is put back afterwards. */
+struct cli_stop {
+	struct sigaction actions[CLI_NR_STOP_SIGS];
+	bool (*progress)(void *ctx, u64 nr_pages);
+};
+
+/*
+ * From now on the first of them is noted, and the session's readings give up; a second ends the process as it would
+ * have without us. flags: SA_RESTART, or 0 to be woken by it.
+ */
+void cli_stop_catch(struct ms_session *session, int flags, struct cli_stop *before);
+void cli_stop_release(struct ms_session *session, const struct cli_stop *before);
+bool cli_stop_asked(void);
+void cli_stop_sigs(sigset_t *ret);
 
 /* Print "mmuscope: what" and the hint on one line, free the error; returns its exit status. */
 int cli_fail(struct ms_err *err);

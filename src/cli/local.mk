@@ -9,5 +9,6 @@ mmuscope_SOURCES = \
 	src/cli/main.c \
 	src/cli/out.c \
 	src/cli/prompt.c \
+	src/cli/stop.c \
 	src/cli/tui.c \
 	src/cli/watch.c

@@ -50,39 +50,11 @@ static int run(struct ms_session *session, const struct ms_args *args)
 	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "the list above has them"));
 }
 
-/* A command that would leave half a file behind is told to stop at its next step instead of being killed. */
-static volatile sig_atomic_t stop_asked;
-
-static void on_stop(int sig)
-{
-	(void)sig;
-	stop_asked = 1;
-}
-
-static bool go_on(void *ctx, u64 nr_pages)
-{
-	(void)ctx;
-	(void)nr_pages;
-	return !stop_asked;
-}
-
-/* A second signal ends the process as it would have without us. */
-static void stop_gently(struct ms_session *session)
-{
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART };
-	size_t i;
-
-	sigemptyset(&sa.sa_mask);
-	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
-		sigaction(sigs[i], &sa, NULL);
-	session->progress = go_on;
-}
-
 int main(int argc, char **argv)
 {
 	struct ms_session session = { 0 };
 	struct ms_args args = { 0 };
+	struct cli_stop before;
 	struct ms_err *err;
 	int status;
 
@@ -94,8 +66,9 @@ int main(int argc, char **argv)
 	err = ms_args_parse(argc > 1 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, NULL, &args);
 	if (err)
 		return cli_fail(err);
+	/* What would leave half a file behind is told to stop instead of being killed. */
 	if (args.command && args.command->flags & MS_CMD_FILE)
-		stop_gently(&session);
+		cli_stop_catch(&session, SA_RESTART, &before);
 	status = run(&session, &args);
 	ms_session_deinit(&session);
 	ms_args_deinit(&args);

@@ -11,55 +11,6 @@
 
 #include "render/render.h"
 
-static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
-#define NR_SIGS (sizeof(sigs) / sizeof(sigs[0]))
-
-static volatile sig_atomic_t stop_asked;
-
-static void on_stop(int sig)
-{
-	(void)sig;
-	stop_asked = 1;
-}
-
-static bool go_on(void *ctx, u64 nr_pages)
-{
-	(void)ctx;
-	(void)nr_pages;
-	return !stop_asked;
-}
-
-/* What is put back when the watch ends: the prompt goes on. */
-struct before {
-	struct sigaction actions[NR_SIGS];
-	sigset_t mask; /* and what is blocked while nobody waits in ppoll() */
-	bool (*progress)(void *ctx, u64 nr_pages);
-};
-
-/* A second signal ends the process as it would have without us. */
-static void catch_signals(struct ms_session *session, struct before *before)
-{
-	struct sigaction sa = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
-	size_t i;
-
-	stop_asked = 0;
-	sigemptyset(&sa.sa_mask);
-	for (i = 0; i < NR_SIGS; i++)
-		sigaction(sigs[i], &sa, &before->actions[i]);
-	sigprocmask(SIG_BLOCK, NULL, &before->mask);
-	before->progress = session->progress;
-	session->progress = go_on;
-}
-
-static void release_signals(struct ms_session *session, const struct before *before)
-{
-	size_t i;
-
-	for (i = 0; i < NR_SIGS; i++)
-		sigaction(sigs[i], &before->actions[i], NULL);
-	session->progress = before->progress;
-}
-
 static s64 now_ms(void)
 {
 	struct timespec ts;
@@ -71,31 +22,28 @@ static s64 now_ms(void)
 enum waited { WAIT_OVER, WAIT_STOP, WAIT_NO_READER };
 
 /* Until then, a signal, or the end of the pipe's reader. A signal that comes before ppoll() is not lost. */
-static enum waited wait_until(s64 then_ms, int fd, const struct before *before)
+static enum waited wait_until(s64 then_ms, int fd)
 {
 	struct pollfd out = { .fd = fd };
 	enum waited ret = WAIT_OVER;
 	struct timespec ts;
-	sigset_t block;
-	size_t i;
+	sigset_t block, mask;
 	s64 left;
 
-	sigemptyset(&block);
-	for (i = 0; i < NR_SIGS; i++)
-		sigaddset(&block, sigs[i]);
-	sigprocmask(SIG_BLOCK, &block, NULL);
+	cli_stop_sigs(&block);
+	sigprocmask(SIG_BLOCK, &block, &mask);
 	while (ret == WAIT_OVER) {
 		left = then_ms > now_ms() ? then_ms - now_ms() : 0;
 		ts = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
-		if (!stop_asked && ppoll(&out, 1, &ts, &before->mask) > 0 &&
+		if (!cli_stop_asked() && ppoll(&out, 1, &ts, &mask) > 0 &&
 		    out.revents & (POLLERR | POLLHUP | POLLNVAL))
 			ret = WAIT_NO_READER;
-		if (stop_asked)
+		if (cli_stop_asked())
 			ret = WAIT_STOP;
 		if (!left)
 			break;
 	}
-	sigprocmask(SIG_SETMASK, &before->mask, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return ret;
 }
 
@@ -127,7 +75,7 @@ static bool round_run(struct ms_session *session, const struct ms_args *args, st
 	struct ms_err *err;
 
 	err = ms_watch_round(session, args, watch, &result);
-	if (stop_asked) {
+	if (cli_stop_asked()) {
 		/* What was cut short says nothing. */
 		ms_err_free(err);
 		ms_result_destroy(result);
@@ -156,11 +104,11 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
 	struct ms_watch watch = { 0 };
 	enum waited waited = WAIT_OVER;
-	struct before before;
+	struct cli_stop before;
 	int status = 0;
 	s64 next_ms = now_ms();
 
-	catch_signals(session, &before);
+	cli_stop_catch(session, 0, &before);
 	while (waited == WAIT_OVER && round_run(session, args, &watch, out, &status)) {
 		if (args->count && watch.rounds >= args->count)
 			break;
@@ -168,11 +116,11 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 		next_ms += args->interval_ms;
 		if (next_ms < now_ms())
 			next_ms = now_ms();
-		waited = wait_until(next_ms, fileno(out), &before);
+		waited = wait_until(next_ms, fileno(out));
 		if (waited == WAIT_NO_READER)
 			status = no_reader(args, &watch);
 	}
-	release_signals(session, &before);
+	cli_stop_release(session, &before);
 	/* Models and results name what is in it no longer. */
 	ms_watch_deinit(&watch);
 	return status;

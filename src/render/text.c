@@ -133,51 +133,49 @@ static bool put_object(struct text *t, const struct ms_section *section)
 	return sink_flush(t->sink, false);
 }
 
-/* "2026-11-26T13:45:20Z; round 3; ...", with the title before a value that has one. */
-static bool put_line(struct text *t, const struct ms_section *section)
+/* "target: live; kernel: 6.1.0; ...", of the first nr columns; behind a title that is there stands `after'. */
+static bool line_of(struct text *t, const struct ms_section *section, size_t nr, const char *after,
+		    struct ms_buf *ret)
 {
 	struct ms_cell *cells = ms_cells_create(section->nr_cols);
-	struct ms_buf line = { 0 };
 	size_t i;
 
 	if (!cells)
 		return false;
 	ms_result_row(t->result, section, 0, cells);
-	for (i = 0; i < section->nr_cols; i++) {
+	for (i = 0; i < section->nr_cols && i < nr; i++) {
 		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
 			continue;
 		format_cell(t, &section->cols[i], &cells[i], 0);
-		ms_buf_printf(&line, "%s%s%s", line.len ? "; " : "", section->cols[i].title,
-			      *section->cols[i].title ? " " : "");
-		ms_buf_puts(&line, ms_buf_str(&t->cell));
+		ms_buf_printf(ret, "%s%s%s", ret->len ? "; " : "", section->cols[i].title,
+			      *section->cols[i].title ? after : "");
+		ms_buf_puts(ret, ms_buf_str(&t->cell));
 	}
+	ms_cells_destroy(cells, section->nr_cols);
+	return true;
+}
+
+/* "2026-11-26T13:45:20Z; round 3; ..." */
+static bool put_line(struct text *t, const struct ms_section *section)
+{
+	struct ms_buf line = { 0 };
+
+	if (!line_of(t, section, section->nr_cols, " ", &line))
+		return false;
 	ms_buf_puts(&t->sink->buf, ms_buf_str(&line));
 	ms_buf_putc(&t->sink->buf, '\n');
 	t->sink->buf.oom |= line.oom;
 	ms_buf_deinit(&line);
-	ms_cells_destroy(cells, section->nr_cols);
 	return sink_flush(t->sink, false);
 }
 
 /* "# target: live; kernel: 6.1.0; ..." */
 static bool put_provenance(struct text *t, const struct ms_section *section)
 {
-	struct ms_cell *cells = ms_cells_create(section->nr_cols);
 	struct ms_buf line = { 0 };
-	size_t i;
 
-	if (!cells)
+	if (!line_of(t, section, t->opts->brief ? PROV_BRIEF + 1 : section->nr_cols, ": ", &line))
 		return false;
-	ms_result_row(t->result, section, 0, cells);
-	for (i = 0; i < section->nr_cols; i++) {
-		if (cells[i].kind == MS_V_ABSENT || section->cols[i].flags & MS_COL_SKIP)
-			continue;
-		if (t->opts->brief && i > PROV_BRIEF)
-			break;
-		format_cell(t, &section->cols[i], &cells[i], 0);
-		ms_buf_printf(&line, "%s%s: %s", line.len ? "; " : "", section->cols[i].title,
-			      ms_buf_str(&t->cell));
-	}
 	if (!t->opts->no_header) {
 		ms_buf_puts(&t->sink->buf, "# ");
 		put_wrapped(t, MS_STYLE_DIM, ms_buf_str(&line), line.len, 2,
@@ -185,7 +183,6 @@ static bool put_provenance(struct text *t, const struct ms_section *section)
 	}
 	t->sink->buf.oom |= line.oom;
 	ms_buf_deinit(&line);
-	ms_cells_destroy(cells, section->nr_cols);
 	return sink_flush(t->sink, false);
 }
 
