@@ -15,6 +15,8 @@ seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
 audits=${AUDITS:-6}
 rounds=${ROUNDS:-0}
 [ "${MMUSCOPE_DEEP:-0}" = 0 ] || rounds=340
+# Seconds: many audits take longer than a guest is given by itself.
+lives=$((300 + 20 * (audits + rounds)))
 diag "seed $seed (SEED to repeat), kernel $(uname -r)"
 : >"$SCRATCH/judged"
 
@@ -53,8 +55,7 @@ silent()
 
 	: >"$SCRATCH/bad"
 	: >"$SCRATCH/pages"
-	# Many audits take longer than a guest is given by itself.
-	start_vmm g --seed "$seed" --timeout $((300 + 20 * (audits + rounds))) "$@"
+	start_vmm g --seed "$seed" --timeout "$lives" "$@"
 	if ! wait_checkpoint g 1; then
 		result 1 "$name: guest"
 		return
@@ -84,8 +85,7 @@ logged()
 
 	: >"$SCRATCH/bad"
 	: >"$SCRATCH/pages"
-	# Many audits take longer than a guest is given by itself.
-	start_vmm g --seed "$seed" --timeout $((300 + 20 * audits)) "$@"
+	start_vmm g --seed "$seed" --timeout "$lives" "$@"
 	if ! wait_checkpoint g 1; then
 		result 1 "$name: guest"
 		return
@@ -113,8 +113,7 @@ watched()
 {
 	local pid i status
 
-	# Many audits take longer than a guest is given by itself.
-	start_vmm g --seed "$seed" --timeout $((300 + 20 * audits)) "$@"
+	start_vmm g --seed "$seed" --timeout "$lives" "$@"
 	wait_checkpoint g 1 || result 1 "watched: guest"
 	release_vmm g
 	"$mmuscope" audit --watch 1 -j >"$SCRATCH/w.json" 2>"$SCRATCH/w.err" &

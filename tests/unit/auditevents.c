@@ -9,7 +9,7 @@
 /* A leaf of L1's, as fake.c makes one. */
 static u64 a_leaf(struct audit_host *h)
 {
-	return audit_spte(h, FAKE_TDP_L1, 3);
+	return *audit_spte(h, FAKE_TDP_L1, 3);
 }
 
 static struct ms_event *event(struct audit_host *h, enum ms_event_id id)

@@ -237,120 +237,114 @@ void audit_lists_add(struct audit_host *h, const struct audit_lists *opts)
 	}
 	put_counts(h, opts);
 	small_add(&h->records, MS_REC_RMAPS, &end, NULL);
+	h->listed = true;
 	free(all);
 }
 
 /* --- what breaks a row --- */
 
-static void lists(struct audit_host *h, struct audit_lists opts)
-{
-	audit_lists_add(h, &opts);
-	h->listed = true;
-}
-
-/* With one member set. */
-#define LISTS(h, ...) lists(h, (struct audit_lists){ .empty_desc_gfn = ~0ull, __VA_ARGS__ })
-
 static void leaf_not_listed(struct audit_host *h)
 {
-	LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void leaf_of_split_not_listed(struct audit_host *h)
 {
-	LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_DIRECT, 2));
+	AUDIT_LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_DIRECT, 2));
 }
 
 static void alias_not_listed(struct audit_host *h)
 {
-	LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, FAKE_N_ALIAS_IDX));
+	AUDIT_LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, FAKE_N_ALIAS_IDX));
 }
 
 static void leaf_listed_twice(struct audit_host *h)
 {
-	LISTS(h, .twice = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .twice = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void list_of_nothing(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_DIRECT_MAP + 0x7ffff000, .foreign_gfn = FAKE_L2_GFN(2));
+	AUDIT_LISTS(h, .foreign = FAKE_DIRECT_MAP + 0x7ffff000, .foreign_gfn = FAKE_L2_GFN(2));
 }
 
 static void list_of_absent(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 300), .foreign_gfn = FAKE_L2_GFN(2));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 300), .foreign_gfn = FAKE_L2_GFN(2));
 }
 
 static void list_of_table(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L2, 0), .foreign_gfn = FAKE_L2_GFN(2));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L2, 0), .foreign_gfn = FAKE_L2_GFN(2));
 }
 
 static void list_of_other_frame(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 7), .foreign_gfn = FAKE_L2_GFN(2));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 7), .foreign_gfn = FAKE_L2_GFN(2));
 }
 
 static void list_of_tdp(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_TDP_L1, 2), .foreign_gfn = 2);
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_TDP_L1, 2), .foreign_gfn = 2);
 }
 
 static void list_with_empty_desc(struct audit_host *h)
 {
-	lists(h, (struct audit_lists){ .empty_desc_gfn = FAKE_L2_GFN(0) });
+	audit_lists_add(h, &(struct audit_lists){ .empty_desc_gfn = FAKE_L2_GFN(0) });
 }
 
 static void list_in_ring(struct audit_host *h)
 {
-	LISTS(h, .have = MS_RMAP_ENDLESS);
+	AUDIT_LISTS(h, .have = MS_RMAP_ENDLESS);
 }
 
 static void tails_not_full(struct audit_host *h)
 {
-	LISTS(h, .per_desc = 1);
+	AUDIT_LISTS(h, .per_desc = 1);
 }
 
 static void tails_miscounted(struct audit_host *h)
 {
-	LISTS(h, .tails_off = 1);
+	AUDIT_LISTS(h, .tails_off = 1);
 }
 
 static void table_not_listed(struct audit_host *h)
 {
-	LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L2, 1));
+	AUDIT_LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L2, 1));
 }
 
 static void table_listed_twice(struct audit_host *h)
 {
-	LISTS(h, .twice = FAKE_ENTRY_VA(0, FAKE_N_ROOT, 0));
+	AUDIT_LISTS(h, .twice = FAKE_ENTRY_VA(0, FAKE_N_ROOT, 0));
 }
 
 static void parent_of_another(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L2, 0), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L2, 0),
+		    .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void parent_that_is_leaf(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 0), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 0),
+		    .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void parent_nowhere(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_DIRECT_MAP + 0x7ffff008, .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	AUDIT_LISTS(h, .foreign = FAKE_DIRECT_MAP + 0x7ffff008, .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void table_not_tracked(struct audit_host *h)
 {
-	LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = -1);
+	AUDIT_LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = -1);
 }
 
 static void two_tables_tracked_once(struct audit_host *h)
 {
 	audit_page_of(h, FAKE_N_PREV)->gfn = FAKE_N_ROOT_GFN;
 	audit_page_of(h, FAKE_N_PREV)->role = audit_page_of(h, FAKE_N_ROOT)->role ^ BIT(13);
-	LISTS(h, .count_gfn = FAKE_N_ROOT_GFN, .count_by = -1);
+	AUDIT_LISTS(h, .count_gfn = FAKE_N_ROOT_GFN, .count_by = -1);
 }
 
 static void be_sim(struct audit_host *h)
@@ -367,29 +361,29 @@ static void be_sim(struct audit_host *h)
 static void tracked_once_too_often(struct audit_host *h)
 {
 	be_sim(h);
-	LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
+	AUDIT_LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
 }
 
 /* Others may track a frame as well. */
 static void tracked_by_others(struct audit_host *h)
 {
-	LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
+	AUDIT_LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
 }
 
 static void torn_lists(struct audit_host *h)
 {
-	LISTS(h, .state = MS_RMAP_TORN, .foreign = FAKE_DIRECT_MAP + 0x7ffff000,
-	      .foreign_gfn = FAKE_L2_GFN(2), .per_desc = 1);
+	AUDIT_LISTS(h, .state = MS_RMAP_TORN, .foreign = FAKE_DIRECT_MAP + 0x7ffff000,
+		    .foreign_gfn = FAKE_L2_GFN(2), .per_desc = 1);
 }
 
 static void lists_of_later(struct audit_host *h)
 {
-	LISTS(h, .generation = FAKE_MMIO_GEN + 2, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .generation = FAKE_MMIO_GEN + 2, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void leaf_not_listed_steady(struct audit_host *h)
 {
-	LISTS(h, .generation = FAKE_MMIO_GEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .generation = FAKE_MMIO_GEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void walk_broken(struct audit_host *h)
@@ -415,17 +409,18 @@ static void parent_not_met(struct audit_host *h)
 
 static void lists_not_whole(struct audit_host *h)
 {
-	LISTS(h, .flags = MS_RMAPS_UNREAD, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .flags = MS_RMAPS_UNREAD, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void lists_broken(struct audit_host *h)
 {
-	LISTS(h, .flags = MS_RMAPS_BROKEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .flags = MS_RMAPS_BROKEN, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void parent_torn(struct audit_host *h)
 {
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_TORN, 300), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_TORN, 300),
+		    .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void parents_of_torn(struct audit_host *h)

@@ -30,5 +30,7 @@ struct audit_lists {
 
 /* Adds them for VM 0. */
 void audit_lists_add(struct audit_host *h, const struct audit_lists *opts);
+/* With the members that are named, all else right. */
+#define AUDIT_LISTS(h, ...) audit_lists_add(h, &(struct audit_lists){ .empty_desc_gfn = ~0ull, __VA_ARGS__ })
 
 #endif

@@ -24,28 +24,6 @@
 
 #define NO_SLOT_GFN 0x50000ull
 
-static struct ms_sp_tables *tables(struct audit_host *h, enum fake_page n)
-{
-	struct ms_rec_sp *sp = audit_page_of(h, n);
-	struct small_item *item;
-	size_t i;
-
-	for (i = 0; (item = small_find(&h->records, MS_REC_SP, i)); i++)
-		if (item->rec == sp)
-			return item->tables;
-	abort();
-}
-
-static u64 *spte(struct audit_host *h, enum fake_page n, u32 idx)
-{
-	return &tables(h, n)->sptes[idx];
-}
-
-static u64 bit_m(const struct audit_host *h)
-{
-	return h->ept ? BIT(58) : BIT(10);
-}
-
 /* The lone page, with the role of another. */
 static struct ms_rec_sp *lone(struct audit_host *h, enum fake_page as, u64 more)
 {
@@ -61,18 +39,18 @@ static struct ms_rec_sp *lone(struct audit_host *h, enum fake_page as, u64 more)
 /* Entry 3 of it is L2's of the lowest level, entry 9 of an upper one L1's huge leaf as L2 has it. */
 static struct ms_rec_sp *lone_leaf(struct audit_host *h, u64 more)
 {
-	struct ms_sp_tables *t = tables(h, FAKE_N_PREV);
+	struct ms_sp_tables *t = audit_tables(h, FAKE_N_PREV);
 
-	t->sptes[3] = *spte(h, FAKE_N_L1, 3);
+	t->sptes[3] = *audit_spte(h, FAKE_N_L1, 3);
 	t->translations[3] = FAKE_L2_GFN(3) << 12 | 7;
 	return lone(h, FAKE_N_L1, more);
 }
 
 static struct ms_rec_sp *lone_huge(struct audit_host *h, u64 gfn, u64 more)
 {
-	struct ms_sp_tables *t = tables(h, FAKE_N_PREV);
+	struct ms_sp_tables *t = audit_tables(h, FAKE_N_PREV);
 
-	t->sptes[9] = *spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
+	t->sptes[9] = *audit_spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
 	t->translations[9] = gfn << 12 | 7;
 	return lone(h, FAKE_N_L2, more);
 }
@@ -98,20 +76,12 @@ static void set_generation(struct audit_host *h, u16 as_id, u64 generation)
 			slot->generation = generation;
 }
 
-static void lists(struct audit_host *h, struct audit_lists opts)
-{
-	audit_lists_add(h, &opts);
-	h->listed = true;
-}
-
-#define LISTS(h, ...) lists(h, (struct audit_lists){ .empty_desc_gfn = ~0ull, __VA_ARGS__ })
-
 /* --- address spaces --- */
 
 static void mmio_of_space_1(struct audit_host *h)
 {
 	lone(h, FAKE_N_L1, R_SPACE_1);
-	*spte(h, FAKE_N_PREV, 3) = *spte(h, FAKE_N_L1, FAKE_N_MMIO_IDX);
+	*audit_spte(h, FAKE_N_PREV, 3) = *audit_spte(h, FAKE_N_L1, FAKE_N_MMIO_IDX);
 }
 
 static void slot_of_space_1(struct audit_host *h, u64 gfn)
@@ -173,13 +143,13 @@ static void huge_logged(struct audit_host *h)
 static void maps_itself(struct audit_host *h)
 {
 	lone_leaf(h, R_SPACE_1)->gfn = FAKE_L2_GFN(3);
-	*spte(h, FAKE_N_L1, 3) = *spte(h, FAKE_N_L1, 300);
+	*audit_spte(h, FAKE_N_L1, 3) = *audit_spte(h, FAKE_N_L1, 300);
 }
 
 static void huge_over_itself(struct audit_host *h)
 {
 	lone_huge(h, FAKE_HUGE_GFN, R_SPACE_1)->gfn = 700;
-	*spte(h, FAKE_TDP_L2, 1) = *spte(h, FAKE_TDP_L2, 9);
+	*audit_spte(h, FAKE_TDP_L2, 1) = *audit_spte(h, FAKE_TDP_L2, 9);
 }
 
 /* --- links --- */
@@ -222,7 +192,7 @@ static void shadows_below_direct(struct audit_host *h)
 {
 	lone(h, FAKE_N_L2, R_DIRECT)->gfn = 0;
 	audit_page_of(h, FAKE_N_L1)->gfn = FAKE_RO_GFN;
-	*spte(h, FAKE_N_PREV, 2) = *spte(h, FAKE_N_L2, 0);
+	*audit_spte(h, FAKE_N_PREV, 2) = *audit_spte(h, FAKE_N_L2, 0);
 }
 
 static void direct_below_passthrough(struct audit_host *h)
@@ -230,7 +200,7 @@ static void direct_below_passthrough(struct audit_host *h)
 	audit_page_of(h, FAKE_N_ROOT5)->gfn = 0;
 	audit_page_of(h, FAKE_N_ROOT)->gfn = 0;
 	audit_page_of(h, FAKE_N_ROOT)->role |= R_DIRECT;
-	*spte(h, FAKE_N_ROOT, 0) = *spte(h, FAKE_N_ROOT, 5);
+	*audit_spte(h, FAKE_N_ROOT, 0) = *audit_spte(h, FAKE_N_ROOT, 5);
 }
 
 static void passthrough_of_other_frame(struct audit_host *h)
@@ -267,20 +237,9 @@ static void passthrough_of_level_4(struct audit_host *h)
 	lone(h, FAKE_N_ROOT, R_PASSTHROUGH);
 }
 
-static struct ms_rec_mmu *mmu_of(struct audit_host *h, enum ms_mmu_which which)
-{
-	struct small_item *item;
-	size_t i;
-
-	for (i = 0; (item = small_find(&h->records, MS_REC_MMU, i)); i++)
-		if (((struct ms_rec_mmu *)item->rec)->mmu == FAKE_MMU(0, 0, (u64)which))
-			return item->rec;
-	abort();
-}
-
 static void root_of(struct audit_host *h, u32 level, u64 more)
 {
-	struct ms_rec_mmu *mmu = mmu_of(h, MS_MMU_GUEST);
+	struct ms_rec_mmu *mmu = audit_mmu_of(h, MS_MMU_GUEST);
 
 	mmu->root_role = ((mmu->root_role & ~15u & ~(u32)R_PASSTHROUGH) | level) + (u32)more;
 }
@@ -313,18 +272,18 @@ static void npt_direct_passthrough(struct audit_host *h)
 static void npt_of_5(struct audit_host *h)
 {
 	root_of(h, 5, 0);
-	mmu_of(h, MS_MMU_GUEST)->cpu_role++;
+	audit_mmu_of(h, MS_MMU_GUEST)->cpu_role++;
 }
 
 static void npt_of_5_passthrough(struct audit_host *h)
 {
 	root_of(h, 5, R_PASSTHROUGH);
-	mmu_of(h, MS_MMU_GUEST)->cpu_role++;
+	audit_mmu_of(h, MS_MMU_GUEST)->cpu_role++;
 }
 
 static void l1_of_5_levels(struct audit_host *h)
 {
-	struct ms_rec_mmu *mmu = mmu_of(h, MS_MMU_ROOT);
+	struct ms_rec_mmu *mmu = audit_mmu_of(h, MS_MMU_ROOT);
 
 	/* Shadow paging. */
 	mmu->root_role = FAKE_ROLE_NPT02_PASSTHROUGH & ~(u32)R_PASSTHROUGH;
@@ -332,15 +291,15 @@ static void l1_of_5_levels(struct audit_host *h)
 
 static void nested_passthrough(struct audit_host *h)
 {
-	mmu_of(h, MS_MMU_NESTED)->root_role |= (u32)R_PASSTHROUGH;
+	audit_mmu_of(h, MS_MMU_NESTED)->root_role |= (u32)R_PASSTHROUGH;
 }
 
 static void roles_not_known(struct audit_host *h)
 {
-	mmu_of(h, MS_MMU_GUEST)->root_role ^= (u32)R_PASSTHROUGH;
-	mmu_of(h, MS_MMU_GUEST)->have &= ~MS_MMU_HAVE_CPU_ROLE;
-	mmu_of(h, MS_MMU_ROOT)->root_role ^= (u32)R_PASSTHROUGH;
-	mmu_of(h, MS_MMU_ROOT)->have &= ~MS_MMU_HAVE_ROOT_ROLE;
+	audit_mmu_of(h, MS_MMU_GUEST)->root_role ^= (u32)R_PASSTHROUGH;
+	audit_mmu_of(h, MS_MMU_GUEST)->have &= ~MS_MMU_HAVE_CPU_ROLE;
+	audit_mmu_of(h, MS_MMU_ROOT)->root_role ^= (u32)R_PASSTHROUGH;
+	audit_mmu_of(h, MS_MMU_ROOT)->have &= ~MS_MMU_HAVE_ROOT_ROLE;
 }
 
 /* --- entries --- */
@@ -350,7 +309,7 @@ static void ad_disabled_for_l2(struct audit_host *h)
 	u64 *raw;
 
 	lone_leaf(h, R_NO_AD);
-	raw = spte(h, FAKE_N_PREV, 3);
+	raw = audit_spte(h, FAKE_N_PREV, 3);
 	*raw = (*raw & ~(BIT(8) | BIT(9) | BIT(53))) | BIT(52);
 }
 
@@ -363,24 +322,24 @@ static void always_reads(struct audit_host *h)
 static void no_rights_always_reads(struct audit_host *h)
 {
 	always_reads(h);
-	*spte(h, FAKE_N_L1, 9) &= ~7ull;
+	*audit_spte(h, FAKE_N_L1, 9) &= ~7ull;
 }
 
 static void no_rights_direct(struct audit_host *h)
 {
-	*spte(h, FAKE_N_DIRECT, 2) &= ~7ull;
+	*audit_spte(h, FAKE_N_DIRECT, 2) &= ~7ull;
 }
 
 static void read_not_stored(struct audit_host *h)
 {
-	tables(h, FAKE_N_L1)->translations[4] &= ~4ull;
+	audit_tables(h, FAKE_N_L1)->translations[4] &= ~4ull;
 	audit_page_of(h, FAKE_N_L1)->role |= (u32)R_USER;
 }
 
 /* Where R is granted by every leaf, L1's may withhold it, and so may those above. */
 static void read_not_granted(struct audit_host *h)
 {
-	struct ms_sp_tables *t = tables(h, FAKE_N_L1);
+	struct ms_sp_tables *t = audit_tables(h, FAKE_N_L1);
 	struct ms_rec_gtable *g;
 	u64 gpte;
 	u32 idx;
@@ -390,7 +349,7 @@ static void read_not_granted(struct audit_host *h)
 	for (idx = 0; idx < MS_SPTES; idx++) {
 		if (!(t->sptes[idx] & BIT(11)))
 			continue;
-		t->sptes[idx] &= ~(bit_m(h) | BIT(1));
+		t->sptes[idx] &= ~(audit_bit_m(h) | BIT(1));
 		t->translations[idx] &= ~6ull;
 	}
 	audit_guest_add(h);
@@ -404,7 +363,7 @@ static void read_not_granted(struct audit_host *h)
 
 static void w_not_mw_over_table(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= BIT(1);
+	*audit_spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= BIT(1);
 }
 
 /* Two pages of one guest table, of which one is in sync. */
@@ -447,7 +406,8 @@ static void elsewhere_in_space_1(struct audit_host *h)
 	if (!t)
 		abort();
 	lone(h, FAKE_N_DIRECT, R_SPACE_1)->gfn = 0;
-	*spte(h, FAKE_N_PREV, FAKE_N_L1_GFN) = *spte(h, FAKE_TDP_L1, FAKE_N_L1_GFN) | (h->ept ? BIT(53) : 0);
+	*audit_spte(h, FAKE_N_PREV, FAKE_N_L1_GFN) =
+		*audit_spte(h, FAKE_TDP_L1, FAKE_N_L1_GFN) | (h->ept ? BIT(53) : 0);
 	audit_guest_add(h);
 	*t = *audit_gtable(h, FAKE_N_L1);
 	t->as_id = 1;
@@ -499,7 +459,7 @@ static void other_huge_frame(struct audit_host *h)
 {
 	frame_inside_huge(h);
 	audit_guest_add(h);
-	tables(h, FAKE_N_PREV)->translations[9] = NO_SLOT_GFN << 12 | 7;
+	audit_tables(h, FAKE_N_PREV)->translations[9] = NO_SLOT_GFN << 12 | 7;
 }
 
 static void frame_not_stored(struct audit_host *h)
@@ -545,34 +505,34 @@ static void frame_of_4_bytes(struct audit_host *h)
 static void list_of_zapped(struct audit_host *h)
 {
 	lone_leaf(h, R_INVALID);
-	LISTS(h, .foreign = LONE(3), .foreign_gfn = FAKE_L2_GFN(3));
+	AUDIT_LISTS(h, .foreign = LONE(3), .foreign_gfn = FAKE_L2_GFN(3));
 }
 
 static void list_of_other_level(struct audit_host *h)
 {
 	lone_huge(h, FAKE_HUGE_GFN, 0);
-	LISTS(h, .foreign = LONE(9), .foreign_gfn = FAKE_HUGE_GFN);
+	AUDIT_LISTS(h, .foreign = LONE(9), .foreign_gfn = FAKE_HUGE_GFN);
 }
 
 static void list_of_other_space(struct audit_host *h)
 {
 	lone_leaf(h, R_SPACE_1);
-	LISTS(h, .foreign = LONE(3), .foreign_gfn = FAKE_L2_GFN(3));
+	AUDIT_LISTS(h, .foreign = LONE(3), .foreign_gfn = FAKE_L2_GFN(3));
 }
 
 /* Of one that is full, with L2's first frame mapped so often. */
 static void desc_of_15(struct audit_host *h)
 {
-	struct ms_sp_tables *t = tables(h, FAKE_N_PREV);
+	struct ms_sp_tables *t = audit_tables(h, FAKE_N_PREV);
 	struct ms_rec_rmap_desc *desc;
 	size_t i;
 
 	lone(h, FAKE_N_L1, 0);
 	for (i = 0; i < MS_RMAP_EXT - 2; i++) {
-		t->sptes[i] = *spte(h, FAKE_N_L1, 0);
+		t->sptes[i] = *audit_spte(h, FAKE_N_L1, 0);
 		t->translations[i] = FAKE_L2_GFN(0) << 12 | 7;
 	}
-	LISTS(h, .omit = 0);
+	AUDIT_LISTS(h, .omit = 0);
 	for (i = 0; small_find(&h->records, MS_REC_RMAP_DESC, i); i++) {
 		desc = small_find(&h->records, MS_REC_RMAP_DESC, i)->rec;
 		desc->count += desc->count == MS_RMAP_EXT;
@@ -588,28 +548,30 @@ static void no_descs(struct audit_host *h)
 					 .level = 1 };
 
 	small_add(&h->records, MS_REC_RMAP, &rec, NULL);
-	LISTS(h, .omit = 0);
+	AUDIT_LISTS(h, .omit = 0);
 }
 
 static void parent_is_leaf_of_it(struct audit_host *h)
 {
-	u64 *raw = spte(h, FAKE_N_L1, 20);
+	u64 *raw = audit_spte(h, FAKE_N_L1, 20);
 
 	*raw = (*raw & ~((BIT(FAKE_PHYS_BITS) - 1) & ~0xfffull)) | FAKE_SPT_PFN(0, (u64)FAKE_N_UNSYNC) << 12;
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 20), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 20),
+		    .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void parent_is_mmio_of_it(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, 201) = *spte(h, FAKE_N_L1, FAKE_N_MMIO_IDX) ^ FAKE_APIC_GFN << 12 ^
-				   FAKE_SPT_PFN(0, (u64)FAKE_N_UNSYNC) << 12;
-	LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 201), .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
+	*audit_spte(h, FAKE_N_L1, 201) = *audit_spte(h, FAKE_N_L1, FAKE_N_MMIO_IDX) ^ FAKE_APIC_GFN << 12 ^
+					 FAKE_SPT_PFN(0, (u64)FAKE_N_UNSYNC) << 12;
+	AUDIT_LISTS(h, .foreign = FAKE_ENTRY_VA(0, FAKE_N_L1, 201),
+		    .foreign_sp = FAKE_SP(0, (u64)FAKE_N_UNSYNC));
 }
 
 static void obsolete_not_listed(struct audit_host *h)
 {
 	audit_page_of(h, FAKE_N_L1)->mmu_valid_gen = 0;
-	LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void not_listed_in_update(struct audit_host *h)
@@ -618,14 +580,14 @@ static void not_listed_in_update(struct audit_host *h)
 
 	set_generation(h, 0, generation);
 	set_generation(h, 1, generation);
-	LISTS(h, .generation = generation, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
+	AUDIT_LISTS(h, .generation = generation, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 }
 
 static void not_listed(struct audit_host *h, u64 more)
 {
 	lone_leaf(h, more);
-	tables(h, FAKE_N_PREV)->translations[3] = NO_SLOT_GFN << 12 | 7;
-	LISTS(h, .omit = LONE(3));
+	audit_tables(h, FAKE_N_PREV)->translations[3] = NO_SLOT_GFN << 12 | 7;
+	AUDIT_LISTS(h, .omit = LONE(3));
 }
 
 static void not_listed_without_slot(struct audit_host *h)
@@ -661,7 +623,7 @@ static void all_confirmed(struct audit_host *h)
 
 static void once_too_often(struct audit_host *h)
 {
-	LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
+	AUDIT_LISTS(h, .count_gfn = FAKE_N_L2_GFN, .count_by = 1);
 }
 
 static void too_often_not_sim(struct audit_host *h)
@@ -708,7 +670,7 @@ static void count_without_table_not_sim(struct audit_host *h)
 static void not_tracked_without_slot(struct audit_host *h)
 {
 	lone(h, FAKE_N_ROOT, 0)->gfn = NO_SLOT_GFN;
-	LISTS(h, .count_gfn = NO_SLOT_GFN, .count_by = -1);
+	AUDIT_LISTS(h, .count_gfn = NO_SLOT_GFN, .count_by = -1);
 }
 
 const struct audit_trip audit_more_trips[] = {

@@ -81,19 +81,14 @@ struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n)
 	return page_item(h, 0, n)->rec;
 }
 
-static struct ms_sp_tables *tables(struct audit_host *h, enum fake_page n)
+struct ms_sp_tables *audit_tables(struct audit_host *h, enum fake_page n)
 {
 	return page_item(h, 0, n)->tables;
 }
 
-static u64 *spte(struct audit_host *h, enum fake_page n, u32 idx)
+u64 *audit_spte(struct audit_host *h, enum fake_page n, u32 idx)
 {
-	return &tables(h, n)->sptes[idx];
-}
-
-u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx)
-{
-	return *spte(h, n, idx);
+	return &audit_tables(h, n)->sptes[idx];
 }
 
 static u64 bit_h(const struct audit_host *h)
@@ -101,7 +96,7 @@ static u64 bit_h(const struct audit_host *h)
 	return h->ept ? BIT(57) : BIT(9);
 }
 
-static u64 bit_m(const struct audit_host *h)
+u64 audit_bit_m(const struct audit_host *h)
 {
 	return h->ept ? BIT(58) : BIT(10);
 }
@@ -110,59 +105,59 @@ static u64 bit_m(const struct audit_host *h)
 
 static void mw_not_hw(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 3) &= ~bit_h(h);
+	*audit_spte(h, FAKE_TDP_L1, 3) &= ~bit_h(h);
 }
 
 static void w_not_mw(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, 5) &= ~bit_m(h);
+	*audit_spte(h, FAKE_N_L1, 5) &= ~audit_bit_m(h);
 }
 
 static void host_writable_in_rom(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1_RO, 2) |= bit_h(h);
+	*audit_spte(h, FAKE_TDP_L1_RO, 2) |= bit_h(h);
 }
 
 static void host_writable_in_rom_for_l2(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, FAKE_N_RO_IDX) |= bit_h(h);
+	*audit_spte(h, FAKE_N_L1, FAKE_N_RO_IDX) |= bit_h(h);
 }
 
 static void kind_3(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 0) |= 3ull << 52;
+	*audit_spte(h, FAKE_TDP_L1, 0) |= 3ull << 52;
 }
 
 static void kind_outside_ept(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 0) |= BIT(53);
+	*audit_spte(h, FAKE_TDP_L1, 0) |= BIT(53);
 }
 
 static void kind_disabled(struct audit_host *h)
 {
-	u64 *raw = spte(h, FAKE_TDP_L1, 1);
+	u64 *raw = audit_spte(h, FAKE_TDP_L1, 1);
 
 	*raw = (*raw & ~(BIT(8) | BIT(9))) | BIT(52);
 }
 
 static void kind_enabled_for_l2(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, 7) &= ~BIT(53);
+	*audit_spte(h, FAKE_N_L1, 7) &= ~BIT(53);
 }
 
 static void kind_enabled_for_l2_split(struct audit_host *h)
 {
-	*spte(h, FAKE_N_DIRECT, 0) &= ~BIT(53);
+	*audit_spte(h, FAKE_N_DIRECT, 0) &= ~BIT(53);
 }
 
 static void no_rights(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1_LOG, 0) &= ~7ull;
+	*audit_spte(h, FAKE_TDP_L1_LOG, 0) &= ~7ull;
 }
 
 static void saved_not_tracked(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 2) |= BIT(54);
+	*audit_spte(h, FAKE_TDP_L1, 2) |= BIT(54);
 }
 
 /* VM 1 as if the CPU had no A/D bits, but for one leaf. */
@@ -185,23 +180,23 @@ static void accessed_though_disabled(struct audit_host *h)
 
 static void address_too_wide(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 4) |= BIT(48);
+	*audit_spte(h, FAKE_TDP_L1, 4) |= BIT(48);
 }
 
 static void write_without_read(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 4) &= ~5ull;
+	*audit_spte(h, FAKE_TDP_L1, 4) &= ~5ull;
 }
 
 static void table_too_wide(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L2, 0) |= BIT(47);
+	*audit_spte(h, FAKE_N_L2, 0) |= BIT(47);
 }
 
 /* The pattern of MMIO is one that the hardware refuses, so that 11 is broken with it. */
 static void present_and_mmio(struct audit_host *h)
 {
-	u64 *raw = spte(h, FAKE_TDP_L1, 6);
+	u64 *raw = audit_spte(h, FAKE_TDP_L1, 6);
 
 	if (h->ept)
 		*raw = (*raw & ~(7ull | BIT(63))) | 6;
@@ -246,12 +241,12 @@ static void generation_to_come(struct audit_host *h)
 
 static void neither_form(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 100) = 8;
+	*audit_spte(h, FAKE_TDP_L1, 100) = 8;
 }
 
 static void neither_form_for_l2(struct audit_host *h)
 {
-	*spte(h, FAKE_N_UNSYNC, 511) = h->ept ? 4 : 0x10;
+	*audit_spte(h, FAKE_N_UNSYNC, 511) = h->ept ? 4 : 0x10;
 }
 
 /* A CPU with L1TF whose MMIO entries lack the guard, five bits below bit 46. */
@@ -265,7 +260,7 @@ static void no_guard(struct audit_host *h)
 
 static void frozen_in_legacy(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, 300) = *spte(h, FAKE_TDP_L1, FAKE_FROZEN_IDX);
+	*audit_spte(h, FAKE_N_L1, 300) = *audit_spte(h, FAKE_TDP_L1, FAKE_FROZEN_IDX);
 }
 
 static void child_of_other_role(struct audit_host *h)
@@ -275,7 +270,7 @@ static void child_of_other_role(struct audit_host *h)
 
 static void child_of_other_level(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L3, 9) = *spte(h, FAKE_N_L2, 0);
+	*audit_spte(h, FAKE_N_L3, 9) = *audit_spte(h, FAKE_N_L2, 0);
 }
 
 static void direct_child_of_other_frame(struct audit_host *h)
@@ -290,7 +285,7 @@ static void child_with_more_access(struct audit_host *h)
 
 static void shadowing_below_direct(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L2, 9) = *spte(h, FAKE_N_L2, 0);
+	*audit_spte(h, FAKE_TDP_L2, 9) = *audit_spte(h, FAKE_N_L2, 0);
 }
 
 static void direct_not_aligned(struct audit_host *h)
@@ -300,22 +295,22 @@ static void direct_not_aligned(struct audit_host *h)
 
 static void more_than_stored(struct audit_host *h)
 {
-	tables(h, FAKE_N_L1)->translations[4] &= ~2ull;
+	audit_tables(h, FAKE_N_L1)->translations[4] &= ~2ull;
 }
 
 static void exec_not_stored(struct audit_host *h)
 {
-	u64 *raw = spte(h, FAKE_N_L1, FAKE_N_NOEXEC_IDX);
+	u64 *raw = audit_spte(h, FAKE_N_L1, FAKE_N_NOEXEC_IDX);
 
 	*raw = h->ept ? *raw | BIT(2) : *raw & ~BIT(63);
 }
 
 static void passthrough_second_entry(struct audit_host *h)
 {
-	*spte(h, FAKE_N_ROOT5, 1) = *spte(h, FAKE_N_ROOT5, 0);
+	*audit_spte(h, FAKE_N_ROOT5, 1) = *audit_spte(h, FAKE_N_ROOT5, 0);
 }
 
-static struct ms_rec_mmu *mmu_of(struct audit_host *h, enum ms_mmu_which which)
+struct ms_rec_mmu *audit_mmu_of(struct audit_host *h, enum ms_mmu_which which)
 {
 	struct small_item *item;
 	size_t i;
@@ -329,12 +324,12 @@ static struct ms_rec_mmu *mmu_of(struct audit_host *h, enum ms_mmu_which which)
 
 static void root_not_passthrough(struct audit_host *h)
 {
-	mmu_of(h, MS_MMU_GUEST)->root_role &= ~BIT(18);
+	audit_mmu_of(h, MS_MMU_GUEST)->root_role &= ~BIT(18);
 }
 
 static void root_passthrough(struct audit_host *h)
 {
-	mmu_of(h, MS_MMU_ROOT)->root_role |= BIT(18);
+	audit_mmu_of(h, MS_MMU_ROOT)->root_role |= BIT(18);
 }
 
 static void same_key(struct audit_host *h)
@@ -365,12 +360,12 @@ static void unsync_not_counted_above(struct audit_host *h)
 
 static void table_writable_by_l1(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= bit_m(h);
+	*audit_spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= audit_bit_m(h);
 }
 
 static void table_writable_by_l2(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, FAKE_N_WP_IDX) |= bit_m(h) | BIT(1);
+	*audit_spte(h, FAKE_N_L1, FAKE_N_WP_IDX) |= audit_bit_m(h) | BIT(1);
 }
 
 static void table_no_longer_unsync(struct audit_host *h)
@@ -404,10 +399,10 @@ static void huge_executable_let_off(struct audit_host *h)
 /* A huge leaf of L2's, as L1's is, with what KVM stores beside it. */
 static u64 *huge_for_l2(struct audit_host *h, u32 idx)
 {
-	u64 *raw = spte(h, FAKE_N_L2, idx);
+	u64 *raw = audit_spte(h, FAKE_N_L2, idx);
 
-	*raw = *spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
-	tables(h, FAKE_N_L2)->translations[idx] = FAKE_HUGE_GFN << 12 | 7;
+	*raw = *audit_spte(h, FAKE_TDP_L2, 1) | (h->ept ? BIT(53) : 0);
+	audit_tables(h, FAKE_N_L2)->translations[idx] = FAKE_HUGE_GFN << 12 | 7;
 	return raw;
 }
 
@@ -439,7 +434,7 @@ static void huge_writable_logged_manual(struct audit_host *h)
 static void huge_writable_logged_for_l2(struct audit_host *h)
 {
 	huge_for_l2(h, 9);
-	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	*audit_spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
 	huge_writable_logged(h);
 }
 
@@ -447,8 +442,8 @@ static void huge_executable_for_l2_old(struct audit_host *h)
 {
 	huge_for_l2(h, 9);
 	audit_page_of(h, FAKE_N_L2)->mmu_valid_gen = 0;
-	*spte(h, FAKE_TDP_L2, 1) =
-		h->ept ? *spte(h, FAKE_TDP_L2, 1) & ~BIT(2) : *spte(h, FAKE_TDP_L2, 1) | BIT(63);
+	*audit_spte(h, FAKE_TDP_L2, 1) =
+		h->ept ? *audit_spte(h, FAKE_TDP_L2, 1) & ~BIT(2) : *audit_spte(h, FAKE_TDP_L2, 1) | BIT(63);
 	huge_executable(h);
 }
 
@@ -456,7 +451,7 @@ static void huge_executable_for_l2_old(struct audit_host *h)
 static void huge_protected_logged(struct audit_host *h)
 {
 	*huge_for_l2(h, 9) &= ~BIT(1);
-	*spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
+	*audit_spte(h, FAKE_TDP_L2, 1) &= ~BIT(1);
 	huge_writable_logged(h);
 }
 
@@ -537,8 +532,8 @@ static void torn_is_not_judged(struct audit_host *h)
 	u32 idx;
 
 	for (idx = 0; idx < MS_SPTES; idx++)
-		*spte(h, FAKE_N_TORN, idx) = 8;
-	*spte(h, FAKE_N_UNLINKED, 0) = 8;
+		*audit_spte(h, FAKE_N_TORN, idx) = 8;
+	*audit_spte(h, FAKE_N_UNLINKED, 0) = 8;
 	audit_page_of(h, FAKE_N_TORN)->unsync_children = 9;
 }
 
@@ -554,14 +549,14 @@ static void torn_child(struct audit_host *h)
 /* H3: what hangs below a zapped root of the TDP MMU. Its pages say nothing of it themselves. */
 static void zapped_tdp_root(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 0) &= ~bit_m(h);
-	*spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= bit_m(h);
+	*audit_spte(h, FAKE_TDP_L1, 0) &= ~audit_bit_m(h);
+	*audit_spte(h, FAKE_TDP_L1, FAKE_N_L3_GFN) |= audit_bit_m(h);
 	audit_page_of(h, FAKE_TDP_ROOT)->role |= BIT(11);
 }
 
 static void zapped_tdp_root5(struct audit_host *h)
 {
-	*spte(h, FAKE_TDP_L1, 0) &= ~bit_m(h);
+	*audit_spte(h, FAKE_TDP_L1, 0) &= ~audit_bit_m(h);
 	audit_page_of(h, FAKE_TDP_ROOT5)->role |= BIT(11);
 }
 
@@ -590,7 +585,7 @@ static void apic_access_page(struct audit_host *h)
 /* H 9: L1 leaves no right where the CPU may execute without reading. */
 static void exec_only_without_rights(struct audit_host *h)
 {
-	*spte(h, FAKE_N_L1, 9) &= ~7ull;
+	*audit_spte(h, FAKE_N_L1, 9) &= ~7ull;
 }
 
 static void frame_of_another_space(struct audit_host *h)
@@ -612,14 +607,14 @@ static void direct_child_with_less(struct audit_host *h)
 static void stale_unsync_children(struct audit_host *h)
 {
 	audit_page_of(h, FAKE_N_UNSYNC)->unsync = 0;
-	*spte(h, FAKE_TDP_L1, FAKE_N_UNSYNC_GFN) &= ~(bit_m(h) | BIT(1));
+	*audit_spte(h, FAKE_TDP_L1, FAKE_N_UNSYNC_GFN) &= ~(audit_bit_m(h) | BIT(1));
 }
 
 /* A huge page with nothing but host-writable, over a table: a huge page is there, but nobody may write. */
 static void table_in_protected_huge_page(struct audit_host *h)
 {
 	table_in_huge_page(h);
-	*spte(h, FAKE_TDP_L2, 1) &= ~(bit_m(h) | BIT(1));
+	*audit_spte(h, FAKE_TDP_L2, 1) &= ~(audit_bit_m(h) | BIT(1));
 }
 
 const struct audit_trip audit_trips[] = {

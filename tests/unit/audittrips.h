@@ -43,7 +43,10 @@ struct ms_rec_host *audit_host(struct audit_host *h);
 struct ms_rec_vm *audit_vm(struct audit_host *h);
 struct ms_rec_slot *audit_slot(struct audit_host *h, size_t i); /* of any VM, NULL behind the last */
 struct ms_rec_sp *audit_page_of(struct audit_host *h, enum fake_page n);
-u64 audit_spte(struct audit_host *h, enum fake_page n, u32 idx);
+struct ms_sp_tables *audit_tables(struct audit_host *h, enum fake_page n);
+u64 *audit_spte(struct audit_host *h, enum fake_page n, u32 idx);
+struct ms_rec_mmu *audit_mmu_of(struct audit_host *h, enum ms_mmu_which which); /* of the first vCPU */
+u64 audit_bit_m(const struct audit_host *h); /* MMU-writable */
 
 struct audit_trip {
 	const char *what;

@@ -259,37 +259,29 @@ static void no_lists(struct audit_host *h)
 	h->listed = true;
 }
 
-static void lists_without(struct audit_host *h, u64 lacking, u32 flags)
-{
-	audit_lists_add(h,
-			&(struct audit_lists){ .empty_desc_gfn = ~0ull, .lacking = lacking, .flags = flags });
-	h->listed = true;
-}
-
 static void no_direct_map(struct audit_host *h)
 {
-	lists_without(h, MS_RMAPS_HAVE_DIRECT_MAP, 0);
+	AUDIT_LISTS(h, .lacking = MS_RMAPS_HAVE_DIRECT_MAP);
 }
 
 static void memslots_moved(struct audit_host *h)
 {
-	audit_lists_add(h, &(struct audit_lists){ .empty_desc_gfn = ~0ull, .generation = 1 });
-	h->listed = true;
+	AUDIT_LISTS(h, .generation = 1);
 }
 
 static void no_parents(struct audit_host *h)
 {
-	lists_without(h, MS_RMAPS_HAVE_PARENTS, 0);
+	AUDIT_LISTS(h, .lacking = MS_RMAPS_HAVE_PARENTS);
 }
 
 static void no_counts(struct audit_host *h)
 {
-	lists_without(h, MS_RMAPS_HAVE_WRITE_TRACK, 0);
+	AUDIT_LISTS(h, .lacking = MS_RMAPS_HAVE_WRITE_TRACK);
 }
 
 static void lists_unstable(struct audit_host *h)
 {
-	lists_without(h, 0, MS_RMAPS_UNSTABLE);
+	AUDIT_LISTS(h, .flags = MS_RMAPS_UNSTABLE);
 }
 
 static void no_events(struct audit_host *h)

@@ -238,8 +238,7 @@ static struct outcome ask_unlisted(u64 flip, u32 in)
 	struct moving m;
 
 	moving_init(&m, FAKE_N_L1, 3, 0);
-	audit_lists_add(&m.host, &(struct audit_lists){ .empty_desc_gfn = ~0ull,
-							.omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3) });
+	AUDIT_LISTS(&m.host, .omit = FAKE_ENTRY_VA(0, FAKE_N_L1, 3));
 	m.look_flip = flip;
 	m.look_in = in;
 	return ask(&m, MS_CAP_LIVE | MS_CAP_KREAD);
