@@ -7,8 +7,13 @@
 #include "abi/rec.h"
 
 /* The fields of every event, one array each. */
-#define FIELD(type, member, unit, text) \
-	{ #member, #type, text, MS_UNIT_##unit, offsetof(T, member), sizeof(((T *)0)->member) },
+#define FIELD(type, member, unit, text)                       \
+	{ #member,                                            \
+	  #type,                                              \
+	  text,                                               \
+	  MS_UNIT_##unit,                                     \
+	  offsetof(struct ms_event, u) + offsetof(T, member), \
+	  sizeof(((T *)0)->member) },
 #define EVENT(name, members, text)                                         \
 	static const struct ms_event_field *fields_##name(u32 *nr_ret)     \
 	{                                                                  \
@@ -19,6 +24,10 @@
 	}
 #include "abi/events.def"
 #undef FIELD
+
+const struct ms_event_field ms_event_cause = {
+	"cause", "u8", "on whose behalf", MS_UNIT_CAUSE, offsetof(struct ms_event, cause), 1,
+};
 
 static const struct {
 	const char *name, *text;
@@ -50,7 +59,7 @@ u32 ms_event_find(const char *name, size_t len)
 
 u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *field)
 {
-	const char *at = (const char *)&event->u + field->offset;
+	const char *at = (const char *)event + field->offset;
 	u64 value = 0;
 
 	/* Little-endian, as everything that has this MMU. */
@@ -103,6 +112,13 @@ static const struct value mmus[] = {
 	[MS_MMU_NESTED] = { "nested", "it walks L2's own tables and owns no shadow pages" },
 };
 
+static const struct value flushes[] = {
+	[MS_FLUSH_CURRENT] = { "current", "the context at work" },
+	[MS_FLUSH_GUEST] = { "guest", "linear mappings only" },
+	[MS_FLUSH_ALL] = { "all", "" },
+	[MS_FLUSH_ADDRESS] = { "address", "one page" },
+};
+
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct value *value_find(enum ms_event_unit unit, u64 value)
@@ -112,6 +128,8 @@ static const struct value *value_find(enum ms_event_unit unit, u64 value)
 		return value < LEN(causes) ? &causes[value] : NULL;
 	case MS_UNIT_RET:
 		return value < LEN(fault_rets) ? &fault_rets[value] : NULL;
+	case MS_UNIT_FLUSH:
+		return value < LEN(flushes) ? &flushes[value] : NULL;
 	case MS_UNIT_MMU:
 		return value < LEN(mmus) ? &mmus[value] : NULL;
 	default:

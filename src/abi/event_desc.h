@@ -24,7 +24,7 @@ enum ms_event_form {
 struct ms_event_field {
 	const char *name, *type, *text;
 	enum ms_event_unit unit;
-	u16 offset, bytes; /* in its event's struct */
+	u16 offset, bytes; /* in struct ms_event */
 };
 
 struct ms_event_desc {
@@ -32,6 +32,9 @@ struct ms_event_desc {
 	const struct ms_event_field *fields;
 	u32 nr_fields;
 };
+
+/* The head's cause, as a field of every event. */
+extern const struct ms_event_field ms_event_cause;
 
 /* id: from 1 up to MS_EV_NR - 1, else false. */
 bool ms_event_desc(u32 id, struct ms_event_desc *ret);

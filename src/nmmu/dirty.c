@@ -66,7 +66,7 @@ static void log_flush(struct nmmu *m)
 static void tell_protected(struct nmmu *m, u64 gfn, u32 nr, enum ms_cause cause)
 {
 	if (nr)
-		nmmu_event(m, m->at_work, wp, .gfn = gfn, .sptes = (u16)nr, .cause = cause);
+		nmmu_event_for(m, m->at_work, cause, wp, .gfn = gfn, .sptes = (u16)nr);
 }
 
 /* W goes, and M too when it is for shadow paging. Returns SPTEs changed. */

@@ -52,17 +52,21 @@ static inline bool nmmu_is_6_12(const struct nmmu *m)
 }
 
 /*
- * Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL; with the lock held by
- * whoever raises it and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens.
+ * Raise an event: nmmu_event(m, v, dirty, .gfn = gfn, ...). v may be NULL; with the lock held by whoever raises it
+ * and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens. nmmu_event_for() says
+ * the cause (enum ms_cause) besides.
  */
 void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event);
-#define nmmu_event(machine, vcpu, name, ...)                                                        \
-	do {                                                                                        \
-		if ((machine)->ops->event) {                                                        \
-			struct ms_event event_ = { .id = MS_EV_##name, .u.name = { __VA_ARGS__ } }; \
-			nmmu_event_put(machine, vcpu, &event_);                                     \
-		}                                                                                   \
+#define nmmu_event_for(machine, vcpu, why, name, ...)                           \
+	do {                                                                    \
+		if ((machine)->ops->event) {                                    \
+			struct ms_event event_ = { .id = MS_EV_##name,          \
+						   .cause = (u8)(why),          \
+						   .u.name = { __VA_ARGS__ } }; \
+			nmmu_event_put(machine, vcpu, &event_);                 \
+		}                                                               \
 	} while (0)
+#define nmmu_event(machine, vcpu, name, ...) nmmu_event_for(machine, vcpu, MS_CAUSE_NONE, name, __VA_ARGS__)
 
 static inline u64 nmmu_level_pages(u32 level)
 {

@@ -52,9 +52,9 @@ static void stored(struct nmmu *m, const struct nmmu_vcpu *v, const struct place
 {
 	count_leaf(m, at, old_spte, (u64)-1);
 	count_leaf(m, at, new_spte, 1);
-	nmmu_event(m, v, spte_set, .sp = at->sp ? at->sp->id : 0, .gfn = event_gfn(m, at, old_spte, new_spte),
-		   .old_spte = old_spte, .new_spte = new_spte, .index = (u16)at->index, .level = at->level,
-		   .cause = cause);
+	nmmu_event_for(m, v, cause, spte_set, .sp = at->sp ? at->sp->id : 0,
+		       .gfn = event_gfn(m, at, old_spte, new_spte), .old_spte = old_spte,
+		       .new_spte = new_spte, .index = (u16)at->index, .level = at->level);
 	nmmu_yield(m, NMMU_POINT_SPTE_STORED);
 }
 

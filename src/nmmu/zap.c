@@ -84,8 +84,7 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	u32 i, zapped;
 
 	m->stats.sp_zapped++;
-	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
-		   .cause = cause);
+	nmmu_event_for(m, m->at_work, cause, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
 	for (i = 0; i < SPTES; i++) {
 		leaves |= spte_is_leaf(&m->profile, nmmu_read64(&sp->spt[i]), sp->role.level);

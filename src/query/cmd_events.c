@@ -15,7 +15,7 @@ _Static_assert(MS_EV_NR <= 64, "--event keeps its choice in 64 bits");
 
 /* --- which fields there are, over all events: one column each --- */
 
-#define FIXED_COLS 4
+#define FIXED_COLS 6
 #define COLS_MAX (FIXED_COLS + 64)
 
 struct events {
@@ -65,7 +65,9 @@ static void cols_fill(struct events *events)
 	static const struct ms_column fixed[FIXED_COLS] = {
 		{ "seq", "SEQ", MS_V_COUNT },
 		{ "vcpu_id", "VCPU", MS_V_INT },
+		{ "guest", "OF", MS_V_TEXT, .flags = MS_COL_OMIT },
 		{ "event", "EVENT", MS_V_TEXT },
+		{ "cause", "CAUSE", MS_V_TEXT, .flags = MS_COL_OMIT },
 		{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
 	};
 	struct ms_event_desc desc;
@@ -178,9 +180,17 @@ static void event_row(const struct ms_section *section, size_t row, struct ms_ce
 
 	cell_count(&at, event->seq);
 	cell_opt(&at, event->vcpu != MS_EV_NO_VCPU, MS_V_INT, event->vcpu);
+	if (event->guest)
+		cell_text(&at, event->guest == MS_EV_L2 ? "l2" : "l1");
+	else
+		cell_none(&at);
 	if (!ms_event_desc(event->id, &desc))
 		return;
 	cell_text(&at, desc.name)->style = MS_STYLE_ACCENT;
+	if (event->cause)
+		cell_text(&at, ms_value_name(MS_UNIT_CAUSE, event->cause));
+	else
+		cell_none(&at);
 	fields = cell_words(&at);
 	for (i = 0; i < desc.nr_fields; i++) {
 		put_field(section->model, events, event, &desc.fields[i], fields);
