@@ -105,12 +105,12 @@ SEC("kprobe/kvm_mmu_commit_zap_page.part.0")
 int page_free(struct pt_regs *ctx)
 {
 	struct free_list list = { 0 };
-	u64 regs[2] = { 0 }; /* rsi, rdi: the 14th and 15th word of struct pt_regs */
+	u64 regs[2];
 
-	bpf_probe_read_kernel(regs, sizeof(regs), (const char *)ctx + 13 * 8);
+	kprobe_args(ctx, regs);
 	list.ctx = ctx;
-	list.kvm = regs[1];
-	list.head = regs[0];
+	list.kvm = regs[0];
+	list.head = regs[1];
 	if (!GET(list.cur, list.head, 0))
 		bpf_loop(FREE_MAX, page_free_one, &list, 0);
 	return 0;
