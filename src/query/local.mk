@@ -23,6 +23,10 @@ libmmuscope_a_SOURCES += \
 	src/query/diff.h \
 	src/query/diff_entry.c \
 	src/query/diff_members.c \
+	src/query/dirty.c \
+	src/query/dirty.def \
+	src/query/dirty.h \
+	src/query/dirty_show.c \
 	src/query/filter.c \
 	src/query/options.def \
 	src/query/private.h \

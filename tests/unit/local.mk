@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
 	tests/unit/test_diff \
+	tests/unit/test_dirty \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
@@ -131,6 +132,7 @@ small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
+tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h tests/unit/auditmore.c \
