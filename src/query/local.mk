@@ -28,6 +28,7 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty.h \
 	src/query/dirty_show.c \
 	src/query/filter.c \
+	src/query/listen.c \
 	src/query/options.def \
 	src/query/private.h \
 	src/query/query.h \
