@@ -32,12 +32,12 @@ struct ms_dirty_vcpu {
 /* --- names --- */
 
 static const char *const way_names[] = {
-#define DIRTY_WAY(id, name, meaning) name,
+#define DIRTY_WAY(id, key, name, meaning) name,
 #include "query/dirty.def"
 };
 
 static const char *const way_texts[] = {
-#define DIRTY_WAY(id, name, meaning) meaning,
+#define DIRTY_WAY(id, key, name, meaning) meaning,
 #include "query/dirty.def"
 };
 
@@ -290,8 +290,12 @@ static void count(struct ms_dirty *d, struct ms_dirty_vcpu *v, const struct ms_e
 	struct ms_dirty_slot *slot = &d->slots[slot_at];
 	bool mark = way != MS_DIRTY_D_BIT;
 	u32 bin = bin_of(d, event->time_ns);
-	size_t at = gfn_make(d, slot_at, gfn);
+	size_t at;
 
+	if ((d->only_gfns && (gfn < d->gfn_start || gfn >= d->gfn_end)) ||
+	    (d->only_slot && slot->id != d->slot_id))
+		return;
+	at = gfn_make(d, slot_at, gfn);
 	d->ways[way]++;
 	slot->ways[way]++;
 	if (at != NONE) {

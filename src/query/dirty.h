@@ -17,7 +17,7 @@
 #include "model/model.h"
 
 enum ms_dirty_way {
-#define DIRTY_WAY(id, name, meaning) MS_DIRTY_##id,
+#define DIRTY_WAY(id, key, name, meaning) MS_DIRTY_##id,
 #include "query/dirty.def"
 	MS_DIRTY_WAYS
 };
@@ -99,6 +99,10 @@ struct ms_dirty_vcpu;
 struct ms_dirty {
 	struct spte_profile profile; /* for D bits */
 	bool have_profile;
+	/* What counts: marks of other frames or slots are passed over, though they say what a vCPU does. */
+	bool only_gfns, only_slot;
+	u64 gfn_start, gfn_end; /* [start, end) */
+	u16 slot_id;
 	u64 events; /* fed */
 	u64 start_ns, last_ns; /* of the events fed, or of ms_dirty_time() */
 	bool started;

@@ -3,6 +3,7 @@ libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_audit.c \
 	src/query/cmd_diff.c \
+	src/query/cmd_dirty.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \

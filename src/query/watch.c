@@ -227,6 +227,18 @@ static struct ms_err *round_add(struct query *q, struct round *round)
 	return NULL;
 }
 
+struct ms_err *watch_begin(struct query *q)
+{
+	if (q->args->watch && !q->session->watch)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "%s: --watch is not possible here", q->args->command->name),
+			"`mmuscope %s --watch' in a shell", q->args->command->name);
+	if (!q->session->watch)
+		return NULL;
+	q->session->watch->whole = false;
+	return same_vm(q);
+}
+
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order, size_t kept)
 {
 	struct ms_watch *watch = q->session->watch;
@@ -272,8 +284,9 @@ struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *
 	session->watch = NULL;
 	if (!err && !result->prov.live) {
 		ms_result_destroy(result);
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "audit: there is nothing to watch in a file"),
-				   "without --watch it is audited once");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: there is nothing to watch in a file",
+					      args->command->name),
+				   "without --watch it is done once");
 	}
 	/* The words that named it name nothing any more. */
 	if (err && watch->rounds && ms_err_kind(err) == MS_ERR_USAGE) {

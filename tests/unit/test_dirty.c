@@ -398,6 +398,33 @@ static void test_slots_of_one_number(void **state)
 	ms_dirty_destroy(d);
 }
 
+/* Others' marks are passed over, and tell all the same what is whose. */
+static void test_filters(void **state)
+{
+	struct ms_dirty *d = make();
+
+	(void)state;
+	d->only_gfns = true;
+	d->gfn_start = 0x10;
+	d->gfn_end = 0x12;
+	FEED(d, EV(pml_drain, .entries = 4), EV(pml, .gfn = 0x12, .nth = 0), EV(pml, .gfn = 0x11, .nth = 1),
+	     EV(pml, .gfn = 0x10, .nth = 2), EV(pml, .gfn = 0xf, .nth = 3), DIRTY(NONE, 0x12),
+	     DIRTY(NONE, 0x11), DIRTY(NONE, 0x10), DIRTY(NONE, 0xf));
+	assert_int_equal(d->nr, 2);
+	assert_int_equal(d->ways[MS_DIRTY_PML], 2);
+	assert_int_equal(d->nr_gfns, 2);
+	assert_int_equal(ms_dirty_batch(d, 0)->marked, 4);
+	d->only_gfns = false;
+	d->only_slot = true;
+	d->slot_id = 4;
+	FEED(d, DIRTY(PML, 0x10));
+	assert_int_equal(d->nr, 2);
+	d->slot_id = 3;
+	FEED(d, DIRTY(PML, 0x10));
+	assert_int_equal(d->nr, 3);
+	ms_dirty_destroy(d);
+}
+
 static void test_top(void **state)
 {
 	struct ms_dirty *d = make();
@@ -553,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_batches_kept),
 		cmocka_unit_test(test_map),
 		cmocka_unit_test(test_slots_of_one_number),
+		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_marks),
