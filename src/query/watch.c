@@ -128,11 +128,11 @@ static bool not_judged(const struct query *q, const struct ms_finding *finding)
 }
 
 /*
- * counting: the findings of this round that count, all: those and the others. What is known afterwards goes to
+ * counting: the findings of this round that count, all: those and the others (audit->nr). What is known afterwards goes to
  * *known_ret, which has room for both. False: memory is out.
  */
-static bool compare(const struct query *q, const struct ms_finding *counting, size_t nr_counting,
-		    const struct ms_finding *all, size_t nr_all, struct round *round,
+static bool compare(const struct query *q, const struct ms_audit *audit, const struct ms_finding *counting,
+		    size_t nr_counting, const struct ms_finding *all, struct round *round,
 		    struct ms_finding *known_ret, size_t *nr_known_ret)
 {
 	const struct ms_watch *watch = q->session->watch;
@@ -153,7 +153,8 @@ static bool compare(const struct query *q, const struct ms_finding *counting, si
 		if (has(counting, nr_counting, old))
 			continue;
 		/* Not every reading had it, or nobody can say. */
-		if (!round->whole || has(all, nr_all, old) || not_judged(q, old))
+		if (!round->whole || audit->lacking[old->row] || has(all, audit->nr, old) ||
+		    not_judged(q, old))
 			known_ret[known++] = *old;
 		else
 			changes[nr++] = (struct change){ .finding = *old };
@@ -239,7 +240,7 @@ struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, con
 		err = ms_err_nomem();
 	if (!err) {
 		round_fill(q, audit, kept, round);
-		if (!compare(q, counting, kept, all, audit->nr, round, known, &nr_known))
+		if (!compare(q, audit, counting, kept, all, round, known, &nr_known))
 			err = ms_err_nomem();
 	}
 	free(counting);
