@@ -19,6 +19,7 @@ unit_tests = \
 	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_events \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostile \
@@ -120,6 +121,7 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 # A whole machine of the engine's, with memory that can run out.
 box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
 tests_unit_test_nmmu_check_SOURCES = tests/unit/test_nmmu_check.c $(box_sources)
+tests_unit_test_nmmu_events_SOURCES = tests/unit/test_nmmu_events.c $(box_sources)
 tests_unit_test_nmmu_hostile_SOURCES = tests/unit/test_nmmu_hostile.c $(box_sources)
 tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
