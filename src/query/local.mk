@@ -30,6 +30,9 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stuck.c \
+	src/query/stuck.def \
+	src/query/stuck.h \
 	src/query/table.c \
 	src/query/watch.c \
 	src/query/why.c
