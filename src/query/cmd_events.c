@@ -20,6 +20,9 @@ _Static_assert(MS_EV_NR <= 64, "--event keeps its choice in 64 bits");
 
 struct events {
 	struct ms_event_log log;
+	size_t cap; /* of log.events, when they are listened to */
+	bool no_memory;
+	struct listened listened;
 	size_t nr; /* of log.events, those that passed */
 	struct ms_column cols[COLS_MAX];
 	size_t nr_cols;
@@ -361,9 +364,50 @@ static struct ms_err *list_run(struct query *q)
 		       : ms_err_nomem();
 }
 
+/* --- listening --- */
+
+static bool listen_put(void *ctx, const struct ms_event *event)
+{
+	struct events *events = ctx;
+	struct ms_event *grown =
+		ms_grow(events->log.events, &events->cap, events->log.nr + 1, sizeof(*grown));
+
+	events->no_memory = !grown;
+	if (!grown)
+		return false;
+	events->log.events = grown;
+	grown[events->log.nr++] = *event;
+	return true;
+}
+
+/* Those of so many ms, the last max of them. */
+static struct ms_err *listen_run(struct query *q, struct events *events, size_t max)
+{
+	struct ms_listen listen = { .events = q->args->events ? q->args->events : ~0ull };
+	struct ms_event_log *log = &events->log;
+	struct ms_err *err;
+
+	query_listen_filter(q, &listen);
+	err = query_listen(q, &listen, q->args->for_ms ? q->args->for_ms : MS_FOR_MS, listen_put, events,
+			   &events->listened);
+	if (!err && events->no_memory)
+		err = ms_err_nomem();
+	if (err)
+		return err;
+	log->nr_raised = listened_raised(&events->listened);
+	log->nr_missing = listened_lost(&events->listened);
+	if (log->nr > max) {
+		log->nr_overwritten = log->nr - max;
+		memmove(log->events, log->events + log->nr - max, max * sizeof(*log->events));
+		log->nr = max;
+	}
+	return NULL;
+}
+
 struct ms_err *query_run_events(struct query *q)
 {
 	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
+	u32 caps;
 	struct ms_section *section;
 	struct events *events;
 	struct ms_err *err;
@@ -375,9 +419,13 @@ struct ms_err *query_run_events(struct query *q)
 	events = calloc(1, sizeof(*events));
 	if (!events)
 		return ms_err_nomem();
-	err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &events->log);
+	caps = q->session->target->caps;
+	if (q->args->for_ms || (caps & MS_CAP_LISTEN && !(caps & MS_CAP_EVENTS)))
+		err = listen_run(q, events, max);
+	else
+		err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &events->log);
 	if (err) {
-		free(events);
+		events_free(events);
 		return err;
 	}
 	events->redact = q->args->redact;

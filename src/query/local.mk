@@ -24,6 +24,7 @@ libmmuscope_a_SOURCES += \
 	src/query/diff_entry.c \
 	src/query/diff_members.c \
 	src/query/filter.c \
+	src/query/listen.c \
 	src/query/options.def \
 	src/query/private.h \
 	src/query/query.h \

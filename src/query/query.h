@@ -176,6 +176,9 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
 #define MS_CMD_FILE (1u << 3) /* writes a file: interrupted, it has to tidy up */
 #define MS_CMD_LIST (1u << 4) /* with --list it reads no target */
+#define MS_CMD_LISTEN (1u << 5) /* listens to events: interrupted, it says what it has */
+
+#define MS_FOR_MS 2000u /* listening, unless --for says otherwise */
 
 #define MS_WATCH_MS 5000u /* between rounds, unless --watch says otherwise */
 #define MS_WATCH_MS_MIN 100u
@@ -260,6 +263,7 @@ struct ms_args {
 	bool watch;
 	u32 interval_ms; /* of --watch */
 	u32 count; /* rounds, 0: no end */
+	u32 for_ms; /* --for, 0: the command's default */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
@@ -304,6 +308,7 @@ struct ms_session {
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
 	struct ms_watch *watch; /* of the round under way, NULL without */
+	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 };
 
 void ms_session_deinit(struct ms_session *session);

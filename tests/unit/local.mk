@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_listen \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_mutants \
