@@ -14,6 +14,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_save.c \
 	src/query/cmd_sp.c \
 	src/query/cmd_spte.c \
+	src/query/cmd_stuck.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
