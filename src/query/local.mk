@@ -15,6 +15,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_save.c \
 	src/query/cmd_sp.c \
 	src/query/cmd_spte.c \
+	src/query/cmd_stuck.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
@@ -36,6 +37,9 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stuck.c \
+	src/query/stuck.def \
+	src/query/stuck.h \
 	src/query/table.c \
 	src/query/watch.c \
 	src/query/why.c
