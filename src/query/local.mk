@@ -23,6 +23,8 @@ libmmuscope_a_SOURCES += \
 	src/query/diff.h \
 	src/query/diff_entry.c \
 	src/query/diff_members.c \
+	src/query/event_row.c \
+	src/query/events.h \
 	src/query/filter.c \
 	src/query/listen.c \
 	src/query/options.def \
