@@ -83,6 +83,7 @@ enum vmcs_field {
 #define PML_ENTRIES 512
 
 #define SEGMENT_TR 7
+#define RFLAGS_IF (1ul << 9)
 #define PAGE_ALIGNED __attribute__((aligned(4096)))
 
 static gf_u8 vmxon_page[GF_MAX_VCPUS][4096] PAGE_ALIGNED;
@@ -238,7 +239,11 @@ static void guest_write(unsigned int vcpu, const struct gf_facts *facts)
 	vmcs_write(GUEST_CR4, facts->cr4);
 	vmcs_write(GUEST_DR7, 0x400);
 	vmcs_write(GUEST_DEBUGCTL, 0);
-	vmcs_write(GUEST_RFLAGS, 2);
+	/*
+	 * IF is set, though no interrupt is ever injected: Bochs 2.7 lets the host's interrupts end a guest only
+	 * then, and L2 may spin.
+	 */
+	vmcs_write(GUEST_RFLAGS, RFLAGS_IF | 2);
 	vmcs_write(GUEST_ACTIVITY, 0);
 	vmcs_write(GUEST_INTERRUPTIBILITY, 0);
 	vmcs_write(GUEST_RIP, (gf_u64)l2_entry);
