@@ -83,4 +83,5 @@ EXTRA_DIST += \
 	$(l1_script) \
 	tests/lab/guest/truth.md \
 	tests/lab/10-guest.sh \
+	tests/lab/11-nested.sh \
 	tests/lab/lib.sh

@@ -132,7 +132,7 @@ static void print_help(void)
 	       "wait there; `device', while held: VGA memory of the host in place of NPT12's root; `refill': what was\n"
 	       "there is put back.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
-	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
+	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM or VMX, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"
 	       "`vmm ctl': 0 done, 1 refused or ended, 5 timeout.\n");
 }
