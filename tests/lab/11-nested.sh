@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd intel
 #
 # The fixture's L1 as a hypervisor on SVM or on VMX, inside the lab, with BUILD naming the build directory: each nested
 # fault is in its log as it was planned, refused and stubborn entries, L2's page-modification log, and who wrote which
