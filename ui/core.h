@@ -46,8 +46,8 @@ struct ms_view_ops {
 	/* On top when the target is read again: bring what only this view shows up to date. NULL: nothing. */
 	struct ms_err *(*again)(struct ms_ui *ui, struct ms_view *view);
 	/*
-	 * What it wants to hear now, into *ret (zeroed); false: nothing. Asked often: the same answer keeps the listener.
-	 * NULL: never anything.
+	 * What it wants to hear now, into *ret (zeroed); false: nothing. Asked often: the same answer keeps
+	 * the listener. NULL: never anything.
 	 */
 	bool (*listen)(struct ms_ui *ui, struct ms_view *view, struct ms_listen *ret);
 	/* One event of those. NULL when it only counts. */

@@ -34,7 +34,10 @@ static bool progress(void *ctx, u64 nr_pages)
 	if (now - run->busy_ms < BUSY_EVERY_MS)
 		return true;
 	run->busy_ms = now;
-	snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ", (unsigned long long)nr_pages);
+	if (nr_pages)
+		snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ", (unsigned long long)nr_pages);
+	else
+		snprintf(text, sizeof(text), " at work; Esc stops ");
 	return !ms_term_busy(run->term, text);
 }
 
