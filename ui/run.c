@@ -35,7 +35,8 @@ static bool progress(void *ctx, u64 nr_pages)
 		return true;
 	run->busy_ms = now;
 	if (nr_pages)
-		snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ", (unsigned long long)nr_pages);
+		snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ",
+			 (unsigned long long)nr_pages);
 	else
 		snprintf(text, sizeof(text), " at work; Esc stops ");
 	return !ms_term_busy(run->term, text);

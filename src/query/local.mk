@@ -3,6 +3,7 @@ libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_audit.c \
 	src/query/cmd_diff.c \
+	src/query/cmd_dirty.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \
@@ -24,6 +25,10 @@ libmmuscope_a_SOURCES += \
 	src/query/diff.h \
 	src/query/diff_entry.c \
 	src/query/diff_members.c \
+	src/query/dirty.c \
+	src/query/dirty.def \
+	src/query/dirty.h \
+	src/query/dirty_show.c \
 	src/query/filter.c \
 	src/query/listen.c \
 	src/query/options.def \

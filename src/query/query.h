@@ -254,7 +254,8 @@ struct ms_args {
 	bool has_vcpu;
 	u32 vcpu;
 	bool write, fetch, user; /* --access */
-	u32 last; /* events, 0: default */
+	u32 last; /* events, rows; 0: default */
+	u32 slot; /* --slot */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
 	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */

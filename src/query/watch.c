@@ -131,11 +131,11 @@ static bool not_judged(const struct query *q, const struct ms_finding *finding)
 }
 
 /*
- * counting: the findings of this round that count, all: those and the others. What is known afterwards goes to
+ * counting: the findings of this round that count, all: those and the others (audit->nr). What is known afterwards goes to
  * *known_ret, which has room for both. False: memory is out.
  */
-static bool compare(const struct query *q, const struct ms_finding *counting, size_t nr_counting,
-		    const struct ms_finding *all, size_t nr_all, struct round *round,
+static bool compare(const struct query *q, const struct ms_audit *audit, const struct ms_finding *counting,
+		    size_t nr_counting, const struct ms_finding *all, struct round *round,
 		    struct ms_finding *known_ret, size_t *nr_known_ret)
 {
 	const struct ms_watch *watch = q->session->watch;
@@ -156,7 +156,8 @@ static bool compare(const struct query *q, const struct ms_finding *counting, si
 		if (has(counting, nr_counting, old))
 			continue;
 		/* Not every reading had it, or nobody can say. */
-		if (!round->whole || has(all, nr_all, old) || not_judged(q, old))
+		if (!round->whole || audit->lacking[old->row] || has(all, audit->nr, old) ||
+		    not_judged(q, old))
 			known_ret[known++] = *old;
 		else
 			changes[nr++] = (struct change){ .finding = *old };
@@ -176,7 +177,7 @@ static struct ms_err *gone(const struct ms_args *args, const struct ms_watch *wa
 }
 
 /* An address may have been used again for another VM, with another process behind it. */
-struct ms_err *watch_same_vm(const struct query *q)
+static struct ms_err *same_vm(const struct query *q)
 {
 	struct ms_watch *watch = q->session->watch;
 	u64 mm = q->vm->rec.have & MS_VM_HAVE_MM ? q->vm->rec.mm : 0;
@@ -230,20 +231,32 @@ static struct ms_err *round_add(struct query *q, struct round *round)
 	return NULL;
 }
 
+struct ms_err *watch_begin(struct query *q)
+{
+	if (q->args->watch && !q->session->watch)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "%s: --watch is not possible here", q->args->command->name),
+			"`mmuscope %s --watch' in a shell", q->args->command->name);
+	if (!q->session->watch)
+		return NULL;
+	q->session->watch->whole = false;
+	return same_vm(q);
+}
+
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order, size_t kept)
 {
 	struct ms_watch *watch = q->session->watch;
 	struct ms_finding *counting = sorted(audit, order, kept), *all = sorted(audit, order, audit->nr);
 	struct ms_finding *known = calloc(kept + watch->nr_known + 1, sizeof(*known));
 	struct round *round = calloc(1, sizeof(*round));
-	struct ms_err *err = watch_same_vm(q);
+	struct ms_err *err = same_vm(q);
 	size_t nr_known = 0;
 
 	if (!err && (!counting || !all || !known || !round))
 		err = ms_err_nomem();
 	if (!err) {
 		round_fill(q, audit, kept, round);
-		if (!compare(q, counting, kept, all, audit->nr, round, known, &nr_known))
+		if (!compare(q, audit, counting, kept, all, round, known, &nr_known))
 			err = ms_err_nomem();
 	}
 	free(counting);
