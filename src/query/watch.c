@@ -131,8 +131,8 @@ static bool not_judged(const struct query *q, const struct ms_finding *finding)
 }
 
 /*
- * counting: the findings of this round that count, all: those and the others (audit->nr). What is known afterwards goes to
- * *known_ret, which has room for both. False: memory is out.
+ * counting: the findings of this round that count, all: those and the others (audit->nr). What is known
+ * afterwards goes to *known_ret, which has room for both. False: memory is out.
  */
 static bool compare(const struct query *q, const struct ms_audit *audit, const struct ms_finding *counting,
 		    size_t nr_counting, const struct ms_finding *all, struct round *round,
