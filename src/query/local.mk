@@ -29,6 +29,8 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty.def \
 	src/query/dirty.h \
 	src/query/dirty_show.c \
+	src/query/event_row.c \
+	src/query/events.h \
 	src/query/filter.c \
 	src/query/listen.c \
 	src/query/options.def \
