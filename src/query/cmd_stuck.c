@@ -461,15 +461,11 @@ struct ms_err *query_run_stuck(struct query *q)
 {
 	struct ms_watch *watch = q->session->watch;
 	struct stuck_view *view;
-	struct ms_err *err = NULL;
+	struct ms_err *err;
 
-	if (q->args->watch && !watch)
-		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "stuck: --watch is not possible here"),
-				  "without it one may listen for longer: --for SECONDS");
-	else if (q->args->has_vcpu && !vcpu_by_id(q->vm, q->args->vcpu))
-		err = no_vcpu(q);
-	else if (watch)
-		err = watch_same_vm(q);
+	if (q->args->has_vcpu && !vcpu_by_id(q->vm, q->args->vcpu))
+		return no_vcpu(q);
+	err = watch_begin(q);
 	if (err)
 		return err;
 	view = calloc(1, sizeof(*view));

@@ -207,8 +207,6 @@ void finding_place_cells(struct ms_cell **at, const struct ms_finding *finding, 
 /* With one VM ""; else " --vm kvm:0x...". */
 void audit_vm_words(const struct query *q, char *buf, size_t len);
 
-/* An address may have been used again for another VM: an error then. The first round's VM is noted. */
-struct ms_err *watch_same_vm(const struct query *q) MS_MUST_CHECK;
 /* The sections of a round; kept of the findings count, order[] has their indices first. Notes are the caller's. */
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order,
 			      size_t kept) MS_MUST_CHECK;

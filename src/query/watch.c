@@ -177,7 +177,7 @@ static struct ms_err *gone(const struct ms_args *args, const struct ms_watch *wa
 }
 
 /* An address may have been used again for another VM, with another process behind it. */
-struct ms_err *watch_same_vm(const struct query *q)
+static struct ms_err *same_vm(const struct query *q)
 {
 	struct ms_watch *watch = q->session->watch;
 	u64 mm = q->vm->rec.have & MS_VM_HAVE_MM ? q->vm->rec.mm : 0;
@@ -240,7 +240,7 @@ struct ms_err *watch_begin(struct query *q)
 	if (!q->session->watch)
 		return NULL;
 	q->session->watch->whole = false;
-	return watch_same_vm(q);
+	return same_vm(q);
 }
 
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order, size_t kept)
@@ -249,7 +249,7 @@ struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, con
 	struct ms_finding *counting = sorted(audit, order, kept), *all = sorted(audit, order, audit->nr);
 	struct ms_finding *known = calloc(kept + watch->nr_known + 1, sizeof(*known));
 	struct round *round = calloc(1, sizeof(*round));
-	struct ms_err *err = watch_same_vm(q);
+	struct ms_err *err = same_vm(q);
 	size_t nr_known = 0;
 
 	if (!err && (!counting || !all || !known || !round))
