@@ -67,6 +67,33 @@ u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *fi
 	return value;
 }
 
+bool ms_event_first(const struct ms_event *event, enum ms_event_unit unit, u64 *ret)
+{
+	struct ms_event_desc desc;
+	u32 i;
+
+	if (!ms_event_desc(event->id, &desc))
+		return false;
+	for (i = 0; i < desc.nr_fields; i++)
+		if (desc.fields[i].unit == unit) {
+			*ret = ms_event_value(event, &desc.fields[i]);
+			return true;
+		}
+	return false;
+}
+
+bool ms_event_gfn(const struct ms_event *event, u64 *ret)
+{
+	u64 gpa;
+
+	if (ms_event_first(event, MS_UNIT_GFN, ret))
+		return *ret != ~0ull;
+	if (!ms_event_first(event, MS_UNIT_GPA, &gpa))
+		return false;
+	*ret = gpa >> 12;
+	return true;
+}
+
 static const struct {
 	const char *name, *text;
 	enum ms_event_form form;

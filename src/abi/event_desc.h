@@ -43,6 +43,11 @@ u32 ms_event_find(const char *name, size_t len);
 /* The value of a field of that event. */
 u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *field);
 
+/* The frame an event is about: its first GFN that is one, or the frame of its GPA. False: it names none. */
+bool ms_event_gfn(const struct ms_event *event, u64 *ret);
+/* The first field of a unit. False: the event has none. */
+bool ms_event_first(const struct ms_event *event, enum ms_event_unit unit, u64 *ret);
+
 const char *ms_unit_name(enum ms_event_unit unit);
 const char *ms_unit_text(enum ms_event_unit unit);
 enum ms_event_form ms_unit_form(enum ms_event_unit unit);

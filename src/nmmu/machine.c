@@ -158,6 +158,8 @@ void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *
 	event->seq = nmmu_add64(&m->event_seq, 1);
 	event->stack = MS_EV_NO_STACK;
 	event->vcpu = v ? (u16)v->id : MS_EV_NO_VCPU;
+	if (event->cause == MS_CAUSE_NONE)
+		event->cause = v ? v->cause : m->cause;
 	event->guest = !v ? MS_EV_GUEST_UNKNOWN : v->guest_mode ? MS_EV_L2 : MS_EV_L1;
 	m->ops->event(m->host, event);
 }

@@ -403,7 +403,7 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 
 	nmmu_root_sync(v);
 	/* Nobody knows what was cached under this root before. */
-	nmmu_flush_one(v, MS_CAUSE_CR3);
+	nmmu_flush_one(v, MS_CAUSE_LOAD);
 	return 0;
 }
 

@@ -215,7 +215,7 @@ static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 }
 
 /* Seconds with up to three decimals, as milliseconds. */
-static struct ms_err *parse_interval(const char *word, u32 *ret)
+static struct ms_err *parse_interval(enum ms_opt_id opt, const char *word, u32 *ret)
 {
 	static const char digits[] = "0123456789";
 	size_t whole = strspn(word, digits), point = word[whole] == '.';
@@ -229,7 +229,7 @@ static struct ms_err *parse_interval(const char *word, u32 *ret)
 		memcpy(text + whole + decimals, "000", 3 - decimals);
 	}
 	if (!ms_parse_u64(text, MS_WATCH_MS_MAX, &ms) || ms < MS_WATCH_MS_MIN)
-		return bad_value(MS_OPT_WATCH, word, "a number of seconds from 0.1 to 86400, e.g. 5 or 0.5");
+		return bad_value(opt, word, "a number of seconds from 0.1 to 86400, e.g. 5 or 0.5");
 	*ret = (u32)ms;
 	return NULL;
 }
@@ -310,11 +310,23 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_WATCH:
 		args->watch = true;
 		args->interval_ms = MS_WATCH_MS;
-		return word ? parse_interval(word, &args->interval_ms) : NULL;
+		return word ? parse_interval(MS_OPT_WATCH, word, &args->interval_ms) : NULL;
+	case MS_OPT_FOR:
+		return parse_interval(opt, word, &args->for_ms);
 	case MS_OPT_COUNT:
 		if (!ms_parse_u64(word, UINT32_MAX, &number) || !number)
 			return bad_value(opt, word, "a number of rounds from 1");
 		args->count = (u32)number;
+		return NULL;
+	case MS_OPT_SLOT:
+		if (!ms_parse_u64(word, UINT16_MAX, &number))
+			return bad_value(opt, word, "a memslot's number, see `mmuscope slots'");
+		args->slot = (u32)number;
+		return NULL;
+	case MS_OPT_MIN:
+		if (!ms_parse_u64(word, UINT32_MAX, &number) || number < 2)
+			return bad_value(opt, word, "a number of faults from 2");
+		args->min = (u32)number;
 		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
@@ -534,7 +546,7 @@ static struct ms_err *parse_words(struct ms_args *args, int argc, char **argv)
 		if (c == '?' || c == ':')
 			err = getopt_error(c, argv[optind > 0 ? optind - 1 : 0]);
 		else if (c == 1 && interval_next && strspn(optarg, "0123456789."))
-			err = parse_interval(optarg, &args->interval_ms);
+			err = parse_interval(MS_OPT_WATCH, optarg, &args->interval_ms);
 		else if (c == 1)
 			err = take_word(args, optarg);
 		else

@@ -211,6 +211,39 @@ void audit_vm_words(const struct query *q, char *buf, size_t len);
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order,
 			      size_t kept) MS_MUST_CHECK;
 
+/*
+ * For a command whose rounds are whole answers: refuses --watch where nobody goes on asking, and another VM than
+ * the first round's.
+ */
+struct ms_err *watch_begin(struct query *q) MS_MUST_CHECK;
+
+/* --- listen.c: commands that listen to events --- */
+
+struct listened {
+	u64 start_ns, end_ns; /* on the clock of the events */
+	bool stopped; /* before its time, by whoever is at the terminal */
+	struct ms_listen_stats stats; /* of this time alone */
+};
+
+/* --vm, --gfn and --vcpu. Which events is the command's. */
+void query_listen_filter(const struct query *q, struct ms_listen *ret);
+/*
+ * Listens for so long (0: until put() returns false or the session's progress() does) and hands each event to put(),
+ * which may be NULL with count_by. The session goes on listening, for a next round, until it listens to something
+ * else or ends.
+ */
+struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32 for_ms,
+			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
+			    struct listened *ret) MS_MUST_CHECK;
+/* The session's listener, for counts, probes and stacks: the one that listens to this, or a new one. */
+struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
+			      struct ms_listener **ret) MS_MUST_CHECK;
+void query_unlisten(struct ms_session *session);
+u64 listened_raised(const struct listened *listened);
+u64 listened_lost(const struct listened *listened);
+/* A section with its figures; losses make the status 1 and a note. listened must live as long as the result. */
+struct ms_err *listened_add(struct query *q, const struct listened *listened) MS_MUST_CHECK;
+
 const char *hv_name(u32 hv);
 
 /* The vCPU of this number, NULL when the VM has none; and what is said then. */

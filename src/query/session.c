@@ -15,6 +15,7 @@ void ms_session_drop(struct ms_session *session)
 void ms_session_deinit(struct ms_session *session)
 {
 	ms_session_drop(session);
+	query_unlisten(session);
 	ms_target_close(session->target);
 	free(session->spec);
 	session->target = NULL;

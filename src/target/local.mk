@@ -13,12 +13,14 @@ libmmuscope_a_SOURCES += \
 	src/target/kvm_sps.c \
 	src/target/kvm_tdp.c \
 	src/target/kvm_walk.h \
+	src/target/listen.c \
 	src/target/live.h src/target/live_ksyms.c \
 	src/target/live_listen.h src/target/live_private.h src/target/live_probes.c \
 	src/target/rec.c \
 	src/target/sim.c src/target/sim.h \
 	src/target/sim_events.c \
 	src/target/sim_guest.c \
+	src/target/sim_listen.c \
 	src/target/sim_rec.c \
 	src/target/sim_trace.c \
 	src/target/snap.c \

@@ -111,61 +111,6 @@ struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_tra
 	return target->ops->translate(target, req, ret);
 }
 
-struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen *listen,
-				struct ms_listener **ret)
-{
-	struct ms_err *err;
-
-	if (!target->ops->listen)
-		return ms_err_hint(
-			ms_err_new(MS_ERR_USAGE, "target '%s' has no events to listen to", target->spec),
-			"targets live and sim have");
-	err = target->ops->listen(target, listen, ret);
-	if (err)
-		return err;
-	(*ret)->ops = target->ops;
-	(*ret)->target = target;
-	(*ret)->listen = *listen;
-	return NULL;
-}
-
-int ms_listen_fd(const struct ms_listener *l)
-{
-	return l->ops->listen_fd(l);
-}
-
-struct ms_err *ms_listen_next(struct ms_listener *l, int timeout_ms,
-			      bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
-{
-	return l->ops->listen_next(l, timeout_ms, put, ctx);
-}
-
-struct ms_err *ms_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret)
-{
-	return l->ops->listen_stats(l, ret);
-}
-
-struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
-{
-	return l->ops->listen_counts(l, ret, nr_ret);
-}
-
-size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret)
-{
-	return l->ops->listen_probes(l, ret);
-}
-
-size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
-{
-	return l->ops->listen_stack(l, stack, ips, max);
-}
-
-void ms_unlisten(struct ms_listener *l)
-{
-	if (l)
-		l->ops->unlisten(l);
-}
-
 const struct ms_target_ops *const ms_target_list[] = {
 #ifdef WITH_BPF
 	&ms_target_live,

@@ -218,22 +218,27 @@ struct ms_target_ops {
 	/* Changes nothing. A fault is a result. NULL without MS_CAP_TRANSLATE. */
 	struct ms_err *(*translate)(struct ms_target *target, const struct ms_trace_req *req,
 				    struct ms_trace *ret);
-	/* All of these, or none without MS_CAP_LISTEN. See ms_target_listen() and its sisters. */
+	/* See ms_target_listen(). NULL without MS_CAP_LISTEN. */
 	struct ms_err *(*listen)(struct ms_target *target, const struct ms_listen *listen,
 				 struct ms_listener **ret);
-	int (*listen_fd)(const struct ms_listener *l);
-	struct ms_err *(*listen_next)(struct ms_listener *l, int timeout_ms,
-				      bool (*put)(void *ctx, const struct ms_event *event), void *ctx);
-	struct ms_err *(*listen_stats)(struct ms_listener *l, struct ms_listen_stats *ret);
-	struct ms_err *(*listen_counts)(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret);
-	size_t (*listen_probes)(const struct ms_listener *l, const struct ms_probe **ret);
-	size_t (*listen_stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+};
+
+/* What a listener does: see ms_listen_fd() and its sisters. */
+struct ms_listen_ops {
+	int (*fd)(const struct ms_listener *l);
+	struct ms_err *(*next)(struct ms_listener *l, int timeout_ms,
+			       bool (*put)(void *ctx, const struct ms_event *event), void *ctx);
+	struct ms_err *(*stats)(struct ms_listener *l, struct ms_listen_stats *ret);
+	struct ms_err *(*counts)(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret);
+	size_t (*probes)(const struct ms_listener *l, const struct ms_probe **ret);
+	size_t (*stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+	u64 (*now)(const struct ms_listener *l); /* NULL: CLOCK_MONOTONIC */
 	void (*unlisten)(struct ms_listener *l);
 };
 
-/* The head of every target's own; made by its listen(). */
+/* The head of every target's own, which its listen() makes with `ops' set; the rest is filled in behind it. */
 struct ms_listener {
-	const struct ms_target_ops *ops;
+	const struct ms_listen_ops *ops;
 	struct ms_target *target;
 	struct ms_listen listen; /* as asked for */
 };
@@ -284,7 +289,14 @@ struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **r
 size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret);
 /* Addresses of an event's stack, the innermost first; returns how many there are, at most max. 0: none, or lost. */
 size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+/* Now, on the clock of the events' time_ns. */
+u64 ms_listen_now(const struct ms_listener *l);
 void ms_unlisten(struct ms_listener *l); /* takes NULL */
+
+/* For targets: does an event pass the filter (the set of events included)? */
+bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event);
+/* For targets: the row that an event is counted in, with nr 0. */
+void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret);
 
 extern const struct ms_target_ops ms_target_live;
 extern const struct ms_target_ops ms_target_sim;

@@ -6,17 +6,20 @@ unit_tests = \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
 	tests/unit/test_diff \
+	tests/unit/test_dirty \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_listen \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_events \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostile \
@@ -54,6 +57,7 @@ unit_tests = \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
+	tests/unit/test_stuck \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_frames \
@@ -118,6 +122,7 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 # A whole machine of the engine's, with memory that can run out.
 box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
 tests_unit_test_nmmu_check_SOURCES = tests/unit/test_nmmu_check.c $(box_sources)
+tests_unit_test_nmmu_events_SOURCES = tests/unit/test_nmmu_events.c $(box_sources)
 tests_unit_test_nmmu_hostile_SOURCES = tests/unit/test_nmmu_hostile.c $(box_sources)
 tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
@@ -131,6 +136,7 @@ small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
+tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h tests/unit/auditmore.c \
