@@ -463,11 +463,4 @@ const struct ms_target_ops ms_target_live = {
 	.read = live_target_read,
 	.kread = live_target_kread,
 	.listen = ms_live_listen,
-	.listen_fd = ms_live_listen_fd,
-	.listen_next = ms_live_listen_next,
-	.listen_stats = ms_live_listen_stats,
-	.listen_counts = ms_live_listen_counts,
-	.listen_probes = ms_live_listen_probes,
-	.listen_stack = ms_live_listen_stack,
-	.unlisten = ms_live_unlisten,
 };

@@ -80,41 +80,7 @@ static struct ms_err *open_ring(struct live_listener *ll)
 	return NULL;
 }
 
-struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *listen,
-			      struct ms_listener **ret)
-{
-	struct live_listener *ll;
-	struct ms_err *err;
-	u32 bytes = listen->buffer_bytes ? listen->buffer_bytes : DEFAULT_BUFFER_BYTES;
-
-	if (bytes < MS_LISTEN_MIN_BUFFER || bytes > MAX_BUFFER_BYTES || bytes & (bytes - 1))
-		return ms_err_new(MS_ERR_USAGE, "an event buffer of %u bytes: a power of two from %u to %u",
-				  bytes, MS_LISTEN_MIN_BUFFER, MAX_BUFFER_BYTES);
-	ll = calloc(1, sizeof(*ll));
-	if (!ll)
-		return ms_err_nomem();
-	ll->l.listen = *listen;
-	ll->l.listen.buffer_bytes = bytes;
-	ll->kmem = ms_live_kmem(target);
-	ll->epoll_fd = ll->timer_fd = ll->stats_fd = -1;
-	ll->probes = calloc(ms_nr_probe_descs, sizeof(*ll->probes));
-	ll->shown = calloc(ms_nr_probe_descs, sizeof(*ll->shown));
-	err = ll->probes && ll->shown ? NULL : ms_err_nomem();
-	if (!err)
-		err = ms_live_load(ll);
-	if (!err)
-		err = open_ring(ll);
-	if (err) {
-		ms_live_unlisten(&ll->l);
-		return err;
-	}
-	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	ms_live_attach(ll);
-	*ret = &ll->l;
-	return NULL;
-}
-
-int ms_live_listen_fd(const struct ms_listener *l)
+static int live_fd(const struct ms_listener *l)
 {
 	return to_live(l)->epoll_fd;
 }
@@ -135,8 +101,8 @@ static size_t hand_out(struct live_listener *ll, bool (*put)(void *ctx, const st
 	return nr;
 }
 
-struct ms_err *ms_live_listen_next(struct ms_listener *l, int timeout_ms,
-				   bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
+static struct ms_err *live_next(struct ms_listener *l, int timeout_ms,
+				bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
 {
 	struct live_listener *ll = to_live(l);
 	u64 end = ms_kmem_now_ns() + (u64)(timeout_ms > 0 ? timeout_ms : 0) * 1000000, now, ticks;
@@ -188,7 +154,7 @@ static u64 kprobe_missed(const struct bpf_link *link)
 	return len > offsetof(struct link_info_kprobe, missed) ? info.missed : 0;
 }
 
-struct ms_err *ms_live_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *ret)
 {
 	struct live_listener *ll = to_live(l);
 	struct ms_listen_stats stats = { 0 };
@@ -235,7 +201,7 @@ struct ms_err *ms_live_listen_stats(struct ms_listener *l, struct ms_listen_stat
 	return NULL;
 }
 
-struct ms_err *ms_live_listen_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
+static struct ms_err *live_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
 {
 	struct live_listener *ll = to_live(l);
 	int fd = bpf_map__fd(ll->skel->maps.counts), cpus = libbpf_num_possible_cpus(), cpu;
@@ -283,13 +249,13 @@ nomem:
 	return ms_err_nomem();
 }
 
-size_t ms_live_listen_probes(const struct ms_listener *l, const struct ms_probe **ret)
+static size_t live_probes(const struct ms_listener *l, const struct ms_probe **ret)
 {
 	*ret = to_live(l)->shown;
 	return ms_nr_probe_descs;
 }
 
-size_t ms_live_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
+static size_t live_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
 {
 	struct live_listener *ll = to_live(l);
 	u64 all[MS_STACK_DEPTH] = { 0 };
@@ -303,7 +269,7 @@ size_t ms_live_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t m
 	return nr;
 }
 
-void ms_live_unlisten(struct ms_listener *l)
+static void live_unlisten(struct ms_listener *l)
 {
 	struct live_listener *ll;
 
@@ -322,4 +288,49 @@ void ms_live_unlisten(struct ms_listener *l)
 	free(ll->probes);
 	free(ll->shown);
 	free(ll);
+}
+
+static const struct ms_listen_ops ops = {
+	.fd = live_fd,
+	.next = live_next,
+	.stats = live_stats,
+	.counts = live_counts,
+	.probes = live_probes,
+	.stack = live_stack,
+	.unlisten = live_unlisten,
+};
+
+struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *listen,
+			      struct ms_listener **ret)
+{
+	struct live_listener *ll;
+	struct ms_err *err;
+	u32 bytes = listen->buffer_bytes ? listen->buffer_bytes : DEFAULT_BUFFER_BYTES;
+
+	if (bytes < MS_LISTEN_MIN_BUFFER || bytes > MAX_BUFFER_BYTES || bytes & (bytes - 1))
+		return ms_err_new(MS_ERR_USAGE, "an event buffer of %u bytes: a power of two from %u to %u",
+				  bytes, MS_LISTEN_MIN_BUFFER, MAX_BUFFER_BYTES);
+	ll = calloc(1, sizeof(*ll));
+	if (!ll)
+		return ms_err_nomem();
+	ll->l.ops = &ops;
+	ll->l.listen = *listen;
+	ll->l.listen.buffer_bytes = bytes;
+	ll->kmem = ms_live_kmem(target);
+	ll->epoll_fd = ll->timer_fd = ll->stats_fd = -1;
+	ll->probes = calloc(ms_nr_probe_descs, sizeof(*ll->probes));
+	ll->shown = calloc(ms_nr_probe_descs, sizeof(*ll->shown));
+	err = ll->probes && ll->shown ? NULL : ms_err_nomem();
+	if (!err)
+		err = ms_live_load(ll);
+	if (!err)
+		err = open_ring(ll);
+	if (err) {
+		live_unlisten(&ll->l);
+		return err;
+	}
+	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	ms_live_attach(ll);
+	*ret = &ll->l;
+	return NULL;
 }

@@ -64,15 +64,5 @@ const struct ms_event *ms_event_queue_next(struct ms_event_queue *q, u64 lost, u
 
 struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;
-int ms_live_listen_fd(const struct ms_listener *l);
-struct ms_err *ms_live_listen_next(struct ms_listener *l, int timeout_ms,
-				   bool (*put)(void *ctx, const struct ms_event *event),
-				   void *ctx) MS_MUST_CHECK;
-struct ms_err *ms_live_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret) MS_MUST_CHECK;
-struct ms_err *ms_live_listen_counts(struct ms_listener *l, struct ms_event_count **ret,
-				     size_t *nr_ret) MS_MUST_CHECK;
-size_t ms_live_listen_probes(const struct ms_listener *l, const struct ms_probe **ret);
-size_t ms_live_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
-void ms_live_unlisten(struct ms_listener *l);
 
 #endif
