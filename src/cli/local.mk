@@ -10,5 +10,6 @@ mmuscope_SOURCES = \
 	src/cli/out.c \
 	src/cli/prompt.c \
 	src/cli/stop.c \
+	src/cli/stream.c \
 	src/cli/tui.c \
 	src/cli/watch.c

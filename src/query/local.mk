@@ -33,6 +33,7 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stream.c \
 	src/query/table.c \
 	src/query/watch.c \
 	src/query/why.c
