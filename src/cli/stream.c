@@ -91,11 +91,14 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 	struct ms_stream stream = { 0 };
 	struct out o = { .out = out };
 	struct ms_err *err = NULL, *closed;
+	bool caught = session->progress;
 	struct cli_stop before;
 	int status = 0;
 
 	cli_render_opts(args, fileno(out), &o.opts);
-	cli_stop_catch(session, 0, &before);
+	/* Who was told to stop while the target was opened has not forgotten it. */
+	if (!caught)
+		cli_stop_catch(session, 0, &before);
 	if (args->trace)
 		err = ms_tracefile_create(args->trace, args->force, &o.trace);
 	while (!err && !stream.over)
@@ -108,7 +111,8 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 		err = closed;
 	if (!err)
 		err = end(session, args, &stream, &o, &status);
-	cli_stop_release(session, &before);
+	if (!caught)
+		cli_stop_release(session, &before);
 	ms_stream_deinit(session, &stream);
 	return err ? cli_fail(err) : status;
 }
