@@ -2,6 +2,7 @@
 /* main(): options, then one command, the terminal interface, or help. */
 #include "config.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
 	 * in order.
 	 */
 	signal(SIGPIPE, SIG_IGN);
+	/* What characters the terminal has; numbers stay as they are. */
+	setlocale(LC_CTYPE, "");
 	err = ms_args_parse(argc > 1 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, NULL, &args);
 	if (err)
 		return cli_fail(err);

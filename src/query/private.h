@@ -213,6 +213,12 @@ void audit_vm_words(const struct query *q, char *buf, size_t len);
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order,
 			      size_t kept) MS_MUST_CHECK;
 
+/*
+ * For a command whose rounds are whole answers: refuses --watch where nobody goes on asking, and another VM than
+ * the first round's.
+ */
+struct ms_err *watch_begin(struct query *q) MS_MUST_CHECK;
+
 /* --- listen.c: commands that listen to events --- */
 
 struct listened {

@@ -255,8 +255,10 @@ struct ms_args {
 	bool has_vcpu;
 	u32 vcpu;
 	bool write, fetch, user; /* --access */
-	u32 last; /* events, 0: default */
+	u32 last; /* events, rows; 0: default */
+	u32 slot; /* --slot */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
+	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */
 	u32 severity; /* enum ms_audit_severity, the least */
 	bool quick;
@@ -314,6 +316,7 @@ struct ms_session {
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 	struct ms_stream *stream; /* of the round under way, NULL without */
+	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 
 void ms_session_deinit(struct ms_session *session);
@@ -339,6 +342,8 @@ struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *ar
 /* --- the same again and again: watch.c, of commands that take --watch --- */
 
 struct ms_finding;
+struct ms_stuck;
+struct ms_stuck_place;
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_watch_deinit(). */
 struct ms_watch {
@@ -347,6 +352,10 @@ struct ms_watch {
 	bool whole; /* all that the last one asked for was read */
 	struct ms_finding *known; /* by place */
 	size_t nr_known;
+	struct ms_stuck *stuck; /* of stuck: what it knows, and what it found in the last round */
+	struct ms_stuck_place *places;
+	size_t nr_places;
+	u64 start_ns; /* of its first round, on the clock of the events */
 	char vm[32]; /* the VM of the first round, as --vm has it; later rounds are about no other */
 	u64 mm; /* and its mm, 0 where the target has none */
 	struct ms_redactor *redactor; /* pseudonyms hold for all rounds */

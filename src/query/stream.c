@@ -11,6 +11,7 @@
 
 #include "abi/event_desc.h"
 #include "query/private.h"
+#include "query/stack.h"
 
 #define SLICE_MS 100 /* one round waits so long at most, that a signal and a reader's end are noticed */
 #define BATCH 4096 /* events of one round */
@@ -33,6 +34,7 @@ struct ms_stream_state {
 	u16 by_event[MS_EV_NR]; /* those that were raised, most first */
 	struct ms_event_table table;
 	struct ms_event_show show;
+	struct stacks *stacks; /* NULL: not asked for */
 	struct ms_redactor *redactor;
 };
 
@@ -298,6 +300,14 @@ static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
 	s->show = (struct ms_event_show){ .model = q->model,
 					  .start_ns = s->listened.start_ns,
 					  .redact = args->redact };
+	/* Before the first event: reading symbols takes a while. */
+	if (args->stack && q->session->target->ops != &ms_target_sim) {
+		err = stacks_create(s->l, NULL, args->redact, &s->stacks);
+		if (err)
+			return err;
+		s->show.stack = stacks_cell;
+		s->show.stack_ctx = s->stacks;
+	}
 	ms_event_columns(!q->vm, &s->table);
 	count_columns(s, listen.count_by);
 	return NULL;
@@ -565,8 +575,10 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 		err = trace_add(q, s);
 	if (!err)
 		err = probes_add(q, s->l, q->args->probes);
-	if (!err && q->args->stack && q->session->target->ops == &ms_target_sim)
+	if (!err && q->args->stack && !s->stacks)
 		err = note_add(q->result, "a simulated machine has no kernel stacks");
+	if (!err && s->stacks && *stacks_note(s->stacks))
+		err = note_add(q->result, "%s", stacks_note(s->stacks));
 	return err;
 }
 
@@ -630,6 +642,7 @@ void ms_stream_deinit(struct ms_session *session, struct ms_stream *stream)
 
 	if (s) {
 		query_unlisten(session);
+		stacks_destroy(s->stacks);
 		redactor_destroy(s->redactor);
 		free(s->events);
 		free(s->counts);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Events as a trace for Perfetto or chrome://tracing: JSON in the Trace Event Format. A process is a VM, a track one of
- * its vCPUs, or a thread of the host. From fault to fault_done is a slice, so is a drain of PML with its entries; what the
- * host takes away is a slice of its own kind, since several may be under way; all others are instants. Times are in
+ * its vCPUs, or a thread of the host. From fault to fault_done is a slice, so is a drain of PML with its entries; what
+ * the host takes away is a slice of its own kind, since several may be under way; all others are instants. Times are in
  * microseconds. What is shown of an event, and how it is redacted, comes from the cells of its row.
  */
 #ifndef RENDER_TRACE_H

@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
 	tests/unit/test_diff \
+	tests/unit/test_dirty \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
@@ -56,6 +57,7 @@ unit_tests = \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
+	tests/unit/test_stuck \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_frames \
@@ -77,7 +79,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
+LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 
 # A host for the engine made up.
 nmmuhost_sources = tests/unit/nmmuhost.c tests/unit/nmmuhost.h
@@ -86,6 +88,9 @@ tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuho
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
 tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
+
+# It looks itself up.
+tests_unit_test_sym_CFLAGS = $(AM_CFLAGS) -g
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
@@ -112,7 +117,7 @@ tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
 check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
-tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_guest_SOURCES = tests/unit/test_snap_guest.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
@@ -134,6 +139,7 @@ small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
+tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h tests/unit/auditmore.c \
