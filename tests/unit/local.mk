@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_diff \
 	tests/unit/test_dirty \
+	tests/unit/test_dirty_check \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
