@@ -69,6 +69,8 @@ void ms_ui_pop(struct ms_ui *ui)
 	if (!ui->nr_views)
 		return;
 	view = ui->views[--ui->nr_views];
+	if (view == ui->listen.view)
+		ms_ui_listen_stop(ui);
 	view->ops->destroy(view);
 	for (i = 0; i < ui->nr_views; i++)
 		if (ui->views[i]->ops->of_vm)
@@ -130,6 +132,7 @@ void ms_ui_destroy(struct ms_ui *ui)
 {
 	if (!ui)
 		return;
+	ms_ui_listen_stop(ui);
 	while (ui->nr_views)
 		ms_ui_pop(ui);
 	ms_model_destroy(ui->detail);

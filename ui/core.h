@@ -17,6 +17,7 @@
 #include "ui/grid.h"
 #include "ui/keymap.h"
 #include "ui/list.h"
+#include "ui/listen.h"
 #include "ui/ui.h"
 
 struct ms_ui;
@@ -44,6 +45,16 @@ struct ms_view_ops {
 	bool (*click)(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x);
 	/* On top when the target is read again: bring what only this view shows up to date. NULL: nothing. */
 	struct ms_err *(*again)(struct ms_ui *ui, struct ms_view *view);
+	/*
+	 * What it wants to hear now, into *ret (zeroed); false: nothing. Asked often: the same answer keeps
+	 * the listener. NULL: never anything.
+	 */
+	bool (*listen)(struct ms_ui *ui, struct ms_view *view, struct ms_listen *ret);
+	/* One event of those. NULL when it only counts. */
+	void (*event)(struct ms_ui *ui, struct ms_view *view, const struct ms_event *event);
+	/* With count_by: counts since listening began, and the time on the events' clock. */
+	void (*counts)(struct ms_ui *ui, struct ms_view *view, const struct ms_event_count *counts, size_t nr,
+		       u64 now_ns);
 	enum ms_request hints[8]; /* named in the footer, MS_REQ_NONE ends */
 };
 
@@ -92,6 +103,7 @@ struct ms_ui {
 	size_t nr_history, history_at; /* at: the one in `line', nr_history: none */
 	char candidates[MS_UI_LINE_MAX]; /* what the last word of `:' may become; "": not asked, or one */
 	u32 interval_s;
+	struct ms_ui_listen listen;
 	bool utf8;
 	bool quit;
 	bool redraw; /* the terminal's content is not to be trusted */

@@ -5,6 +5,7 @@ libmmuscope_a_SOURCES += \
 	ui/grid.c ui/grid.h \
 	ui/keymap.c ui/keymap.def ui/keymap.h \
 	ui/list.c ui/list.h \
+	ui/listen.c ui/listen.h \
 	ui/load.c \
 	ui/look.def \
 	ui/request.def \

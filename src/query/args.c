@@ -325,6 +325,11 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 			return bad_value(opt, word, "a memslot's number, see `mmuscope slots'");
 		args->slot = (u32)number;
 		return NULL;
+	case MS_OPT_MIN:
+		if (!ms_parse_u64(word, UINT32_MAX, &number) || number < 2)
+			return bad_value(opt, word, "a number of faults from 2");
+		args->min = (u32)number;
+		return NULL;
 	case MS_OPT_EVENT:
 		return parse_events(word, args);
 	case MS_OPT_FORMAT:

@@ -208,6 +208,7 @@ static const char *const exit_texts[][2] = {
 	{ "0", "fine" },
 	{ "1", "a finding: doctor says that the live target cannot be used" },
 	{ "1", "audit: something counts that no invariant allows" },
+	{ "1", "stuck: a fault comes again and again, or events were lost" },
 	{ "1", "run: an expectation of a scenario failed" },
 	{ "1", "diff: something differs, or could not be compared" },
 	{ "1", "an answer about shadow pages is not complete: the VM ended while it was read, or its list "

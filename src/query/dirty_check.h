@@ -47,7 +47,7 @@ struct ms_dirty_finding {
 struct ms_dirty_check_opts {
 	u64 gfn; /* first frame */
 	u32 nr; /* at most MS_DIRTY_CHECK_MAX */
-	/* How far the time of a clearing may lie behind that of a mark made after it: 0 where nothing runs meanwhile. */
+	/* How far the time of a clearing may lie behind that of a mark made after it; 0: nothing runs meanwhile. */
 	u64 slack_ns;
 	/* Readings of the log, after the change was seen, in which it has to be at the latest. */
 	u32 readings;

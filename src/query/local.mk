@@ -15,6 +15,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_save.c \
 	src/query/cmd_sp.c \
 	src/query/cmd_spte.c \
+	src/query/cmd_stuck.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
@@ -30,6 +31,8 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty_check.c \
 	src/query/dirty_check.h \
 	src/query/dirty_show.c \
+	src/query/event_row.c \
+	src/query/events.h \
 	src/query/filter.c \
 	src/query/listen.c \
 	src/query/options.def \
@@ -38,6 +41,9 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stuck.c \
+	src/query/stuck.def \
+	src/query/stuck.h \
 	src/query/table.c \
 	src/query/watch.c \
 	src/query/why.c

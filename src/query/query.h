@@ -70,6 +70,7 @@ struct ms_cell {
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
 #define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
 #define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
+#define MS_COL_BELOW (1u << 4) /* text: its words stand below the row, one a line */
 
 struct ms_column {
 	const char *name; /* JSON key */
@@ -258,6 +259,7 @@ struct ms_args {
 	u32 slot; /* --slot */
 	u64 check_start, check_end; /* --check: frames [start, end) */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
+	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */
 	u32 severity; /* enum ms_audit_severity, the least */
 	bool quick;
@@ -336,6 +338,8 @@ struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *ar
 /* --- the same again and again: watch.c, of commands that take --watch --- */
 
 struct ms_finding;
+struct ms_stuck;
+struct ms_stuck_place;
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_watch_deinit(). */
 struct ms_watch {
@@ -344,6 +348,10 @@ struct ms_watch {
 	bool whole; /* all that the last one asked for was read */
 	struct ms_finding *known; /* by place */
 	size_t nr_known;
+	struct ms_stuck *stuck; /* of stuck: what it knows, and what it found in the last round */
+	struct ms_stuck_place *places;
+	size_t nr_places;
+	u64 start_ns; /* of its first round, on the clock of the events */
 	char vm[32]; /* the VM of the first round, as --vm has it; later rounds are about no other */
 	u64 mm; /* and its mm, 0 where the target has none */
 	struct ms_redactor *redactor; /* pseudonyms hold for all rounds */

@@ -9,10 +9,13 @@
 #include <string.h>
 
 #include "audit/audit.h"
+#include "query/stuck.h"
 
 void ms_watch_deinit(struct ms_watch *watch)
 {
 	free(watch->known);
+	free(watch->places);
+	ms_stuck_destroy(watch->stuck);
 	redactor_destroy(watch->redactor);
 	*watch = (struct ms_watch){ 0 };
 }
@@ -128,8 +131,8 @@ static bool not_judged(const struct query *q, const struct ms_finding *finding)
 }
 
 /*
- * counting: the findings of this round that count, all: those and the others (audit->nr). What is known afterwards goes to
- * *known_ret, which has room for both. False: memory is out.
+ * counting: the findings of this round that count, all: those and the others (audit->nr). What is known
+ * afterwards goes to *known_ret, which has room for both. False: memory is out.
  */
 static bool compare(const struct query *q, const struct ms_audit *audit, const struct ms_finding *counting,
 		    size_t nr_counting, const struct ms_finding *all, struct round *round,
@@ -166,10 +169,11 @@ static bool compare(const struct query *q, const struct ms_audit *audit, const s
 	return true;
 }
 
-static struct ms_err *gone(const struct ms_watch *watch)
+static struct ms_err *gone(const struct ms_args *args, const struct ms_watch *watch)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "audit: the VM that is watched has ended"),
-			   "it was audited %llu times", (unsigned long long)watch->rounds);
+	return ms_err_hint(
+		ms_err_new(MS_ERR_TARGET, "%s: the VM that is watched has ended", args->command->name),
+		"there were %llu rounds before", (unsigned long long)watch->rounds);
 }
 
 /* An address may have been used again for another VM, with another process behind it. */
@@ -179,7 +183,7 @@ static struct ms_err *same_vm(const struct query *q)
 	u64 mm = q->vm->rec.have & MS_VM_HAVE_MM ? q->vm->rec.mm : 0;
 
 	if (watch->rounds)
-		return watch->mm == mm ? NULL : gone(watch);
+		return watch->mm == mm ? NULL : gone(q->args, watch);
 	snprintf(watch->vm, sizeof(watch->vm), "kvm:0x%llx", (unsigned long long)q->vm->rec.kvm);
 	watch->mm = mm;
 	return NULL;
@@ -291,13 +295,13 @@ struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *
 	/* The words that named it name nothing any more. */
 	if (err && watch->rounds && ms_err_kind(err) == MS_ERR_USAGE) {
 		ms_err_free(err);
-		return gone(watch);
+		return gone(args, watch);
 	}
 	if (err)
 		return err;
 	if (result->prov.walk_flags & MS_WALK_VM_GONE) {
 		ms_result_destroy(result);
-		return gone(watch);
+		return gone(args, watch);
 	}
 	watch->rounds++;
 	*ret = result;

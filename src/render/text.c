@@ -11,6 +11,7 @@
 
 #define GAP 2u
 #define INDENT 2u
+#define BELOW 8u
 #define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
@@ -256,7 +257,7 @@ static void fit(struct text *t, const struct ms_section *section, struct layout 
 	for (i = 0; i < section->nr_cols; i++)
 		if (layout->shown[i])
 			layout->last = i;
-		else if (!(section->cols[i].flags & MS_COL_SKIP))
+		else if (!(section->cols[i].flags & (MS_COL_SKIP | MS_COL_BELOW)))
 			ms_buf_printf(left_out, "%s%s", left_out->len ? ", " : "", section->cols[i].title);
 }
 
@@ -285,6 +286,28 @@ static void put_field(struct text *t, const struct ms_column *col, const struct 
 	*at += layout->widths[i] + GAP;
 }
 
+/* What stands below a row: one word a line. */
+static void put_below(struct text *t, const struct ms_section *section, const struct ms_cell *cells)
+{
+	const char *at;
+	size_t i, len;
+
+	for (i = 0; i < section->nr_cols; i++) {
+		if (!(section->cols[i].flags & MS_COL_BELOW) || cells[i].kind == MS_V_ABSENT)
+			continue;
+		format_cell(t, &section->cols[i], &cells[i], 0);
+		for (at = ms_buf_str(&t->cell); *at; at += len) {
+			at += strspn(at, " ");
+			len = strcspn(at, " ");
+			if (!len)
+				break;
+			ms_buf_pad(&t->sink->buf, ' ', BELOW);
+			put_styled(t, MS_STYLE_DIM, at, len);
+			ms_buf_putc(&t->sink->buf, '\n');
+		}
+	}
+}
+
 static bool put_rows(struct text *t, const struct ms_section *section, const struct layout *layout,
 		     struct ms_cell *cells)
 {
@@ -301,6 +324,7 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell),
 				  t->cell.len, &at);
 		}
+		put_below(t, section, cells);
 		if (!sink_flush(t->sink, false))
 			return false;
 	}
@@ -345,7 +369,7 @@ static bool put_table_with(struct text *t, const struct ms_section *section, str
 	bool ok;
 
 	for (i = 0; i < section->nr_cols; i++) {
-		layout->shown[i] = !(section->cols[i].flags & MS_COL_SKIP);
+		layout->shown[i] = !(section->cols[i].flags & (MS_COL_SKIP | MS_COL_BELOW));
 		if (!strcmp(section->cols[i].name, "depth"))
 			layout->depth = i;
 	}

@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
+	tests/unit/test_stuck \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_frames \
