@@ -17,6 +17,8 @@
 MS_LAB_MODULES=(virtio_pci 9pnet_virtio 9p overlay)
 # Loaded from the initramfs too, as reading them over 9p and unpacking them in emulation costs a second.
 MS_LAB_KVM_MODULES=(kvm kvm_amd)
+# Not empty: without their signatures, which a slow machine then need not check.
+MS_LAB_UNSIGNED=
 
 # An archive is asked again for a newer kernel after this many minutes.
 MS_KERNEL_ASK_MINUTES=1440
@@ -138,17 +140,32 @@ kernel_renew()
 	say "the archive cannot be reached; using the cached ${have##*/}"
 }
 
+# unsigned FILE: takes the signature off a module (scripts/sign-file.c: the signature, its description of 12 bytes that ends
+# with the signature's size, a marker).
+unsigned()
+{
+	local marker='~Module signature appended~' size signature
+
+	[ "$(tail -c 28 "$1" | tr -d '\0')" = "$marker" ] || return 0
+	size=$(stat -c %s "$1")
+	signature=$(tail -c 32 "$1" | od -An -tu1 -N 4 | awk '{ print (($1 * 256 + $2) * 256 + $3) * 256 + $4 }')
+	truncate -s $((size - 28 - 12 - signature)) "$1"
+}
+
 # kernel_initrd DIR INIT: makes the initramfs of a kernel from the init script, once for each version of that
 # script, and prints its path. Needs the lock.
 kernel_initrd()
 {
 	local dir=$1 init=$2 kver=${1##*/} hash out tmp m path name
 
-	hash=$(cat "$init" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-12)
+	hash=$({
+		cat "$init" "${BASH_SOURCE[0]}"
+		echo "${MS_LAB_MODULES[*]} : ${MS_LAB_KVM_MODULES[*]} : $MS_LAB_UNSIGNED"
+	} | sha256sum | cut -c 1-12)
 	out=$dir/initrd-$hash.cpio
 	if [ ! -f "$out" ]; then
 		tmp=$(mktemp -d "$dir/.tmp.XXXXXX") || return 1
-		mkdir -p "$tmp"/root/{bin,dev,proc,sys,modules,host,rw,new}
+		mkdir -p "$tmp"/root/{bin,dev,proc,sys,modules,host,more,rw,new}
 		cp /bin/busybox "$tmp/root/bin/busybox"
 		cp "$init" "$tmp/root/init"
 		chmod 755 "$tmp/root/init"
@@ -161,7 +178,7 @@ kernel_initrd()
 			modprobe -d "$dir" -S "$kver" --show-depends "$m" |
 				sed -n 's/^insmod \([^ ]*\).*/\1/p'
 		done | awk '!seen[$0]++' >"$tmp/list"
-		grep -q 'kvm-amd' "$tmp/list" || { rm -rf "$tmp"; return 1; }
+		grep -q '/kvm-' "$tmp/list" || { rm -rf "$tmp"; return 1; }
 		while read -r path; do
 			name=$(basename "$path" .xz)
 			case $path in
@@ -169,8 +186,13 @@ kernel_initrd()
 			*.xz) xz -dc "$path" >"$tmp/root/modules/$name" ;;
 			*) cp "$path" "$tmp/root/modules/$name" ;;
 			esac
+			[ -z "$MS_LAB_UNSIGNED" ] || [ "$path" = : ] || unsigned "$tmp/root/modules/$name"
 			echo "$name"
 		done <"$tmp/list" >"$tmp/root/modules/order"
+		# For modprobe, where nothing else of the kernel's is at hand.
+		mkdir -p "$tmp/root/lib/modules"
+		ln -s ../../modules "$tmp/root/lib/modules/$kver"
+		depmod -b "$tmp/root" "$kver" 2>/dev/null || { rm -rf "$tmp"; return 1; }
 		(cd "$tmp/root" && find . | cpio -o -H newc --quiet --owner 0:0) >"$tmp/initrd" || return 1
 		mv "$tmp/initrd" "$out" || return 1
 		rm -rf "$tmp"

@@ -19,6 +19,9 @@ MS_NAME=${MS_NAME:-${0##*/}}
 	# The emulator (qboot.rom is in qemu-system-data), the initramfs (busybox, cpio), and what unpacks a
 	# kernel image and its modules and works out their order (xz, zstd, kmod).
 	MS_PKG_LAB=(qemu-system-x86 qemu-system-data busybox-static cpio xz-utils zstd kmod)
+	# The Intel machine besides: its emulator with a display of no window, its firmware, what makes its loader and
+	# its file systems.
+	MS_PKG_LAB_INTEL=(bochs bochs-term bochsbios vgabios gcc libc6-dev binutils squashfs-tools python3)
 	# cmocka runs the unit tests, tmux the screen tests, jq and jsonschema judge the JSON, mandoc the man
 	# pages, clang-format the layout of the code, and compiler-rt carries the fuzzer and the sanitizers
 	# for clang.

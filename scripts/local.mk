@@ -7,10 +7,16 @@ EXTRA_DIST += \
 	scripts/check-asan \
 	scripts/check-coverage \
 	scripts/lab \
+	scripts/lib-intel.sh \
 	scripts/lib-kernel.sh \
 	scripts/lib.sh \
 	scripts/run \
 	scripts/tap \
+	scripts/intel/channel.c \
+	scripts/intel/image \
+	scripts/intel/loader.S \
+	scripts/intel/root \
+	scripts/intel/root.list \
 	scripts/in-lab/bench \
 	scripts/in-lab/demo \
 	scripts/in-lab/in-ram \

@@ -13,6 +13,7 @@ EXTRA_DIST += tests/fuzz/fuzz_audit.c tests/fuzz/fuzz_gpt.c tests/fuzz/fuzz_scen
 # What needs a checkout, a terminal or the lab.
 EXTRA_DIST += \
 	tests/lab/30-truth.sh \
+	tests/lab/31-nested-vmx.sh \
 	tests/lab/35-fields.sh \
 	tests/lab/36-rmap.sh \
 	tests/lab/37-guest.sh \

@@ -4,7 +4,7 @@
 set -u
 cd "${SRCDIR:-.}" || exit 1
 
-table=$(awk -F'|' '/^\| (src\/[a-z]+|ui|bpf|kmod|tests) \|/ { gsub(/ /, "", $2); gsub(/[ -]/, "", $4); sub(/^src\//, "", $2); print $2 ":" $4 }' doc/internals.md)
+table=$(awk -F'|' '/^\| (src\/[a-z]+|ui|bpf|kmod|scripts|tests) \|/ { gsub(/ /, "", $2); gsub(/[ -]/, "", $4); sub(/^src\//, "", $2); print $2 ":" $4 }' doc/internals.md)
 files=$(git ls-files '*.c' '*.h' '*.def' 2>/dev/null)
 [ -n "$files" ] || files=$(find src ui bpf tests -name '*.[ch]' -o -name '*.def')
 
