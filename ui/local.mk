@@ -13,6 +13,7 @@ libmmuscope_a_SOURCES += \
 	ui/ui.h \
 	ui/view_audit.c \
 	ui/view_entry.c \
+	ui/view_events.c \
 	ui/view_help.c \
 	ui/view_pager.c \
 	ui/view_sp.c ui/view_sp.h \

@@ -304,10 +304,11 @@ static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request 
 		return true;
 	}
 	/* Of the VM selected: its pages come first, so that there is a way back to them. */
-	if (request == MS_REQ_AUDIT && v->kvm) {
+	if ((request == MS_REQ_AUDIT || request == MS_REQ_EVENTS) && v->kvm) {
 		vm_open(ui, v);
 		if (ms_ui_top(ui) != view)
-			ms_ui_error(ui, ms_view_audit_open(ui));
+			ms_ui_error(ui, request == MS_REQ_AUDIT ? ms_view_audit_open(ui)
+								: ms_view_events_open(ui));
 		return true;
 	}
 	return false;
@@ -352,7 +353,7 @@ static bool vms_click(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x)
 }
 
 static const struct ms_view_ops vms_ops = {
-	.context = MS_CTX_GLOBAL,
+	.context = MS_CTX_VMS,
 	.destroy = vms_destroy,
 	.reload = vms_reload,
 	.title = vms_title,
