@@ -287,6 +287,8 @@ struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **r
 				size_t *nr_ret) MS_MUST_CHECK;
 /* Every probe there is, attached or not; 0 for a target that needs none. Valid until ms_unlisten(). */
 size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret);
+/* 1 << enum ms_event_id: what can be heard here, as far as that is known; every event where no probes are needed. */
+u64 ms_listen_fed(const struct ms_listener *l);
 /* Addresses of an event's stack, the innermost first; returns how many there are, at most max. 0: none, or lost. */
 size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
 /* Now, on the clock of the events' time_ns. */
