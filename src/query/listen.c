@@ -36,6 +36,7 @@ struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, s
 			session->listener = NULL;
 			return err;
 		}
+		session->heard = (struct ms_listen_stats){ 0 };
 	}
 	*ret = session->listener;
 	return NULL;
@@ -53,23 +54,25 @@ void query_listen_filter(const struct query *q, struct ms_listen *ret)
 	ret->vcpu = (u16)args->vcpu;
 }
 
-static struct ms_err *stats_since(struct ms_listener *l, const struct ms_listen_stats *before,
-				  struct ms_listen_stats *ret)
+/* Since the round before, if there was one: what came between the two is this one's. */
+static struct ms_err *stats_take(struct ms_session *session, struct ms_listen_stats *ret)
 {
-	struct ms_err *err = ms_listen_stats(l, ret);
+	const struct ms_listen_stats before = session->heard;
+	struct ms_err *err = ms_listen_stats(session->listener, ret);
 	size_t i;
 
 	if (err)
 		return err;
+	session->heard = *ret;
 	for (i = 0; i < MS_EV_NR; i++)
-		ret->by_event[i] -= before->by_event[i];
-	ret->delivered -= before->delivered;
-	ret->lost_buffer -= before->lost_buffer;
-	ret->lost_count -= before->lost_count;
-	ret->lost_recursion -= before->lost_recursion;
-	ret->lost_probe -= before->lost_probe;
-	ret->runs -= before->runs;
-	ret->run_ns -= before->run_ns;
+		ret->by_event[i] -= before.by_event[i];
+	ret->delivered -= before.delivered;
+	ret->lost_buffer -= before.lost_buffer;
+	ret->lost_count -= before.lost_count;
+	ret->lost_recursion -= before.lost_recursion;
+	ret->lost_probe -= before.lost_probe;
+	ret->runs -= before.runs;
+	ret->run_ns -= before.run_ns;
 	return NULL;
 }
 
@@ -91,17 +94,14 @@ struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32
 			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
 			    struct listened *ret)
 {
-	const struct ms_session *session = q->session;
+	struct ms_session *session = q->session;
 	struct relay relay = { .put = put, .ctx = ctx };
-	struct ms_listen_stats before;
 	struct ms_listener *l;
 	struct ms_err *err;
 	u64 left_ns;
 
 	*ret = (struct listened){ 0 };
 	err = query_listener(q, listen, &l);
-	if (!err)
-		err = ms_listen_stats(l, &before);
 	if (err)
 		return err;
 	ret->start_ns = ret->end_ns = ms_listen_now(l);
@@ -119,9 +119,7 @@ struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32
 			break;
 		ret->stopped = session->progress && !session->progress(session->progress_ctx, 0);
 	}
-	if (!err)
-		err = stats_since(l, &before, &ret->stats);
-	return err;
+	return err ? err : stats_take(session, &ret->stats);
 }
 
 /* --- what is said of it --- */

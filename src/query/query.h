@@ -312,6 +312,7 @@ struct ms_session {
 	void *progress_ctx;
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
+	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 
 void ms_session_deinit(struct ms_session *session);
