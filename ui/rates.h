@@ -32,7 +32,8 @@ void ms_rates_reset(struct ms_rates *rates);
 /* What to listen to for it. */
 void ms_rates_listen(struct ms_listen *ret);
 /* Counts by VM and event since listening began; fed as of ms_listen_fed(). */
-void ms_rates_take(struct ms_rates *rates, u64 fed, const struct ms_event_count *counts, size_t nr, u64 now_ns);
+void ms_rates_take(struct ms_rates *rates, u64 fed, const struct ms_event_count *counts, size_t nr,
+		   u64 now_ns);
 /* A second; false: not known, or not yet. */
 bool ms_rates_of(const struct ms_rates *rates, u64 kvm, enum ms_rate rate, u64 *ret);
 

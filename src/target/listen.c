@@ -90,7 +90,8 @@ u64 ms_listen_fed(const struct ms_listener *l)
 	u64 ret = nr ? 0 : ~0ull;
 
 	for (i = 0; i < nr; i++)
-		if (probes[i].status == MS_PROBE_ON || probes[i].status == MS_PROBE_SPARE)
+		if (!probes[i].explains &&
+		    (probes[i].status == MS_PROBE_ON || probes[i].status == MS_PROBE_SPARE))
 			ret |= probes[i].events;
 	return ret;
 }

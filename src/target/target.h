@@ -137,6 +137,7 @@ struct ms_probe {
 	const char *name; /* "fentry/mark_page_dirty_in_slot" */
 	enum ms_probe_status status;
 	u64 events; /* 1 << enum ms_event_id: what it feeds */
+	bool explains; /* it tells on whose behalf those events are, and raises none */
 	const char *lost; /* what is not seen without it: one clause */
 	const char *why; /* MS_PROBE_OFF: the kernel's reason, clean text; else "" */
 	u64 misses; /* recursion and kprobe misses of this one */

@@ -357,7 +357,7 @@ struct ui_listener {
 	struct ms_listen_stats stats;
 	struct ms_event_count counts[UI_COUNTS];
 	size_t nr_counts;
-	struct ms_probe probes[2];
+	struct ms_probe probes[3];
 };
 
 static struct ms_err *off(void)
@@ -437,7 +437,7 @@ static size_t listener_probes(const struct ms_listener *listener, const struct m
 	const struct ui_listener *l = (const struct ui_listener *)listener;
 
 	*ret = l->probes;
-	return l->machine->deaf ? 2 : 0;
+	return l->machine->deaf ? 3 : 0;
 }
 
 static u64 listener_now(const struct ms_listener *l)
@@ -480,6 +480,9 @@ static struct ms_err *machine_listen(struct ms_target *target, const struct ms_l
 	l->machine = machine;
 	l->probes[0] = (struct ms_probe){ .name = "a", .status = MS_PROBE_ON, .events = ~machine->deaf };
 	l->probes[1] = (struct ms_probe){ .name = "b", .status = MS_PROBE_OFF, .events = machine->deaf };
+	/* It would have something to say about them. */
+	l->probes[2] =
+		(struct ms_probe){ .name = "c", .status = MS_PROBE_ON, .events = ~0ull, .explains = true };
 	machine->listener = &l->l;
 	machine->nr_listens++;
 	*ret = &l->l;
