@@ -201,7 +201,9 @@ EXTRA_DIST += \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
-	tests/golden/vms-none.txt
+	tests/golden/vms-none.txt \
+	tests/golden/vms-rates-44x12-ascii.txt \
+	tests/golden/vms-rates-80x24.txt
 
 # Random operations on machines in process, and what judges them.
 random = \
