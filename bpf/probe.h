@@ -37,6 +37,8 @@ const volatile bool is_intel;
 /* --- what is counted --- */
 
 u64 seq_next; /* of events sent, those that found no room included */
+/* Set when all that attaches is attached: what was seen by some of them before is no event yet. */
+bool on;
 u64 lost_buffer;
 u64 lost_count;
 
@@ -240,6 +242,8 @@ INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu,
 	u32 vcpu_id = 0;
 	u8 guest = 0;
 
+	if (!on)
+		return false;
 	__builtin_memset(ev, 0, sizeof(*ev));
 	ev->id = id;
 	ev->stack = MS_EV_NO_STACK;

@@ -331,6 +331,7 @@ struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *
 	}
 	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	ms_live_attach(ll);
+	ll->skel->bss->on = true;
 	*ret = &ll->l;
 	return NULL;
 }
