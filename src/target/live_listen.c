@@ -114,15 +114,14 @@ static struct ms_err *live_next(struct ms_listener *l, int timeout_ms,
 	for (;;) {
 		if (ll->timer_fd >= 0)
 			(void)!read(ll->timer_fd, &ticks, sizeof(ticks));
-		do {
-			ret = ll->rb ? ring_buffer__consume(ll->rb) : 0;
-			if (ret < 0 && ret != -ENOBUFS)
-				return ms_live_err(ret, "reading events");
-			if (ll->queue.oom)
-				return ms_err_nomem();
-			ms_event_queue_sort(&ll->queue);
-			nr += hand_out(ll, put, ctx, &enough);
-		} while (!enough && ret == -ENOBUFS);
+		/* One round of at most QUEUE_MAX: who fills the buffer faster than it is read keeps nobody here. */
+		ret = ll->rb ? ring_buffer__consume(ll->rb) : 0;
+		if (ret < 0 && ret != -ENOBUFS)
+			return ms_live_err(ret, "reading events");
+		if (ll->queue.oom)
+			return ms_err_nomem();
+		ms_event_queue_sort(&ll->queue);
+		nr += hand_out(ll, put, ctx, &enough);
 		now = ms_kmem_now_ns();
 		if (nr || enough || (timeout_ms >= 0 && now >= end))
 			return NULL;

@@ -194,6 +194,7 @@ int main(int argc, char **argv)
 	struct sigaction act = { .sa_handler = on_signal };
 	struct listen li = { 0 };
 	double seconds = 0, end, start;
+	u64 before;
 	struct ms_target *target;
 	struct ms_err *err;
 	int opt, wait_ms = 0;
@@ -261,8 +262,10 @@ int main(int argc, char **argv)
 		fflush(stdout);
 	}
 	stop = 0;
-	/* What is still in the buffer. */
-	if (!listen.count_by) {
+	/* What is still in the buffer; those who go on filling it are not waited for. */
+	end = now() + 3;
+	for (before = ~0ull; !listen.count_by && before != li.heard && now() < end;) {
+		before = li.heard;
 		err = ms_listen_next(li.l, 200, put, &li);
 		if (err)
 			fail(err);
