@@ -45,10 +45,12 @@ audit_once()
 watch_busy()
 {
 	"$mmuscope" audit --guest --watch 0.1 --count "$rounds" -j >"$SCRATCH/w.json" 2>"$SCRATCH/a.err"
-	[ "$(jq -s length "$SCRATCH/w.json")" = "$rounds" ] ||
-		echo "$1: $(jq -s length "$SCRATCH/w.json") rounds of $rounds: $(head -n 1 "$SCRATCH/a.err")" >>"$SCRATCH/bad"
-	jq -r --arg name "$1" '.changes[] | select(.change == "came") | "\($name): \(.)"' "$SCRATCH/w.json" >>"$SCRATCH/bad"
-	jq -r '"\(.watch.pages) \(.watch.pages_unconfirmed) \(.watch.not_seen_again)"' "$SCRATCH/w.json" >>"$SCRATCH/pages"
+	jq -rs --arg name "$1" '"rounds \(length)", (.[].changes[] | select(.change == "came") | "bad \($name): \(.)"),
+		(.[].watch | "pages \(.pages) \(.pages_unconfirmed) \(.not_seen_again)")' "$SCRATCH/w.json" >"$SCRATCH/w.lines" 2>&1
+	grep -qx "rounds $rounds" "$SCRATCH/w.lines" ||
+		echo "$1: not $rounds rounds: $(head -n 1 "$SCRATCH/w.lines" "$SCRATCH/a.err")" >>"$SCRATCH/bad"
+	sed -n 's/^bad //p' "$SCRATCH/w.lines" >>"$SCRATCH/bad"
+	sed -n 's/^pages //p' "$SCRATCH/w.lines" >>"$SCRATCH/pages"
 }
 
 # silent NAME VMM-OPTION...
@@ -81,12 +83,12 @@ silent()
 		END { print NR " audits, " p " pages judged, " u " not confirmed, " n " findings not seen again" }' "$SCRATCH/pages")"
 }
 
-# still NAME VMM-OPTION...: for a slow machine: twenty audits of a guest that holds still, all but two in one process, and one while it
+# still N NAME VMM-OPTION...: for a slow machine: N and two audits of a guest that holds still, the N in one process, and one while it
 # goes on.
 still()
 {
-	local name=$1
-	shift
+	local nr=$1 name=$2
+	shift 2
 
 	: >"$SCRATCH/bad"
 	: >"$SCRATCH/pages"
@@ -97,7 +99,7 @@ still()
 	fi
 	audit_once still
 	is "$name: at rest every page is judged" "$(awk '{ print ($1 > 3 && !$2) }' "$SCRATCH/pages")" 1
-	rounds=18 watch_busy "$name"
+	rounds=$nr watch_busy "$name"
 	audit_once still
 	release_vmm g
 	audit_once busy
@@ -163,10 +165,10 @@ busy="--vcpus 2 --rounds 0 --storm slot --storm madvise --storm-hz 50"
 # While memslots come and go, lists of SPTEs are not judged: here they stay.
 steady="--vcpus 2 --rounds 0 --storm madvise --storm-hz 50"
 if [ "$vendor" = intel ]; then
-	still ept --pages 120 --order random --ro 9 --mmio 6 --dirty get
-	still "ept, huge" --pages 6 --size 2m --sys-thp
+	still 18 ept --pages 120 --order random --ro 9 --mmio 6 --dirty get
+	still 2 "ept, huge" --pages 6 --size 2m --sys-thp
 	modules '' eptad=0
-	still "ept without A and D bits" --pages 60 --ro 3 --mmio 3
+	still 2 "ept without A and D bits" --pages 60 --ro 3 --mmio 3
 	modules '' ''
 	# Of the others some are the legacy MMU's, some a nested guest's.
 	is "each invariant that such guests show was asked" "$(awk '{ nr[$1] += $2 }
