@@ -54,8 +54,8 @@ void vcpu_setup(struct vmm_vcpu *vcpu)
 	struct vmm_vm *vm = vcpu->vm;
 	unsigned int bits = vm->vmm->opts.l1_bits;
 	/*
-	 * IF set: Bochs 2.7 gives no VM exit for the host's interrupts to a guest that was entered with IF clear, and a
-	 * loop without exits would keep the machine for ever. There is no interrupt controller that could send the guest any.
+	 * IF set: Bochs 2.7 gives no VM exit for the host's interrupts to a guest that was entered with IF clear, and
+	 * a loop without exits would keep the machine for ever. Nothing is there that could send the guest any.
 	 */
 	struct kvm_regs regs = {
 		.rip = GF_IMAGE_GPA, .rsp = vcpu->l1_rsp, .rflags = 0x202, .rdi = vcpu->index
