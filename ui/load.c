@@ -115,7 +115,11 @@ void ms_ui_refresh(struct ms_ui *ui)
 {
 	struct ms_view *top = ms_ui_top(ui);
 	bool of_vm = ui->detail;
-	struct ms_err *err = of_vm ? ms_ui_load_vm(ui, ui->kvm) : ms_ui_load_list(ui);
+	struct ms_err *err;
+
+	if (ui->listen.failed)
+		ms_ui_listen_stop(ui);
+	err = of_vm ? ms_ui_load_vm(ui, ui->kvm) : ms_ui_load_list(ui);
 
 	if (err)
 		ui->stale = true;

@@ -5,13 +5,16 @@ libmmuscope_a_SOURCES += \
 	ui/grid.c ui/grid.h \
 	ui/keymap.c ui/keymap.def ui/keymap.h \
 	ui/list.c ui/list.h \
+	ui/listen.c ui/listen.h \
 	ui/load.c \
 	ui/look.def \
+	ui/rates.c ui/rates.h \
 	ui/request.def \
 	ui/tree.c ui/tree.h \
 	ui/ui.h \
 	ui/view_audit.c \
 	ui/view_entry.c \
+	ui/view_events.c \
 	ui/view_help.c \
 	ui/view_pager.c \
 	ui/view_sp.c ui/view_sp.h \

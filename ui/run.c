@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The loop between a terminal and the state machine: one poll over keys, signals and the interval. */
+/* The loop between a terminal and the state machine: one poll over keys, signals, the interval and events. */
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -14,6 +14,7 @@ struct runner {
 	struct ms_grid grid;
 	u64 busy_ms; /* when progress was shown last */
 	u64 refresh_ms; /* when to read again, with an interval */
+	u64 listen_ms; /* when to look for events again, while somebody listens */
 };
 
 static u64 now_ms(void)
@@ -33,7 +34,11 @@ static bool progress(void *ctx, u64 nr_pages)
 	if (now - run->busy_ms < BUSY_EVERY_MS)
 		return true;
 	run->busy_ms = now;
-	snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ", (unsigned long long)nr_pages);
+	if (nr_pages)
+		snprintf(text, sizeof(text), " reading: %llu pages; Esc stops ",
+			 (unsigned long long)nr_pages);
+	else
+		snprintf(text, sizeof(text), " at work; Esc stops ");
 	return !ms_term_busy(run->term, text);
 }
 
@@ -46,13 +51,38 @@ static struct ms_err *resize(struct runner *run)
 	return ms_grid_resize(&run->grid, width, height);
 }
 
-static int timeout_of(struct ms_ui *ui, const struct runner *run)
+static int until(u64 then_ms, u64 now)
+{
+	return then_ms > now ? (int)(then_ms - now) : 0;
+}
+
+/*
+ * How long to wait, and for what beside keys: for events no sooner than the last were looked at MS_UI_LISTEN_MS ago,
+ * since a storm of them must not draw the screen all the time.
+ */
+static int timeout_of(struct ms_ui *ui, const struct runner *run, int *fd_ret)
 {
 	u64 now = now_ms();
+	int ret = ui->interval_s ? until(run->refresh_ms, now) : -1, listen;
 
-	if (!ui->interval_s)
-		return -1;
-	return run->refresh_ms > now ? (int)(run->refresh_ms - now) : 0;
+	*fd_ret = -1;
+	if (!ui->listen.l)
+		return ret;
+	if (run->listen_ms <= now)
+		*fd_ret = ms_ui_listen_fd(ui);
+	if (*fd_ret >= 0)
+		return ret;
+	listen = until(run->listen_ms, now);
+	return ret < 0 || listen < ret ? listen : ret;
+}
+
+static void listen_do(struct ms_ui *ui, struct runner *run)
+{
+	ms_ui_listen_sync(ui);
+	if (!ui->listen.l || run->listen_ms > now_ms())
+		return;
+	ms_ui_listen_poll(ui);
+	run->listen_ms = now_ms() + MS_UI_LISTEN_MS;
 }
 
 static void interval_do(struct ms_ui *ui, struct runner *run)
@@ -77,17 +107,20 @@ static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
 {
 	struct ms_term_event event;
 	struct ms_err *err;
+	int timeout, fd;
 
 	while (!ui->quit) {
 		/* Before drawing: what was read is shown now, not an interval later. */
 		interval_do(ui, run);
+		listen_do(ui, run);
 		err = resize(run);
 		if (err)
 			return err;
 		ms_ui_draw(ui, &run->grid);
 		ms_term_show(run->term, &run->grid, ui->redraw);
 		ui->redraw = false;
-		ms_term_wait(run->term, timeout_of(ui, run), &event);
+		timeout = timeout_of(ui, run, &fd);
+		ms_term_wait(run->term, timeout, fd, &event);
 		if (event.kind == MS_EVENT_END)
 			break;
 		if (event.kind == MS_EVENT_KEY)

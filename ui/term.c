@@ -318,11 +318,12 @@ static bool key_read(struct ms_term *term, struct ms_term_event *ret)
 	return true;
 }
 
-void ms_term_wait(struct ms_term *term, int timeout_ms, struct ms_term_event *ret)
+void ms_term_wait(struct ms_term *term, int timeout_ms, int fd, struct ms_term_event *ret)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[3] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN },
 		{ .fd = term->signals, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
 	};
 
 	memset(ret, 0, sizeof(*ret));
@@ -333,7 +334,7 @@ void ms_term_wait(struct ms_term *term, int timeout_ms, struct ms_term_event *re
 	/* Curses may hold keys of what it read already. */
 	if (key_read(term, ret) || signal_read(term, ret))
 		return;
-	if (poll(fds, 2, timeout_ms) <= 0)
+	if (poll(fds, 3, timeout_ms) <= 0)
 		return; /* also after a stop and continue: what is on screen is drawn anew by curses */
 	if (fds[1].revents && signal_read(term, ret))
 		return;

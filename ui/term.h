@@ -39,8 +39,8 @@ int ms_term_destroy(struct ms_term *term);
 void ms_term_size(struct ms_term *term, u32 *width_ret, u32 *height_ret);
 /* Show the grid; `all': the terminal's content is not to be trusted. */
 void ms_term_show(struct ms_term *term, const struct ms_grid *grid, bool all);
-/* Wait for one event, at most timeout_ms (-1: without limit). */
-void ms_term_wait(struct ms_term *term, int timeout_ms, struct ms_term_event *ret);
+/* Wait for one event, at most timeout_ms (-1: without limit), or until fd can be read (-1: none): MS_EVENT_NONE. */
+void ms_term_wait(struct ms_term *term, int timeout_ms, int fd, struct ms_term_event *ret);
 /*
  * During long work: show a line at the bottom; true when Esc, ^C or a signal asks to stop. Any other key is
  * dropped.

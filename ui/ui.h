@@ -25,6 +25,20 @@ enum ms_ui_charset {
 	MS_UI_CHARSET_UTF8,
 };
 
+struct ms_ui_command {
+	const char *line;
+	u64 kvm; /* the VM on screen, which commands about one VM mean when they name none; 0: there is none */
+	u32 width; /* columns there are */
+	/*
+	 * Nobody asked anew, its output is only brought up to date: what a command would do beside saying
+	 * something is then not done, it listens to nothing, and out stays empty.
+	 */
+	bool again;
+	/* As of ms_ui_create(): called now and then while it reads or listens; false: give up. May be NULL. */
+	bool (*progress)(void *ctx, u64 nr_pages);
+	void *progress_ctx;
+};
+
 struct ms_ui_opts {
 	enum ms_ui_color color;
 	enum ms_ui_charset charset;
@@ -33,14 +47,11 @@ struct ms_ui_opts {
 	u32 interval_s; /* read again by itself, 0 off; on a live target only */
 	u32 width, height; /* of ms_ui_frame(); 0: COLUMNS and LINES of the environment, else 80 and 24 */
 	/*
-	 * Run one command line of the query language on the target and append its text to out. kvm: the VM on
-	 * screen, which commands about one VM mean when they name none; 0 when there is none. width: columns
-	 * there are. again: nobody asked anew, its output is only brought up to date; what a command would do
-	 * beside saying something is then not done, and out stays empty. NULL: there is no `:'. What it
-	 * returns is shown in the status line; out may hold text all the same.
+	 * Run one command line of the query language on the target and append its text to out. NULL: there is no
+	 * `:'. What it returns is shown in the status line; out may hold text all the same.
 	 */
-	struct ms_err *(*command)(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-				  bool again, struct ms_buf *out);
+	struct ms_err *(*command)(void *ctx, struct ms_target *target, const struct ms_ui_command *command,
+				  struct ms_buf *out);
 	void *command_ctx;
 	/*
 	 * What the last word of such a line may become: at most max static strings; *word_start_ret is where

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "query/query.h"
 #include "ui/core.h"
 
 struct pager_view {
@@ -170,12 +171,37 @@ static struct ms_err *text_set(struct pager_view *p, const char *text)
 	return ms_err_nomem();
 }
 
+static bool is_listening(const char *line)
+{
+	size_t len;
+	u32 i;
+
+	line += strspn(line, " \t");
+	len = strcspn(line, " \t");
+	for (i = 0; i < MS_NR_CMDS; i++)
+		if (strlen(ms_commands[i].name) == len && !strncmp(line, ms_commands[i].name, len))
+			return ms_commands[i].flags & MS_CMD_LISTEN;
+	/* Options come first, or it is none. */
+	return true;
+}
+
 static struct ms_err *run(struct ms_ui *ui, const char *line, bool again, struct ms_buf *out)
 {
 	u32 w = ms_ui_top(ui)->rect.w;
-	struct ms_err *err = ui->opts->command(ui->opts->command_ctx, ui->target, ui->kvm, line,
-					       w > 2 ? w - 2 : 0, again, out);
+	const struct ms_ui_command command = {
+		.line = line,
+		.kvm = ui->kvm,
+		.width = w > 2 ? w - 2 : 0,
+		.again = again,
+		.progress = ui->progress,
+		.progress_ctx = ui->progress_ctx,
+	};
+	struct ms_err *err;
 
+	/* A target has one listener at a time. */
+	if (!again && is_listening(line))
+		ms_ui_listen_stop(ui);
+	err = ui->opts->command(ui->opts->command_ctx, ui->target, &command, out);
 	return !err && out->oom ? ms_err_nomem() : err;
 }
 

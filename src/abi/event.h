@@ -22,7 +22,29 @@ enum ms_cause {
 	MS_CAUSE_NR
 };
 
+/* RET_PF_* of the kernel by name: its numbers differ from one to the next. */
+enum ms_ret {
+#define FAULT_RET(id, name, text) MS_RET_##id,
+#include "abi/rets.def"
+#undef FAULT_RET
+	MS_RET_NR
+};
+
+enum ms_flush { /* of one vCPU's TLB */
+		MS_FLUSH_CURRENT, /* the context at work */
+		MS_FLUSH_GUEST, /* linear mappings only */
+		MS_FLUSH_ALL,
+		MS_FLUSH_ADDRESS, /* one page */
+};
+
 #define MS_EV_NO_VCPU 0xffff
+#define MS_EV_NO_STACK (-1)
+
+enum ms_ev_guest { /* whose code the vCPU runs */
+		   MS_EV_GUEST_UNKNOWN,
+		   MS_EV_L1,
+		   MS_EV_L2,
+};
 
 #define FIELD(type, name, unit, text) type name;
 #define EVENT(name, fields, text) \
@@ -34,9 +56,15 @@ enum ms_cause {
 
 struct ms_event {
 	u64 seq; /* counts up by one for each event of its source: a gap is a loss */
+	u64 time_ns; /* CLOCK_MONOTONIC of the host; a simulated machine's steps, 0 when it has none */
+	u64 kvm; /* struct kvm, as in ms_rec_vm; 0: not known */
+	u32 tid; /* thread at work, of the initial pid namespace; 0: none, or an interrupt */
+	s32 stack; /* of the listener, MS_EV_NO_STACK: none taken */
 	u16 id; /* enum ms_event_id */
-	u16 vcpu; /* MS_EV_NO_VCPU: none at work */
-	u32 pad;
+	u16 vcpu; /* that is at work, or that it is about; MS_EV_NO_VCPU: none */
+	u8 guest; /* enum ms_ev_guest */
+	u8 cause; /* enum ms_cause */
+	u16 pad;
 	union {
 #define EVENT(name, fields, text) struct ms_ev_##name name;
 #include "abi/events.def"

@@ -7,8 +7,13 @@
 #include "abi/rec.h"
 
 /* The fields of every event, one array each. */
-#define FIELD(type, member, unit, text) \
-	{ #member, #type, text, MS_UNIT_##unit, offsetof(T, member), sizeof(((T *)0)->member) },
+#define FIELD(type, member, unit, text)                       \
+	{ #member,                                            \
+	  #type,                                              \
+	  text,                                               \
+	  MS_UNIT_##unit,                                     \
+	  offsetof(struct ms_event, u) + offsetof(T, member), \
+	  sizeof(((T *)0)->member) },
 #define EVENT(name, members, text)                                         \
 	static const struct ms_event_field *fields_##name(u32 *nr_ret)     \
 	{                                                                  \
@@ -19,6 +24,10 @@
 	}
 #include "abi/events.def"
 #undef FIELD
+
+const struct ms_event_field ms_event_cause = {
+	"cause", "u8", "on whose behalf", MS_UNIT_CAUSE, offsetof(struct ms_event, cause), 1,
+};
 
 static const struct {
 	const char *name, *text;
@@ -50,12 +59,39 @@ u32 ms_event_find(const char *name, size_t len)
 
 u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *field)
 {
-	const char *at = (const char *)&event->u + field->offset;
+	const char *at = (const char *)event + field->offset;
 	u64 value = 0;
 
 	/* Little-endian, as everything that has this MMU. */
 	memcpy(&value, at, field->bytes);
 	return value;
+}
+
+bool ms_event_first(const struct ms_event *event, enum ms_event_unit unit, u64 *ret)
+{
+	struct ms_event_desc desc;
+	u32 i;
+
+	if (!ms_event_desc(event->id, &desc))
+		return false;
+	for (i = 0; i < desc.nr_fields; i++)
+		if (desc.fields[i].unit == unit) {
+			*ret = ms_event_value(event, &desc.fields[i]);
+			return true;
+		}
+	return false;
+}
+
+bool ms_event_gfn(const struct ms_event *event, u64 *ret)
+{
+	u64 gpa;
+
+	if (ms_event_first(event, MS_UNIT_GFN, ret))
+		return *ret != ~0ull;
+	if (!ms_event_first(event, MS_UNIT_GPA, &gpa))
+		return false;
+	*ret = gpa >> 12;
+	return true;
 }
 
 static const struct {
@@ -103,6 +139,13 @@ static const struct value mmus[] = {
 	[MS_MMU_NESTED] = { "nested", "it walks L2's own tables and owns no shadow pages" },
 };
 
+static const struct value flushes[] = {
+	[MS_FLUSH_CURRENT] = { "current", "the context at work" },
+	[MS_FLUSH_GUEST] = { "guest", "linear mappings only" },
+	[MS_FLUSH_ALL] = { "all", "" },
+	[MS_FLUSH_ADDRESS] = { "address", "one page" },
+};
+
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct value *value_find(enum ms_event_unit unit, u64 value)
@@ -112,6 +155,8 @@ static const struct value *value_find(enum ms_event_unit unit, u64 value)
 		return value < LEN(causes) ? &causes[value] : NULL;
 	case MS_UNIT_RET:
 		return value < LEN(fault_rets) ? &fault_rets[value] : NULL;
+	case MS_UNIT_FLUSH:
+		return value < LEN(flushes) ? &flushes[value] : NULL;
 	case MS_UNIT_MMU:
 		return value < LEN(mmus) ? &mmus[value] : NULL;
 	default:

@@ -24,7 +24,7 @@ enum ms_event_form {
 struct ms_event_field {
 	const char *name, *type, *text;
 	enum ms_event_unit unit;
-	u16 offset, bytes; /* in its event's struct */
+	u16 offset, bytes; /* in struct ms_event */
 };
 
 struct ms_event_desc {
@@ -33,12 +33,20 @@ struct ms_event_desc {
 	u32 nr_fields;
 };
 
+/* The head's cause, as a field of every event. */
+extern const struct ms_event_field ms_event_cause;
+
 /* id: from 1 up to MS_EV_NR - 1, else false. */
 bool ms_event_desc(u32 id, struct ms_event_desc *ret);
 /* 0 when there is none of this name. */
 u32 ms_event_find(const char *name, size_t len);
 /* The value of a field of that event. */
 u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *field);
+
+/* The frame an event is about: its first GFN that is one, or the frame of its GPA. False: it names none. */
+bool ms_event_gfn(const struct ms_event *event, u64 *ret);
+/* The first field of a unit. False: the event has none. */
+bool ms_event_first(const struct ms_event *event, enum ms_event_unit unit, u64 *ret);
 
 const char *ms_unit_name(enum ms_event_unit unit);
 const char *ms_unit_text(enum ms_event_unit unit);

@@ -2,6 +2,7 @@
 /* main(): options, then one command, the terminal interface, or help. */
 #include "config.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,12 +64,17 @@ int main(int argc, char **argv)
 	 * in order.
 	 */
 	signal(SIGPIPE, SIG_IGN);
+	/* What characters the terminal has; numbers stay as they are. */
+	setlocale(LC_CTYPE, "");
 	err = ms_args_parse(argc > 1 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1, NULL, &args);
 	if (err)
 		return cli_fail(err);
-	/* What would leave half a file behind is told to stop instead of being killed. */
-	if (args.command && args.command->flags & MS_CMD_FILE)
-		cli_stop_catch(&session, SA_RESTART, &before);
+	/*
+	 * What would leave half a file behind is told to stop instead of being killed; who listens is woken up and
+	 * says what was heard.
+	 */
+	if (args.command && args.command->flags & (MS_CMD_FILE | MS_CMD_LISTEN))
+		cli_stop_catch(&session, args.command->flags & MS_CMD_FILE ? SA_RESTART : 0, &before);
 	status = run(&session, &args);
 	ms_session_deinit(&session);
 	ms_args_deinit(&args);

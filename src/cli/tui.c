@@ -45,12 +45,23 @@ static struct ms_err *render_to(const struct ms_result *result, const struct ms_
 	return err;
 }
 
-static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-			      bool again, struct ms_buf *out)
+/* Does it take its time because it listens, instead of asking for events that are kept? */
+static bool listens(const struct ms_target *target, const struct ms_args *args)
+{
+	return args->command && args->command->flags & MS_CMD_LISTEN &&
+	       !(args->command == &ms_commands[MS_CMD_ID_events] && target->caps & MS_CAP_EVENTS &&
+		 !args->for_ms);
+}
+
+static struct ms_err *command(void *ctx, struct ms_target *target, const struct ms_ui_command *cmd,
+			      struct ms_buf *out)
 {
 	const struct tui_ctx *tui = ctx;
 	/* Borrows the target: it is taken out again before the session ends. */
-	struct ms_session session = { .target = target };
+	struct ms_session session = { .target = target,
+				      .progress = cmd->progress,
+				      .progress_ctx = cmd->progress_ctx };
+	const char *line = cmd->line;
 	struct ms_result *result = NULL;
 	struct ms_args args;
 	struct ms_err *err;
@@ -63,18 +74,19 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 	if (err)
 		return err;
 	args.redact |= tui->base->redact;
-	if (kvm && !args.vm && args.command && args.command->flags & MS_CMD_VM) {
-		snprintf(vm, sizeof(vm), "kvm:0x%llx", (unsigned long long)kvm);
+	if (cmd->kvm && !args.vm && args.command && args.command->flags & MS_CMD_VM) {
+		snprintf(vm, sizeof(vm), "kvm:0x%llx", (unsigned long long)cmd->kvm);
 		args.vm = vm;
 	}
 	if (args.target)
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--target: not here"),
 				  "start mmuscope anew on another target");
-	/* A file is not written a second time because somebody looks on. */
-	if (!err && !(again && args.command && args.command->flags & MS_CMD_FILE))
+	/* A file is not written a second time because somebody looks on, nor does he wait for events each time. */
+	if (!err &&
+	    !(cmd->again && args.command && (args.command->flags & MS_CMD_FILE || listens(target, &args))))
 		err = ms_query_run(&session, &args, &result);
 	if (!err && result)
-		err = render_to(result, &args, width, out);
+		err = render_to(result, &args, cmd->width, out);
 	ms_result_destroy(result);
 	session.target = NULL;
 	ms_session_deinit(&session);

@@ -22,7 +22,7 @@ static const char *const type_defs[MS_T_NR] = {
 
 /* The types that fields.def names, found in one pass: a search per field would walk 130,000 types each time.
  */
-#define MAX_TYPES 24
+#define MAX_TYPES 32
 
 struct type_index {
 	const struct btf *btf;

@@ -42,6 +42,7 @@ bool nmmu_age(struct nmmu *m, u64 start, u64 end)
 {
 	bool young = false;
 
+	nmmu_event_for(m, NULL, MS_CAUSE_AGE, age, .start = start, .end = end, .clears = true);
 	nmmu_lock(m);
 	for (u32 as_id = 0; as_id < NMMU_NR_AS; as_id++) {
 		for (struct nmmu_slot *slot = m->as[as_id].first; slot; slot = slot->next) {

@@ -36,7 +36,7 @@ int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot)
 	return 0;
 }
 
-void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn)
+static void mark(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn, enum ms_cause cause)
 {
 	u64 *dirty, index, bit;
 
@@ -51,14 +51,24 @@ void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot
 	    nmmu_fetch_or64(&dirty[index / BITS_PER_WORD], bit) & bit)
 		return;
 	nmmu_add64(&m->stats.dirtied, 1);
-	nmmu_event(m, v, dirty, .gfn = gfn, .slot = slot->id);
+	nmmu_event_for(m, v, cause, dirty, .gfn = gfn, .slot = slot->id);
+}
+
+void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn)
+{
+	mark(m, v, slot, gfn, MS_CAUSE_NONE);
+}
+
+void nmmu_mark_written(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn)
+{
+	mark(m, v, slot, gfn, MS_CAUSE_HOST_WRITE);
 }
 
 /* After mmu_lock is dropped and before userspace sees the log. */
-static void log_flush(struct nmmu *m)
+static void log_flush(struct nmmu *m, enum ms_cause cause)
 {
 	if (!nmmu_mutant(m, LOG_NO_FLUSH))
-		nmmu_flush_all(m, MS_CAUSE_LOG_CLEAR, true);
+		nmmu_flush_all(m, cause, true);
 }
 
 /* --- one reverse map --- */
@@ -66,7 +76,7 @@ static void log_flush(struct nmmu *m)
 static void tell_protected(struct nmmu *m, u64 gfn, u32 nr, enum ms_cause cause)
 {
 	if (nr)
-		nmmu_event(m, m->at_work, wp, .gfn = gfn, .sptes = (u16)nr, .cause = cause);
+		nmmu_event_for(m, m->at_work, cause, wp, .gfn = gfn, .sptes = (u16)nr);
 }
 
 /* W goes, and M too when it is for shadow paging. Returns SPTEs changed. */
@@ -256,7 +266,8 @@ static int find_log(struct nmmu *m, u16 as_id, u16 id, struct nmmu_slot **slot_r
 }
 
 /* Pages of mask (bit 0: first_gfn, not 0) must be seen when they are written next. */
-static void protect_masked(struct nmmu *m, struct nmmu_slot *slot, u64 first_gfn, u64 mask)
+static void protect_masked(struct nmmu *m, struct nmmu_slot *slot, u64 first_gfn, u64 mask,
+			   enum ms_cause cause)
 {
 	u64 first = first_gfn + (u64)__builtin_ctzll(mask);
 	u64 last = first_gfn + 63 - (u64)__builtin_clzll(mask);
@@ -269,9 +280,9 @@ static void protect_masked(struct nmmu *m, struct nmmu_slot *slot, u64 first_gfn
 	if (m->log_mode & NMMU_LOG_INIT_SET) {
 		bool keep_m = nmmu_mutant(m, CLEAR_KEEPS_M);
 
-		nmmu_gfn_write_protect(m, slot, first, 2, keep_m, MS_CAUSE_LOG_CLEAR, &flush);
+		nmmu_gfn_write_protect(m, slot, first, 2, keep_m, cause, &flush);
 		if (first >> 9 != last >> 9)
-			nmmu_gfn_write_protect(m, slot, last, 2, keep_m, MS_CAUSE_LOG_CLEAR, &flush);
+			nmmu_gfn_write_protect(m, slot, last, 2, keep_m, cause, &flush);
 	}
 	for (; mask; mask &= mask - 1) {
 		u64 gfn = first_gfn + (u64)__builtin_ctzll(mask);
@@ -279,11 +290,17 @@ static void protect_masked(struct nmmu *m, struct nmmu_slot *slot, u64 first_gfn
 		u32 changed;
 
 		if (m->cfg.pml)
-			changed = clear_dirty_rmap(m, head, MS_CAUSE_LOG_CLEAR);
+			changed = clear_dirty_rmap(m, head, cause);
 		else
-			changed = protect_rmap(m, head, true, MS_CAUSE_LOG_CLEAR, &flush);
-		tell_protected(m, gfn, changed, MS_CAUSE_LOG_CLEAR);
+			changed = protect_rmap(m, head, true, cause, &flush);
+		tell_protected(m, gfn, changed, cause);
 	}
+}
+
+static void tell_read(struct nmmu *m, const struct nmmu_slot *slot, bool kept)
+{
+	nmmu_event_for(m, NULL, MS_CAUSE_LOG_READ, log_read, .slot = slot->id, .as_id = slot->as_id,
+		       .kept = kept);
 }
 
 int nmmu_log_get(struct nmmu *m, u16 as_id, u16 id, u64 *bitmap_ret)
@@ -300,6 +317,7 @@ int nmmu_log_get(struct nmmu *m, u16 as_id, u16 id, u64 *bitmap_ret)
 	if (m->log_mode & NMMU_LOG_MANUAL) {
 		for (u64 i = 0; i < words; i++)
 			bitmap_ret[i] = nmmu_read64(&slot->dirty[i]);
+		tell_read(m, slot, true);
 		return 0;
 	}
 	nmmu_lock(m);
@@ -310,11 +328,12 @@ int nmmu_log_get(struct nmmu *m, u16 as_id, u16 id, u64 *bitmap_ret)
 		any = true;
 		bitmap_ret[i] = nmmu_xchg64(&slot->dirty[i], 0);
 		nmmu_yield(m, NMMU_POINT_CLEAR_DIRTY);
-		protect_masked(m, slot, slot->base_gfn + i * BITS_PER_WORD, bitmap_ret[i]);
+		protect_masked(m, slot, slot->base_gfn + i * BITS_PER_WORD, bitmap_ret[i], MS_CAUSE_LOG_READ);
 	}
 	nmmu_unlock(m);
 	if (any)
-		log_flush(m);
+		log_flush(m, MS_CAUSE_LOG_READ);
+	tell_read(m, slot, false);
 	return 0;
 }
 
@@ -345,10 +364,12 @@ int nmmu_log_clear(struct nmmu *m, u16 as_id, u16 id, u64 first, u64 nr, const u
 			continue;
 		any = true;
 		nmmu_yield(m, NMMU_POINT_CLEAR_DIRTY);
-		protect_masked(m, slot, slot->base_gfn + first + i * BITS_PER_WORD, mask);
+		protect_masked(m, slot, slot->base_gfn + first + i * BITS_PER_WORD, mask, MS_CAUSE_LOG_CLEAR);
 	}
 	nmmu_unlock(m);
 	if (any)
-		log_flush(m);
+		log_flush(m, MS_CAUSE_LOG_CLEAR);
+	nmmu_event_for(m, NULL, MS_CAUSE_LOG_CLEAR, log_clear, .slot = slot->id, .as_id = slot->as_id,
+		       .gfn = slot->base_gfn + first, .pages = nr);
 	return 0;
 }

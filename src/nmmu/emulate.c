@@ -80,6 +80,7 @@ static int emulate(struct nmmu_vcpu *v, const struct nmmu_access *a, const struc
 
 	if (!access_ok(a) || (a->fetch && a->write))
 		return -EINVAL;
+	nmmu_event(m, v, emulate, .failed = false);
 	if (!known_device(v, a, pferr, &gpa)) {
 		r = nmmu_walk_gva(v, a->gva, pferr, flags, &gpa, NULL, &fault, NULL);
 		if (r < 0)
@@ -125,11 +126,16 @@ device:
 int nmmu_emulate_exit(struct nmmu_vcpu *v, const struct nmmu_access *access, const struct nmmu_exit *exit,
 		      struct nmmu_result *ret)
 {
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_EMULATE);
 	int err;
 
 	nmmu_slots_enter(v->m);
 	err = emulate(v, access, exit, ret);
+	/* What cannot be emulated is told as that; accesses that are none were never begun. */
+	if (err == -EIO)
+		nmmu_event(v->m, v, emulate, .failed = true);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 	return err;
 }
 

@@ -15,6 +15,14 @@
 #define QUAL_GVA (1ULL << 7)
 #define QUAL_FINAL (1ULL << 8)
 
+/* SDM vol. 3 appendix C, APM vol. 2 appendix C. */
+#define REASON_EXCEPTION 0
+#define REASON_EPT_VIOLATION 48
+#define REASON_EPT_MISCONFIG 49
+#define REASON_PML_FULL 62
+#define EXITCODE_PF 0x4e
+#define EXITCODE_NPF 0x400
+
 /* The CPU walks NPT for its page tables, and does so writing. */
 #define TABLE_WRITE (NMMU_PF_PAGE | NMMU_PF_W | NMMU_PF_P)
 
@@ -89,8 +97,10 @@ static int emulate(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struct nmm
 {
 	int err;
 
-	if (!exit->access)
+	if (!exit->access) {
+		nmmu_event_for(v->m, v, MS_CAUSE_EMULATE, emulate, .failed = true);
 		return -EIO;
+	}
 	err = nmmu_emulate_exit(v, exit->access, exit, result);
 	result->ret = NMMU_RET_EMULATE;
 	return err;
@@ -110,6 +120,36 @@ static int handle_fault(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struc
 	return 0;
 }
 
+/* As the CPU reports it to L0. */
+static void tell_nested_exit(struct nmmu_vcpu *v, const struct nmmu_exit *exit)
+{
+	bool vmx = v->m->cfg.hv == MS_HV_VMX;
+	u64 reason = 0, qual = exit->info, addr = exit->addr;
+
+	switch (exit->kind) {
+	case NMMU_EXIT_EPT_VIOLATION:
+		reason = REASON_EPT_VIOLATION;
+		break;
+	case NMMU_EXIT_EPT_MISCONFIG:
+		reason = REASON_EPT_MISCONFIG;
+		break;
+	case NMMU_EXIT_NPF:
+		reason = EXITCODE_NPF;
+		break;
+	case NMMU_EXIT_PF:
+		/* The address is VMX's qualification and SVM's EXITINFO2. */
+		reason = vmx ? REASON_EXCEPTION : EXITCODE_PF;
+		qual = vmx ? exit->addr : exit->info;
+		addr = vmx ? 0 : exit->addr;
+		break;
+	case NMMU_EXIT_PML_FULL:
+		reason = REASON_PML_FULL;
+		addr = 0;
+		break;
+	}
+	nmmu_event_for(v->m, v, MS_CAUSE_NESTED, nested_exit, .reason = reason, .qual = qual, .addr = addr);
+}
+
 int nmmu_handle_exit(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struct nmmu_result *ret)
 {
 	struct nmmu_result result = { .action = NMMU_ACT_RESUME, .ret = NMMU_RET_NONE };
@@ -118,6 +158,8 @@ int nmmu_handle_exit(struct nmmu_vcpu *v, const struct nmmu_exit *exit, struct n
 	if (!fits_cpu(v->m, exit->kind))
 		return -EINVAL;
 	nmmu_slots_enter(v->m);
+	if (v->guest_mode)
+		tell_nested_exit(v, exit);
 	nmmu_pml_drain(v);
 	/* The buffer was all that exit 62 is about. */
 	if (exit->kind != NMMU_EXIT_PML_FULL) {

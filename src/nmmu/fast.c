@@ -124,7 +124,13 @@ static u64 mended(struct nmmu_vcpu *v, const struct nmmu_fault *fault, u32 level
 	return access_allowed(p, fault, new_spte) ? new_spte : spte;
 }
 
-static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_ret)
+/* What the last try met, for the event. */
+struct fast_tried {
+	u64 old_spte, new_spte;
+	bool again; /* the entry was changed by somebody else */
+};
+
+static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, struct fast_tried *tried)
 {
 	struct nmmu *m = v->m;
 	const struct spte_profile *p = &m->profile;
@@ -132,6 +138,8 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 	u64 spte = last_spte(v, fault->addr, &it);
 	u64 new_spte;
 
+	tried->old_spte = tried->new_spte = spte;
+	tried->again = false;
 	nmmu_yield(m, NMMU_POINT_FAST_READ);
 	if (!it.sptep || !spte_is_leaf(p, spte, it.level))
 		return NMMU_RET_INVALID;
@@ -145,9 +153,10 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 		nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
 	}
 	if (!nmmu_spte_try_update(v, it.sptep, spte, new_spte, MS_CAUSE_FAST_FAULT)) {
-		*again_ret = true;
+		tried->again = true;
 		return NMMU_RET_INVALID;
 	}
+	tried->new_spte = new_spte;
 	nmmu_yield(m, NMMU_POINT_FAST_CMPXCHG);
 	/*
 	 * Marked last. The other way round, a log read between the two would take the bit and find nothing
@@ -162,18 +171,21 @@ static int try_once(struct nmmu_vcpu *v, struct nmmu_fault *fault, bool *again_r
 int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 {
 	struct nmmu *m = v->m;
+	struct fast_tried tried = { .again = true };
 	int ret = NMMU_RET_INVALID;
-	bool again = true;
+	u8 was;
 	u32 i;
 
 	if (!can_be_fast(m, fault))
 		return ret;
+	was = nmmu_vcpu_begin(v, MS_CAUSE_FAST_FAULT);
 	nmmu_lockless_begin(v);
-	for (i = 0; again && i <= FAST_TRIES; i++) {
-		again = false;
-		ret = try_once(v, fault, &again);
-	}
+	for (i = 0; tried.again && i <= FAST_TRIES; i++)
+		ret = try_once(v, fault, &tried);
 	nmmu_lockless_end(v);
+	nmmu_event(m, v, fast_fault, .addr = fault->addr, .old_spte = tried.old_spte,
+		   .new_spte = tried.new_spte, .ret = (u8)ret);
+	v->cause = was;
 	if (ret != NMMU_RET_INVALID) {
 		fault->fast = true;
 		nmmu_add64(&m->stats.fast, 1);

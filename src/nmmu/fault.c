@@ -44,6 +44,17 @@ static bool invalidated(const struct nmmu *m, const struct nmmu_fault *fault)
 	return m->invalidate_seq != fault->seq;
 }
 
+/* What the fault was built on went: the numbers that say so. */
+static bool tell_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault, bool root)
+{
+	struct nmmu *m = v->m;
+
+	nmmu_event(m, v, stale, .addr = fault->addr, .gfn = fault->gfn, .seq_seen = fault->seq,
+		   .seq_now = nmmu_read64(&m->invalidate_seq), .in_progress = m->invalidate_in_progress,
+		   .root_obsolete = root);
+	return true;
+}
+
 int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access)
 {
 	struct nmmu *m = v->m;
@@ -54,11 +65,15 @@ int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access)
 	if (!slot)
 		return noslot(v, fault, access);
 	/* Being deleted or moved: its SPTEs must go before a device's can come. */
-	if (slot->flags & MS_SLOT_INVALID)
+	if (slot->flags & MS_SLOT_INVALID) {
+		tell_stale(v, fault, false);
 		return NMMU_RET_RETRY;
+	}
 	/* 6.12 asks here already, so as not to fight the one who invalidates for the lock. */
-	if (nmmu_is_6_12(m) && invalidated(m, fault))
+	if (nmmu_is_6_12(m) && invalidated(m, fault)) {
+		tell_stale(v, fault, false);
 		return NMMU_RET_RETRY;
+	}
 	if (fault->write && slot->flags & MS_SLOT_READONLY)
 		return NMMU_RET_EMULATE; /* a write to ROM is the device's business; the leaf stays */
 	if (m->ops->hva_to_pfn(m->host, nmmu_slot_hva(slot, fault->gfn), fault->write, &pfn))
@@ -68,19 +83,25 @@ int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access)
 	fault->host_level = pfn.level;
 	fault->host_writable = (pfn.writable || fault->write) && !(slot->flags & MS_SLOT_READONLY);
 	nmmu_yield(m, NMMU_POINT_PFN_RESOLVED);
-	if (nmmu_is_6_12(m) && invalidated(m, fault))
+	if (nmmu_is_6_12(m) && invalidated(m, fault)) {
+		tell_stale(v, fault, false);
 		return NMMU_RET_RETRY;
+	}
 	return NMMU_RET_NONE;
 }
 
 bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault)
 {
+	bool stale;
+
 	if (nmmu_root_is_stale(v))
-		return true;
+		return tell_stale(v, fault, true);
 	/* A slot made since: an MMIO SPTE with the new generation would hide its memory (H 13). */
 	if (!fault->slot)
-		return nmmu_slot_any(v->m, v->regs.smm, fault->gfn);
-	return invalidated(v->m, fault);
+		stale = nmmu_slot_any(v->m, v->regs.smm, fault->gfn);
+	else
+		stale = invalidated(v->m, fault);
+	return stale && tell_stale(v, fault, false);
 }
 
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault)
@@ -149,8 +170,13 @@ static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u6
 {
 	struct nmmu_rmap *head = nmmu_slot_rmap(slot, gfn, level);
 
-	if (nmmu_rmap_add(v->m, &v->cache, head, sptep) > NMMU_RMAP_MAX)
-		nmmu_rmap_recycle(v->m, head);
+	struct nmmu *m = v->m;
+	const struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
+	u32 before = nmmu_rmap_add(m, &v->cache, head, sptep);
+
+	nmmu_event(m, v, rmap_add, .sp = sp->id, .gfn = gfn, .index = (u16)(sptep - sp->spt));
+	if (before > NMMU_RMAP_MAX)
+		nmmu_rmap_recycle(m, head);
 }
 
 /*
@@ -178,8 +204,8 @@ static bool clear_the_way(struct nmmu *m, struct nmmu_sp *sp, u64 *sptep, u64 gf
 	return false;
 }
 
-int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
-		  bool host_writable, struct nmmu_fault *fault)
+static int set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
+		    bool host_writable, struct nmmu_fault *fault)
 {
 	struct nmmu *m = v->m;
 	struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
@@ -207,7 +233,10 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 	    pfn != NMMU_PFN_NOSLOT)
 		return NMMU_RET_RETRY;
 	if (pfn == NMMU_PFN_NOSLOT) {
-		nmmu_spte_init(m, sptep, nmmu_make_mmio(v, gfn, access), cause);
+		spte = nmmu_make_mmio(v, gfn, access);
+		nmmu_event_for(m, v, cause, mmio_mark, .gfn = gfn, .new_spte = spte,
+			       .gen = spte_mmio_gen(&m->profile, spte));
+		nmmu_spte_init(m, sptep, spte, cause);
 		if (flush)
 			nmmu_flush_all(m, cause, false);
 		return NMMU_RET_EMULATE;
@@ -249,6 +278,19 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		nmmu_pin_unzapped(m, gfn, pfn, (u8)sp->role.level);
 	if (prefetch)
 		m->stats.prefetched++;
+	return ret;
+}
+
+int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 access, u64 gfn, u64 pfn,
+		  bool host_writable, struct nmmu_fault *fault)
+{
+	u8 was = v->cause;
+	int ret;
+
+	if (!fault || fault->prefetch)
+		v->cause = MS_CAUSE_PREFETCH;
+	ret = set_spte(v, slot, sptep, access, gfn, pfn, host_writable, fault);
+	v->cause = was;
 	return ret;
 }
 
@@ -429,6 +471,7 @@ int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result
 		.goal_level = 1,
 		.gfn = NMMU_NO_GFN,
 	};
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_FAULT);
 	int ret = NMMU_RET_NONE;
 
 	nmmu_add64(&m->stats.faults, 1);
@@ -450,5 +493,6 @@ int nmmu_page_fault(struct nmmu_vcpu *v, u64 addr, u64 error, struct nmmu_result
 	if (ret >= 0)
 		nmmu_event(m, v, fault_done, .addr = addr, .gfn = fault.gfn,
 			   .ret = ret == NMMU_FAULT_INJECTED ? NMMU_RET_NONE : (u8)ret, .fast = fault.fast);
+	v->cause = was;
 	return ret;
 }

@@ -72,7 +72,8 @@ static int host_write(struct nmmu *m, u64 gpa, const void *src, u32 len)
 
 		if (err)
 			return err;
-		nmmu_mark_dirty(m, NULL, nmmu_slot_of(m, 0, gpa >> NMMU_PAGE_SHIFT), gpa >> NMMU_PAGE_SHIFT);
+		nmmu_mark_written(m, NULL, nmmu_slot_of(m, 0, gpa >> NMMU_PAGE_SHIFT),
+				  gpa >> NMMU_PAGE_SHIFT);
 		gpa += part;
 		src = (const char *)src + part;
 		len -= part;

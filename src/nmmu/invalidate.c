@@ -99,7 +99,7 @@ static bool is_canonical(const struct nmmu_vcpu *v, u64 gva)
 	return (u64)((s64)(gva << shift) >> shift) == gva;
 }
 
-void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask)
+static void invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask)
 {
 	u32 i;
 
@@ -117,6 +117,14 @@ void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, b
 	for (i = 0; i < MS_NR_PREV_ROOTS; i++)
 		if (prev_mask & 1u << i)
 			invalidate_root(v, mmu, addr, mmu->prev[i].hpa);
+}
+
+void nmmu_invalidate_addr(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, u64 addr, bool current, u32 prev_mask)
+{
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_INVLPG);
+
+	invalidate_addr(v, mmu, addr, current, prev_mask);
+	v->cause = was;
 }
 
 /* --- what the guest at work asks for --- */

@@ -156,14 +156,18 @@ void nmmu_destroy(struct nmmu *m)
 void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event)
 {
 	event->seq = nmmu_add64(&m->event_seq, 1);
+	event->stack = MS_EV_NO_STACK;
 	event->vcpu = v ? (u16)v->id : MS_EV_NO_VCPU;
+	if (event->cause == MS_CAUSE_NONE)
+		event->cause = v ? v->cause : m->cause;
+	event->guest = !v ? MS_EV_GUEST_UNKNOWN : v->guest_mode ? MS_EV_L2 : MS_EV_L1;
 	m->ops->event(m->host, event);
 }
 
 void nmmu_flush_all(struct nmmu *m, enum ms_cause cause, bool deferred)
 {
 	nmmu_add64(&m->stats.flushes, 1);
-	nmmu_event(m, deferred ? NULL : m->at_work, flush, .cause = cause, .deferred = deferred);
+	nmmu_event_for(m, deferred ? NULL : m->at_work, cause, flush, .deferred = deferred);
 	nmmu_yield(m, NMMU_POINT_FLUSH);
 	m->ops->flush(m->host, NULL);
 }
@@ -173,7 +177,7 @@ void nmmu_flush_one(struct nmmu_vcpu *v, enum ms_cause cause)
 	struct nmmu *m = v->m;
 
 	nmmu_add64(&m->stats.flushes, 1);
-	nmmu_event(m, v, flush_vcpu, .cause = cause);
+	nmmu_event_for(m, v, cause, flush_vcpu, .what = MS_FLUSH_ALL);
 	nmmu_yield(m, NMMU_POINT_FLUSH);
 	m->ops->flush(m->host, v);
 }

@@ -48,14 +48,12 @@ void nmmu_invalidate_begin(struct nmmu *m, u64 start, u64 end)
 	if (flush)
 		nmmu_flush_all(m, MS_CAUSE_NOTIFIER, false);
 	nmmu_unlock(m);
-	nmmu_event(m, NULL, invalidate, .start = start, .end = end);
+	nmmu_event_for(m, NULL, MS_CAUSE_NOTIFIER, invalidate, .start = start, .end = end);
 }
 
 /* An end without a begin is ignored. */
 void nmmu_invalidate_end(struct nmmu *m, u64 start, u64 end)
 {
-	(void)start;
-	(void)end;
 	nmmu_lock(m);
 	if (m->invalidate_in_progress) {
 		/* The sequence first: whoever sees no invalidation in progress sees that there was one. */
@@ -64,4 +62,5 @@ void nmmu_invalidate_end(struct nmmu *m, u64 start, u64 end)
 		m->invalidate_in_progress--;
 	}
 	nmmu_unlock(m);
+	nmmu_event_for(m, NULL, MS_CAUSE_NOTIFIER, invalidate_end, .start = start, .end = end);
 }

@@ -58,6 +58,8 @@ u32 nmmu_nx_recover(struct nmmu *m, u32 ratio)
 			nmmu_nx_unaccount(m, sp);
 			continue;
 		}
+		nmmu_event_for(m, NULL, MS_CAUSE_NX, nx_recover, .sp = sp->id, .gfn = sp->gfn,
+			       .role = sp->role.word);
 		nmmu_sp_prepare_zap(m, sp, &invalid, MS_CAUSE_NX);
 		zapped++;
 	}
@@ -79,6 +81,6 @@ int nmmu_set_nx_huge_pages(struct nmmu *m, bool on)
 	m->cfg.nx_huge_pages = on;
 	nmmu_unlock(m);
 	if (was != on)
-		nmmu_zap_all(m);
+		nmmu_zap_all_for(m, MS_CAUSE_NX);
 	return 0;
 }

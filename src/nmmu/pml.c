@@ -18,6 +18,8 @@ static void drain(struct nmmu_vcpu *v)
 	struct nmmu *m = v->m;
 	const u64 *log = v->pml.va;
 	u16 index = v->pml_index;
+	bool full = index >= PML_ENTRIES;
+	u16 nth;
 
 	if (!m->cfg.pml || !log)
 		return;
@@ -26,12 +28,13 @@ static void drain(struct nmmu_vcpu *v)
 		return;
 	if (index == PML_LAST || (nmmu_mutant(m, PML_FULL_IS_EMPTY) && index >= PML_ENTRIES))
 		return;
-	index = index >= PML_ENTRIES ? 0 : index + 1;
+	index = full ? 0 : index + 1;
 	nmmu_add64(&m->stats.pml_entries, PML_ENTRIES - index);
-	nmmu_event(m, v, pml_drain, .entries = PML_ENTRIES - index);
-	for (; index < PML_ENTRIES; index++) {
+	nmmu_event(m, v, pml_drain, .entries = PML_ENTRIES - index, .full = full);
+	for (nth = 0; index < PML_ENTRIES; index++, nth++) {
 		u64 gfn = nmmu_read64(&log[index]) >> NMMU_PAGE_SHIFT;
 
+		nmmu_event(m, v, pml, .gfn = gfn, .nth = nth);
 		/* Also in a slot that is being moved: its log moves along. */
 		nmmu_mark_dirty(m, v, nmmu_slot_any(m, v->regs.smm, gfn), gfn);
 	}
@@ -40,9 +43,12 @@ static void drain(struct nmmu_vcpu *v)
 
 void nmmu_pml_drain(struct nmmu_vcpu *v)
 {
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_PML);
+
 	nmmu_slots_enter(v->m);
 	drain(v);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 }
 
 int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa)
@@ -64,7 +70,7 @@ int nmmu_pml12_put(struct nmmu_vcpu *v, u64 ngpa)
 			nested->pml_index--;
 		return 0;
 	}
-	nmmu_mark_dirty(m, v, nmmu_slot_of(m, 0, addr >> NMMU_PAGE_SHIFT), addr >> NMMU_PAGE_SHIFT);
+	nmmu_mark_written(m, v, nmmu_slot_of(m, 0, addr >> NMMU_PAGE_SHIFT), addr >> NMMU_PAGE_SHIFT);
 	nmmu_event(m, v, pml12, .addr = entry, .index = nested->pml_index);
 	nested->pml_index--;
 	return 0;

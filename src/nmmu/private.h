@@ -52,17 +52,52 @@ static inline bool nmmu_is_6_12(const struct nmmu *m)
 }
 
 /*
- * Raise an event: nmmu_event(m, v, flush, .cause = MS_CAUSE_FAULT, ...). v may be NULL; with the lock held by
- * whoever raises it and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens.
+ * On whose behalf things happen (SEMANTICS has the same operations): a vCPU's calls say it in v->cause, what runs
+ * under the lock goes by nmmu_cause_begin(), whoever holds it. Both return what to put back.
+ */
+static inline u8 *nmmu_cause_of(struct nmmu *m)
+{
+	return m->at_work ? &m->at_work->cause : &m->cause;
+}
+
+static inline u8 nmmu_cause_begin(struct nmmu *m, enum ms_cause cause)
+{
+	u8 *at = nmmu_cause_of(m), was = *at;
+
+	*at = (u8)cause;
+	return was;
+}
+
+static inline void nmmu_cause_end(struct nmmu *m, u8 was)
+{
+	*nmmu_cause_of(m) = was;
+}
+
+static inline u8 nmmu_vcpu_begin(struct nmmu_vcpu *v, enum ms_cause cause)
+{
+	u8 was = v->cause;
+
+	v->cause = (u8)cause;
+	return was;
+}
+
+/*
+ * Raise an event: nmmu_event(m, v, dirty, .gfn = gfn, ...). v may be NULL; with the lock held by whoever raises it
+ * and no vCPU among its arguments it is m->at_work. Costs one test when nobody listens. nmmu_event_for() says
+ * the cause (enum ms_cause) besides: what is raised without a vCPU and without the lock has to. Else it is that of
+ * the operation under way.
  */
 void nmmu_event_put(struct nmmu *m, const struct nmmu_vcpu *v, struct ms_event *event);
-#define nmmu_event(machine, vcpu, name, ...)                                                        \
-	do {                                                                                        \
-		if ((machine)->ops->event) {                                                        \
-			struct ms_event event_ = { .id = MS_EV_##name, .u.name = { __VA_ARGS__ } }; \
-			nmmu_event_put(machine, vcpu, &event_);                                     \
-		}                                                                                   \
+#define nmmu_event_for(machine, vcpu, why, name, ...)                           \
+	do {                                                                    \
+		if ((machine)->ops->event) {                                    \
+			struct ms_event event_ = { .id = MS_EV_##name,          \
+						   .cause = (u8)(why),          \
+						   .u.name = { __VA_ARGS__ } }; \
+			nmmu_event_put(machine, vcpu, &event_);                 \
+		}                                                               \
 	} while (0)
+#define nmmu_event(machine, vcpu, name, ...) nmmu_event_for(machine, vcpu, MS_CAUSE_NONE, name, __VA_ARGS__)
 
 static inline u64 nmmu_level_pages(u32 level)
 {
@@ -184,8 +219,10 @@ int nmmu_dirty_alloc(struct nmmu *m, struct nmmu_slot *slot);
 void nmmu_log_started(struct nmmu *m, struct nmmu_slot *slot);
 void nmmu_log_stopped(struct nmmu *m, struct nmmu_slot *slot);
 
-/* Sets the bit when the slot logs. slot may be NULL. No lock needed (atomic). */
+/* Sets the bit when the slot logs. v and slot may be NULL. No lock needed (atomic). */
 void nmmu_mark_dirty(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
+/* The same where the engine itself has written: on behalf of the guest, or of the host (v NULL). */
+void nmmu_mark_written(struct nmmu *m, struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 gfn);
 /*
  * PML12 (E5): about to set D in EPT12 for this nGPA. -ENOSPC: log full, exit 62 to L1 instead of setting D.
  */
@@ -334,6 +371,7 @@ int nmmu_make_room(struct nmmu *m);
  * lock is dropped between batches.
  */
 void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause);
+void nmmu_zap_all_for(struct nmmu *m, enum ms_cause cause); /* unlocked */
 /* MMU-side zapping of a gfn range of a slot, leaves only. True: flush. Locked. */
 bool nmmu_zap_gfn_range(struct nmmu *m, struct nmmu_slot *slot, u64 first, u64 end, enum ms_cause cause);
 /* kvm_mmu_unprotect_page(): zap every page with gptes at gfn. Locked; true when something went. */
@@ -523,6 +561,7 @@ int nmmu_set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32 a
 		  bool host_writable, struct nmmu_fault *fault);
 /* kvm_faultin_pfn(): slot, pfn. enum nmmu_ret or NMMU_RET_NONE to go on. */
 int nmmu_faultin_pfn(struct nmmu_vcpu *v, struct nmmu_fault *fault, u32 access);
+/* Locked. True is told as an event. */
 bool nmmu_fault_is_stale(struct nmmu_vcpu *v, const struct nmmu_fault *fault);
 void nmmu_hugepage_adjust(struct nmmu_vcpu *v, struct nmmu_fault *fault);
 /* At a level where the goal is a huge leaf: one lower when NX has split what is there. */

@@ -72,6 +72,7 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes)
 	u32 zapped = 0, pages = 0;
 	struct nmmu_link invalid;
 	struct nmmu_sp *sp;
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_PT_WRITE);
 
 	nmmu_yield(m, NMMU_POINT_GPTE_STORED);
 	/*
@@ -104,4 +105,5 @@ void nmmu_pt_write(struct nmmu_vcpu *v, u64 gpa, u64 value, u32 bytes)
 		nmmu_event(m, v, pt_write, .gpa = gpa, .bytes = (u8)bytes, .zapped = (u16)zapped,
 			   .pages = (u16)pages);
 	nmmu_unlock(m);
+	v->cause = was;
 }

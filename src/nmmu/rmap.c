@@ -187,6 +187,26 @@ struct nmmu_rmap *nmmu_rmap_of(struct nmmu *m, struct nmmu_sp *sp, u32 index)
 	return slot ? nmmu_slot_rmap(slot, gfn, sp->role.level) : NULL;
 }
 
+/* Of a leaf: its page and frame are still known. */
+static void tell_removed(struct nmmu *m, u64 *sptep, enum ms_cause cause)
+{
+	const struct nmmu_sp *sp;
+
+	if (!m->ops->event)
+		return;
+	sp = nmmu_sp_of_spte(m, sptep);
+	if (sp)
+		nmmu_event_for(m, m->at_work, cause, rmap_remove, .sp = sp->id,
+			       .gfn = nmmu_sp_gfn(sp, (u32)(sptep - sp->spt)),
+			       .index = (u16)(sptep - sp->spt));
+}
+
+static void zap_one(struct nmmu *m, u64 *sptep, enum ms_cause cause)
+{
+	nmmu_spte_clear(m, sptep, cause);
+	tell_removed(m, sptep, cause);
+}
+
 bool nmmu_rmap_zap(struct nmmu *m, struct nmmu_rmap *head, enum ms_cause cause)
 {
 	struct nmmu_pte_desc *desc, *more;
@@ -196,10 +216,10 @@ bool nmmu_rmap_zap(struct nmmu *m, struct nmmu_rmap *head, enum ms_cause cause)
 		return false;
 	desc = desc_of(*head);
 	if (!desc)
-		nmmu_spte_clear(m, (u64 *)head->val, cause);
+		zap_one(m, (u64 *)head->val, cause);
 	for (; desc; desc = more) {
 		for (i = 0; i < desc->nr; i++)
-			nmmu_spte_clear(m, desc->sptes[i], cause);
+			zap_one(m, desc->sptes[i], cause);
 		more = desc->more;
 		m->ops->free(m->host, desc);
 	}

@@ -118,7 +118,7 @@ static void free_one(struct nmmu_vcpu *v, struct nmmu_mmu *mmu, struct nmmu_root
 
 	if (root->hpa == NMMU_NO_PAGE)
 		return;
-	nmmu_event(m, v, root_free, .hpa = root->hpa, .cause = cause);
+	nmmu_event_for(m, v, cause, root_free, .hpa = root->hpa);
 	if (nmmu_sp_by_pa(m, root->hpa)) {
 		put_root(m, root->hpa, invalid, cause);
 	} else if (!nmmu_root_is_dummy(v, root->hpa) && mmu->pae_root.va) {
@@ -403,7 +403,7 @@ int nmmu_root_load(struct nmmu_vcpu *v)
 
 	nmmu_root_sync(v);
 	/* Nobody knows what was cached under this root before. */
-	nmmu_flush_one(v, MS_CAUSE_CR3);
+	nmmu_flush_one(v, MS_CAUSE_LOAD);
 	return 0;
 }
 

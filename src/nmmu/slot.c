@@ -275,20 +275,28 @@ static void swap_slots(struct nmmu *m, u16 as_id, const struct swap *swap)
 	nmmu_write64(&as->generation, gen);
 }
 
-static void count_log_slots(struct nmmu *m, u32 old_flags, u32 new_flags)
+static void count_log_slots(struct nmmu *m, const struct nmmu_slot *slot, u32 old_flags, u32 new_flags)
 {
+	bool logs = new_flags & MS_SLOT_LOG_DIRTY;
+
 	if (!((old_flags ^ new_flags) & MS_SLOT_LOG_DIRTY))
 		return;
 	nmmu_lock(m);
-	m->nr_log_slots += new_flags & MS_SLOT_LOG_DIRTY ? 1 : -1;
+	m->nr_log_slots += logs ? 1 : -1;
 	nmmu_unlock(m);
+	if (logs)
+		nmmu_event_for(m, NULL, MS_CAUSE_LOG_ENABLE, log_enable, .slot = slot->id,
+			       .as_id = slot->as_id);
+	else
+		nmmu_event_for(m, NULL, MS_CAUSE_LOG_DISABLE, log_disable, .slot = slot->id,
+			       .as_id = slot->as_id);
 }
 
 static void tell(struct nmmu *m, const struct nmmu_slot *slot, u64 nr_pages)
 {
-	nmmu_event(m, NULL, slot, .slot = slot->id, .as_id = slot->as_id, .gfn = slot->base_gfn,
-		   .pages = nr_pages, .flags = slot->flags & ~MS_SLOT_INVALID,
-		   .gen = m->as[slot->as_id].generation);
+	nmmu_event_for(m, NULL, MS_CAUSE_SLOT, slot, .slot = slot->id, .as_id = slot->as_id,
+		       .gfn = slot->base_gfn, .pages = nr_pages, .flags = slot->flags & ~MS_SLOT_INVALID,
+		       .gen = m->as[slot->as_id].generation);
 }
 
 /* A slot goes: everything that was made of its pages. */
@@ -331,7 +339,7 @@ static int slot_create(struct nmmu *m, struct nmmu_slot *slot)
 	if (!swap.table)
 		return -ENOMEM;
 	swap_slots(m, slot->as_id, &swap);
-	count_log_slots(m, 0, slot->flags);
+	count_log_slots(m, slot, 0, slot->flags);
 	tell(m, slot, slot->nr_pages);
 	return 0;
 }
@@ -368,7 +376,7 @@ static int slot_replace(struct nmmu *m, struct nmmu_slot *old, struct nmmu_slot 
 		old->dirty_mem = NULL;
 	}
 	swap_slots(m, old->as_id, &second);
-	count_log_slots(m, old_flags, new_slot ? new_slot->flags : 0);
+	count_log_slots(m, old, old_flags, new_slot ? new_slot->flags : 0);
 	tell(m, new_slot ? new_slot : old, new_slot ? new_slot->nr_pages : 0);
 	bury_slot(m, old);
 	return 0;
@@ -390,7 +398,7 @@ static int slot_set_flags(struct nmmu *m, struct nmmu_slot *slot, u32 flags)
 			return err;
 	}
 	swap_slots(m, slot->as_id, &swap);
-	count_log_slots(m, old_flags, flags);
+	count_log_slots(m, slot, old_flags, flags);
 	/* A read-only slot has nothing to protect and nothing to collapse into. */
 	if (flags & MS_SLOT_READONLY)
 		;

@@ -330,7 +330,10 @@ struct nmmu_sp *nmmu_sp_get(struct nmmu_vcpu *v, u64 gfn, union nmmu_role role)
 		found = sp;
 	}
 	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_SHADOWED);
-	return found ? found : sp_alloc(v, gfn, role);
+	if (!found)
+		return sp_alloc(v, gfn, role);
+	nmmu_event(m, v, sp_find, .sp = found->id, .gfn = gfn, .role = role.word);
+	return found;
 }
 
 struct nmmu_sp *nmmu_sp_get_child(struct nmmu_vcpu *v, u64 *sptep, u64 gfn, union nmmu_role role)

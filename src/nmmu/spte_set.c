@@ -52,9 +52,9 @@ static void stored(struct nmmu *m, const struct nmmu_vcpu *v, const struct place
 {
 	count_leaf(m, at, old_spte, (u64)-1);
 	count_leaf(m, at, new_spte, 1);
-	nmmu_event(m, v, spte_set, .sp = at->sp ? at->sp->id : 0, .gfn = event_gfn(m, at, old_spte, new_spte),
-		   .old_spte = old_spte, .new_spte = new_spte, .index = (u16)at->index, .level = at->level,
-		   .cause = cause);
+	nmmu_event_for(m, v, cause, spte_set, .sp = at->sp ? at->sp->id : 0,
+		       .gfn = event_gfn(m, at, old_spte, new_spte), .old_spte = old_spte,
+		       .new_spte = new_spte, .index = (u16)at->index, .level = at->level);
 	nmmu_yield(m, NMMU_POINT_SPTE_STORED);
 }
 
@@ -156,8 +156,10 @@ void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause)
 	if (!at.sp || !spte_is_leaf(&m->profile, old_spte, at.level))
 		return;
 	head = nmmu_rmap_of(m, at.sp, at.index);
-	if (head)
-		nmmu_rmap_del(m, head, sptep);
+	if (!head || nmmu_rmap_del(m, head, sptep))
+		return;
+	nmmu_event_for(m, m->at_work, cause, rmap_remove, .sp = at.sp->id,
+		       .gfn = nmmu_sp_gfn(at.sp, at.index), .index = (u16)at.index);
 }
 
 u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause)

@@ -236,6 +236,7 @@ struct nmmu_vcpu {
 	struct nmmu_regs l1; /* L1's, while L2 is at work */
 	struct nmmu_nested nested; /* valid in guest mode */
 	bool guest_mode;
+	u8 cause; /* enum ms_cause: the innermost operation under way, for events that name none */
 	struct nmmu_mmu root_mmu, guest_mmu, nested_mmu;
 	struct nmmu_mmu *mmu, *walk_mmu; /* A1 */
 	struct nmmu_page dummy_root; /* C7: empty, for a root without memory; va NULL: not made */
@@ -277,6 +278,7 @@ struct nmmu {
 	struct nmmu_vcpu *vcpus;
 	u32 nr_vcpus;
 	struct nmmu_vcpu *at_work; /* for whom mmu_lock is held; NULL: for the host. Under the lock */
+	u8 cause; /* as a vCPU's, of who holds the lock for the host. Under the lock */
 	struct nmmu_index *index; /* of the pages: by gfn, by spt, by spt_pa */
 	u64 index_seq; /* odd while pages are moved to a larger one */
 	struct nmmu_link active_pages;

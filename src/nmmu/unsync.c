@@ -94,6 +94,16 @@ static void drop(struct nmmu *m, u64 *sptep)
 		nmmu_spte_clear(m, sptep, MS_CAUSE_SYNC);
 }
 
+static void mark_mmio(struct nmmu_vcpu *v, u64 *sptep, const struct nmmu_gpte *gpte)
+{
+	struct nmmu *m = v->m;
+	u64 spte = nmmu_make_mmio(v, gpte->gfn, gpte->access);
+
+	nmmu_event_for(m, v, MS_CAUSE_SYNC, mmio_mark, .gfn = gpte->gfn, .new_spte = spte,
+		       .gen = spte_mmio_gen(&m->profile, spte));
+	nmmu_spte_init(m, sptep, spte, MS_CAUSE_SYNC);
+}
+
 /*
  * KVM gives the entry the current generation also where memory has come since it was made: every access is
  * then emulated, until something zaps it. Here it goes (H 13).
@@ -104,7 +114,7 @@ static void sync_mmio(struct nmmu_vcpu *v, struct nmmu_sp *sp, u64 *sptep, u64 s
 	if (spte_mmio_gfn(&v->m->profile, spte) != gpte->gfn || nmmu_slot_of(v->m, sp->role.smm, gpte->gfn))
 		nmmu_spte_clear(v->m, sptep, MS_CAUSE_SYNC);
 	else
-		nmmu_spte_init(v->m, sptep, nmmu_make_mmio(v, gpte->gfn, gpte->access), MS_CAUSE_SYNC);
+		mark_mmio(v, sptep, gpte);
 }
 
 int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index)
@@ -156,7 +166,7 @@ int nmmu_sp_sync_spte(struct nmmu_vcpu *v, struct nmmu_sp *sp, u32 index)
 	return nmmu_spte_update(m, sptep, new_spte, MS_CAUSE_SYNC);
 }
 
-int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp)
+static int sync_page(struct nmmu_vcpu *v, struct nmmu_sp *sp)
 {
 	struct nmmu *m = v->m;
 	u16 changed = 0;
@@ -177,6 +187,15 @@ int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp)
 	m->stats.syncs++;
 	nmmu_event(m, v, sync, .sp = sp->id, .gfn = sp->gfn, .changed = changed);
 	return flush;
+}
+
+int nmmu_sp_sync(struct nmmu_vcpu *v, struct nmmu_sp *sp)
+{
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_SYNC);
+	int ret = sync_page(v, sp);
+
+	v->cause = was;
+	return ret;
 }
 
 /* --- syncing all below --- */

@@ -68,6 +68,7 @@ void nmmu_vcpu_destroy(struct nmmu_vcpu *v)
 {
 	struct nmmu *m = v->m;
 
+	v->cause = MS_CAUSE_TEARDOWN;
 	nmmu_roots_deinit(v);
 	nmmu_cache_free(m, &v->cache);
 	if (v->pml.va)
@@ -223,11 +224,13 @@ static int set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs)
 
 int nmmu_set_regs(struct nmmu_vcpu *v, const struct nmmu_regs *regs)
 {
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_CR3);
 	int err;
 
 	nmmu_slots_enter(v->m);
 	err = set_regs(v, regs);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 	return err;
 }
 
@@ -337,6 +340,7 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 		}
 		use_pdptrs(v, pdptrs);
 	}
+	nmmu_event(v->m, v, nested_enter, .pgd = nested->kind == NMMU_NESTED_OFF ? 0 : nested->root);
 	init_walk_mmu(v);
 	nmmu_root_new_pgd(v, nested->kind == NMMU_NESTED_OFF ? l2.cr3 : nested->root);
 	nmmu_nested_transition(v);
@@ -345,6 +349,7 @@ static int nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 
 int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 {
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_NESTED);
 	int err;
 
 	nmmu_slots_enter(v->m);
@@ -352,19 +357,25 @@ int nmmu_nested_enter(struct nmmu_vcpu *v, const struct nmmu_nested *nested)
 	nmmu_pml_drain(v);
 	err = nested_enter(v, nested);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 	return err;
 }
 
 void nmmu_nested_leave(struct nmmu_vcpu *v, u16 *pml_index_ret)
 {
+	u8 was;
+
 	if (!v->guest_mode)
 		return;
 	if (pml_index_ret)
 		*pml_index_ret = v->nested.pml_index;
+	was = nmmu_vcpu_begin(v, MS_CAUSE_NESTED);
 	nmmu_slots_enter(v->m);
+	nmmu_event(v->m, v, nested_exit, .reason = ~0ULL);
 	nmmu_pml_drain(v);
 	nmmu_leave_guest(v);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 }
 
 /* --- entry --- */
@@ -471,10 +482,12 @@ static int vcpu_load(struct nmmu_vcpu *v, struct nmmu_entry *ret)
 
 int nmmu_vcpu_load(struct nmmu_vcpu *v, struct nmmu_entry *ret)
 {
+	u8 was = nmmu_vcpu_begin(v, MS_CAUSE_LOAD);
 	int err;
 
 	nmmu_slots_enter(v->m);
 	err = vcpu_load(v, ret);
 	nmmu_slots_leave(v->m);
+	v->cause = was;
 	return err;
 }

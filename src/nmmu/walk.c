@@ -323,7 +323,7 @@ static int set_entry_bits(struct walk *c, u32 level, u64 new_pte, u64 d_mask)
 		return err;
 	if (err)
 		return fail_unbacked(c);
-	nmmu_mark_dirty(m, c->v, c->slot[i], c->l1_gfn[i]);
+	nmmu_mark_written(m, c->v, c->slot[i], c->l1_gfn[i]);
 	w->pte[i] = new_pte;
 	trace_flag(c, c->step[i],
 		   (added & d_mask ? NMMU_STEP_SET_D : 0) | (added & ~d_mask ? NMMU_STEP_SET_A : 0));

@@ -84,8 +84,7 @@ static u32 zap_page(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *invali
 	u32 i, zapped;
 
 	m->stats.sp_zapped++;
-	nmmu_event(m, m->at_work, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word,
-		   .cause = cause);
+	nmmu_event_for(m, m->at_work, cause, sp_zap, .sp = sp->id, .gfn = sp->gfn, .role = sp->role.word);
 	zapped = zap_unsync_children(m, sp, invalid, cause);
 	for (i = 0; i < SPTES; i++) {
 		leaves |= spte_is_leaf(&m->profile, nmmu_read64(&sp->spt[i]), sp->role.level);
@@ -141,9 +140,11 @@ bool nmmu_sp_prepare_zap(struct nmmu *m, struct nmmu_sp *sp, struct nmmu_link *i
 void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause cause)
 {
 	struct nmmu_link *link;
+	u8 was;
 
 	if (nmmu_link_empty(invalid))
 		return;
+	was = nmmu_cause_begin(m, cause);
 	for (link = invalid->next; link != invalid; link = link->next)
 		nmmu_sp_unhash(m, nmmu_container(link, struct nmmu_sp, link));
 	/* No CPU walks these pages once it returns. */
@@ -154,6 +155,7 @@ void nmmu_sp_commit_zap(struct nmmu *m, struct nmmu_link *invalid, enum ms_cause
 		nmmu_link_add(link, &m->deferred);
 	}
 	nmmu_sp_free_deferred(m);
+	nmmu_cause_end(m, was);
 }
 
 void nmmu_sp_free_deferred(struct nmmu *m)
@@ -193,7 +195,7 @@ static u32 zap_oldest(struct nmmu *m, u32 nr_wanted)
 	nmmu_sp_commit_zap(m, &invalid, MS_CAUSE_RECYCLE);
 	m->stats.sp_recycled += zapped;
 	if (zapped)
-		nmmu_event(m, m->at_work, recycle, .pages = zapped);
+		nmmu_event_for(m, m->at_work, MS_CAUSE_RECYCLE, recycle, .pages = zapped);
 	return zapped;
 }
 
@@ -260,6 +262,7 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 	 */
 	zap_obsolete(m, &invalid, cause);
 	m->valid_gen = !m->valid_gen;
+	nmmu_event_for(m, m->at_work, cause, zap_all, .gen = m->valid_gen);
 	/* In the same critical section: a vCPU that purges its root later must not miss the flush. */
 	nmmu_request_all(m, NMMU_REQ_FREE_OBSOLETE);
 	for (link = m->active_pages.prev; link != &m->active_pages; link = newer) {
@@ -288,13 +291,18 @@ void nmmu_zap_all_locked(struct nmmu *m, enum ms_cause cause)
 	nmmu_sp_commit_zap(m, &invalid, cause);
 }
 
-void nmmu_zap_all(struct nmmu *m)
+void nmmu_zap_all_for(struct nmmu *m, enum ms_cause cause)
 {
 	nmmu_slots_enter(m);
 	nmmu_lock(m);
-	nmmu_zap_all_locked(m, MS_CAUSE_SLOT);
+	nmmu_zap_all_locked(m, cause);
 	nmmu_unlock(m);
 	nmmu_slots_leave(m);
+}
+
+void nmmu_zap_all(struct nmmu *m)
+{
+	nmmu_zap_all_for(m, MS_CAUSE_SLOT);
 }
 
 /* --- by gfn --- */

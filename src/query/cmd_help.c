@@ -208,6 +208,7 @@ static const char *const exit_texts[][2] = {
 	{ "0", "fine" },
 	{ "1", "a finding: doctor says that the live target cannot be used" },
 	{ "1", "audit: something counts that no invariant allows" },
+	{ "1", "stuck: a fault comes again and again, or events were lost" },
 	{ "1", "run: an expectation of a scenario failed" },
 	{ "1", "diff: something differs, or could not be compared" },
 	{ "1", "an answer about shadow pages is not complete: the VM ended while it was read, or its list "
@@ -340,9 +341,11 @@ struct ms_err *query_run_targets(struct query *q)
 /* --- version --- */
 
 static const struct ms_column version_cols[] = {
-	{ "version", "mmuscope", MS_V_TEXT },		{ "bpf", "live target", MS_V_BOOL },
-	{ "tui", "terminal interface", MS_V_BOOL },	{ "readline", "line editing", MS_V_BOOL },
-	{ "libdw", "DWARF (not used yet)", MS_V_BOOL },
+	{ "version", "mmuscope", MS_V_TEXT },
+	{ "bpf", "live target", MS_V_BOOL },
+	{ "tui", "terminal interface", MS_V_BOOL },
+	{ "readline", "line editing", MS_V_BOOL },
+	{ "libdw", "DWARF", MS_V_BOOL },
 };
 
 static void version_row(const struct ms_section *section, size_t row, struct ms_cell *cells)

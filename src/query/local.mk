@@ -3,6 +3,7 @@ libmmuscope_a_SOURCES += \
 	src/query/args.c \
 	src/query/cmd_audit.c \
 	src/query/cmd_diff.c \
+	src/query/cmd_dirty.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \
@@ -14,6 +15,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_save.c \
 	src/query/cmd_sp.c \
 	src/query/cmd_spte.c \
+	src/query/cmd_stuck.c \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
@@ -23,13 +25,28 @@ libmmuscope_a_SOURCES += \
 	src/query/diff.h \
 	src/query/diff_entry.c \
 	src/query/diff_members.c \
+	src/query/dirty.c \
+	src/query/dirty.def \
+	src/query/dirty.h \
+	src/query/dirty_check.c \
+	src/query/dirty_check.h \
+	src/query/dirty_show.c \
+	src/query/event_row.c \
+	src/query/events.h \
 	src/query/filter.c \
+	src/query/listen.c \
 	src/query/options.def \
 	src/query/private.h \
 	src/query/query.h \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stack.c \
+	src/query/stack.h \
+	src/query/stream.c \
+	src/query/stuck.c \
+	src/query/stuck.def \
+	src/query/stuck.h \
 	src/query/table.c \
 	src/query/watch.c \
 	src/query/why.c

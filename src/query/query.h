@@ -70,6 +70,7 @@ struct ms_cell {
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
 #define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
 #define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
+#define MS_COL_BELOW (1u << 4) /* text: its words stand below the row, one a line */
 
 struct ms_column {
 	const char *name; /* JSON key */
@@ -176,6 +177,9 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_CMD_CLI (1u << 2) /* only the command line can carry it out */
 #define MS_CMD_FILE (1u << 3) /* writes a file: interrupted, it has to tidy up */
 #define MS_CMD_LIST (1u << 4) /* with --list it reads no target */
+#define MS_CMD_LISTEN (1u << 5) /* listens to events: interrupted, it says what it has */
+
+#define MS_FOR_MS 2000u /* listening, unless --for says otherwise */
 
 #define MS_WATCH_MS 5000u /* between rounds, unless --watch says otherwise */
 #define MS_WATCH_MS_MIN 100u
@@ -251,15 +255,22 @@ struct ms_args {
 	bool has_vcpu;
 	u32 vcpu;
 	bool write, fetch, user; /* --access */
-	u32 last; /* events, 0: default */
+	u32 last; /* events, rows; 0: default */
+	u32 slot; /* --slot */
+	u64 check_start, check_end; /* --check: frames [start, end) */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
+	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */
 	u32 severity; /* enum ms_audit_severity, the least */
 	bool quick;
 	bool guest;
 	bool watch;
 	u32 interval_ms; /* of --watch */
-	u32 count; /* rounds, 0: no end */
+	u32 count; /* rounds, of events: events; 0: no end */
+	u32 for_ms; /* --for, 0: the command's default */
+	bool follow, probes, stack;
+	u32 by; /* MS_BY_, 0: not given */
+	const char *trace; /* NULL: not given */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
@@ -304,6 +315,9 @@ struct ms_session {
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
 	struct ms_watch *watch; /* of the round under way, NULL without */
+	struct ms_listener *listener; /* of the command that listened last, NULL: none */
+	struct ms_stream *stream; /* of the round under way, NULL without */
+	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 
 void ms_session_deinit(struct ms_session *session);
@@ -329,6 +343,8 @@ struct ms_err *ms_query_run(struct ms_session *session, const struct ms_args *ar
 /* --- the same again and again: watch.c, of commands that take --watch --- */
 
 struct ms_finding;
+struct ms_stuck;
+struct ms_stuck_place;
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_watch_deinit(). */
 struct ms_watch {
@@ -337,6 +353,10 @@ struct ms_watch {
 	bool whole; /* all that the last one asked for was read */
 	struct ms_finding *known; /* by place */
 	size_t nr_known;
+	struct ms_stuck *stuck; /* of stuck: what it knows, and what it found in the last round */
+	struct ms_stuck_place *places;
+	size_t nr_places;
+	u64 start_ns; /* of its first round, on the clock of the events */
 	char vm[32]; /* the VM of the first round, as --vm has it; later rounds are about no other */
 	u64 mm; /* and its mm, 0 where the target has none */
 	struct ms_redactor *redactor; /* pseudonyms hold for all rounds */
@@ -349,5 +369,32 @@ struct ms_watch {
 struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *args, struct ms_watch *watch,
 			      struct ms_result **ret) MS_MUST_CHECK;
 void ms_watch_deinit(struct ms_watch *watch);
+
+/* --- events as they happen: stream.c, of `events' --- */
+
+/* What is known from the rounds before. Zero-initialised is before the first; ended by ms_stream_deinit(). */
+struct ms_stream {
+	u64 rounds; /* carried out */
+	bool over; /* nothing more will come: time or number are reached, or somebody has had enough */
+	const struct ms_event *events; /* of this round, in the order of the rows of its section `events' */
+	size_t nr;
+	u64 nr_seen; /* events, of all rounds */
+	struct ms_stream_state *state;
+};
+
+/* Do these words ask for it? Opens the target: one that keeps no events is listened to. */
+struct ms_err *ms_stream_wanted(struct ms_session *session, const struct ms_args *args,
+				bool *ret) MS_MUST_CHECK;
+/*
+ * The next events, of which there may be none: a result of one section, `events'; with --by one of counts, `counts'.
+ * As ms_query_run(). A moment is waited for them; a signal cuts that short.
+ */
+struct ms_err *ms_stream_round(struct ms_session *session, const struct ms_args *args,
+			       struct ms_stream *stream, struct ms_result **ret) MS_MUST_CHECK;
+/* What was raised, seen, lost, and what it cost. */
+struct ms_err *ms_stream_summary(struct ms_session *session, const struct ms_args *args,
+				 struct ms_stream *stream, struct ms_result **ret) MS_MUST_CHECK;
+/* Results of it must be gone. */
+void ms_stream_deinit(struct ms_session *session, struct ms_stream *stream);
 
 #endif

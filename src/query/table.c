@@ -18,6 +18,7 @@ const struct ms_option ms_options[MS_NR_OPTS] = {
 #define C MS_CMD_CLI
 #define F MS_CMD_FILE
 #define L MS_CMD_LIST
+#define S MS_CMD_LISTEN
 /* What all commands of these flags take. */
 #define SHARED_OPTS(flags)                                                                \
 	(((flags)&C ? MS_OPTS_HELP : MS_OPTS_OUTPUT) | ((flags)&T ? MS_OPTS_TARGET : 0) | \
@@ -34,6 +35,7 @@ const struct ms_command ms_commands[MS_NR_CMDS] = {
 #undef C
 #undef F
 #undef L
+#undef S
 
 const struct ms_command *ms_command_find(const char *name)
 {

@@ -9,10 +9,13 @@
 #include <string.h>
 
 #include "audit/audit.h"
+#include "query/stuck.h"
 
 void ms_watch_deinit(struct ms_watch *watch)
 {
 	free(watch->known);
+	free(watch->places);
+	ms_stuck_destroy(watch->stuck);
 	redactor_destroy(watch->redactor);
 	*watch = (struct ms_watch){ 0 };
 }
@@ -128,11 +131,11 @@ static bool not_judged(const struct query *q, const struct ms_finding *finding)
 }
 
 /*
- * counting: the findings of this round that count, all: those and the others. What is known afterwards goes to
- * *known_ret, which has room for both. False: memory is out.
+ * counting: the findings of this round that count, all: those and the others (audit->nr). What is known
+ * afterwards goes to *known_ret, which has room for both. False: memory is out.
  */
-static bool compare(const struct query *q, const struct ms_finding *counting, size_t nr_counting,
-		    const struct ms_finding *all, size_t nr_all, struct round *round,
+static bool compare(const struct query *q, const struct ms_audit *audit, const struct ms_finding *counting,
+		    size_t nr_counting, const struct ms_finding *all, struct round *round,
 		    struct ms_finding *known_ret, size_t *nr_known_ret)
 {
 	const struct ms_watch *watch = q->session->watch;
@@ -153,7 +156,8 @@ static bool compare(const struct query *q, const struct ms_finding *counting, si
 		if (has(counting, nr_counting, old))
 			continue;
 		/* Not every reading had it, or nobody can say. */
-		if (!round->whole || has(all, nr_all, old) || not_judged(q, old))
+		if (!round->whole || audit->lacking[old->row] || has(all, audit->nr, old) ||
+		    not_judged(q, old))
 			known_ret[known++] = *old;
 		else
 			changes[nr++] = (struct change){ .finding = *old };
@@ -165,10 +169,11 @@ static bool compare(const struct query *q, const struct ms_finding *counting, si
 	return true;
 }
 
-static struct ms_err *gone(const struct ms_watch *watch)
+static struct ms_err *gone(const struct ms_args *args, const struct ms_watch *watch)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "audit: the VM that is watched has ended"),
-			   "it was audited %llu times", (unsigned long long)watch->rounds);
+	return ms_err_hint(
+		ms_err_new(MS_ERR_TARGET, "%s: the VM that is watched has ended", args->command->name),
+		"there were %llu rounds before", (unsigned long long)watch->rounds);
 }
 
 /* An address may have been used again for another VM, with another process behind it. */
@@ -178,7 +183,7 @@ static struct ms_err *same_vm(const struct query *q)
 	u64 mm = q->vm->rec.have & MS_VM_HAVE_MM ? q->vm->rec.mm : 0;
 
 	if (watch->rounds)
-		return watch->mm == mm ? NULL : gone(watch);
+		return watch->mm == mm ? NULL : gone(q->args, watch);
 	snprintf(watch->vm, sizeof(watch->vm), "kvm:0x%llx", (unsigned long long)q->vm->rec.kvm);
 	watch->mm = mm;
 	return NULL;
@@ -226,6 +231,18 @@ static struct ms_err *round_add(struct query *q, struct round *round)
 	return NULL;
 }
 
+struct ms_err *watch_begin(struct query *q)
+{
+	if (q->args->watch && !q->session->watch)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "%s: --watch is not possible here", q->args->command->name),
+			"`mmuscope %s --watch' in a shell", q->args->command->name);
+	if (!q->session->watch)
+		return NULL;
+	q->session->watch->whole = false;
+	return same_vm(q);
+}
+
 struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, const size_t *order, size_t kept)
 {
 	struct ms_watch *watch = q->session->watch;
@@ -239,7 +256,7 @@ struct ms_err *watch_sections(struct query *q, const struct ms_audit *audit, con
 		err = ms_err_nomem();
 	if (!err) {
 		round_fill(q, audit, kept, round);
-		if (!compare(q, counting, kept, all, audit->nr, round, known, &nr_known))
+		if (!compare(q, audit, counting, kept, all, round, known, &nr_known))
 			err = ms_err_nomem();
 	}
 	free(counting);
@@ -271,19 +288,20 @@ struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *
 	session->watch = NULL;
 	if (!err && !result->prov.live) {
 		ms_result_destroy(result);
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "audit: there is nothing to watch in a file"),
-				   "without --watch it is audited once");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: there is nothing to watch in a file",
+					      args->command->name),
+				   "without --watch it is done once");
 	}
 	/* The words that named it name nothing any more. */
 	if (err && watch->rounds && ms_err_kind(err) == MS_ERR_USAGE) {
 		ms_err_free(err);
-		return gone(watch);
+		return gone(args, watch);
 	}
 	if (err)
 		return err;
 	if (result->prov.walk_flags & MS_WALK_VM_GONE) {
 		ms_result_destroy(result);
-		return gone(watch);
+		return gone(args, watch);
 	}
 	watch->rounds++;
 	*ret = result;

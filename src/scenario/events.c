@@ -11,12 +11,14 @@ u32 event_find(struct word word)
 	return ms_event_find(word.s, word.len);
 }
 
-/* A field that is known to exist: ids and numbers come from the two finders. */
+/* A field that is known to exist: ids and numbers come from the two finders. The cause is the last one of all. */
 static const struct ms_event_field *field_of(u32 id, u32 field)
 {
 	struct ms_event_desc desc;
 
-	return ms_event_desc(id, &desc) && field < desc.nr_fields ? &desc.fields[field] : NULL;
+	if (!ms_event_desc(id, &desc) || field > desc.nr_fields)
+		return NULL;
+	return field < desc.nr_fields ? &desc.fields[field] : &ms_event_cause;
 }
 
 const char *event_name_at(u32 id)
@@ -43,7 +45,7 @@ int event_field_find(u32 id, struct word word)
 	for (i = 0; i < desc.nr_fields; i++)
 		if (word_is(word, desc.fields[i].name))
 			return (int)i;
-	return -1;
+	return word_is(word, ms_event_cause.name) ? (int)i : -1;
 }
 
 u64 event_field_get(const struct ms_event *event, u32 field)

@@ -24,6 +24,7 @@
 #include "sym/sym.h"
 #include "target/kmem.h"
 #include "target/live.h"
+#include "target/live_listen.h"
 #include "target/target.h"
 
 #include "live.skel.h"
@@ -69,7 +70,7 @@ static int bpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
-static struct ms_err *bpf_err(int err, const char *what)
+struct ms_err *ms_live_err(int err, const char *what)
 {
 	struct ms_err *e = ms_err_errno(MS_ERR_TARGET, err < 0 ? -err : err, "live: %s", what);
 
@@ -82,6 +83,22 @@ static struct ms_err *bpf_err(int err, const char *what)
 	return ms_err_hint(e, "see 'mmuscope doctor'");
 }
 
+const char *ms_live_says(void)
+{
+	return bpf_says;
+}
+
+void ms_live_says_reset(void)
+{
+	bpf_says[0] = '\0';
+	libbpf_set_print(bpf_print);
+}
+
+struct ms_kmem *ms_live_kmem(struct ms_target *target)
+{
+	return &((struct live *)target->priv)->kmem;
+}
+
 static struct ms_err *live_batch(struct live *live, struct ms_kread *reqs, size_t nr)
 {
 	struct ms_kread_args args = { .nr = (u32)nr };
@@ -91,7 +108,7 @@ static struct ms_err *live_batch(struct live *live, struct ms_kread *reqs, size_
 
 	err = bpf_prog_test_run_opts(bpf_program__fd(live->skel->progs.kread), &opts);
 	if (err || opts.retval)
-		return bpf_err(err ? err : -EIO, "reading kernel memory");
+		return ms_live_err(err ? err : -EIO, "reading kernel memory");
 	for (i = 0; i < nr; i++) {
 		reqs[i].status = live->reqs[i].status;
 		if (!reqs[i].status)
@@ -141,7 +158,7 @@ static struct ms_err *live_chase(struct ms_kmem *kmem, struct ms_chase_args *arg
 		args->max = max - got < MS_KREAD_BUF_BYTES / 8 ? max - got : MS_KREAD_BUF_BYTES / 8;
 		err = bpf_prog_test_run_opts(bpf_program__fd(live->skel->progs.chase), &opts);
 		if (err || opts.retval)
-			return bpf_err(err ? err : -EIO, "following a kernel list");
+			return ms_live_err(err ? err : -EIO, "following a kernel list");
 		memcpy(out + got, live->buf, args->nr * 8ull);
 		got += args->nr;
 	} while (args->end == MS_CHASE_MAX && args->nr && got < max);
@@ -158,7 +175,7 @@ static struct ms_err *live_files(struct live *live)
 	ssize_t got;
 
 	if (fd < 0)
-		return bpf_err(fd, "listing KVM's files");
+		return ms_live_err(fd, "listing KVM's files");
 	live->nr_files = 0;
 	for (;;) {
 		struct ms_kfile *grown;
@@ -170,7 +187,7 @@ static struct ms_err *live_files(struct live *live)
 			if (got < 0 && (errno == EINTR || errno == EAGAIN))
 				continue;
 			if (got < 0)
-				return bpf_err(-errno, "listing KVM's files");
+				return ms_live_err(-errno, "listing KVM's files");
 			if (!got)
 				break;
 			have += (size_t)got;
@@ -260,9 +277,9 @@ static struct ms_err *live_symbols(struct live *live)
 
 		link = bpf_program__attach_iter(live->skel->progs.ksyms, NULL);
 		if (!link)
-			return bpf_err(-errno, "attaching the iterator over symbols");
+			return ms_live_err(-errno, "attaching the iterator over symbols");
 		fd = bpf_iter_create(bpf_link__fd(link));
-		err = fd < 0 ? bpf_err(fd, "listing the kernel's symbols")
+		err = fd < 0 ? ms_live_err(fd, "listing the kernel's symbols")
 			     : ms_ksyms_read(fd, syms, MS_KSYM_NR);
 		bpf_link__destroy(link);
 	} else {
@@ -297,11 +314,10 @@ static struct ms_err *live_load(struct live *live)
 	long page = sysconf(_SC_PAGESIZE);
 	int err;
 
-	bpf_says[0] = '\0';
-	libbpf_set_print(bpf_print);
+	ms_live_says_reset();
 	skel = live->skel = live_bpf__open();
 	if (!skel)
-		return bpf_err(-errno, "opening the BPF programs");
+		return ms_live_err(-errno, "opening the BPF programs");
 	skel->rodata->off_file_f_op = l->f[MS_F_file_f_op].off;
 	skel->rodata->off_file_private_data = l->f[MS_F_file_private_data].off;
 	skel->rodata->off_task_tgid = l->f[MS_F_task_tgid].off;
@@ -314,17 +330,17 @@ static struct ms_err *live_load(struct live *live)
 	bpf_program__set_autoload(skel->progs.ksyms, has_ksym_iter(l));
 	err = live_bpf__load(skel);
 	if (err)
-		return bpf_err(err, "loading the BPF programs");
+		return ms_live_err(err, "loading the BPF programs");
 	live->files_link = bpf_program__attach_iter(skel->progs.files, NULL);
 	if (!live->files_link)
-		return bpf_err(-errno, "attaching the iterator over files");
+		return ms_live_err(-errno, "attaching the iterator over files");
 	live->reqs_bytes =
 		(MS_KREAD_MAX_REQS * sizeof(struct ms_kreq) + (size_t)page - 1) & ~((size_t)page - 1);
 	live->buf_bytes = MS_KREAD_BUF_BYTES;
 	live->reqs = map_mmap(skel->maps.reqs, live->reqs_bytes, PROT_READ | PROT_WRITE);
 	live->buf = map_mmap(skel->maps.buf, live->buf_bytes, PROT_READ);
 	if (!live->reqs || !live->buf)
-		return bpf_err(-errno, "mapping the BPF maps");
+		return ms_live_err(-errno, "mapping the BPF maps");
 	return NULL;
 }
 
@@ -384,7 +400,7 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 	if (!live)
 		return ms_err_nomem();
 	target->priv = live;
-	target->caps = MS_CAP_LIVE | MS_CAP_KREAD;
+	target->caps = MS_CAP_LIVE | MS_CAP_KREAD | MS_CAP_LISTEN | MS_CAP_FRAMES;
 	live->max_reqs = MS_KREAD_MAX_REQS;
 	live->kmem = (struct ms_kmem){
 		.layout = &live->layout,
@@ -439,11 +455,21 @@ static struct ms_err *live_target_kread(struct ms_target *target, struct ms_krea
 	return ms_kmem_read(&live->kmem, reqs, nr);
 }
 
+static struct ms_err *live_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				  size_t nr)
+{
+	struct live *live = target->priv;
+
+	return ms_kvm_frames(&live->kmem, &live->host, kvm, as_id, frames, nr);
+}
+
 const struct ms_target_ops ms_target_live = {
 	.name = "live",
 	.summary = "the running kernel, through BPF; reads only, takes no lock",
 	.open = live_open,
 	.close = live_close,
+	.frames = live_frames,
 	.read = live_target_read,
 	.kread = live_target_kread,
+	.listen = ms_live_listen,
 };

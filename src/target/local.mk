@@ -13,11 +13,14 @@ libmmuscope_a_SOURCES += \
 	src/target/kvm_sps.c \
 	src/target/kvm_tdp.c \
 	src/target/kvm_walk.h \
+	src/target/listen.c \
 	src/target/live.h src/target/live_ksyms.c \
+	src/target/live_listen.h src/target/live_private.h src/target/live_probes.c \
 	src/target/rec.c \
 	src/target/sim.c src/target/sim.h \
 	src/target/sim_events.c \
 	src/target/sim_guest.c \
+	src/target/sim_listen.c \
 	src/target/sim_rec.c \
 	src/target/sim_trace.c \
 	src/target/snap.c \
@@ -26,5 +29,5 @@ libmmuscope_a_SOURCES += \
 	src/target/snapfmt.c src/target/snapfmt.h \
 	src/target/target.c src/target/target.h
 if WITH_BPF
-libmmuscope_a_SOURCES += src/target/live.c
+libmmuscope_a_SOURCES += src/target/live.c src/target/live_attach.c src/target/live_listen.c
 endif

@@ -11,8 +11,8 @@
  *
  * Time. The machine stands still until something that was already told is asked for again: then it has moved
  * on by STEPS steps. So all that one command reads is of one moment, two commands of one process see two
- * moments, and what is seen depends on nothing but the spec and the number of readings. A scenario's machine
- * stands still for good.
+ * moments, and what is seen depends on nothing but the spec and the number of readings. While it is listened to
+ * it moves on by the listener's waiting, a step a millisecond. A scenario's machine stands still for good.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,6 +38,8 @@ struct sim {
 	struct ms_play *play;
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
+	struct ms_sim_clock clock;
+	bool played; /* a scenario's events went to the listener */
 	u32 bugs; /* of the workload: 1u << enum nmmu_bug */
 	bool told[MS_WANT_ALL + 1]; /* by MS_WANT_ bits: each reading of this moment */
 };
@@ -250,11 +252,28 @@ static void note_bugs(struct ms_target *target, u32 bugs)
 	ms_buf_deinit(&note);
 }
 
+/* Of the engine: time and the VM are not its business. */
+static void on_event(void *ctx, const struct ms_event *raised)
+{
+	struct sim *sim = ctx;
+	struct ms_event event = *raised;
+
+	event.kvm = ms_sim_kvm(NULL);
+	event.time_ns = sim->clock.now_ns;
+	ms_sim_ring_put(sim->ring, &event);
+	if (sim->clock.listener)
+		ms_sim_listener_put(sim->clock.listener, &event);
+}
+
 static struct ms_err *go_on(struct ms_target *target, u64 steps)
 {
 	struct sim *sim = target->priv;
-	struct ms_err *err = ms_workload_run(sim->workload, steps);
+	struct ms_err *err = NULL;
 
+	while (!err && steps--) {
+		sim->clock.now_ns += MS_SIM_STEP_NS;
+		err = ms_workload_run(sim->workload, 1);
+	}
 	if (!err)
 		note_bugs(target, sim->bugs);
 	return err;
@@ -268,8 +287,8 @@ static struct ms_err *start_workload(struct ms_target *target, struct spec *spec
 	/* Where a bug is on, its harm is looked for. */
 	spec->workload.check = spec->workload.bugs;
 	sim->bugs = spec->workload.bugs;
-	spec->workload.event = ms_sim_ring_put;
-	spec->workload.event_ctx = sim->ring;
+	spec->workload.event = on_event;
+	spec->workload.event_ctx = sim;
 	err = ms_workload_create(&spec->workload, &sim->workload);
 	if (!err)
 		err = go_on(target, spec->steps);
@@ -340,8 +359,8 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 {
 	struct ms_play_opts opts = { .bugs = spec->workload.bugs,
 				     .kernel = spec->workload.kernel,
-				     .event = ms_sim_ring_put,
-				     .event_ctx = sim->ring };
+				     .event = on_event,
+				     .event_ctx = sim };
 	struct ms_step_result end;
 	struct ms_err *err;
 
@@ -409,7 +428,8 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		sim_close(target);
 		return ms_err_wrap(err, "target sim");
 	}
-	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE;
+	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE | MS_CAP_LISTEN |
+		       MS_CAP_FRAMES;
 	return NULL;
 }
 
@@ -445,6 +465,44 @@ static struct ms_err *sim_events(struct ms_target *target, u64 kvm, size_t max, 
 	return err ? err : ms_sim_ring_read(sim->ring, max, ret);
 }
 
+/* A scenario's machine stands still; who listens to it is told what it did. */
+static struct ms_err *clock_run(struct ms_sim_clock *clock, u32 steps)
+{
+	struct ms_target *target = clock->ctx;
+	struct sim *sim = target->priv;
+	struct ms_event_log log;
+	struct ms_err *err;
+	size_t i;
+
+	if (sim->workload) {
+		memset(sim->told, 0, sizeof(sim->told));
+		return go_on(target, steps);
+	}
+	clock->now_ns += steps * MS_SIM_STEP_NS;
+	if (sim->played)
+		return NULL;
+	sim->played = true;
+	err = ms_sim_ring_read(sim->ring, EVENTS_KEPT, &log);
+	if (err)
+		return err;
+	for (i = 0; i < log.nr; i++)
+		ms_sim_listener_put(clock->listener, &log.events[i]);
+	ms_sim_listener_lost(clock->listener, log.nr_overwritten);
+	free(log.events);
+	return NULL;
+}
+
+static struct ms_err *sim_listen(struct ms_target *target, const struct ms_listen *listen,
+				 struct ms_listener **ret)
+{
+	struct sim *sim = target->priv;
+
+	sim->clock.run = clock_run;
+	sim->clock.ctx = target;
+	sim->played = false;
+	return ms_sim_listen(&sim->clock, listen, ret);
+}
+
 static struct ms_err *sim_translate(struct ms_target *target, const struct ms_trace_req *req,
 				    struct ms_trace *ret)
 {
@@ -452,6 +510,17 @@ static struct ms_err *sim_translate(struct ms_target *target, const struct ms_tr
 	struct ms_err *err = sim_check_vm(sim, req->kvm);
 
 	return err ? err : ms_sim_translate(sim->shown.m, req, ret);
+}
+
+static struct ms_err *sim_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				 size_t nr)
+{
+	struct sim *sim = target->priv;
+	struct ms_err *err = sim_check_vm(sim, kvm);
+
+	if (!err)
+		ms_sim_frames(&sim->shown, as_id, frames, nr);
+	return err;
 }
 
 const struct ms_target_ops ms_target_sim = {
@@ -462,5 +531,7 @@ const struct ms_target_ops ms_target_sim = {
 	.close = sim_close,
 	.read = sim_read,
 	.events = sim_events,
+	.frames = sim_frames,
+	.listen = sim_listen,
 	.translate = sim_translate,
 };

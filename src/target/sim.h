@@ -39,6 +39,9 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 struct ms_err *ms_sim_guest(const struct ms_sim_shown *shown, const struct ms_want *want,
 			    const struct ms_sink *sink) MS_MUST_CHECK;
 
+/* As ms_target_frames(). */
+void ms_sim_frames(const struct ms_sim_shown *shown, u32 as_id, struct ms_frame *frames, size_t nr);
+
 /* --- sim_events.c: the last events, as they come from the engine --- */
 
 struct ms_sim_ring;
@@ -50,6 +53,25 @@ void ms_sim_ring_destroy(struct ms_sim_ring *ring); /* takes NULL */
 void ms_sim_ring_put(void *ctx, const struct ms_event *event);
 struct ms_err *ms_sim_ring_read(const struct ms_sim_ring *ring, size_t max,
 				struct ms_event_log *ret) MS_MUST_CHECK;
+
+/* --- sim_listen.c --- */
+
+/* The machine's time, which is its steps', and who listens to it. */
+struct ms_sim_clock {
+	struct ms_err *(*run)(struct ms_sim_clock *clock, u32 steps); /* lets it move on */
+	void *ctx;
+	u64 now_ns;
+	struct ms_listener *listener; /* NULL: nobody */
+};
+
+#define MS_SIM_STEP_NS 1000000ull
+
+/* As ms_target_ops.listen; clock->listener is the one it makes, until that ends. */
+struct ms_err *ms_sim_listen(struct ms_sim_clock *clock, const struct ms_listen *listen,
+			     struct ms_listener **ret) MS_MUST_CHECK;
+void ms_sim_listener_put(struct ms_listener *l, const struct ms_event *event);
+/* So many were no longer there to be put. */
+void ms_sim_listener_lost(struct ms_listener *l, u64 nr);
 
 /* --- sim_trace.c --- */
 

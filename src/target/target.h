@@ -15,6 +15,8 @@
 #define MS_CAP_KREAD (1u << 1) /* kernel memory can be read by address */
 #define MS_CAP_EVENTS (1u << 2) /* it keeps the events of a VM */
 #define MS_CAP_TRANSLATE (1u << 3) /* it walks a guest's tables */
+#define MS_CAP_LISTEN (1u << 4) /* events can be listened to */
+#define MS_CAP_FRAMES (1u << 5) /* frames of a guest can be read, as digests */
 
 #define MS_WANT_VCPUS (1u << 0)
 #define MS_WANT_SLOTS (1u << 1)
@@ -69,6 +71,17 @@ struct ms_kread {
 	s32 status; /* written: 0, -EFAULT (not readable), -ERANGE (not an address this target reads) */
 };
 
+/* --- frames of a guest's memory: what is in them, as a number that differs when it does --- */
+
+struct ms_frame {
+	u64 gfn; /* set by the caller */
+	u64 digest; /* with MS_GTABLE_READ; else 0 */
+	u32 state; /* enum ms_gtable_state */
+};
+
+/* Of 4096 bytes. What differs by chance is told apart; whoever wants two to be the same can make them so. */
+u64 ms_frame_digest(const u8 *bytes);
+
 /* --- events --- */
 
 struct ms_event_log {
@@ -78,6 +91,74 @@ struct ms_event_log {
 	u64 nr_overwritten; /* of these, older than the oldest that is still kept */
 	u64 nr_missing; /* gaps in the numbers of those kept: lost on the way */
 };
+
+/* --- listening: events as they happen --- */
+
+#define MS_BY_EVENT (1u << 0) /* always part of a key */
+#define MS_BY_KVM (1u << 1)
+#define MS_BY_VCPU (1u << 2)
+#define MS_BY_GUEST (1u << 3)
+#define MS_BY_CAUSE (1u << 4)
+#define MS_BY_GFN (1u << 5) /* the event's first GFN; of those without one ~0 */
+#define MS_BY_LEVEL (1u << 6) /* the event's level; of those without one 0 */
+#define MS_BY_RET (1u << 7) /* the event's outcome (enum ms_ret); of those without one MS_RET_NR */
+
+/* What is wanted. Filters are applied where the events happen: what does not pass costs a comparison. */
+struct ms_listen {
+	u64 kvm; /* of this VM only; 0: of any. An event whose VM is not known passes */
+	u64 events; /* 1 << enum ms_event_id */
+	u64 gfn_start, gfn_end; /* [start, end) in L1 frames, when has_gfn: events with a GFN or GPA in it */
+	u16 vcpu; /* when has_vcpu */
+	bool has_gfn, has_vcpu;
+	bool stacks; /* take the kernel's stack with each */
+	/*
+	 * MS_BY_: nothing is delivered; what passes is counted by these, where it happens. A storm costs what its
+	 * counting costs. 0: each is delivered.
+	 */
+	u32 count_by;
+	u32 buffer_bytes; /* between kernel and reader, a power of two; 0: the target's default */
+};
+
+/* One row of a count: zero, or what MS_BY_ says of those without one, where the key has no such part. */
+struct ms_event_count {
+	u64 kvm, gfn;
+	u16 id, vcpu;
+	u8 guest, cause, level, ret;
+	u64 nr;
+};
+
+struct ms_listen_stats {
+	u64 by_event[MS_EV_NR]; /* what passed the filter, whatever became of it */
+	u64 delivered; /* handed out by next */
+	u64 lost_buffer; /* passed, and found the buffer full */
+	u64 lost_count; /* passed, and found no room for another key */
+	u64 lost_recursion; /* a probe hit while it ran on the same CPU: not looked at (recursion_misses) */
+	u64 lost_probe; /* hits that the kernel missed (a kprobe's nmissed) */
+	u64 runs, run_ns; /* of the probes' own programs; 0, 0 when the kernel does not count them */
+};
+
+enum ms_probe_status {
+	MS_PROBE_ON,
+	MS_PROBE_IDLE, /* not needed for what is listened to */
+	MS_PROBE_SPARE, /* another one of its group is on, which does the same */
+	MS_PROBE_OFF, /* this kernel has no such place, or nothing attaches to it */
+};
+
+/* A place in the kernel where events are taken. Strings are the listener's. */
+struct ms_probe {
+	const char *name; /* "fentry/mark_page_dirty_in_slot" */
+	enum ms_probe_status status;
+	u64 events; /* 1 << enum ms_event_id: what it feeds */
+	bool explains; /* it tells on whose behalf those events are, and raises none */
+	const char *lost; /* what is not seen without it: one clause */
+	const char *why; /* MS_PROBE_OFF: the kernel's reason, clean text; else "" */
+	u64 misses; /* recursion and kprobe misses of this one */
+};
+
+struct ms_listener;
+struct ms_target;
+
+#define MS_STACK_MAX 32
 
 /* --- translations: a walk through the guest's tables, as its CPU would do it --- */
 
@@ -132,8 +213,6 @@ struct ms_trace {
 	u64 gpa; /* L1 GPA; valid without a fault */
 };
 
-struct ms_target;
-
 struct ms_target_opts {
 	u32 buffer_pages; /* live: shadow pages copied per call into the kernel, 0: default */
 };
@@ -152,6 +231,32 @@ struct ms_target_ops {
 	/* Changes nothing. A fault is a result. NULL without MS_CAP_TRANSLATE. */
 	struct ms_err *(*translate)(struct ms_target *target, const struct ms_trace_req *req,
 				    struct ms_trace *ret);
+	/* Faults nothing in, takes no lock, does not move a simulated machine on. NULL without MS_CAP_FRAMES. */
+	struct ms_err *(*frames)(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				 size_t nr);
+	/* See ms_target_listen(). NULL without MS_CAP_LISTEN. */
+	struct ms_err *(*listen)(struct ms_target *target, const struct ms_listen *listen,
+				 struct ms_listener **ret);
+};
+
+/* What a listener does: see ms_listen_fd() and its sisters. */
+struct ms_listen_ops {
+	int (*fd)(const struct ms_listener *l);
+	struct ms_err *(*next)(struct ms_listener *l, int timeout_ms,
+			       bool (*put)(void *ctx, const struct ms_event *event), void *ctx);
+	struct ms_err *(*stats)(struct ms_listener *l, struct ms_listen_stats *ret);
+	struct ms_err *(*counts)(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret);
+	size_t (*probes)(const struct ms_listener *l, const struct ms_probe **ret);
+	size_t (*stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+	u64 (*now)(const struct ms_listener *l); /* NULL: CLOCK_MONOTONIC */
+	void (*unlisten)(struct ms_listener *l);
+};
+
+/* The head of every target's own, which its listen() makes with `ops' set; the rest is filled in behind it. */
+struct ms_listener {
+	const struct ms_listen_ops *ops;
+	struct ms_target *target;
+	struct ms_listen listen; /* as asked for */
 };
 
 struct ms_target {
@@ -176,6 +281,43 @@ struct ms_err *ms_target_events(struct ms_target *target, u64 kvm, size_t max,
 				struct ms_event_log *ret) MS_MUST_CHECK;
 struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_trace_req *req,
 				   struct ms_trace *ret) MS_MUST_CHECK;
+/* Digests of frames of one address space. A usage error where the target has none. */
+struct ms_err *ms_target_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				size_t nr) MS_MUST_CHECK;
+
+/*
+ * Begin to listen. What happened before is not delivered. *ret is ended by ms_unlisten(), before the target is
+ * closed. One listener a target at a time.
+ */
+struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen *listen,
+				struct ms_listener **ret) MS_MUST_CHECK;
+/* Readable when there are events; -1: ask with ms_listen_next() at any time (a simulated machine). */
+int ms_listen_fd(const struct ms_listener *l);
+/*
+ * Hands out what there is, oldest first, until put() returns false (what is left stays). Without any it waits, at most
+ * timeout_ms (0: not at all, -1: for ever), and is cut short by a signal, which is no error. A simulated
+ * machine moves on by some steps instead of waiting.
+ */
+struct ms_err *ms_listen_next(struct ms_listener *l, int timeout_ms,
+			      bool (*put)(void *ctx, const struct ms_event *event), void *ctx) MS_MUST_CHECK;
+struct ms_err *ms_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret) MS_MUST_CHECK;
+/* Counts so far with count_by; *ret is the caller's, free(). In no order. */
+struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **ret,
+				size_t *nr_ret) MS_MUST_CHECK;
+/* Every probe there is, attached or not; 0 for a target that needs none. Valid until ms_unlisten(). */
+size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret);
+/* 1 << enum ms_event_id: what can be heard here, as far as that is known; every event where no probes are needed. */
+u64 ms_listen_fed(const struct ms_listener *l);
+/* Addresses of an event's stack, the innermost first; returns how many there are, at most max. 0: none, or lost. */
+size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+/* Now, on the clock of the events' time_ns. */
+u64 ms_listen_now(const struct ms_listener *l);
+void ms_unlisten(struct ms_listener *l); /* takes NULL */
+
+/* For targets: does an event pass the filter (the set of events included)? */
+bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event);
+/* For targets: the row that an event is counted in, with nr 0. */
+void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret);
 
 extern const struct ms_target_ops ms_target_live;
 extern const struct ms_target_ops ms_target_sim;

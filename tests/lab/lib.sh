@@ -117,6 +117,30 @@ done_testing()
 	exit $((tap_failed != 0))
 }
 
+# same NAME FILE FILE: two lists hold the same, in any order and however often.
+same()
+{
+	comm -3 <(sort -u "$2") <(sort -u "$3") >"$SCRATCH/same.out"
+	[ ! -s "$SCRATCH/same.out" ]
+	result $? "$1" || diag "only in one of them:" "$(head -n 5 "$SCRATCH/same.out")"
+}
+
+# within NAME FILE FILE: all of the first list is in the second.
+within()
+{
+	comm -23 <(sort -u "$2") <(sort -u "$3") >"$SCRATCH/within.out"
+	[ -s "$2" ] && [ ! -s "$SCRATCH/within.out" ]
+	result $? "$1" || diag "of $(sort -u "$2" | wc -l), not there:" "$(head -n 5 "$SCRATCH/within.out")"
+}
+
+# huge_pages_on: Linux leaves transparent huge pages off where memory is below 512 MB, as in the Intel lab.
+huge_pages_on()
+{
+	local file=/sys/kernel/mm/transparent_hugepage/enabled
+
+	! grep -q '\[never\]' $file || echo madvise >$file
+}
+
 # start_vmm NAME OPTION...: starts a guest in the background; its checkpoints wait for us.
 start_vmm()
 {

@@ -6,17 +6,21 @@ unit_tests = \
 	tests/unit/test_audit_sim \
 	tests/unit/test_base \
 	tests/unit/test_diff \
+	tests/unit/test_dirty \
+	tests/unit/test_dirty_check \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
 	tests/unit/test_fake \
 	tests/unit/test_hostmem \
 	tests/unit/test_hw \
+	tests/unit/test_listen \
 	tests/unit/test_machine \
 	tests/unit/test_model \
 	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
+	tests/unit/test_nmmu_events \
 	tests/unit/test_nmmu_fault \
 	tests/unit/test_nmmu_gfmt \
 	tests/unit/test_nmmu_hostile \
@@ -54,8 +58,10 @@ unit_tests = \
 	tests/unit/test_spte \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
+	tests/unit/test_stuck \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
+	tests/unit/test_ui_events \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
@@ -75,7 +81,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
+LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 
 # A host for the engine made up.
 nmmuhost_sources = tests/unit/nmmuhost.c tests/unit/nmmuhost.h
@@ -84,6 +90,9 @@ tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuho
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
 tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
+
+# It looks itself up.
+tests_unit_test_sym_CFLAGS = $(AM_CFLAGS) -g
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
@@ -110,7 +119,7 @@ tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
 check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
-tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_guest_SOURCES = tests/unit/test_snap_guest.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)
@@ -118,6 +127,7 @@ tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c te
 # A whole machine of the engine's, with memory that can run out.
 box_sources = tests/unit/nmmu_box.c tests/unit/nmmu_box.h
 tests_unit_test_nmmu_check_SOURCES = tests/unit/test_nmmu_check.c $(box_sources)
+tests_unit_test_nmmu_events_SOURCES = tests/unit/test_nmmu_events.c $(box_sources)
 tests_unit_test_nmmu_hostile_SOURCES = tests/unit/test_nmmu_hostile.c $(box_sources)
 tests_unit_test_nmmu_life_SOURCES = tests/unit/test_nmmu_life.c $(box_sources)
 tests_unit_test_nmmu_rmap_SOURCES = tests/unit/test_nmmu_rmap.c $(box_sources)
@@ -131,6 +141,7 @@ small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
+tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
 tests_unit_test_render_SOURCES = tests/unit/test_render.c $(small_sources)
 audittrips = tests/unit/auditevents.c tests/unit/auditguest.c tests/unit/auditguest.h tests/unit/auditlists.c tests/unit/auditlists.h tests/unit/auditmore.c \
@@ -160,8 +171,14 @@ tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
 tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
+tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_machine)
 tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
 EXTRA_DIST += \
+	tests/golden/events-120x40.txt \
+	tests/golden/events-44x12-ascii.txt \
+	tests/golden/events-80x24.txt \
+	tests/golden/events-filtered-80x24.txt \
+	tests/golden/events-prompt-80x24.txt \
 	tests/golden/help-80x24.txt \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
@@ -184,7 +201,9 @@ EXTRA_DIST += \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
-	tests/golden/vms-none.txt
+	tests/golden/vms-none.txt \
+	tests/golden/vms-rates-44x12-ascii.txt \
+	tests/golden/vms-rates-80x24.txt
 
 # Random operations on machines in process, and what judges them.
 random = \

@@ -186,7 +186,7 @@ static void invlpg_without_shadow(void **state)
 		b.flushes = 0;
 		nmmu_invlpg(b.v, 0x7000);
 		assert_int_equal(b.flushes, 1);
-		assert_int_equal(b.last[MS_EV_flush_vcpu].u.flush_vcpu.cause, MS_CAUSE_INVLPG);
+		assert_int_equal(b.last[MS_EV_flush_vcpu].cause, MS_CAUSE_INVLPG);
 		box_deinit(&b);
 	}
 }

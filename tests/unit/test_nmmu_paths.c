@@ -208,7 +208,7 @@ static void watch_wp(struct lab *lab, enum nmmu_point point)
 		o->locked = true;
 	if (point == NMMU_POINT_UNLOCK)
 		o->locked = false;
-	if (point == NMMU_POINT_FLUSH && lab->last[MS_EV_flush].u.flush.cause == MS_CAUSE_SHADOWED)
+	if (point == NMMU_POINT_FLUSH && lab->last[MS_EV_flush].cause == MS_CAUSE_SHADOWED)
 		o->flushed_locked = o->locked;
 }
 

@@ -157,7 +157,7 @@ static bool flushed_locked;
 
 static void note_flush(struct box *b, const struct ms_event *event)
 {
-	if (event->id == MS_EV_flush && event->u.flush.cause == MS_CAUSE_SHADOWED)
+	if (event->id == MS_EV_flush && event->cause == MS_CAUSE_SHADOWED)
 		flushed_locked = b->locked;
 }
 

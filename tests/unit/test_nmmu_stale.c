@@ -60,7 +60,7 @@ static void watch_event(struct box *b, const struct ms_event *event)
 	if (event->id == MS_EV_flush) {
 		watch->pending_w = false;
 		watch->pending = false;
-		watch->flush_cause = event->u.flush.cause;
+		watch->flush_cause = event->cause;
 		watch->flush_locked = b->locked;
 	}
 }

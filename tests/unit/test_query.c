@@ -359,8 +359,8 @@ static void test_help(void **state)
 	rows(&run, "topic", 24);
 	ask(&run, "help formats");
 	ask(&run, "help exit");
-	rows(&run, "topic", 8);
-	is(&run, "topic", 7, "name", "3");
+	rows(&run, "topic", 9);
+	is(&run, "topic", 8, "name", "3");
 	ask(&run, "help bugs");
 	rows(&run, "bugs", 5);
 	is(&run, "bugs", 4, "see", "mmuscope run tests/scenarios/bug-stale-qual.scn");

@@ -26,9 +26,10 @@ struct rig {
 	char text[1 << 16];
 };
 
-static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, const char *line, u32 width,
-			      bool again, struct ms_buf *out)
+static struct ms_err *command(void *ctx, struct ms_target *target, const struct ms_ui_command *cmd,
+			      struct ms_buf *out)
 {
+	const char *line = cmd->line;
 	u32 *runs = ctx, i;
 
 	/* Lines that say which run they are of, each time one more; the third run fails. */
@@ -36,16 +37,16 @@ static struct ms_err *command(void *ctx, struct ms_target *target, u64 kvm, cons
 		if (++*runs == 3)
 			return ms_err_new(MS_ERR_TARGET, "nothing today");
 		for (i = 0; i < 40 + *runs; i++)
-			ms_buf_printf(out, "%s %u line %u\n", again ? "again" : "first", *runs, i);
+			ms_buf_printf(out, "%s %u line %u\n", cmd->again ? "again" : "first", *runs, i);
 		return NULL;
 	}
 	if (!strcmp(line, "save")) {
-		ms_buf_puts(out, again ? "" : "saved\n");
+		ms_buf_puts(out, cmd->again ? "" : "saved\n");
 		return NULL;
 	}
 	if (strcmp(line, "vms"))
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "%s: no such command", line), "try vms");
-	ms_buf_printf(out, "one 0x%llx, %u\ntwo \033[2J\nthree\n", (unsigned long long)kvm, width);
+	ms_buf_printf(out, "one 0x%llx, %u\ntwo \033[2J\nthree\n", (unsigned long long)cmd->kvm, cmd->width);
 	return NULL;
 }
 
@@ -368,7 +369,8 @@ static void test_command_again(void **state)
 	type(rig, "q");
 	/* The end of a log stays in sight. */
 	rig->runs = 10;
-	type(rig, "e");
+	ms_view_command_open(rig->ui, "events --last 200", true);
+	draw(rig);
 	sees(rig, "first 11 line 50");
 	misses(rig, "line 0\n");
 	type(rig, "r");

@@ -171,6 +171,30 @@ static void test_not_judged(void **state)
 	moving_end(&m);
 }
 
+/* A row that could not be judged this time says nothing about what it found before. */
+static void test_row_lacking(void **state)
+{
+	struct small_item *item;
+	struct moving m;
+	size_t i;
+	int have;
+
+	(void)state;
+	moving_init(&m, "audit --watch --vm 4242");
+	is_bad(&m, true, true);
+	round_is(&m, 1, 0, 1, 1);
+	is_bad(&m, false, false);
+	for (have = 0; have < 2; have++) {
+		for (i = 0; (item = small_find(&m.host.records, MS_REC_SP, i)); i++) {
+			struct ms_rec_sp *sp = item->rec;
+
+			sp->have ^= MS_SP_HAVE_SPTES;
+		}
+		round_is(&m, 0, have, !have, 0);
+	}
+	moving_end(&m);
+}
+
 /* Nothing goes in a round that did not see all; and it says so. */
 static void test_not_whole(void **state)
 {
@@ -329,9 +353,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_come_and_go), cmocka_unit_test(test_not_each_reading),
-		cmocka_unit_test(test_not_judged),  cmocka_unit_test(test_not_whole),
-		cmocka_unit_test(test_gone),	    cmocka_unit_test(test_handed_over),
-		cmocka_unit_test(test_first_round), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_not_judged),  cmocka_unit_test(test_row_lacking),
+		cmocka_unit_test(test_not_whole),   cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_handed_over), cmocka_unit_test(test_first_round),
+		cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests_name("watch", tests, NULL, NULL);

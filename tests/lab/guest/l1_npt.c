@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * L1's two sets of tables for L2: L2's own (L2 virtual = L2 physical, 2M leaves) and NPT12. Whatever is put
- * into NPT12 goes through npt_map() and npt_unmap(), which keep the records; nothing else may write a leaf.
+ * L1's two sets of tables for L2: L2's own (L2 virtual = L2 physical, 2M leaves) and NPT12, which on VMX is EPT12.
+ * Whatever is put into NPT12 goes through npt_map() and npt_unmap(), which keep the records; nothing else may write
+ * a leaf, but npt_clear_dirty() one bit of it.
  */
 #include "l1.h"
 
@@ -54,6 +55,7 @@ static gf_u64 *table_entry(struct table_pool *pool, gf_u64 gfn, int level)
 
 	for (l = 4; l > level; l--) {
 		entry = &table[gfn >> (9 * (l - 1)) & 511];
+		/* Bit 0 is P, or R of EPT12: upper entries grant everything. */
 		if (!(*entry & PTE_P))
 			pool_store(pool, entry, table_alloc(pool, gfn, l - 1) | pool->link);
 		table = (gf_u64 *)(*entry & PTE_ADDR);
@@ -113,17 +115,51 @@ static void l2_map(gf_u64 gfn)
 		*entry = (gfn & ~511ul) << PAGE_SHIFT | PTE_P | PTE_W | PTE_PS;
 }
 
-void npt_map(struct gf_rec *rec)
+/* Bits of an NPT leaf (APM volume 2, 15.25.5): that of a long-mode table, user as nested accesses are. */
+static gf_u64 npt_leaf(const struct gf_rec *rec)
 {
-	gf_u64 *entry = table_entry(&npt_pool, rec->l2_gfn, rec->level);
 	gf_u64 bits = PTE_P | PTE_U;
 
+	/* Reserved: no CPU of the lab has so many address bits. */
+	if (rec->kind == GF_MISCONF)
+		bits |= 1ul << 51;
 	if (rec->access & GF_ACC_W)
 		bits |= PTE_W;
 	if (!(rec->access & GF_ACC_X))
 		bits |= PTE_NX;
 	if (l1.param->flags & GF_F_NPT_AD)
 		bits |= PTE_A | PTE_D;
+	return bits;
+}
+
+/* Bits of an EPT leaf; and three that are a misconfiguration (SDM volume 3, 29.3.3.1), one after the other. */
+static gf_u64 ept_leaf(const struct gf_rec *rec)
+{
+	gf_u64 bits = EPT_WB;
+
+	if (rec->kind == GF_MISCONF) {
+		static const gf_u64 bad[] = { EPT_WB | EPT_W, EPT_WB | EPT_W | EPT_X,
+					      EPT_R | EPT_W | EPT_X | 2ul << EPT_MEMTYPE_SHIFT };
+
+		return bad[(rec - l1.rec) % 3];
+	}
+	if (rec->access & GF_ACC_R)
+		bits |= EPT_R;
+	if (rec->access & GF_ACC_W)
+		bits |= EPT_W;
+	if (rec->access & GF_ACC_X)
+		bits |= EPT_X;
+	/* Ignored bits unless the EPTP turns them on. */
+	if (l1.param->flags & GF_F_NPT_AD && l1.param->flags & GF_F_EPT_AD)
+		bits |= l1.param->flags & GF_F_PML ? EPT_A : EPT_A | EPT_D;
+	return bits;
+}
+
+void npt_map(struct gf_rec *rec)
+{
+	gf_u64 *entry = table_entry(&npt_pool, rec->l2_gfn, rec->level);
+	gf_u64 bits = l1.param->vendor == GF_VMX ? ept_leaf(rec) : npt_leaf(rec);
+
 	if (rec->level == 2)
 		bits |= PTE_PS;
 	rec->pte_gpa = (gf_u64)entry;
@@ -138,6 +174,17 @@ void npt_unmap(struct gf_rec *rec)
 		return;
 	pool_store(&npt_pool, (gf_u64 *)rec->pte_gpa, 0);
 	rec->mapped = 0;
+}
+
+void npt_clear_dirty(void)
+{
+	gf_u64 i, *entry;
+
+	for (i = 0; i < l1.param->nr_rec; i++) {
+		entry = (gf_u64 *)l1.rec[i].pte_gpa;
+		if (l1.rec[i].mapped && l1.rec[i].kind != GF_MISCONF && *entry & EPT_D)
+			pool_store(&npt_pool, entry, *entry & ~EPT_D);
+	}
 }
 
 /* A page L2 runs on: one to one, 4K, readable, writable and executable. */
@@ -165,6 +212,7 @@ void npt_init(void)
 	struct gf_param *p = l1.param;
 	gf_u64 i;
 
+	/* P, W and U of NPT are R, W and X of EPT. */
 	pool_init(&npt_pool, p->npt_pool_gpa, p->npt_pool_pages, PTE_P | PTE_W | PTE_U, l1.table);
 	pool_init(&l2_pool, p->l2_pool_gpa, p->l2_pool_pages, PTE_P | PTE_W, 0);
 	for (i = 0; i < p->nr_item; i++)
@@ -189,7 +237,7 @@ void npt_init(void)
 		port_write(GF_PORT_TRAP, GF_TRAP_TABLES);
 }
 
-static struct gf_rec *rec_find(gf_u64 gfn)
+struct gf_rec *npt_find(gf_u64 gfn)
 {
 	struct gf_param *p = l1.param;
 	gf_u64 first = 0, off, i;
@@ -209,22 +257,4 @@ static struct gf_rec *rec_find(gf_u64 gfn)
 		if (l1.rec[i].l2_gfn == gfn)
 			return &l1.rec[i];
 	return 0;
-}
-
-int npt_fault(gf_u64 gpa)
-{
-	struct gf_rec *rec;
-	int err = -1;
-
-	while (__atomic_exchange_n(&l1.param->lock, 1, __ATOMIC_ACQUIRE))
-		asm volatile("pause");
-	rec = rec_find(gpa >> PAGE_SHIFT);
-	if (rec) {
-		err = 0;
-		/* Another vCPU may have filled it meanwhile. */
-		if (!rec->mapped)
-			npt_map(rec);
-	}
-	__atomic_store_n(&l1.param->lock, 0, __ATOMIC_RELEASE);
-	return err;
 }

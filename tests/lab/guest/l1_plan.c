@@ -8,6 +8,9 @@
 
 /* Purposes of gf_draw(); any distinct numbers. */
 enum draw {
+	DRAW_L1_WRITE = 0x3800,
+	DRAW_MISCONF,
+	DRAW_STUBBORN,
 	DRAW_PERM = 0x4000,
 	DRAW_ORDER,
 	DRAW_WRITE,
@@ -34,6 +37,17 @@ static int drawn_below(enum draw purpose, gf_u64 item, gf_u32 pct)
 	return gf_draw(l1.param->seed, purpose, item) % 100 < pct;
 }
 
+/* An item and a round as one number to draw for. */
+static gf_u64 in_round(gf_u64 item, gf_u64 round)
+{
+	return item | round << 40;
+}
+
+int plan_l1_writes(gf_u64 i, gf_u64 round)
+{
+	return drawn_below(DRAW_L1_WRITE, in_round(i, round), l1.param->l1_write_pct);
+}
+
 static struct gf_l1page *l1page_of(const struct gf_rec *rec)
 {
 	struct gf_range *r = &l1.param->range[GF_DATA];
@@ -50,7 +64,11 @@ static void work_set(gf_u64 i, gf_u64 round)
 	struct gf_rec *rec = &l1.rec[i];
 	struct gf_work *w = &l1.work[rec->work];
 	struct gf_l1page *page = l1page_of(rec);
-	int level = rec->level, writes = drawn_below(DRAW_WRITE, i, p->write_pct) && rec->access & GF_ACC_W;
+	gf_u64 draw_for = p->flags & GF_F_REDRAW ? in_round(i, round) : i;
+	int level = rec->level, writes = drawn_below(DRAW_WRITE, draw_for, p->write_pct);
+
+	if (!(rec->access & GF_ACC_W))
+		writes = 0;
 
 	w->va = (rec->l2_gfn << PAGE_SHIFT) + gf_word_offset(p->seed, rec->l1_gfn, level);
 	w->want = page ? page->value : gf_initial_value(p->seed, rec->l1_gfn);
@@ -67,6 +85,12 @@ static void work_set(gf_u64 i, gf_u64 round)
 	case GF_STORM:
 		w->op |= GF_OP_NOCHECK;
 		break;
+	case GF_MISCONF:
+		w->op |= GF_OP_SKIP;
+		break;
+	case GF_STUBBORN:
+		w->op = GF_OP_R | GF_OP_W | GF_OP_SKIP;
+		break;
 	default:
 		if (page->nr_l2 > 1)
 			w->op |= GF_OP_EITHER;
@@ -82,9 +106,13 @@ static void rec_init(gf_u64 i, enum gf_kind kind, gf_u64 k)
 
 	if (kind == GF_DATA)
 		x = l1.perm[k];
-	if (kind == GF_ALIAS) {
+	if (kind == GF_ALIAS || kind == GF_MISCONF || (kind == GF_STUBBORN && !r->l1_gfn)) {
+		enum draw what = kind == GF_ALIAS     ? DRAW_ALIAS
+				 : kind == GF_MISCONF ? DRAW_MISCONF
+						      : DRAW_STUBBORN;
+
 		r = data;
-		x = l1.perm[gf_draw(p->seed, DRAW_ALIAS, k) % data->nr];
+		x = l1.perm[gf_draw(p->seed, what, k) % data->nr];
 	}
 	rec->kind = kind;
 	rec->l1_gfn = r->l1_gfn + x * r->l1_step;
@@ -96,6 +124,8 @@ static void rec_init(gf_u64 i, enum gf_kind kind, gf_u64 k)
 	if (!(p->flags & GF_F_NPT_NX))
 		rec->access |= GF_ACC_X;
 	if (p->mode == GF_NESTED && drawn_below(DRAW_NPT_RO, i, p->npt_ro_pct) && kind <= GF_ALIAS)
+		rec->access &= ~GF_ACC_W;
+	if (kind == GF_STUBBORN)
 		rec->access &= ~GF_ACC_W;
 	if (kind == GF_DATA || kind == GF_ALIAS)
 		l1page_of(rec)->nr_l2++;

@@ -40,16 +40,10 @@ enum vmcb_offset {
 #define TLB_FLUSH_ALL 1u
 #define EXIT_VMMCALL 0x81
 #define EXIT_NPF 0x400
+#define NPF_RSVD (1ul << 3) /* EXITINFO1: a reserved bit was set */
 #define VMMCALL_LENGTH 3
 #define GPAT_RESET 0x0007040600070406ul
 #define PAGE_ALIGNED __attribute__((aligned(4096)))
-
-/*
- * The general registers of L2 but rax and rsp, which the VMCB keeps; the order is that of the assembly below.
- */
-struct l2_regs {
-	gf_u64 rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
-};
 
 static gf_u8 vmcb_page[GF_MAX_VCPUS][4096] PAGE_ALIGNED;
 static gf_u8 host_save_page[GF_MAX_VCPUS][4096] PAGE_ALIGNED;
@@ -103,18 +97,6 @@ static void vmcb_write_segment(unsigned int vcpu, enum vmcb_offset off, gf_u64 s
 	vmcb_write(vcpu, off + 8, 0);
 }
 
-static int has_svm(void)
-{
-	gf_u32 eax = 0x80000000, ebx, ecx, edx;
-
-	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx));
-	if (eax < 0x80000001)
-		return 0;
-	eax = 0x80000001;
-	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx));
-	return ecx >> 2 & 1;
-}
-
 void svm_init(unsigned int vcpu)
 {
 	struct gf_param *p = l1.param;
@@ -122,10 +104,6 @@ void svm_init(unsigned int vcpu)
 	gf_u64 efer;
 	unsigned int i;
 
-	if (!has_svm()) {
-		l1_say("no SVM in CPUID", 0, 0);
-		l1_exit(GF_EXIT_NO_SVM);
-	}
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
 	msr_write(MSR_VM_HSAVE_PA, (gf_u64)host_save_page[vcpu]);
 	efer = facts->efer = msr_read(MSR_EFER);
@@ -161,6 +139,22 @@ void svm_init(unsigned int vcpu)
 	facts->l2_efer = efer;
 }
 
+static int npf_handle(unsigned int vcpu)
+{
+	struct l2_fault f = {
+		.reason = EXIT_NPF,
+		.qual = vmcb_read(vcpu, VMCB_EXITINFO1),
+		.gpa = vmcb_read(vcpu, VMCB_EXITINFO2),
+		.rip = vmcb_read(vcpu, VMCB_RIP),
+		.misconf = !!(vmcb_read(vcpu, VMCB_EXITINFO1) & NPF_RSVD),
+	};
+	int did = fault_handle(vcpu, &f);
+
+	if (did == GF_DID_SKIP)
+		vmcb_write(vcpu, VMCB_RIP, l2_regs[vcpu].r11);
+	return did;
+}
+
 void svm_run_round(unsigned int vcpu)
 {
 	struct gf_facts *facts = &l1.param->facts[vcpu];
@@ -178,8 +172,7 @@ void svm_run_round(unsigned int vcpu)
 			vmcb_write(vcpu, VMCB_RIP, vmcb_read(vcpu, VMCB_RIP) + VMMCALL_LENGTH);
 			return;
 		case EXIT_NPF:
-			facts->nr_npf++;
-			if (!npt_fault(vmcb_read(vcpu, VMCB_EXITINFO2)))
+			if (npf_handle(vcpu))
 				break;
 			/* fall through */
 		default:

@@ -22,6 +22,38 @@ L2_INLINE void store(gf_u64 va, gf_u64 value)
 	asm volatile("movq %1, (%0)" ::"r"(va), "r"(value) : "memory");
 }
 
+/*
+ * Accesses that L1 may have L2 go on behind: r11 says where. They return whether the access was made.
+ */
+L2_INLINE int load_or_skip(gf_u64 va)
+{
+	gf_u64 value;
+	int made = 0;
+
+	asm volatile("lea 1f(%%rip), %%r11\n"
+		     "	movq (%2), %0\n"
+		     "	movl $1, %1\n"
+		     "1:"
+		     : "=&r"(value), "+&r"(made)
+		     : "r"(va)
+		     : "r11", "memory");
+	return made;
+}
+
+L2_INLINE int store_or_skip(gf_u64 va, gf_u64 value)
+{
+	int made = 0;
+
+	asm volatile("lea 1f(%%rip), %%r11\n"
+		     "	movq %2, (%1)\n"
+		     "	movl $1, %0\n"
+		     "1:"
+		     : "+&r"(made)
+		     : "r"(va), "r"(value)
+		     : "r11", "memory");
+	return made;
+}
+
 L2_INLINE void check(struct gf_arg *arg, gf_u64 pos, gf_u64 found, int good)
 {
 	if (good)
@@ -37,6 +69,14 @@ L2_INLINE void touch(struct gf_arg *arg, struct gf_work *w, gf_u64 pos)
 	gf_u32 op = w->op, done = w->done;
 	gf_u64 v;
 
+	if (op & GF_OP_SKIP) {
+		if (op & GF_OP_R && load_or_skip(w->va))
+			done |= GF_ACC_R;
+		if (op & GF_OP_W && store_or_skip(w->va, w->put))
+			done |= GF_ACC_W;
+		w->done = done;
+		return;
+	}
 	if (op & GF_OP_R) {
 		v = load(w->va);
 		done |= GF_ACC_R;
@@ -45,7 +85,7 @@ L2_INLINE void touch(struct gf_arg *arg, struct gf_work *w, gf_u64 pos)
 	if (op & GF_OP_W) {
 		store(w->va, w->put);
 		v = load(w->va);
-		done |= GF_ACC_R | GF_ACC_W;
+		done = (arg->nr_rounds + 1) << GF_DONE_ROUND | GF_ACC_R | GF_ACC_W;
 		check(arg, pos, v, op & GF_OP_NOCHECK || v == (op & GF_OP_SINK ? w->want : w->put));
 	}
 	w->done = done;
@@ -85,6 +125,9 @@ L2_TEXT void l2_entry(struct gf_arg *arg, struct gf_argpage *page)
 {
 	for (;;) {
 		touch_round(arg, page);
-		asm volatile("vmmcall" ::: "memory");
+		if (arg->vendor == GF_VMX)
+			asm volatile("vmcall" ::: "memory");
+		else
+			asm volatile("vmmcall" ::: "memory");
 	}
 }

@@ -16,6 +16,9 @@ tests_lab_vmm_SOURCES = \
 	tests/lab/guest/vmm_storm.c \
 	tests/lab/guest/vmm_trace.c \
 	tests/lab/guest/vmm_truth.c \
+	tests/lab/guest/vmm_truth.h \
+	tests/lab/guest/vmm_truth_dirty.c \
+	tests/lab/guest/vmm_truth_log.c \
 	tests/lab/guest/vmm_uffd.c \
 	tests/lab/guest/vmm_vcpu.c
 tests_lab_vmm_CFLAGS = -std=gnu11 -Wall -Wextra -pthread $(AM_CFLAGS)
@@ -23,10 +26,12 @@ tests_lab_vmm_LDFLAGS = -pthread $(AM_LDFLAGS)
 
 # L1 is no program of the host: its flags are all its own, and user CFLAGS (sanitizers, -fPIE) stay out.
 l1_sources = \
+	tests/lab/guest/l1_fault.c \
 	tests/lab/guest/l1_main.c \
 	tests/lab/guest/l1_npt.c \
 	tests/lab/guest/l1_plan.c \
 	tests/lab/guest/l1_svm.c \
+	tests/lab/guest/l1_vmx.c \
 	tests/lab/guest/l2.c
 l1_headers = tests/lab/guest/l1.h tests/lab/guest/proto.h
 l1_script = tests/lab/guest/l1.ld
@@ -78,4 +83,5 @@ EXTRA_DIST += \
 	$(l1_script) \
 	tests/lab/guest/truth.md \
 	tests/lab/10-guest.sh \
+	tests/lab/11-nested.sh \
 	tests/lab/lib.sh

@@ -16,6 +16,7 @@
 #define TESTS_LAB_GUEST_PROTO_H
 
 typedef unsigned char gf_u8;
+typedef unsigned short gf_u16;
 typedef unsigned int gf_u32;
 #ifdef __LP64__
 typedef unsigned long gf_u64;
@@ -24,7 +25,7 @@ typedef unsigned long long gf_u64;
 #endif
 
 #define GF_MAGIC 0x6d757466u /* "ftum" in memory order */
-#define GF_VERSION 1u
+#define GF_VERSION 2u
 
 #define GF_PARAM_GPA 0x10000ul
 #define GF_IMAGE_GPA 0x200000ul
@@ -40,7 +41,8 @@ typedef unsigned long long gf_u64;
 enum gf_exit {
 	GF_EXIT_OK = 0,
 	GF_EXIT_DATA = 1, /* a value read back was not the expected one */
-	GF_EXIT_NO_SVM = 2, /* nested mode on a CPU without SVM */
+	GF_EXIT_NO_NESTED =
+		2, /* nested mode on a CPU without SVM and VMX, or without what an option needs of them */
 	GF_EXIT_POOL = 3, /* a table pool given by the VMM was too small */
 	GF_EXIT_UNEXPECTED = 4, /* an L2 exit or an address L1 did not plan */
 	GF_EXIT_PROTO = 5, /* parameter block of another version */
@@ -53,6 +55,9 @@ enum gf_trap {
 };
 
 enum gf_mode { GF_PLAIN, GF_NESTED };
+
+/* What KVM offers to L1, as the VMM found it in CPUID. NPT12 stands for EPT12 wherever L1 runs on VMX. */
+enum gf_vendor { GF_VENDOR_NONE, GF_SVM, GF_VMX };
 enum gf_order { GF_ORDER_SEQ, GF_ORDER_RANDOM };
 
 /* What L1 does to its own NPT between rounds, to the share rewrite_pct of the data pages. */
@@ -77,6 +82,9 @@ enum gf_rewrite {
 #define GF_F_STOP_REWRITTEN (1u << 9) /* one more checkpoint: NPT12 is rewritten, L2 has not run since */
 #define GF_F_TWO_ROOTS (1u << 10) /* even rounds run on a copy of NPT12's root */
 #define GF_F_TRACE (1u << 11) /* tell of tables and stores to them by GF_PORT_TRAP */
+#define GF_F_EPT_AD (1u << 12) /* VMX: accessed and dirty flags on in the EPTP */
+#define GF_F_PML (1u << 13) /* VMX: page-modification log of L2; D is clear in NPT12 when a round begins */
+#define GF_F_REDRAW (1u << 14) /* which items are written is drawn for each round anew */
 
 /* Items: the pages that the guest is told to touch. Their numbers run through the kinds in this order. */
 enum gf_kind {
@@ -85,6 +93,8 @@ enum gf_kind {
 	GF_RO,
 	GF_MMIO,
 	GF_STORM, /* may vanish at any time: not checked */
+	GF_MISCONF, /* its NPT12 entry is one that the CPU refuses; L1 has L2 go on behind the access */
+	GF_STUBBORN, /* read-only in NPT12 and written by L2; L1 is told, changes nothing and resumes L2 */
 	GF_NR_ITEM_KINDS,
 	/* pages L2 needs to run at all: mapped one to one, never rewritten */
 	GF_CODE = GF_NR_ITEM_KINDS,
@@ -118,6 +128,8 @@ struct gf_rec {
 	gf_u8 access; /* GF_ACC_*: what the leaf grants */
 	gf_u8 mapped; /* the leaf is present now */
 	gf_u32 work; /* index into the work list; ~0: none */
+	gf_u64 nr_faults; /* nested faults that L1 was told of at these addresses */
+	gf_u64 pad[3];
 };
 
 #define GF_OP_R 1u
@@ -125,6 +137,8 @@ struct gf_rec {
 #define GF_OP_NOCHECK 4u /* the value may be anything */
 #define GF_OP_SINK 8u /* a write has no effect: it is read back as want */
 #define GF_OP_EITHER 16u /* another address of the page may already have stored put */
+#define GF_OP_SKIP \
+	32u /* L1 may have L2 go on behind the access without making it; the value may be anything */
 
 /* One access of the work list. done is written by whoever really made the access (L2, or a plain guest). */
 struct gf_work {
@@ -132,14 +146,20 @@ struct gf_work {
 	gf_u64 want;
 	gf_u64 put;
 	gf_u32 op;
-	gf_u32 done; /* GF_ACC_R | GF_ACC_W, of accesses through the present mapping */
+	gf_u32 done; /* GF_ACC_R | GF_ACC_W, of accesses through the present mapping; above: GF_DONE_ROUND */
 };
+
+/* In gf_work.done: the low 24 bits of the round of the last store; 0: none through the present mapping. */
+#define GF_DONE_ACC 7u
+#define GF_DONE_ROUND 8
 
 /* One L1 page of the data range (its spare pages for moves included). Written by L1. */
 struct gf_l1page {
 	gf_u64 value; /* the word it holds after the last complete round */
 	gf_u32 nr_l2; /* L2 addresses planned for it; more than one: aliased */
-	gf_u32 l1_touched; /* L1 itself has read it through its own mapping */
+	gf_u32 l1_touched; /* GF_ACC_*: L1 itself has read or written it through its own mapping */
+	gf_u64 l1_round; /* round in which L1 wrote it last; 0: never */
+	gf_u64 pad;
 };
 
 /* One table page of NPT12, in the order of allocation. Written by L1. */
@@ -147,6 +167,40 @@ struct gf_table {
 	gf_u64 gfn;
 	gf_u64 l2_gfn; /* first frame it translates */
 	gf_u64 level; /* 4 is the root */
+};
+
+/* What L1 did about a nested fault. */
+enum gf_did {
+	GF_DID_MAP = 1, /* filled the entry */
+	GF_DID_AGAIN, /* nothing: another vCPU had filled it meanwhile */
+	GF_DID_STAY, /* nothing, on purpose: L2 will fault again */
+	GF_DID_SKIP, /* had L2 go on behind the access */
+	GF_DID_DRAIN, /* emptied its PML page */
+};
+
+/* One nested fault as L1 saw it. Written by L1, in a ring: exit n lies at n % max_exit. */
+struct gf_l1exit {
+	gf_u64 n; /* from 0; all vCPUs count together */
+	gf_u64 reason; /* VMX: basic exit reason; SVM: EXITCODE */
+	gf_u64 qual; /* VMX: exit qualification; SVM: EXITINFO1 */
+	gf_u64 gpa; /* VMX: guest-physical address; SVM: EXITINFO2 */
+	gf_u64 gla; /* VMX: guest-linear address; only if has_gla */
+	gf_u64 rip; /* of L2 */
+	gf_u32 round;
+	gf_u8 vcpu;
+	gf_u8 did; /* enum gf_did */
+	gf_u8 has_gla;
+	gf_u8 pad;
+	gf_u64 pad2;
+};
+
+/* One entry of L2's page-modification log, as L1 took it from the page. */
+struct gf_pml {
+	gf_u64 gpa; /* L2's */
+	gf_u32 round;
+	gf_u8 vcpu;
+	gf_u8 full; /* taken at a PML-full exit, not at the end of a round */
+	gf_u16 index; /* in the page: 511 is written first */
 };
 
 /* Per vCPU; all of them share the one argument page, which L2 can write. Padded to 256 bytes. */
@@ -162,7 +216,8 @@ struct gf_arg {
 	gf_u64 nr_bad;
 	gf_u64 bad_pos; /* work index, found and wanted value of the first wrong one */
 	gf_u64 bad_found;
-	gf_u64 pad[21];
+	gf_u64 vendor; /* enum gf_vendor: which instruction calls L1 */
+	gf_u64 pad[20];
 };
 
 struct gf_argpage {
@@ -178,6 +233,8 @@ struct gf_facts {
 	gf_u64 l2_cr0, l2_cr3, l2_cr4, l2_efer;
 	gf_u64 npt_cr3;
 	gf_u64 nr_exits, nr_npf, nr_rewrites;
+	gf_u64 nr_misconf, nr_pml_full; /* npf: all nested faults but PML-full, these among them */
+	gf_u64 nr_left; /* times the present access was left as it was (GF_STUBBORN) */
 	gf_u64 round; /* round it is in, from 1; also what the other vCPUs wait for on vCPU 0's block */
 };
 
@@ -188,7 +245,9 @@ struct gf_param {
 	gf_u32 nr_vcpus;
 	gf_u32 nr_rounds, nr_passes;
 	gf_u32 write_pct, npt_ro_pct, rewrite_pct;
-	gf_u32 pad;
+	gf_u32 vendor; /* enum gf_vendor */
+	gf_u32 l1_write_pct; /* nested: data pages L1 itself writes after each round */
+	gf_u32 stubborn; /* times L1 leaves one access as it was, then L2 skips it */
 	gf_u64 seed;
 	struct gf_range range[GF_NR_ITEM_KINDS];
 	/* areas in the system slot, all page aligned, sizes in entries or pages */
@@ -203,14 +262,19 @@ struct gf_param {
 	gf_u64 l2_pool_gpa, l2_pool_pages;
 	/* the scripted guest's (script.h); it counts facts[0].round in operations */
 	gf_u64 op_gpa, nr_op, user_sp;
+	/* L1's logs of nested faults and of L2's PML */
+	gf_u64 exit_gpa, max_exit, pml_gpa, max_pml;
 	/* written by L1 */
 	gf_u64 nr_rec, nr_item, nr_table, nr_l2_table;
 	gf_u64 ready_round; /* rounds vCPU 0 has prepared */
 	gf_u64 lock;
+	gf_u64 nr_exit, nr_pml; /* ever; a log holds the last max_exit, and the first max_pml */
 	struct gf_facts facts[GF_MAX_VCPUS];
 };
 
-_Static_assert(sizeof(struct gf_rec) == 32, "records divide a page");
+_Static_assert(sizeof(struct gf_rec) == 64, "records divide a page");
+_Static_assert(sizeof(struct gf_l1exit) == 64, "entries of the ring divide a page");
+_Static_assert(sizeof(struct gf_pml) == 16, "entries of the log divide a page");
 _Static_assert(sizeof(struct gf_work) == 32, "work entries divide a page");
 _Static_assert(sizeof(struct gf_arg) == 256, "the argument page holds eight");
 _Static_assert(sizeof(struct gf_argpage) <= 4096, "one page");
@@ -241,6 +305,12 @@ static inline gf_u64 gf_initial_value(gf_u64 seed, gf_u64 gfn)
 static inline gf_u64 gf_written_value(gf_u64 seed, gf_u64 gfn, gf_u64 r)
 {
 	return gf_draw(seed, 0x2323 + r, gfn);
+}
+
+/* What L1's own write of round r stores into the word beside, whose address is gf_word_offset() ^ 8. */
+static inline gf_u64 gf_l1_value(gf_u64 seed, gf_u64 gfn, gf_u64 r)
+{
+	return gf_draw(seed, 0x4242 + r, gfn);
 }
 
 /* Byte offset of the touched word in a leaf that starts at L1 frame gfn; 8-byte aligned. */

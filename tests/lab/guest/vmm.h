@@ -46,7 +46,8 @@ struct vmm_opts {
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
 		dups, dirty, log_mode, nx_off;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
-		paging, sys_hugetlb;
+		paging, sys_hugetlb, eptp_ad, pml, misconf, stubborn, stubborn_pages, stubborn_mmio, l1_write,
+		write_redraw, dirty_lose;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
 	const char *comm, *ctl, *truth, *image, *trace;
@@ -94,8 +95,9 @@ struct vmm_vm {
 	char line[256]; /* console line being collected, under the lock */
 	size_t line_len;
 	/* Accesses that KVM handed out, under the lock; indexed by page of the range. */
-	uint64_t *mmio_reads, *mmio_writes, *ro_writes;
+	uint64_t *mmio_reads, *mmio_writes, *ro_writes, *stubborn_reads;
 	uint64_t nr_storm_exits; /* accesses to the storm slot while it was deleted */
+	uint64_t told_round; /* last round whose writes are in a truth */
 };
 
 enum vmm_phase { PHASE_RUN, PHASE_HELD, PHASE_END };
@@ -105,6 +107,7 @@ struct vmm {
 	int kvm_fd;
 	int run_size;
 	unsigned int phys_bits;
+	enum gf_vendor vendor; /* what KVM offers to L1 */
 	int event_fd; /* written by threads when main has something to see */
 	struct vmm_vm vm[VMM_MAX_VMS];
 	pthread_t storm_thread;
@@ -131,6 +134,7 @@ int vmm_ioctl(int fd, unsigned long request, void *arg, const char *what);
 /* opts: fills opts from the command line, or ends the process (--help: status 0, wrong use: VMM_USAGE). */
 void opts_parse(struct vmm_opts *opts, int argc, char **argv);
 const char *opts_mode_name(const struct vmm_opts *opts);
+const char *opts_vendor_name(enum gf_vendor vendor);
 const char *opts_paging_name(const struct vmm_opts *opts);
 
 /* mem: lays out, allocates and registers a VM's slots, loads L1 and fills in the parameter block. */

@@ -83,22 +83,28 @@ void vmm_release(struct vmm *vmm)
 	pthread_cond_broadcast(&vmm->cond);
 }
 
-/* MAXPHYADDR as KVM offers it to guests. */
-static unsigned int phys_bits_read(int kvm_fd)
+/* What KVM offers to guests: MAXPHYADDR, and SVM or VMX. */
+static void cpuid_read(struct vmm *vmm)
 {
 	size_t size = sizeof(struct kvm_cpuid2) + 256 * sizeof(struct kvm_cpuid_entry2);
 	struct kvm_cpuid2 *cpuid = calloc(1, size);
-	unsigned int bits = 36;
 
 	if (!cpuid)
 		vmm_fail(VMM_ENVIRONMENT, "out of memory");
 	cpuid->nent = 256;
-	vmm_ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid, "KVM_GET_SUPPORTED_CPUID");
-	for (uint32_t i = 0; i < cpuid->nent; i++)
-		if (cpuid->entries[i].function == 0x80000008)
-			bits = cpuid->entries[i].eax & 0xff;
+	vmm_ioctl(vmm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid, "KVM_GET_SUPPORTED_CPUID");
+	vmm->phys_bits = 36;
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 0x80000008)
+			vmm->phys_bits = e->eax & 0xff;
+		if (e->function == 1 && e->ecx >> 5 & 1)
+			vmm->vendor = GF_VMX;
+		if (e->function == 0x80000001 && e->ecx >> 2 & 1)
+			vmm->vendor = GF_SVM;
+	}
 	free(cpuid);
-	return bits;
 }
 
 static void kvm_open(struct vmm *vmm)
@@ -109,7 +115,10 @@ static void kvm_open(struct vmm *vmm)
 	if (vmm_ioctl(vmm->kvm_fd, KVM_GET_API_VERSION, NULL, "KVM_GET_API_VERSION") != KVM_API_VERSION)
 		vmm_fail(VMM_ENVIRONMENT, "/dev/kvm speaks another API version");
 	vmm->run_size = vmm_ioctl(vmm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
-	vmm->phys_bits = phys_bits_read(vmm->kvm_fd);
+	cpuid_read(vmm);
+	if ((vmm->opts.pml || !vmm->opts.eptp_ad) && vmm->vendor != GF_VMX)
+		vmm_fail(VMM_ENVIRONMENT,
+			 "--pml and --eptp-ad 0 need VMX in the guest: kvm_intel with nested=1");
 }
 
 static void cap_enable(struct vmm_vm *vm, uint32_t cap, uint64_t arg, const char *what)
@@ -128,7 +137,7 @@ static void vm_create(struct vmm *vmm, unsigned int index)
 	vm->seed = vmm->opts.seed + index;
 	vm->fd = vmm_ioctl(vmm->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
 	vm->stats_fd = stats_open(vm->fd);
-	if (vmm->opts.log_mode)
+	if (vmm->opts.log_mode || vmm->opts.dirty_lose)
 		cap_enable(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 			   KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
 				   (vmm->opts.log_mode == LOG_ALL_SET ? KVM_DIRTY_LOG_INITIALLY_SET : 0),

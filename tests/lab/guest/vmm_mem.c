@@ -18,6 +18,8 @@
 #define SIZE_2M (2 * MIB)
 #define MMIO_END (3 * GIB + 768 * MIB) /* below the local APIC's page */
 #define TABLE_ENTRIES 512ull
+#define MAX_EXITS 4096ull /* of L1's log of nested faults, a ring */
+#define MAX_PML 65536ull /* of L1's copy of L2's page-modification log */
 
 enum draw { DRAW_L2_BASE = 0x8000, DRAW_DATA_BASE, DRAW_RO_BASE, DRAW_MMIO_BASE, DRAW_STORM_BASE };
 
@@ -108,6 +110,7 @@ static void ranges_draw(struct vmm_vm *vm, struct gf_param *p)
 {
 	const struct vmm_opts *o = &vm->vmm->opts;
 	uint64_t leaf = o->size_2m ? TABLE_ENTRIES : 1, step = o->stride * leaf, nr = 0, l2_gfn, top;
+	uint64_t mmio_more = o->stubborn_mmio ? o->stubborn_pages : 0;
 	bool dense = o->mode == GF_NESTED && o->map != 1;
 	struct gf_range *r = p->range;
 
@@ -116,6 +119,8 @@ static void ranges_draw(struct vmm_vm *vm, struct gf_param *p)
 	r[GF_RO].nr = o->ro;
 	r[GF_MMIO].nr = o->mmio;
 	r[GF_STORM].nr = o->storm_pages;
+	r[GF_MISCONF].nr = o->misconf;
+	r[GF_STUBBORN].nr = o->stubborn_pages;
 	r[GF_DATA].l1_step = dense ? leaf : step;
 	for (int kind = GF_RO; kind < GF_NR_ITEM_KINDS; kind++)
 		r[kind].l1_step = 1;
@@ -129,7 +134,9 @@ static void ranges_draw(struct vmm_vm *vm, struct gf_param *p)
 		r[GF_DATA].l1_gfn =
 			base_draw(vm, DRAW_DATA_BASE, 1 * GIB, 2 * GIB, o->pages + 4096) & ~1023ull;
 	r[GF_RO].l1_gfn = base_draw(vm, DRAW_RO_BASE, 2 * GIB, 3 * GIB, o->ro);
-	r[GF_MMIO].l1_gfn = base_draw(vm, DRAW_MMIO_BASE, 3 * GIB, MMIO_END, o->mmio);
+	r[GF_MMIO].l1_gfn = base_draw(vm, DRAW_MMIO_BASE, 3 * GIB, MMIO_END, o->mmio + mmio_more);
+	if (mmio_more)
+		r[GF_STUBBORN].l1_gfn = r[GF_MMIO].l1_gfn + o->mmio;
 	r[GF_STORM].l1_gfn = base_draw(vm, DRAW_STORM_BASE, 1 * GIB, 2 * GIB, o->storm_pages);
 	top = r[GF_DATA].l1_gfn + p->nr_l1page * r[GF_DATA].l1_step;
 	if (top > 1ull << (vm->vmm->phys_bits - GFN_SHIFT))
@@ -200,6 +207,10 @@ static uint64_t areas_place(struct vmm_vm *vm, struct gf_param *p, uint64_t nr_l
 		p->npt_pool_pages = tables_bound(p, 1) + (at >> 21) + (o->npt_roots - 1);
 		p->table_gpa = area_take(&at, p->npt_pool_pages * sizeof(struct gf_table));
 		p->npt_pool_gpa = area_take(&at, p->npt_pool_pages << GFN_SHIFT);
+		p->max_exit = MAX_EXITS;
+		p->exit_gpa = area_take(&at, p->max_exit * sizeof(struct gf_l1exit));
+		p->max_pml = o->pml ? MAX_PML : 0;
+		p->pml_gpa = area_take(&at, p->max_pml * sizeof(struct gf_pml));
 	}
 	if (at > GIB)
 		vmm_fail(VMM_USAGE, "geometry: logs and tables need %llu MiB, more than 1 GiB",
@@ -224,12 +235,17 @@ static void param_fill(struct vmm_vm *vm, struct gf_param *p)
 	p->npt_ro_pct = o->npt_ro_pct;
 	p->rewrite_pct = o->rewrite_pct;
 	p->seed = vm->seed;
+	p->vendor = vm->vmm->vendor;
+	p->l1_write_pct = o->l1_write;
+	p->stubborn = o->stubborn;
 	p->flags = (o->npt_fault ? GF_F_NPT_FAULT : 0) | (o->npt_ad ? GF_F_NPT_AD : 0) |
 		   (o->at_l2 ? GF_F_AT_L2 : 0) | (o->hold == HOLD_RUN ? GF_F_HOLD_RUN : 0) |
 		   (o->ro_write ? GF_F_RO_WRITE : 0) | (o->l1_touch ? GF_F_L1_TOUCH : 0) |
 		   (o->rounds ? 0 : GF_F_ENDLESS) | (o->map == 2 ? GF_F_SHUFFLE : 0) |
 		   (o->npt_nx ? GF_F_NPT_NX : 0) | (o->stop_rewritten ? GF_F_STOP_REWRITTEN : 0) |
-		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0) | (o->trace ? GF_F_TRACE : 0);
+		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0) | (o->trace ? GF_F_TRACE : 0) |
+		   (o->eptp_ad && vm->vmm->vendor == GF_VMX ? GF_F_EPT_AD : 0) | (o->pml ? GF_F_PML : 0) |
+		   (o->write_redraw ? GF_F_REDRAW : 0);
 }
 
 /* L1's tables: identity, 2M leaves, supervisor, A and D set, over [0, top_gpa). */
@@ -336,7 +352,8 @@ void mem_setup(struct vmm_vm *vm)
 	vm->mmio_reads = calloc(o->mmio + 1, sizeof(uint64_t));
 	vm->mmio_writes = calloc(o->mmio + 1, sizeof(uint64_t));
 	vm->ro_writes = calloc(o->ro + 1, sizeof(uint64_t));
-	if (!vm->mmio_reads || !vm->mmio_writes || !vm->ro_writes)
+	vm->stubborn_reads = calloc(o->stubborn_pages + 1, sizeof(uint64_t));
+	if (!vm->mmio_reads || !vm->mmio_writes || !vm->ro_writes || !vm->stubborn_reads)
 		vmm_fail(VMM_ENVIRONMENT, "out of memory");
 
 	/*

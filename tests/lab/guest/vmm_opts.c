@@ -57,8 +57,17 @@ static const struct opt opts_table[] = {
 	CHOICE("npt", npt_fault, "prebuilt|fault", "when L1 fills NPT12 (prebuilt)"),
 	NUMBER("ad", npt_ad, 0, 1, "NPT12 leaves start with A and D set (1)"),
 	FLAG("npt-nx", npt_nx, "NX in NPT12 data leaves"),
+	NUMBER("eptp-ad", eptp_ad, 0, 1, "VMX: accessed and dirty flags on in the EPTP (1)"),
+	FLAG("pml", pml, "VMX: page-modification log of L2; D is clear in NPT12 when a round begins"),
+	NUMBER("misconf", misconf, 0, 65536,
+	       "pages whose NPT12 entry the CPU refuses; L2 skips the access (0)"),
+	NUMBER("stubborn", stubborn, 0, UINT32_MAX,
+	       "L2 writes pages that L1 never makes writable: so many faults, then L2 skips the write (0)"),
+	NUMBER("stubborn-pages", stubborn_pages, 1, 65536, "number of these pages (1 with --stubborn)"),
+	CHOICE("stubborn-on", stubborn_mmio, "data|mmio", "what they are to L1 (data)"),
 	NUMBER("alias", alias, 0, 65536, "more L2 addresses on drawn data pages (0)"),
 	NUMBER("ro", ro, 0, 65536, "pages of a read-only slot that are read (0)"),
+	FLAG("write-redraw", write_redraw, "the written share is drawn for each round anew"),
 	FLAG("ro-write", ro_write, "write the --write share of them as well"),
 	NUMBER("mmio", mmio, 0, 65536, "pages of an MMIO hole that are touched (0)"),
 	NUMBER("rounds", rounds, 0, 1 << 20, "rounds; 0: one checkpoint, then without end (1)"),
@@ -76,6 +85,8 @@ static const struct opt opts_table[] = {
 	NUMBER("dup", dups, 0, VMM_MAX_DUPS, "further descriptors on each VM (0)"),
 	CHOICE("dirty", dirty, "off|on|get",
 	       "dirty logging of the data slot; get: read and so cleared at checkpoints"),
+	NUMBER("dirty-lose", dirty_lose, 0, 1 << 20,
+	       "with --dirty get: so many drawn pages are cleared in the log before it is read (0)"),
 	CHOICE("log-mode", log_mode, "plain|manual|all-set",
 	       "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: not, alone, or with all pages dirty at first (plain)"),
 	FLAG("nx-off", nx_off, "let off from nx_huge_pages: KVM_CAP_VM_DISABLE_NX_HUGE_PAGES"),
@@ -84,6 +95,8 @@ static const struct opt opts_table[] = {
 	NUMBER("storm-pages", storm_pages, 0, 65536, "pages of the storm slot (16 if there is a storm)"),
 	NUMBER("storm-hz", storm_hz, 0, 1000000, "storm operations per second; 0: as fast as it goes (100)"),
 	FLAG("l1-touch", l1_touch, "nested: L1 reads all data pages itself after each round"),
+	NUMBER("l1-write", l1_write, 0, 100,
+	       "nested: L1 itself writes this share of data pages each round (0)"),
 	{ "l1", OPT_L1, 0, 0, 0, NULL, "bits of L1's EFER, CR0 and CR4, of nx,wp,smep,smap,pse (nx,wp,pse)" },
 	NUMBER("mmu-pages", mmu_pages, 0, 1 << 24, "KVM_SET_NR_MMU_PAGES; 0: enough for NPT12 (0)"),
 	NUMBER("timeout", timeout_s, 0, 86400, "end with status 5 after so many seconds; 0: never (0)"),
@@ -119,7 +132,7 @@ static void print_help(void)
 	       "wait there; `device', while held: VGA memory of the host in place of NPT12's root; `refill': what was\n"
 	       "there is put back.\n"
 	       "Exit status: 0 the guest ended well, or was told to; 1 wrong data seen by guest or host, or\n"
-	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM, a system call failed;\n"
+	       "records that contradict memory; 2 wrong use; 3 no KVM, no nested SVM or VMX, a system call failed;\n"
 	       "4 the guest did something unexpected; 5 timeout.\n"
 	       "`vmm ctl': 0 done, 1 refused or ended, 5 timeout.\n");
 }
@@ -217,6 +230,17 @@ static void opts_check(struct vmm_opts *o)
 	refuse(!nested && o->rewrite, "--rewrite needs --mode nested");
 	refuse(!nested && (o->npt_fault || o->npt_ro_pct || o->npt_nx), "--npt* need --mode nested");
 	refuse(!nested && o->l1_touch, "--l1-touch needs --mode nested");
+	refuse(!nested && (o->misconf || o->stubborn), "--misconf and --stubborn need --mode nested");
+	refuse(!nested && (o->pml || !o->eptp_ad), "--pml and --eptp-ad need --mode nested");
+	refuse(o->pml && !o->eptp_ad, "--pml excludes --eptp-ad 0: EPT's log goes by its dirty flags");
+	refuse(o->pml && o->at_l2, "--pml excludes --at l2: L1 reads the log when L2's round is over");
+	refuse(o->map == 1 && (o->misconf || o->stubborn),
+	       "--map identity excludes --misconf and --stubborn");
+	refuse(o->stubborn_pages && !o->stubborn, "--stubborn-pages needs --stubborn");
+	refuse(!nested && o->l1_write, "--l1-write needs --mode nested");
+	refuse(o->l1_write && o->at_l2, "--l1-write excludes --at l2: L1 writes after L2's round");
+	refuse(o->dirty_lose && o->dirty != DIRTY_GET, "--dirty-lose needs --dirty get");
+	refuse(o->dirty_lose && (o->paging || o->trace), "--dirty-lose excludes --paging and --trace");
 	refuse(o->log_mode && o->dirty == DIRTY_GET, "--log-mode excludes --dirty get");
 	refuse(o->npt_nx && !(o->l1_bits & L1_NX), "--npt-nx needs --l1 with nx");
 	refuse(o->map == 1 && (o->rewrite == GF_REWRITE_MOVE || o->rewrite == GF_REWRITE_MIX),
@@ -234,6 +258,8 @@ static void opts_check(struct vmm_opts *o)
 	       "--trace needs one VM, one vCPU, no storm and no --hold run");
 	if (o->passes == 0)
 		o->passes = o->npt_fault || o->rewrite || o->storms ? 2 : 1;
+	if (o->stubborn && !o->stubborn_pages)
+		o->stubborn_pages = 1;
 	if (o->storms && !o->storm_pages)
 		o->storm_pages = 16;
 }
@@ -248,6 +274,7 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 				   .stride = 1,
 				   .write_pct = 50,
 				   .npt_ad = 1,
+				   .eptp_ad = 1,
 				   .npt_roots = 1,
 				   .rounds = 1,
 				   .rewrite_pct = 50,
@@ -277,6 +304,11 @@ void opts_parse(struct vmm_opts *opts, int argc, char **argv)
 	if (!seed_given && getrandom(&opts->seed, sizeof(opts->seed), 0) != sizeof(opts->seed))
 		vmm_fail(VMM_ENVIRONMENT, "getrandom: %s", strerror(errno));
 	opts_check(opts);
+}
+
+const char *opts_vendor_name(enum gf_vendor vendor)
+{
+	return vendor == GF_SVM ? "svm" : vendor == GF_VMX ? "vmx" : "none";
 }
 
 const char *opts_paging_name(const struct vmm_opts *opts)

@@ -125,7 +125,9 @@ static void guest_ended(struct vmm_vcpu *vcpu, unsigned int status)
 {
 	static const char *const why[] = {
 		[GF_EXIT_DATA] = "the guest read a wrong value",
-		[GF_EXIT_NO_SVM] = "no SVM in the guest: nested mode needs kvm_amd with nested=1",
+		[GF_EXIT_NO_NESTED] =
+			"no SVM or VMX in the guest, or a part of it is missing: nested mode needs kvm_amd or "
+			"kvm_intel with nested=1",
 		[GF_EXIT_POOL] = "a pool for guest tables was too small",
 		[GF_EXIT_UNEXPECTED] = "an exit of L2 that was not planned",
 		[GF_EXIT_PROTO] = "l1.bin and vmm are of different versions",
@@ -134,7 +136,7 @@ static void guest_ended(struct vmm_vcpu *vcpu, unsigned int status)
 
 	if (status == GF_EXIT_DATA)
 		vmm_fail(VMM_BAD_DATA, "VM %u: %s", vcpu->vm->index, why[status]);
-	if (status == GF_EXIT_NO_SVM)
+	if (status == GF_EXIT_NO_NESTED)
 		vmm_fail(VMM_ENVIRONMENT, "VM %u: %s", vcpu->vm->index, why[status]);
 	if (status != GF_EXIT_OK)
 		vmm_fail(VMM_GUEST, "VM %u: %s (%u)", vcpu->vm->index,
@@ -189,6 +191,8 @@ static void handle_mmio(struct vmm_vcpu *vcpu)
 			vm->mmio_writes[gfn - r[GF_MMIO].l1_gfn]++;
 		else
 			vm->mmio_reads[gfn - r[GF_MMIO].l1_gfn]++;
+	} else if (vm->vmm->opts.stubborn_mmio && in_range(&r[GF_STUBBORN], gfn) && !run->mmio.is_write) {
+		vm->stubborn_reads[gfn - r[GF_STUBBORN].l1_gfn]++;
 	} else if (in_range(&r[GF_RO], gfn) && run->mmio.is_write) {
 		vm->ro_writes[gfn - r[GF_RO].l1_gfn]++;
 	} else if (in_range(&r[GF_STORM], gfn)) {

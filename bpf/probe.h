@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What every probe of bpf/events.bpf.c stands on: configuration, maps, who and what is at work, filters, counts,
+ * and the way out. Nothing is written but these maps.
+ */
+#ifndef BPF_PROBE_H
+#define BPF_PROBE_H
+
+#include "abi/listen.h"
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define INLINE static __always_inline
+
+/* --- configuration: the verifier treats it as constants --- */
+
+const volatile struct ms_probe_offsets off;
+const volatile struct ms_probe_role role_at;
+const volatile u64 events_wanted;
+const volatile u64 filter_kvm;
+const volatile u64 filter_gfn_start, filter_gfn_end;
+const volatile u32 filter_vcpu; /* MS_EV_NO_VCPU: any */
+const volatile bool filter_gfn;
+const volatile bool take_stacks;
+const volatile u32 count_by;
+const volatile u64 wake_bytes; /* the reader is woken when so much waits */
+const volatile u64 page_offset, vmemmap, max_pfn;
+const volatile u32 page_bytes;
+const volatile u64 running_vcpu; /* per-CPU variable kvm_running_vcpu; 0: not there */
+const volatile u64 cpu_area[MS_PROBE_CPUS]; /* where each CPU's per-CPU variables lie */
+const volatile u64 drain_lo, drain_hi; /* text of the function that empties the PML buffer */
+const volatile u8 ret_of[MS_PROBE_RETS]; /* enum ms_ret of the kernel's RET_PF_*, MS_RET_NR: unknown */
+const volatile bool is_intel;
+
+/* --- what is counted --- */
+
+u64 seq_next; /* of events sent, those that found no room included */
+/* Set when all that attaches is attached: what was seen by some of them before is no event yet. */
+bool on;
+u64 lost_buffer;
+u64 lost_count;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MS_EV_NR);
+	__type(key, u32);
+	__type(value, u64);
+} by_event SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, MS_COUNT_KEYS);
+	__type(key, struct ms_count_key);
+	__type(value, u64);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, MS_STACKS);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, MS_STACK_DEPTH * sizeof(u64));
+} stacks SEC(".maps");
+
+/* --- a thread: the operations that it is in, and what one probe keeps for the next --- */
+
+#define ZAP_DEPTH 8u /* mmu_page_zap_pte() calls itself, a level of the tables each time */
+
+struct thread {
+	u32 depth;
+	u32 zap_depth;
+	struct ms_op ops[MS_OPS_MAX];
+	u32 sptes_set, pages_zapped, tables_hit; /* ever, for differences */
+	u32 at_start_sptes, at_start_pages, at_start_hit; /* when the operation at work began */
+	u32 sync_sptes;
+	u64 made_sptep, made_old, made_new; /* an SPTE that is being set for the first time */
+	u64 child_sptep, child_old;
+	u64 zap_sptep[ZAP_DEPTH], zap_old[ZAP_DEPTH];
+	u64 zap_kvm, zap_sp;
+	u64 inject_addr;
+	u64 slot_gfn; /* first frame of the slot whose log is at work */
+	u64 pml_gfn; /* one more than the frame that the PML buffer named and that is to be marked dirty */
+	struct ms_ev_slot slot;
+	u32 pml_entries;
+	u8 pml_full, fault_handled, fault_fast, fault_open;
+	u8 is_nx_worker, comm_known;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* NULL: no memory for a new thread's. What needs it is left out. */
+INLINE struct thread *thread_get(void)
+{
+	return bpf_task_storage_get(&threads, (struct task_struct *)bpf_get_current_task_btf(), NULL,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* --- reading --- */
+
+/* Of an argument whose type the verifier knows: a load that it checks. */
+#define ARG(type, ptr, at) (*(const volatile type *)((const char *)(ptr) + (at)))
+
+#define GET(dst, base, at) bpf_probe_read_kernel(&(dst), sizeof(dst), (const void *)((u64)(base) + (at)))
+
+/* The first two arguments at a function's entry: rsi and rdi, the 14th and 15th word of struct pt_regs. */
+INLINE void kprobe_args(const void *regs, u64 ret[2])
+{
+	u64 words[2] = { 0 };
+
+	bpf_probe_read_kernel(words, sizeof(words), (const char *)regs + 13 * sizeof(u64));
+	ret[0] = words[1];
+	ret[1] = words[0];
+}
+
+/* The vCPU that is loaded on this CPU: its thread is the one at work, 0 when there is none. */
+INLINE u64 vcpu_running(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	u64 vcpu = 0;
+
+	if (!running_vcpu || cpu >= MS_PROBE_CPUS)
+		return 0;
+	GET(vcpu, running_vcpu, cpu_area[cpu]);
+	return vcpu;
+}
+
+/* sptep_to_sp(): the page that holds an SPTE; 0 when it is none that could be. */
+INLINE u64 sptep_to_sp(u64 sptep)
+{
+	u64 pfn = (sptep - page_offset) >> 12, sp = 0;
+
+	if (sptep < page_offset || pfn >= max_pfn)
+		return 0;
+	GET(sp, vmemmap + pfn * page_bytes, off.page_private);
+	return sp;
+}
+
+INLINE u32 sptep_index(u64 sptep)
+{
+	return sptep >> 3 & 511;
+}
+
+#define SPTE_PRESENT (1ull << 11) /* SPTE_MMU_PRESENT_MASK: 5.13 and later, both vendors */
+#define SPTE_HUGE (1ull << 7)
+
+INLINE bool spte_is_table(u64 spte, u32 level)
+{
+	return spte & SPTE_PRESENT && level > 1 && !(spte & SPTE_HUGE);
+}
+
+INLINE bool spte_is_leaf(u64 spte, u32 level)
+{
+	return spte & SPTE_PRESENT && (level == 1 || spte & SPTE_HUGE);
+}
+
+INLINE u32 role_level(u32 role)
+{
+	return role >> role_at.level_shift & role_at.level_mask;
+}
+
+/* kvm_mmu_page_get_gfn(): the frame that an entry maps; ~0 when it cannot be read. */
+INLINE u64 sp_entry_gfn(u64 sp, u32 role, u64 sp_gfn, u32 index)
+{
+	u64 translation = 0, entry = 0;
+
+	if (role & role_at.passthrough)
+		return sp_gfn;
+	if (role & role_at.direct)
+		return sp_gfn + ((u64)index << (role_level(role) - 1) * 9 % 64);
+	if (off.sp_shadowed_translation == MS_OFF_NONE)
+		return ~0ull;
+	GET(translation, sp, off.sp_shadowed_translation);
+	if (!translation || GET(entry, translation, index * 8ull))
+		return ~0ull;
+	return entry >> 12;
+}
+
+/* --- an event --- */
+
+#define WANTED(name) (events_wanted >> MS_EV_##name & 1)
+
+/* kvm_nx_huge_page_recovery_worker() never ends, so that its thread is known by its name. */
+INLINE bool thread_is_nx_worker(struct thread *t)
+{
+	char comm[16] = "";
+
+	if (!t->comm_known) {
+		bpf_get_current_comm(comm, sizeof(comm));
+		t->is_nx_worker = comm[0] == 'k' && comm[1] == 'v' && comm[2] == 'm' && comm[3] == '-' &&
+				  comm[4] == 'n' && comm[5] == 'x' && comm[6] == '-';
+		t->comm_known = 1;
+	}
+	return t->is_nx_worker;
+}
+
+INLINE u8 thread_cause(struct thread *t)
+{
+	u32 depth = t->depth;
+
+	if (!depth)
+		return thread_is_nx_worker(t) ? MS_CAUSE_NX : MS_CAUSE_NONE;
+	return t->ops[(depth - 1) % MS_OPS_MAX].cause;
+}
+
+INLINE u64 thread_kvm(struct thread *t)
+{
+	u32 depth = t->depth;
+
+	return depth ? t->ops[(depth - 1) % MS_OPS_MAX].kvm : 0;
+}
+
+INLINE bool thread_in(struct thread *t, u16 op)
+{
+	u32 depth = t->depth;
+
+	return depth && t->ops[(depth - 1) % MS_OPS_MAX].op == op;
+}
+
+/*
+ * Begin an event: who and why. vcpu 0: the one that runs here; kvm 0: its VM, or the operation's. False: it does
+ * not pass the filters of VM and vCPU.
+ */
+INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
+{
+	u32 vcpu_id = 0;
+	u8 guest = 0;
+
+	if (!on)
+		return false;
+	__builtin_memset(ev, 0, sizeof(*ev));
+	ev->id = id;
+	ev->stack = MS_EV_NO_STACK;
+	ev->vcpu = MS_EV_NO_VCPU;
+	if (!vcpu)
+		vcpu = vcpu_running();
+	if (vcpu) {
+		if (!kvm)
+			GET(kvm, vcpu, off.vcpu_kvm);
+		if (filter_kvm && kvm && kvm != filter_kvm)
+			return false;
+		GET(vcpu_id, vcpu, off.vcpu_id);
+		ev->vcpu = (u16)vcpu_id;
+		if (off.vcpu_guest_mode != MS_OFF_NONE) {
+			GET(guest, vcpu, off.vcpu_guest_mode);
+			ev->guest = guest ? MS_EV_L2 : MS_EV_L1;
+		}
+	}
+	if (!kvm && t)
+		kvm = thread_kvm(t);
+	if (filter_kvm && kvm && kvm != filter_kvm)
+		return false;
+	if (filter_vcpu != MS_EV_NO_VCPU && ev->vcpu != filter_vcpu)
+		return false;
+	ev->kvm = kvm;
+	ev->tid = (u32)bpf_get_current_pid_tgid();
+	ev->cause = t ? thread_cause(t) : MS_CAUSE_NONE;
+	return true;
+}
+
+INLINE void event_count(const struct ms_event *ev, u64 gfn, u8 level, u8 ret)
+{
+	struct ms_count_key key = { .id = ev->id };
+	u64 *nr, one = 1;
+
+	if (count_by & MS_COUNT_BY_KVM)
+		key.kvm = ev->kvm;
+	key.vcpu = count_by & MS_COUNT_BY_VCPU ? ev->vcpu : 0;
+	key.guest = count_by & MS_COUNT_BY_GUEST ? ev->guest : 0;
+	key.cause = count_by & MS_COUNT_BY_CAUSE ? ev->cause : 0;
+	key.gfn = count_by & MS_COUNT_BY_GFN ? gfn : 0;
+	key.level = count_by & MS_COUNT_BY_LEVEL ? level : 0;
+	key.ret = count_by & MS_COUNT_BY_RET ? ret : 0;
+	nr = bpf_map_lookup_elem(&counts, &key);
+	if (nr) {
+		(*nr)++;
+		return;
+	}
+	if (!bpf_map_update_elem(&counts, &key, &one, BPF_NOEXIST))
+		return;
+	/* Another CPU may have made it meanwhile. */
+	nr = bpf_map_lookup_elem(&counts, &key);
+	if (nr)
+		(*nr)++;
+	else
+		__sync_fetch_and_add(&lost_count, 1);
+}
+
+INLINE void event_send(void *ctx, struct ms_event *ev)
+{
+	u64 wake;
+
+	if (take_stacks) {
+		long id = bpf_get_stackid(ctx, &stacks, 0);
+
+		ev->stack = id < 0 ? MS_EV_NO_STACK : (s32)id;
+	}
+	ev->time_ns = bpf_ktime_get_ns();
+	ev->seq = __sync_fetch_and_add(&seq_next, 1) + 1;
+	/* The reader looks by itself every few milliseconds: it is woken only lest the buffer fill. */
+	wake = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wake_bytes ? BPF_RB_FORCE_WAKEUP
+									 : BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_output(&ring, ev, sizeof(*ev), wake))
+		__sync_fetch_and_add(&lost_buffer, 1);
+}
+
+/* gfn ~0: it has none. pages: how many frames from there on. */
+INLINE void event_end(void *ctx, struct ms_event *ev, u64 gfn, u64 pages, u8 level, u8 ret)
+{
+	u32 id = ev->id;
+	u64 *nr;
+
+	if (filter_gfn && (gfn == ~0ull || gfn >= filter_gfn_end || gfn + pages <= filter_gfn_start))
+		return;
+	nr = bpf_map_lookup_elem(&by_event, &id);
+	if (nr)
+		(*nr)++;
+	if (count_by)
+		event_count(ev, gfn, level, ret);
+	else
+		event_send(ctx, ev);
+}
+
+#define END_GFN(gfn) event_end(ctx, &ev, gfn, 1, 0, MS_RET_NR)
+#define END_PLAIN() event_end(ctx, &ev, ~0ull, 0, 0, MS_RET_NR)
+
+INLINE u8 ret_name(u64 ret)
+{
+	s32 r = (s32)ret;
+
+	if (r < 0)
+		return MS_RET_ERROR;
+	return (u32)r < MS_PROBE_RETS ? ret_of[r] : MS_RET_NR;
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events as rows: see events.h. */
+#include "query/events.h"
+
+#include <string.h>
+
+#include "abi/event_desc.h"
+#include "query/private.h"
+
+static const struct ms_column fixed[] = {
+	{ "seq", "SEQ", MS_V_COUNT },
+	{ "time", "TIME", MS_V_TEXT, .flags = MS_COL_TEXT_ONLY },
+	{ "time_ns", "TIME, ns", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "kvm", "VM", MS_V_HEX, MS_SECRET_KVM, .flags = MS_COL_OMIT },
+	{ "tid", "THREAD", MS_V_INT, MS_SECRET_PID, .flags = MS_COL_SKIP | MS_COL_OMIT },
+	{ "vcpu_id", "VCPU", MS_V_INT },
+	{ "guest", "OF", MS_V_TEXT, .flags = MS_COL_OMIT },
+	{ "event", "EVENT", MS_V_TEXT },
+	{ "cause", "CAUSE", MS_V_TEXT, .flags = MS_COL_OMIT },
+	{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
+	{ "stack", "STACK", MS_V_WORDS, .flags = MS_COL_BELOW | MS_COL_OMIT },
+};
+#define KVM_COL 3
+
+static enum ms_secret secret_of(enum ms_event_unit unit)
+{
+	switch (unit) {
+	case MS_UNIT_SPTE:
+		return MS_SECRET_SPTE;
+	case MS_UNIT_SP:
+		return MS_SECRET_SP;
+	case MS_UNIT_HPA:
+		return MS_SECRET_HPA;
+	case MS_UNIT_HVA:
+		return MS_SECRET_HVA;
+	default:
+		return MS_PUBLIC;
+	}
+}
+
+static enum ms_value_kind kind_of(enum ms_event_unit unit)
+{
+	if (ms_unit_form(unit) == MS_FORM_N)
+		return MS_V_TEXT;
+	if (ms_unit_form(unit) == MS_FORM_B)
+		return MS_V_BOOL;
+	return ms_unit_form(unit) == MS_FORM_D ? MS_V_COUNT : MS_V_HEX;
+}
+
+/* Two events may have a field of one name: it is one column, so its unit has to be one. A test sees to it. */
+void ms_event_columns(bool vms, struct ms_event_table *ret)
+{
+	struct ms_event_desc desc;
+	u32 id, i;
+	size_t c;
+
+	memcpy(ret->cols, fixed, sizeof(fixed));
+	if (!vms)
+		ret->cols[KVM_COL].flags |= MS_COL_SKIP;
+	ret->nr = MS_LEN(fixed);
+	for (id = 1; ms_event_desc(id, &desc); id++)
+		for (i = 0; i < desc.nr_fields; i++) {
+			for (c = MS_LEN(fixed); c < ret->nr; c++)
+				if (!strcmp(ret->cols[c].name, desc.fields[i].name))
+					break;
+			if (c < ret->nr || c == MS_EVENT_COLS_MAX)
+				continue;
+			ret->cols[ret->nr++] = (struct ms_column){
+				.name = desc.fields[i].name,
+				.title = desc.fields[i].name,
+				.kind = kind_of(desc.fields[i].unit),
+				.secret = secret_of(desc.fields[i].unit),
+				.digits = ms_unit_form(desc.fields[i].unit) == MS_FORM_R ? 16 : 0,
+				.flags = MS_COL_SKIP | MS_COL_OMIT,
+			};
+		}
+}
+
+/* --- one field --- */
+
+/* Blanks separate fields: within one they become commas. */
+static void put_joined(struct ms_buf *out, const char *text)
+{
+	for (; *text; text++)
+		ms_buf_putc(out, *text == ' ' ? ',' : *text);
+}
+
+/* Of the table that an SPTE in the event is from: 1 unless the event says. */
+static u32 level_of(const struct ms_event *event)
+{
+	u64 level;
+
+	return ms_event_first(event, MS_UNIT_LEVEL, &level) ? (u32)level : 1;
+}
+
+static void put_decoded(const struct ms_model *model, const struct ms_event *event,
+			const struct ms_event_field *field, u64 value, struct ms_buf *out)
+{
+	const struct spte_profile *p = &model->profile;
+	u32 level = level_of(event);
+	enum spte_class cls;
+	char text[160];
+
+	if (field->unit == MS_UNIT_ROLE) {
+		role_format(&model->roles, (u32)value, p->format == SPTE_FMT_EPT, text, sizeof(text));
+		ms_buf_putc(out, '[');
+		put_joined(out, text);
+		ms_buf_putc(out, ']');
+	} else if (field->unit == MS_UNIT_SPTE && level >= SPTE_LEVEL_MIN && level <= SPTE_LEVEL_MAX) {
+		cls = spte_class(p, value, level);
+		ms_buf_printf(out, "[%s%s%s]", spte_class_name(cls), cls == SPTE_CLASS_LEAF ? "," : "",
+			      cls == SPTE_CLASS_LEAF ? spte_wstate_name(spte_wstate(p, value, level)) : "");
+	}
+}
+
+void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
+		    const struct ms_event_field *field, struct ms_buf *out)
+{
+	u64 value = ms_event_value(event, field);
+	const char *name = ms_value_name(field->unit, value);
+
+	if (out->len)
+		ms_buf_putc(out, ' ');
+	ms_buf_printf(out, "%s=", field->name);
+	if (name)
+		put_joined(out, name);
+	else if (show->redact && secret_of(field->unit) != MS_PUBLIC)
+		ms_buf_puts(out, "hidden");
+	else if (field->unit == MS_UNIT_GFN && value == ~0ull)
+		ms_buf_putc(out, '-');
+	else if (ms_unit_form(field->unit) == MS_FORM_D)
+		ms_buf_printf(out, "%llu", (unsigned long long)value);
+	else if (ms_unit_form(field->unit) == MS_FORM_B)
+		ms_buf_puts(out, value ? "yes" : "no");
+	else
+		ms_buf_printf(out, "0x%llx", (unsigned long long)value);
+	put_decoded(show->model, event, field, value, out);
+}
+
+void ms_event_fields(const struct ms_event_show *show, const struct ms_event *event, struct ms_buf *ret)
+{
+	struct ms_event_desc desc;
+	u32 i;
+
+	if (!ms_event_desc(event->id, &desc))
+		return;
+	for (i = 0; i < desc.nr_fields; i++)
+		ms_event_field(show, event, &desc.fields[i], ret);
+}
+
+static void cell_field(struct ms_cell *cell, const struct ms_event *event, const struct ms_event_field *field)
+{
+	u64 value = ms_event_value(event, field);
+	const char *name = ms_value_name(field->unit, value);
+
+	/* No frame is no number. */
+	if (field->unit == MS_UNIT_GFN && value == ~0ull)
+		return;
+	if (name)
+		cell_text(&cell, name);
+	else if (kind_of(field->unit) == MS_V_TEXT)
+		cell_num(&cell, MS_V_COUNT, value);
+	else
+		cell_num(&cell, kind_of(field->unit), value);
+}
+
+void ms_event_time(u64 ns, struct ms_buf *ret)
+{
+	if (ns < 1000000)
+		ms_buf_printf(ret, "%llu.%03lluus", (unsigned long long)ns / 1000,
+			      (unsigned long long)ns % 1000);
+	else if (ns < 1000000000)
+		ms_buf_printf(ret, "%llu.%03llums", (unsigned long long)ns / 1000000,
+			      (unsigned long long)ns / 1000 % 1000);
+	else
+		ms_buf_printf(ret, "%llu.%06llus", (unsigned long long)ns / 1000000000,
+			      (unsigned long long)ns / 1000 % 1000000);
+}
+
+/* --- one event --- */
+
+void ms_event_cells(const struct ms_event_table *table, const struct ms_event_show *show,
+		    const struct ms_event *event, struct ms_cell *cells)
+{
+	struct ms_cell *at = cells, *cell;
+	struct ms_event_desc desc;
+	size_t c;
+	u32 i;
+
+	cell_count(&at, event->seq);
+	cell = cell_text(&at, "");
+	/* Of several CPUs, one may have been a little earlier than the first. */
+	if (event->time_ns < show->start_ns)
+		ms_buf_putc(&cell->text, '-');
+	ms_event_time(event->time_ns < show->start_ns ? show->start_ns - event->time_ns
+						      : event->time_ns - show->start_ns,
+		      &cell->text);
+	cell_count(&at, event->time_ns);
+	cell_opt(&at, event->kvm, MS_V_HEX, event->kvm);
+	cell_opt(&at, event->tid, MS_V_INT, event->tid);
+	cell_opt(&at, event->vcpu != MS_EV_NO_VCPU, MS_V_INT, event->vcpu);
+	if (event->guest)
+		cell_text(&at, event->guest == MS_EV_L2 ? "l2" : "l1");
+	else
+		cell_none(&at);
+	if (!ms_event_desc(event->id, &desc))
+		return;
+	cell_text(&at, desc.name)->style = MS_STYLE_ACCENT;
+	if (event->cause)
+		cell_text(&at, ms_value_name(MS_UNIT_CAUSE, event->cause));
+	else
+		cell_none(&at);
+	ms_event_fields(show, event, &cell_words(&at)->text);
+	if (show->stack && event->stack != MS_EV_NO_STACK)
+		show->stack(show->stack_ctx, event, at);
+	for (i = 0; i < desc.nr_fields; i++)
+		for (c = MS_LEN(fixed); c < table->nr; c++)
+			if (!strcmp(table->cols[c].name, desc.fields[i].name))
+				cell_field(&cells[c], event, &desc.fields[i]);
+}

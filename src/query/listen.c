@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listening for commands: for so long, until somebody says enough, with what it cost and what was lost said
+ * afterwards. A session keeps its listener from one round to the next that asks for the same.
+ */
+#include "query/private.h"
+
+#include <string.h>
+
+#define SLICE_MS 100 /* between two looks at whether to go on */
+#define TICK_MS 20 /* and between two ticks */
+
+void query_unlisten(struct ms_session *session)
+{
+	ms_unlisten(session->listener);
+	session->listener = NULL;
+}
+
+static bool same(const struct ms_listen *a, const struct ms_listen *b)
+{
+	return a->kvm == b->kvm && a->events == b->events && a->gfn_start == b->gfn_start &&
+	       a->gfn_end == b->gfn_end && a->vcpu == b->vcpu && a->has_gfn == b->has_gfn &&
+	       a->has_vcpu == b->has_vcpu && a->stacks == b->stacks && a->count_by == b->count_by &&
+	       a->buffer_bytes == b->buffer_bytes;
+}
+
+struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, struct ms_listener **ret)
+{
+	struct ms_session *session = q->session;
+	struct ms_err *err;
+
+	if (session->listener && !same(&session->listener->listen, listen))
+		query_unlisten(session);
+	if (!session->listener) {
+		err = ms_target_listen(session->target, listen, &session->listener);
+		if (err) {
+			session->listener = NULL;
+			return err;
+		}
+		session->heard = (struct ms_listen_stats){ 0 };
+	}
+	*ret = session->listener;
+	return NULL;
+}
+
+void query_listen_filter(const struct query *q, struct ms_listen *ret)
+{
+	const struct ms_args *args = q->args;
+
+	ret->kvm = q->vm ? q->vm->rec.kvm : 0;
+	ret->has_gfn = args->filter.has_gfn;
+	ret->gfn_start = args->filter.gfn_start;
+	ret->gfn_end = args->filter.gfn_end;
+	ret->has_vcpu = args->has_vcpu;
+	ret->vcpu = (u16)args->vcpu;
+}
+
+/* Since the round before, if there was one: what came between the two is this one's. */
+static struct ms_err *stats_take(struct ms_session *session, struct ms_listen_stats *ret)
+{
+	const struct ms_listen_stats before = session->heard;
+	struct ms_err *err = ms_listen_stats(session->listener, ret);
+	size_t i;
+
+	if (err)
+		return err;
+	session->heard = *ret;
+	for (i = 0; i < MS_EV_NR; i++)
+		ret->by_event[i] -= before.by_event[i];
+	ret->delivered -= before.delivered;
+	ret->lost_buffer -= before.lost_buffer;
+	ret->lost_count -= before.lost_count;
+	ret->lost_recursion -= before.lost_recursion;
+	ret->lost_probe -= before.lost_probe;
+	ret->runs -= before.runs;
+	ret->run_ns -= before.run_ns;
+	return NULL;
+}
+
+struct relay {
+	bool (*put)(void *ctx, const struct ms_event *event);
+	void *ctx;
+	bool enough;
+};
+
+static bool relay_put(void *ctx, const struct ms_event *event)
+{
+	struct relay *relay = ctx;
+
+	relay->enough = relay->put && !relay->put(relay->ctx, event);
+	return !relay->enough;
+}
+
+struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32 for_ms,
+			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
+			    struct listened *ret)
+{
+	return query_listen_ticks(q, listen, for_ms, put, NULL, ctx, ret);
+}
+
+/* A simulated machine moves on by as much as is waited: no more than one step between two ticks. */
+static u32 slice_ms(const struct ms_listener *l, bool ticks)
+{
+	return !ticks ? SLICE_MS : ms_listen_fd(l) < 0 ? 1 : TICK_MS;
+}
+
+struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *listen, u32 for_ms,
+				  bool (*put)(void *ctx, const struct ms_event *event),
+				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
+				  struct listened *ret)
+{
+	struct ms_session *session = q->session;
+	struct relay relay = { .put = put, .ctx = ctx };
+	struct ms_listener *l;
+	struct ms_err *err;
+	u64 left_ns;
+	u32 slice;
+
+	*ret = (struct listened){ 0 };
+	err = query_listener(q, listen, &l);
+	if (err)
+		return err;
+	slice = slice_ms(l, tick);
+	ret->start_ns = ret->end_ns = ms_listen_now(l);
+	if (tick)
+		err = tick(ctx, l);
+	while (!err && !relay.enough && !ret->stopped) {
+		left_ns = for_ms * 1000000ull - (ret->end_ns - ret->start_ns);
+		if (for_ms && left_ns > for_ms * 1000000ull)
+			left_ns = 0; /* it is over */
+		err = ms_listen_next(l,
+				     !for_ms || left_ns > slice * 1000000ull
+					     ? (int)slice
+					     : (int)((left_ns + 999999) / 1000000),
+				     relay_put, &relay);
+		if (!err && tick)
+			err = tick(ctx, l);
+		ret->end_ns = ms_listen_now(l);
+		if (for_ms && ret->end_ns - ret->start_ns >= for_ms * 1000000ull)
+			break;
+		ret->stopped = session->progress && !session->progress(session->progress_ctx, 0);
+	}
+	return err ? err : stats_take(session, &ret->stats);
+}
+
+/* --- what is said of it --- */
+
+static const struct ms_column listened_cols[] = {
+	{ "ms", "listened for, ms", MS_V_COUNT },
+	{ "raised", "events", MS_V_COUNT },
+	{ "delivered", "of these seen", MS_V_COUNT },
+	{ "lost_buffer", "lost, buffer full", MS_V_COUNT },
+	{ "lost_count", "lost, too many keys", MS_V_COUNT },
+	{ "lost_recursion", "not looked at, probe was at work", MS_V_COUNT },
+	{ "lost_probe", "missed by the kernel", MS_V_COUNT },
+	{ "probe_runs", "runs of the probes", MS_V_COUNT },
+	{ "probe_ns", "their time, ns", MS_V_COUNT },
+};
+
+static void lost_cell(struct ms_cell **at, u64 nr)
+{
+	cell_count(at, nr)->style = nr ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+}
+
+static void listened_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	const struct listened *listened = section->ctx;
+	const struct ms_listen_stats *stats = &listened->stats;
+
+	(void)row;
+	cell_count(&cells, (listened->end_ns - listened->start_ns) / 1000000);
+	cell_count(&cells, listened_raised(listened));
+	cell_count(&cells, stats->delivered);
+	lost_cell(&cells, stats->lost_buffer);
+	lost_cell(&cells, stats->lost_count);
+	lost_cell(&cells, stats->lost_recursion);
+	lost_cell(&cells, stats->lost_probe);
+	cell_opt(&cells, stats->runs, MS_V_COUNT, stats->runs);
+	cell_opt(&cells, stats->runs, MS_V_COUNT, stats->run_ns);
+}
+
+u64 listened_raised(const struct listened *listened)
+{
+	u64 ret = 0;
+	size_t i;
+
+	for (i = 0; i < MS_EV_NR; i++)
+		ret += listened->stats.by_event[i];
+	return ret;
+}
+
+u64 listened_lost(const struct listened *listened)
+{
+	const struct ms_listen_stats *stats = &listened->stats;
+
+	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe;
+}
+
+struct ms_err *listened_add(struct query *q, const struct listened *listened)
+{
+	struct ms_section *section;
+	u64 lost = listened_lost(listened);
+
+	section = section_add(q, "listened", "Listened", false, listened_cols, MS_LEN(listened_cols), 1,
+			      listened_row);
+	if (!section)
+		return ms_err_nomem();
+	section->ctx = listened;
+	if (!lost)
+		return NULL;
+	q->result->status = 1;
+	return note_add(q->result, "%llu events were lost: what is said about the others is not the whole",
+			(unsigned long long)lost);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Listening, as far as it is the same for every target: what passes, and what is counted with what. */
+#include <time.h>
+
+#include "abi/event_desc.h"
+#include "target/target.h"
+
+bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event)
+{
+	u64 gfn;
+
+	if (!event->id || event->id >= MS_EV_NR || !(listen->events & 1ull << event->id))
+		return false;
+	if (listen->kvm && event->kvm && event->kvm != listen->kvm)
+		return false;
+	if (listen->has_vcpu && event->vcpu != listen->vcpu)
+		return false;
+	return !listen->has_gfn ||
+	       (ms_event_gfn(event, &gfn) && gfn >= listen->gfn_start && gfn < listen->gfn_end);
+}
+
+void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret)
+{
+	u64 value;
+
+	*ret = (struct ms_event_count){ .id = event->id };
+	if (count_by & MS_BY_KVM)
+		ret->kvm = event->kvm;
+	if (count_by & MS_BY_VCPU)
+		ret->vcpu = event->vcpu;
+	if (count_by & MS_BY_GUEST)
+		ret->guest = event->guest;
+	if (count_by & MS_BY_CAUSE)
+		ret->cause = event->cause;
+	if (count_by & MS_BY_GFN && !ms_event_gfn(event, &ret->gfn))
+		ret->gfn = ~0ull;
+	if (count_by & MS_BY_LEVEL && ms_event_first(event, MS_UNIT_LEVEL, &value))
+		ret->level = (u8)value;
+	if (count_by & MS_BY_RET)
+		ret->ret = ms_event_first(event, MS_UNIT_RET, &value) ? (u8)value : MS_RET_NR;
+}
+
+struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen *listen,
+				struct ms_listener **ret)
+{
+	struct ms_err *err;
+
+	if (!target->ops->listen)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target '%s' has no events to listen to", target->spec),
+			"targets live and sim have");
+	err = target->ops->listen(target, listen, ret);
+	if (err)
+		return err;
+	(*ret)->target = target;
+	(*ret)->listen = *listen;
+	return NULL;
+}
+
+int ms_listen_fd(const struct ms_listener *l)
+{
+	return l->ops->fd(l);
+}
+
+struct ms_err *ms_listen_next(struct ms_listener *l, int timeout_ms,
+			      bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
+{
+	return l->ops->next(l, timeout_ms, put, ctx);
+}
+
+struct ms_err *ms_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+{
+	return l->ops->stats(l, ret);
+}
+
+struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
+{
+	return l->ops->counts(l, ret, nr_ret);
+}
+
+size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret)
+{
+	return l->ops->probes(l, ret);
+}
+
+u64 ms_listen_fed(const struct ms_listener *l)
+{
+	const struct ms_probe *probes = NULL;
+	size_t nr = l->ops->probes ? l->ops->probes(l, &probes) : 0, i;
+	u64 ret = nr ? 0 : ~0ull;
+
+	for (i = 0; i < nr; i++)
+		if (!probes[i].explains &&
+		    (probes[i].status == MS_PROBE_ON || probes[i].status == MS_PROBE_SPARE))
+			ret |= probes[i].events;
+	return ret;
+}
+
+size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
+{
+	return l->ops->stack(l, stack, ips, max);
+}
+
+u64 ms_listen_now(const struct ms_listener *l)
+{
+	struct timespec ts;
+
+	if (l->ops->now)
+		return l->ops->now(l);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+void ms_unlisten(struct ms_listener *l)
+{
+	if (l)
+		l->ops->unlisten(l);
+}

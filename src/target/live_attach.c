@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listening to the running kernel, first half: which of abi/probes.def's programs are loaded (those that feed or
+ * explain what is wanted), and how they are attached. What this kernel has not, or what does not attach, is said
+ * (struct ms_probe) and never fatal.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/btf.h>
+
+#include "base/buf.h"
+#include "layout/layout.h"
+#include "target/live_private.h"
+
+#include "events.skel.h"
+
+#define BTF_VMLINUX "/sys/kernel/btf/vmlinux"
+#define BTF_MODULE "/sys/kernel/btf/"
+/* A program that the verifier refuses is left out and the rest loaded again. */
+#define LOAD_TRIES 12
+
+/* --- what this kernel has --- */
+
+static void note_function(struct live_listener *ll, const char *name, bool is_tracepoint, u8 vendor, u32 id)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		const struct ms_probe_desc *desc = &ms_probe_descs[i];
+
+		if (desc->is_tracepoint != is_tracepoint || desc->fn[0] != name[0] || strcmp(desc->fn, name))
+			continue;
+		ll->probes[i].there = true;
+		ll->probes[i].vendor = vendor;
+		ll->probes[i].btf_id = id;
+	}
+}
+
+static void note_rets(struct live_listener *ll, const struct btf *btf, const struct btf_type *t)
+{
+	static const char *const names[MS_RET_NR] = {
+#define FAULT_RET(id, name, text) [MS_RET_##id] = "RET_PF_" #id,
+#include "abi/rets.def"
+#undef FAULT_RET
+	};
+	const struct btf_enum *e = btf_enum(t);
+	__u32 i;
+	u8 ret;
+
+	for (i = 0; i < btf_vlen(t); i++) {
+		const char *name = btf__str_by_offset(btf, e[i].name_off);
+
+		for (ret = 0; name && ret < MS_RET_NR; ret++)
+			if (e[i].val >= 0 && e[i].val < (int)MS_PROBE_RETS && !strcmp(name, names[ret]))
+				ll->ret_of[e[i].val] = ret;
+	}
+}
+
+static void look_through(struct live_listener *ll, const struct btf *btf, __u32 from, u8 vendor)
+{
+	static const char tp[] = "btf_trace_";
+	__u32 id, nr = btf__type_cnt(btf);
+
+	for (id = from; id < nr; id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+		const char *name = t && t->name_off ? btf__str_by_offset(btf, t->name_off) : NULL;
+
+		if (t && btf_is_enum(t) && !t->name_off)
+			note_rets(ll, btf, t);
+		else if (name && btf_is_func(t))
+			note_function(ll, name, false, vendor, id);
+		else if (name && btf_is_typedef(t) && !strncmp(name, tp, sizeof(tp) - 1))
+			note_function(ll, name + sizeof(tp) - 1, true, vendor, id);
+	}
+}
+
+static const char *const modules[] = {
+	[MS_PROBE_kvm] = "kvm",
+	[MS_PROBE_amd] = "kvm_amd",
+	[MS_PROBE_intel] = "kvm_intel",
+};
+
+/* One module, or the kernel itself when it is built in. */
+static struct ms_err *look_into(struct live_listener *ll, struct btf *base, u8 vendor, bool *base_done)
+{
+	char path[64];
+	struct btf *split;
+
+	snprintf(path, sizeof(path), BTF_MODULE "%s", modules[vendor]);
+	if (access(path, F_OK)) {
+		if (!*base_done)
+			look_through(ll, base, 1, vendor);
+		*base_done = true;
+		return NULL;
+	}
+	split = btf__parse_split(path, base);
+	if (!split)
+		return ms_err_errno(MS_ERR_TARGET, errno, "live: BTF %s", path);
+	look_through(ll, split, btf__type_cnt(base), vendor);
+	btf__free(split);
+	return NULL;
+}
+
+/* A program that is attached to a module's function is loaded with a descriptor of the module's BTF. */
+static struct ms_err *open_module_btf(struct live_listener *ll)
+{
+	u32 id = 0;
+	size_t i;
+
+	while (!bpf_btf_get_next_id(id, &id)) {
+		char name[32] = "";
+		struct bpf_btf_info info = { .name = (u64)(uintptr_t)name, .name_len = sizeof(name) };
+		u32 len = sizeof(info);
+		int fd = bpf_btf_get_fd_by_id(id);
+
+		if (fd < 0 && errno == ENOENT)
+			continue; /* gone meanwhile */
+		if (fd < 0)
+			return ms_live_err(-errno, "listing the kernel's BTF");
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.kernel_btf) {
+			for (i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+				if (strcmp(name, modules[i]) || ll->btf_fd[i])
+					continue;
+				ll->btf_fd[i] = fd;
+				fd = -1;
+				break;
+			}
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
+static struct ms_err *look_at_kernel(struct live_listener *ll)
+{
+	struct btf *base = btf__parse(BTF_VMLINUX, NULL);
+	struct ms_err *err;
+	bool base_done = false;
+
+	if (!base)
+		return ms_err_errno(MS_ERR_TARGET, errno, "live: BTF " BTF_VMLINUX);
+	memset(ll->ret_of, MS_RET_NR, sizeof(ll->ret_of));
+	ll->amd = !access("/sys/module/kvm_amd", F_OK);
+	ll->intel = !access("/sys/module/kvm_intel", F_OK);
+	err = look_into(ll, base, MS_PROBE_kvm, &base_done);
+	if (!err && ll->amd)
+		err = look_into(ll, base, MS_PROBE_amd, &base_done);
+	if (!err && ll->intel)
+		err = look_into(ll, base, MS_PROBE_intel, &base_done);
+	btf__free(base);
+	return err ? err : open_module_btf(ll);
+}
+
+/* --- loading --- */
+
+static bool of_other_vendor(const struct live_listener *ll, const struct ms_probe_desc *desc)
+{
+	return (desc->vendor == MS_PROBE_amd && !ll->amd) || (desc->vendor == MS_PROBE_intel && !ll->intel);
+}
+
+static void choose(struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		struct probe *probe = &ll->probes[i];
+
+		probe->wanted = ms_probe_descs[i].events & ll->l.listen.events &&
+				!of_other_vendor(ll, &ms_probe_descs[i]);
+		/* A part that the compiler split off has no BTF: attaching it tells. */
+		probe->there |= ms_probe_descs[i].is_kprobe;
+		if (!probe->there)
+			snprintf(probe->why, sizeof(probe->why), "this kernel has no such %s",
+				 ms_probe_descs[i].is_tracepoint ? "tracepoint"
+								 : "function, or only inlined");
+	}
+}
+
+/*
+ * libbpf would look for each function's name among all types of the kernel, which takes most of the start: it is
+ * told where they are. The cookie is the listener.
+ */
+static int prepare_program(struct bpf_program *prog, struct bpf_prog_load_opts *opts, long cookie)
+{
+	struct live_listener *ll = (struct live_listener *)cookie;
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		const struct probe *probe = &ll->probes[i];
+
+		if (probe->prog[0] != prog && probe->prog[1] != prog)
+			continue;
+		opts->attach_btf_id = probe->btf_id;
+		opts->attach_btf_obj_fd = (u32)ll->btf_fd[probe->vendor];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static struct ms_err *handle_sections(struct live_listener *ll)
+{
+	static const struct {
+		const char *section;
+		enum bpf_attach_type type;
+	} kinds[] = {
+		{ "tp_btf+", BPF_TRACE_RAW_TP },
+		{ "fentry+", BPF_TRACE_FENTRY },
+		{ "fexit+", BPF_TRACE_FEXIT },
+	};
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)ll,
+		    .prog_prepare_load_fn = prepare_program);
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		int id = libbpf_register_prog_handler(kinds[i].section, BPF_PROG_TYPE_TRACING, kinds[i].type,
+						      &opts);
+
+		if (id < 0)
+			return ms_live_err(id, "preparing the event programs");
+		ll->handler[i] = id;
+	}
+	return NULL;
+}
+
+static void find_programs(struct live_listener *ll)
+{
+	char name[96];
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		const struct ms_probe_desc *desc = &ms_probe_descs[i];
+		struct probe *probe = &ll->probes[i];
+		bool load = probe->wanted && probe->there && !probe->why[0];
+
+		snprintf(name, sizeof(name), "%s%s", desc->is_operation ? "op_" : "", desc->prog);
+		probe->prog[0] = bpf_object__find_program_by_name(ll->skel->obj, name);
+		snprintf(name, sizeof(name), "ox_%s", desc->prog);
+		probe->prog[1] =
+			desc->is_operation ? bpf_object__find_program_by_name(ll->skel->obj, name) : NULL;
+		if (probe->prog[0])
+			bpf_program__set_autoload(probe->prog[0], load);
+		if (probe->prog[1])
+			bpf_program__set_autoload(probe->prog[1], load);
+	}
+}
+
+static struct ms_err *configure_layout(struct live_listener *ll)
+{
+	const struct ms_layout *layout = ll->kmem->layout;
+	struct ms_probe_offsets *off = (struct ms_probe_offsets *)&ll->skel->rodata->off;
+	struct ms_probe_role *role = (struct ms_probe_role *)&ll->skel->rodata->role_at;
+	const struct ms_role_bit *bit;
+
+#define PROBE_FIELD(id, need)                                                                             \
+	if (need && !layout->f[MS_F_##id].present)                                                        \
+		return ms_err_new(MS_ERR_TARGET, "live: this kernel has no %s: it cannot be listened to", \
+				  ms_field_name(MS_F_##id));                                              \
+	off->id = layout->f[MS_F_##id].present ? layout->f[MS_F_##id].off : MS_OFF_NONE;
+#include "abi/probes.def"
+	bit = ms_layout_role_bit(layout, "level");
+	if (!bit || bit->bit + bit->width > 32)
+		return ms_err_new(MS_ERR_TARGET,
+				  "live: a page's role has no level: it cannot be listened to");
+	role->level_shift = bit->bit;
+	role->level_mask = (1u << bit->width) - 1;
+	bit = ms_layout_role_bit(layout, "direct");
+	role->direct = bit ? 1u << bit->bit : 0;
+	bit = ms_layout_role_bit(layout, "passthrough");
+	role->passthrough = bit ? 1u << bit->bit : 0;
+	return NULL;
+}
+
+static struct ms_err *configure_cpus(struct live_listener *ll)
+{
+	u64 *areas = (u64 *)ll->skel->rodata->cpu_area;
+	int cpus = libbpf_num_possible_cpus();
+	struct ms_kread req = {
+		.addr = ll->kmem->sym[MS_KSYM_per_cpu_offset],
+		.len = 8u * (u32)(cpus < (int)MS_PROBE_CPUS ? cpus : (int)MS_PROBE_CPUS),
+		.dst = areas,
+	};
+	struct ms_err *err;
+
+	if (cpus < 1)
+		return ms_live_err(cpus, "counting CPUs");
+	if (!req.addr || !ll->kmem->sym[MS_KSYM_kvm_running_vcpu])
+		return ms_err_new(MS_ERR_TARGET, "live: this kernel does not say which vCPU runs where "
+						 "(kvm_running_vcpu): it cannot be listened to");
+	err = ms_kmem_read(ll->kmem, &req, 1);
+	if (!err && req.status)
+		err = ms_err_new(MS_ERR_TARGET, "live: __per_cpu_offset cannot be read");
+	ll->skel->rodata->running_vcpu = ll->kmem->sym[MS_KSYM_kvm_running_vcpu];
+	return err;
+}
+
+static struct ms_err *configure(struct live_listener *ll)
+{
+	const struct ms_listen *listen = &ll->l.listen;
+	struct events_bpf *skel = ll->skel;
+	struct ms_err *err;
+
+	err = configure_layout(ll);
+	if (!err)
+		err = configure_cpus(ll);
+	if (err)
+		return err;
+	skel->rodata->events_wanted = listen->events;
+	skel->rodata->filter_kvm = listen->kvm;
+	skel->rodata->filter_vcpu = listen->has_vcpu ? listen->vcpu : MS_EV_NO_VCPU;
+	skel->rodata->filter_gfn = listen->has_gfn;
+	skel->rodata->filter_gfn_start = listen->gfn_start;
+	skel->rodata->filter_gfn_end = listen->gfn_end;
+	skel->rodata->take_stacks = listen->stacks && !listen->count_by;
+	skel->rodata->count_by = listen->count_by;
+	skel->rodata->wake_bytes = listen->buffer_bytes / 4;
+	skel->rodata->page_offset = ll->kmem->page_offset;
+	skel->rodata->vmemmap = ll->kmem->vmemmap;
+	skel->rodata->max_pfn = ll->kmem->max_pfn;
+	skel->rodata->page_bytes = ll->kmem->layout->type_size[MS_T_page];
+	skel->rodata->is_intel = ll->intel;
+	skel->rodata->drain_lo = ll->kmem->sym[MS_KSYM_vmx_handle_exit];
+	/* Its size, rounded up: what lies behind it marks nothing dirty. */
+	skel->rodata->drain_hi = skel->rodata->drain_lo + 0x1000;
+	memcpy((u8 *)skel->rodata->ret_of, ll->ret_of, sizeof(ll->ret_of));
+	/* What is not used takes no memory. */
+	bpf_map__set_max_entries(skel->maps.ring,
+				 listen->count_by ? MS_LISTEN_MIN_BUFFER : listen->buffer_bytes);
+	if (!listen->count_by)
+		bpf_map__set_max_entries(skel->maps.counts, 1);
+	if (!skel->rodata->take_stacks)
+		bpf_map__set_max_entries(skel->maps.stacks, 1);
+	return NULL;
+}
+
+/* libbpf names the program that the verifier refused: it is left out. False: it names none of ours. */
+static bool leave_out_refused(struct live_listener *ll)
+{
+	const char *says = ms_live_says(), *name = strstr(says, "prog '");
+	size_t i, len;
+
+	if (!name)
+		return false;
+	name += strlen("prog '");
+	len = strcspn(name, "'");
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		const char *prog = ms_probe_descs[i].prog;
+		const char *found = name;
+
+		if (ms_probe_descs[i].is_operation && len > 3 &&
+		    (!strncmp(name, "op_", 3) || !strncmp(name, "ox_", 3)))
+			found += 3;
+		if (strlen(prog) != len - (size_t)(found - name) || strncmp(prog, found, strlen(prog)) ||
+		    ll->probes[i].why[0])
+			continue;
+		snprintf(ll->probes[i].why, sizeof(ll->probes[i].why), "%s", says);
+		return true;
+	}
+	return false;
+}
+
+static struct ms_err *load_programs(struct live_listener *ll)
+{
+	struct ms_err *err;
+	int tries, ret = 0;
+
+	err = handle_sections(ll);
+	if (err)
+		return err;
+	for (tries = 0; tries < LOAD_TRIES; tries++) {
+		ms_live_says_reset();
+		ll->skel = events_bpf__open();
+		if (!ll->skel)
+			return ms_live_err(-errno, "opening the event programs");
+		find_programs(ll);
+		err = configure(ll);
+		if (err)
+			return err;
+		ret = events_bpf__load(ll->skel);
+		if (!ret)
+			return NULL;
+		if (!leave_out_refused(ll))
+			break;
+		events_bpf__destroy(ll->skel);
+		ll->skel = NULL;
+	}
+	return ms_live_err(ret, "loading the event programs");
+}
+
+/* --- attaching --- */
+
+static void attach_one(struct probe *probe, const struct ms_probe_desc *desc)
+{
+	char *clean;
+	int i, err;
+
+	for (i = 0; i < 2 && probe->prog[i]; i++) {
+		ms_live_says_reset();
+		probe->link[i] = desc->is_kprobe ? bpf_program__attach_kprobe(probe->prog[i], false, desc->fn)
+						 : bpf_program__attach_trace(probe->prog[i]);
+		if (probe->link[i])
+			continue;
+		err = errno;
+		clean = ms_clean_dup(ms_live_says());
+		snprintf(probe->why, sizeof(probe->why), "%s", clean && *clean ? clean : strerror(err));
+		free(clean);
+		bpf_link__destroy(probe->link[0]);
+		probe->link[0] = NULL;
+		return;
+	}
+}
+
+static void attach_all(struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		if (ll->probes[i].wanted && ll->probes[i].there && !ll->probes[i].why[0])
+			attach_one(&ll->probes[i], &ms_probe_descs[i]);
+}
+
+static enum ms_probe_status status_of(const struct live_listener *ll, size_t i)
+{
+	size_t k;
+
+	if (!ll->probes[i].wanted)
+		return MS_PROBE_IDLE;
+	if (ll->probes[i].link[0])
+		return MS_PROBE_ON;
+	for (k = 0; ms_probe_descs[i].group && k < ms_nr_probe_descs; k++)
+		if (ms_probe_descs[k].group == ms_probe_descs[i].group && ll->probes[k].link[0])
+			return MS_PROBE_SPARE;
+	return MS_PROBE_OFF;
+}
+
+static void show_probes(struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++) {
+		const struct ms_probe_desc *desc = &ms_probe_descs[i];
+		enum ms_probe_status status = status_of(ll, i);
+
+		ll->shown[i] = (struct ms_probe){
+			.name = desc->name,
+			.status = status,
+			.events = desc->events,
+			.explains = desc->is_operation,
+			.lost = desc->lost,
+			.why = status == MS_PROBE_OFF ? ll->probes[i].why : "",
+		};
+	}
+}
+
+struct ms_err *ms_live_load(struct live_listener *ll)
+{
+	struct ms_err *err = look_at_kernel(ll);
+
+	if (err)
+		return err;
+	choose(ll);
+	return load_programs(ll);
+}
+
+void ms_live_attach(struct live_listener *ll)
+{
+	attach_all(ll);
+	show_probes(ll);
+}
+
+void ms_live_detach(struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; ll->probes && i < ms_nr_probe_descs; i++) {
+		bpf_link__destroy(ll->probes[i].link[1]);
+		bpf_link__destroy(ll->probes[i].link[0]);
+	}
+	events_bpf__destroy(ll->skel);
+	for (i = 0; i < 3; i++) {
+		if (ll->handler[i])
+			libbpf_unregister_prog_handler(ll->handler[i]);
+		if (ll->btf_fd[i])
+			close(ll->btf_fd[i]);
+	}
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Listening: what passes a filter, what is counted together, and a simulated machine that is listened to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "abi/event_desc.h"
+#include "target/target.h"
+
+#define ALL (~0ull)
+#define BIT(name) (1ull << MS_EV_##name)
+
+static void must(struct ms_err *err)
+{
+	if (err)
+		fail_msg("%s", ms_err_text(err));
+}
+
+static void test_passes(void **state)
+{
+	struct ms_event event = { .id = MS_EV_dirty, .vcpu = 1, .kvm = 0x1000, .u.dirty = { .gfn = 0x20 } };
+	struct ms_listen listen = { .events = ALL };
+
+	(void)state;
+	assert_true(ms_listen_passes(&listen, &event));
+	listen.events = ALL & ~BIT(dirty);
+	assert_false(ms_listen_passes(&listen, &event));
+	listen = (struct ms_listen){ .events = ALL, .kvm = 0x1000, .has_vcpu = true, .vcpu = 1 };
+	assert_true(ms_listen_passes(&listen, &event));
+	listen.kvm = 0x2000;
+	assert_false(ms_listen_passes(&listen, &event));
+	/* Whose it is nobody knows: it may be this VM's. */
+	event.kvm = 0;
+	assert_true(ms_listen_passes(&listen, &event));
+	listen.vcpu = 0;
+	assert_false(ms_listen_passes(&listen, &event));
+
+	listen = (struct ms_listen){ .events = ALL, .has_gfn = true, .gfn_start = 0x20, .gfn_end = 0x21 };
+	assert_true(ms_listen_passes(&listen, &event));
+	event.u.dirty.gfn = 0x21;
+	assert_false(ms_listen_passes(&listen, &event));
+	event.u.dirty.gfn = 0x1f;
+	assert_false(ms_listen_passes(&listen, &event));
+	/* A GPA is in its frame; no frame is in none. */
+	event = (struct ms_event){ .id = MS_EV_pt_write, .u.pt_write = { .gpa = 0x20ff8 } };
+	assert_true(ms_listen_passes(&listen, &event));
+	event = (struct ms_event){ .id = MS_EV_fault_done, .u.fault_done = { .gfn = ~0ull } };
+	listen.gfn_end = ~0ull;
+	assert_false(ms_listen_passes(&listen, &event));
+	event = (struct ms_event){ .id = MS_EV_flush };
+	assert_false(ms_listen_passes(&listen, &event));
+	event.id = MS_EV_NR;
+	listen.has_gfn = false;
+	assert_false(ms_listen_passes(&listen, &event));
+}
+
+static void test_key(void **state)
+{
+	const struct ms_event set = {
+		.id = MS_EV_spte_set,
+		.vcpu = 3,
+		.kvm = 5,
+		.guest = MS_EV_L2,
+		.cause = MS_CAUSE_SYNC,
+		.u.spte_set = { .gfn = 7, .level = 2 },
+	};
+	const struct ms_event done = { .id = MS_EV_fault_done,
+				       .u.fault_done = { .gfn = ~0ull, .ret = MS_RET_FIXED } };
+	struct ms_event_count key;
+
+	(void)state;
+	ms_listen_key(MS_BY_EVENT, &set, &key);
+	assert_memory_equal(&key, (&(struct ms_event_count){ .id = MS_EV_spte_set }), sizeof(key));
+	ms_listen_key(~0u, &set, &key);
+	assert_int_equal(key.kvm, 5);
+	assert_int_equal(key.gfn, 7);
+	assert_int_equal(key.vcpu, 3);
+	assert_int_equal(key.guest, MS_EV_L2);
+	assert_int_equal(key.cause, MS_CAUSE_SYNC);
+	assert_int_equal(key.level, 2);
+	assert_int_equal(key.ret, MS_RET_NR);
+	ms_listen_key(~0u, &done, &key);
+	assert_true(key.gfn == ~0ull);
+	assert_int_equal(key.level, 0);
+	assert_int_equal(key.ret, MS_RET_FIXED);
+}
+
+struct heard {
+	u64 nr, by_event[MS_EV_NR], last_seq, last_ns, gaps, stop_after;
+};
+
+static bool hear(void *ctx, const struct ms_event *event)
+{
+	struct heard *heard = ctx;
+
+	assert_in_range(event->id, 1, MS_EV_NR - 1);
+	assert_true(event->kvm);
+	assert_true(event->time_ns >= heard->last_ns);
+	heard->gaps += heard->nr && event->seq != heard->last_seq + 1;
+	heard->last_seq = event->seq;
+	heard->last_ns = event->time_ns;
+	heard->by_event[event->id]++;
+	heard->nr++;
+	return heard->nr != heard->stop_after;
+}
+
+static u64 sum(const u64 *by_event)
+{
+	u64 ret = 0;
+	size_t i;
+
+	for (i = 0; i < MS_EV_NR; i++)
+		ret += by_event[i];
+	return ret;
+}
+
+static void test_sim(void **state)
+{
+	const struct ms_listen all = { .events = ALL }, counting = { .events = ALL, .count_by = MS_BY_EVENT },
+			       fine = { .events = ALL, .count_by = MS_BY_EVENT | MS_BY_GFN | MS_BY_VCPU };
+	struct heard heard = { .stop_after = 100 };
+	struct ms_event_count *counts;
+	struct ms_listen_stats stats;
+	struct ms_target *target;
+	struct ms_listener *l, *other;
+	struct ms_err *err;
+	u64 before, nr = 0;
+	size_t n, i;
+	int round;
+
+	(void)state;
+	must(ms_target_open("sim", NULL, &target));
+	assert_true(target->caps & MS_CAP_LISTEN);
+	must(ms_target_listen(target, &all, &l));
+	err = ms_target_listen(target, &all, &other);
+	assert_non_null(err);
+	ms_err_free(err);
+	before = ms_listen_now(l);
+	/* Nothing has happened yet, and nothing does while nobody waits. */
+	must(ms_listen_next(l, 0, hear, &heard));
+	assert_int_equal(heard.nr, 0);
+	assert_true(ms_listen_now(l) == before);
+	must(ms_listen_next(l, 100, hear, &heard));
+	assert_int_equal(heard.nr, 100);
+	assert_true(ms_listen_now(l) == before + 100000000);
+	/* What was left is handed out without moving on. */
+	must(ms_listen_next(l, 100, hear, &heard));
+	assert_true(ms_listen_now(l) == before + 100000000);
+	must(ms_listen_stats(l, &stats));
+	assert_int_equal(stats.delivered, heard.nr);
+	assert_int_equal(sum(stats.by_event), heard.nr);
+	assert_memory_equal(stats.by_event, heard.by_event, sizeof(heard.by_event));
+	assert_int_equal(heard.gaps, 0);
+	ms_unlisten(l);
+	ms_target_close(target);
+
+	/* Two machines of one seed, one counted coarsely and one finely: the same sums. */
+	for (round = 0; round < 2; round++) {
+		must(ms_target_open("sim", NULL, &target));
+		must(ms_target_listen(target, round ? &fine : &counting, &l));
+		must(ms_listen_next(l, 100, hear, &heard));
+		must(ms_listen_stats(l, &stats));
+		assert_memory_equal(stats.by_event, heard.by_event, sizeof(heard.by_event));
+		assert_int_equal(stats.delivered, 0);
+		must(ms_listen_counts(l, &counts, &n));
+		for (i = 0, nr = 0; i < n; i++) {
+			nr += counts[i].nr;
+			if (!round)
+				assert_int_equal(counts[i].nr, heard.by_event[counts[i].id]);
+		}
+		assert_int_equal(nr, heard.nr);
+		if (round)
+			assert_true(n > 100);
+		free(counts);
+		ms_unlisten(l);
+		ms_target_close(target);
+	}
+}
+
+static void test_filters(void **state)
+{
+	const struct ms_listen all = { .events = ALL }, some = { .events = BIT(spte_set) | BIT(dirty),
+								 .has_gfn = true,
+								 .gfn_start = 0x1000,
+								 .gfn_end = 0x2000,
+								 .has_vcpu = true,
+								 .vcpu = 1 };
+	struct heard heard = { 0 };
+	struct ms_target *target;
+	struct ms_listener *l;
+
+	(void)state;
+	must(ms_target_open("sim", NULL, &target));
+	must(ms_target_listen(target, &some, &l));
+	must(ms_listen_next(l, 250, hear, &heard));
+	assert_true(heard.by_event[MS_EV_spte_set] > 0);
+	assert_true(heard.nr == heard.by_event[MS_EV_spte_set] + heard.by_event[MS_EV_dirty]);
+	ms_unlisten(l);
+	/* One after the other may listen. */
+	must(ms_target_listen(target, &all, &l));
+	ms_unlisten(l);
+	ms_target_close(target);
+}
+
+static void test_nobody(void **state)
+{
+	struct ms_listener *l = NULL;
+	struct ms_target none = { .ops = &ms_target_snap, .spec = "snap:x" };
+	struct ms_err *err = ms_target_listen(&none, &(struct ms_listen){ .events = ALL }, &l);
+
+	(void)state;
+	assert_non_null(err);
+	assert_non_null(strstr(ms_err_text(err), "snap:x"));
+	ms_err_free(err);
+	ms_unlisten(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_passes),	cmocka_unit_test(test_key),    cmocka_unit_test(test_sim),
+		cmocka_unit_test(test_filters), cmocka_unit_test(test_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
