@@ -65,10 +65,10 @@ no_kvm()
 
 if [ "$vendor" = intel ]; then
 	is "doctor is content here" "$("$mmuscope" doctor -j |
-		jq -r '.verdict.live, (.checks[] | select(.check == "kvm-vendor" or .check == "ept") | .status, .found)' | paste -sd ' ')" "ok ok kvm_intel ok on"
+		jq -r '.verdict.live, (.checks[] | select(.check == "kvm-vendor" or .check == "ept") | .status, .detail)' | paste -sd ' ')" "ok ok kvm_intel ok on"
 	other "no TDP MMU" plain tdp_mmu=0 '' 0x3784
 	other "shadow paging" plain '' ept=0 0x3704
-	is "doctor says that EPT is off" "$("$mmuscope" doctor -j | jq -r '.checks[] | select(.check == "ept") | .found')" off
+	is "doctor says that EPT is off" "$("$mmuscope" doctor -j | jq -r '.checks[] | select(.check == "ept") | .detail')" off
 	no_kvm
 	done_testing
 fi
