@@ -44,8 +44,11 @@ corrupt()
 	grep -v facts "$SCRATCH/ok.out" | head -n 1 | sed 's/^/# /'
 }
 
+if ! grep -q '^flags.* vmx ' /proc/cpuinfo; then
+	skip "a hypervisor on VMX" "this CPU has no VMX: 30-truth.sh does it on SVM"
+	done_testing
+fi
 huge_pages_on
-is "L1 will run on VMX" "$(grep -c '^flags.* vmx ' /proc/cpuinfo)" "$(nproc)"
 # The machine is slow: three guests have all of it between them.
 held "EPT12, PML" --pages 80 --pml --rounds 2 --write-redraw --map shuffle --alias 5 --ro 4 --ro-write --mmio 3 --order random \
 	--npt-ro 20 --misconf 3
