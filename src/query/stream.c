@@ -296,7 +296,7 @@ static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
 	s->listened.start_ns = s->listened.end_ns = ms_listen_now(s->l);
 	s->until_ns = args->for_ms ? s->listened.start_ns + args->for_ms * NS_PER_MS : 0;
 	s->next_ns = s->listened.start_ns;
-	s->count = args->count;
+	s->count = args->by ? 0 : args->count; /* else it is about rounds */
 	s->show = (struct ms_event_show){ .model = q->model,
 					  .start_ns = s->listened.start_ns,
 					  .redact = args->redact };
