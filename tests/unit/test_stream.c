@@ -81,6 +81,7 @@ static struct ms_err *made_counts(struct ms_listener *l, struct ms_event_count *
 		  .level = 2,
 		  .ret = MS_RET_NR,
 		  .nr = 3 },
+		{ .id = MS_EV_fault, .vcpu = 0, .gfn = ~0ull, .ret = MS_RET_NR, .nr = 1 },
 	};
 
 	*ret = malloc(sizeof(counts));
@@ -381,7 +382,8 @@ static void test_counts(void **state)
 							 MS_BY_CAUSE | MS_BY_GFN | MS_BY_LEVEL | MS_BY_RET);
 	assert_true(stream.over);
 	summary(&run, &stream);
-	rows(&run, "counts", 3);
+	rows(&run, "counts", 4);
+	is(&run, "counts", 3, "event", "fault");
 	is(&run, "counts", 0, "event", "fault_done");
 	is(&run, "counts", 0, "count", "9");
 	is(&run, "counts", 0, "vcpu_id", "-");
@@ -401,7 +403,7 @@ static void test_counts(void **state)
 	line(&run, "events --by cause --watch 0.4 --count 2");
 	next(&run, &stream);
 	assert_int_equal(made.l.listen.count_by, MS_BY_EVENT | MS_BY_CAUSE);
-	rows(&run, "counts", 3);
+	rows(&run, "counts", 4);
 	assert_false(stream.over);
 	next(&run, &stream);
 	assert_true(stream.over);
@@ -436,7 +438,8 @@ static void test_stacks(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "dirty"));
 	assert_non_null(strstr(text, "\n        0x1003\n        0x2003\n"));
-	/* Headings once. */
+	/* Of several VMs, whose each is. Headings once. */
+	assert_non_null(strstr(text, "  VM "));
 	assert_null(strstr(strstr(text, "SEQ") + 1, "SEQ"));
 	free(text);
 	summary(&run, &stream);
@@ -456,9 +459,11 @@ static void test_stacks(void **state)
 	begin(&run);
 	made.events = &one;
 	made.nr = 1;
-	line(&run, "events --stack --count 1");
+	line(&run, "events --stack --count 1 --vm 4242");
 	next(&run, &stream);
 	is(&run, "events", 0, "stack", "-");
+	assert_true(section(&run, "events")->cols[3].flags & MS_COL_SKIP);
+	assert_string_equal(section(&run, "events")->cols[3].name, "kvm");
 	end(&run, &stream);
 }
 
