@@ -173,14 +173,19 @@ static void history_go(struct ms_ui *ui, int dir)
 /* As far as all candidates agree; what there is to choose from is shown behind the line. */
 static void prompt_complete(struct ms_ui *ui)
 {
+	/* A filter has the options of `events'. */
+	static const char events[] = "events ";
+	char line[sizeof(events) + MS_UI_LINE_MAX];
 	const char *found[CANDIDATES_MAX];
-	size_t start = 0, same, nr, i, at = 0;
+	size_t start = 0, same, nr, i, at = 0, skip = ui->prompt == MS_PROMPT_FILTER ? strlen(events) : 0;
 
-	if (ui->prompt != MS_PROMPT_COMMAND || !ui->opts->complete)
+	if (ui->prompt == MS_PROMPT_SEARCH || !ui->opts->complete)
 		return;
-	nr = ui->opts->complete(ui->line, found, CANDIDATES_MAX, &start);
-	if (!nr)
+	snprintf(line, sizeof(line), "%.*s%s", (int)skip, events, ui->line);
+	nr = ui->opts->complete(line, found, CANDIDATES_MAX, &start);
+	if (!nr || start < skip)
 		return;
+	start -= skip;
 	same = strlen(found[0]);
 	for (i = 1; i < nr; i++)
 		while (strncmp(found[0], found[i], same))
@@ -207,6 +212,12 @@ static void prompt_open(struct ms_ui *ui, enum ms_ui_prompt prompt)
 	ui->history_at = ui->nr_history;
 }
 
+void ms_ui_prompt_filter(struct ms_ui *ui, const char *now)
+{
+	prompt_open(ui, MS_PROMPT_FILTER);
+	snprintf(ui->line, sizeof(ui->line), "%s", now);
+}
+
 static void search(struct ms_ui *ui, int dir)
 {
 	struct ms_view *view = ms_ui_top(ui);
@@ -228,6 +239,10 @@ static void prompt_commit(struct ms_ui *ui)
 			ui->quit = true;
 		else if (ui->line[0])
 			ms_view_command_open(ui, ui->line, false);
+		return;
+	}
+	if (prompt == MS_PROMPT_FILTER) {
+		ms_ui_error(ui, ms_ui_top(ui)->ops->filter(ui, ms_ui_top(ui), ui->line));
 		return;
 	}
 	if (!ui->line[0] && !ui->needle[0])
@@ -362,10 +377,12 @@ static void core_request(struct ms_ui *ui, enum ms_request request)
 		ms_ui_refresh(ui);
 		break;
 	case MS_REQ_EVENTS:
-		if (ui->opts->command)
-			ms_view_command_open(ui, "events --last 200", true);
+		if (!(ui->target->caps & MS_CAP_LISTEN))
+			ms_ui_status(ui, MS_LOOK_WARNING, "%s has no events", ui->target->spec);
+		else if (ui->detail)
+			ms_ui_error(ui, ms_view_events_open(ui));
 		else
-			ms_ui_status(ui, MS_LOOK_WARNING, "no commands here");
+			ms_ui_status(ui, MS_LOOK_WARNING, "open a VM first");
 		break;
 	case MS_REQ_AUDIT:
 		if (ui->detail)
@@ -554,16 +571,19 @@ static void draw_hints(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 
 static void draw_status(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 {
-	u32 w = grid->width, used;
+	static const char *const labels[] = {
+		[MS_PROMPT_SEARCH] = "/", [MS_PROMPT_COMMAND] = ":", [MS_PROMPT_FILTER] = "only: "
+	};
+	u32 w = grid->width, used, x;
 	const char *line = ui->line;
 
 	if (ui->prompt != MS_PROMPT_NONE) {
-		ms_grid_put(grid, y, 0, 1, MS_LOOK_KEY, ui->prompt == MS_PROMPT_SEARCH ? "/" : ":");
+		x = ms_grid_put(grid, y, 0, w, MS_LOOK_KEY, labels[ui->prompt]);
 		/* The end of the line is where one types. */
-		while (*line && ms_text_width(line) + 2 > w)
+		while (*line && ms_text_width(line) + x + 1 > w)
 			for (line++; (*line & 0xc0) == 0x80; line++)
 				;
-		used = ms_grid_put(grid, y, 1, w - 1, MS_LOOK_NORMAL, line);
+		used = x - 1 + ms_grid_put(grid, y, x, w - x, MS_LOOK_NORMAL, line);
 		ms_grid_flag(grid, y, 1 + used, 1, MS_CELL_SELECTED);
 		if (ui->candidates[0] && used + 4 < w)
 			ms_grid_put(grid, y, used + 3, w - used - 3, MS_LOOK_DIM, ui->candidates);

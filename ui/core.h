@@ -55,6 +55,10 @@ struct ms_view_ops {
 	/* With count_by: counts since listening began, and the time on the events' clock. */
 	void (*counts)(struct ms_ui *ui, struct ms_view *view, const struct ms_event_count *counts, size_t nr,
 		       u64 now_ns);
+	/* It is no longer listened for it; ui->listen still has the figures. NULL: it does not care. */
+	void (*ended)(struct ms_ui *ui, struct ms_view *view);
+	/* What was typed after ms_ui_prompt_filter(). An error is shown, and leaves the filter as it was. */
+	struct ms_err *(*filter)(struct ms_ui *ui, struct ms_view *view, const char *line);
 	enum ms_request hints[8]; /* named in the footer, MS_REQ_NONE ends */
 };
 
@@ -67,6 +71,7 @@ enum ms_ui_prompt {
 	MS_PROMPT_NONE,
 	MS_PROMPT_SEARCH,
 	MS_PROMPT_COMMAND,
+	MS_PROMPT_FILTER, /* of the top view */
 };
 
 /* What views show of a VM; reverse maps are asked for by the command that shows them. */
@@ -136,6 +141,8 @@ struct ms_view *ms_ui_top(struct ms_ui *ui);
 struct ms_err *ms_ui_push(struct ms_ui *ui, struct ms_view *view) MS_MUST_CHECK;
 void ms_ui_pop(struct ms_ui *ui);
 void ms_ui_status(struct ms_ui *ui, enum ms_look look, const char *fmt, ...) MS_PRINTF(3, 4);
+/* Ask for the top view's filter, which is `now'. */
+void ms_ui_prompt_filter(struct ms_ui *ui, const char *now);
 /* Show an error in the status line, and free it. NULL is fine. */
 void ms_ui_error(struct ms_ui *ui, struct ms_err *err);
 
@@ -171,6 +178,8 @@ struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *s
 void ms_view_sp_select(struct ms_ui *ui, u32 idx);
 /* What the auditor finds in the VM in ui->detail. */
 struct ms_err *ms_view_audit_open(struct ms_ui *ui) MS_MUST_CHECK;
+/* The events of the VM in ui->detail as they happen; the view that is open below, if there is one. */
+struct ms_err *ms_view_events_open(struct ms_ui *ui) MS_MUST_CHECK;
 /* Text in lines, cleaned when drawn. The title and the text are copied. */
 struct ms_err *ms_view_pager_open(struct ms_ui *ui, const char *title, const char *text) MS_MUST_CHECK;
 /* Run a command line and show what it says; with at_end from its end. Reading again runs it again. */

@@ -31,17 +31,28 @@ static struct ms_view *wanted(struct ms_ui *ui, struct ms_listen *ret)
 	return NULL;
 }
 
+static void end(struct ms_ui *ui)
+{
+	struct ms_ui_listen *listen = &ui->listen;
+
+	if (!listen->l)
+		return;
+	if (listen->view->ops->ended)
+		listen->view->ops->ended(ui, listen->view);
+	ms_unlisten(listen->l);
+	listen->l = NULL;
+}
+
 void ms_ui_listen_stop(struct ms_ui *ui)
 {
-	ms_unlisten(ui->listen.l);
+	end(ui);
 	ui->listen = (struct ms_ui_listen){ 0 };
 }
 
 static void failed(struct ms_ui *ui, struct ms_err *err)
 {
 	ms_ui_error(ui, err);
-	ms_unlisten(ui->listen.l);
-	ui->listen.l = NULL;
+	end(ui);
 	ui->listen.failed = true;
 }
 
@@ -63,7 +74,9 @@ void ms_ui_listen_sync(struct ms_ui *ui)
 	if (err) {
 		listen->l = NULL;
 		failed(ui, err);
+		return;
 	}
+	listen->fed = ms_listen_fed(listen->l);
 }
 
 static bool put(void *ctx, const struct ms_event *event)

@@ -8,11 +8,13 @@ libmmuscope_a_SOURCES += \
 	ui/listen.c ui/listen.h \
 	ui/load.c \
 	ui/look.def \
+	ui/rates.c ui/rates.h \
 	ui/request.def \
 	ui/tree.c ui/tree.h \
 	ui/ui.h \
 	ui/view_audit.c \
 	ui/view_entry.c \
+	ui/view_events.c \
 	ui/view_help.c \
 	ui/view_pager.c \
 	ui/view_sp.c ui/view_sp.h \

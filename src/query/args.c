@@ -50,7 +50,7 @@ static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char
 }
 
 /* A, A-B (B excluded), A+N. Frames have at most 40 bits (52 address bits). */
-static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
+static struct ms_err *parse_gfn(enum ms_opt_id opt, const char *word, u64 *start_ret, u64 *end_ret)
 {
 	const u64 max = 1ull << 40;
 	size_t at = strcspn(word, "-+");
@@ -70,12 +70,11 @@ static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
 		b += a;
 	if (b <= a || b > max)
 		goto bad;
-	f->has_gfn = true;
-	f->gfn_start = a;
-	f->gfn_end = b;
+	*start_ret = a;
+	*end_ret = b;
 	return NULL;
 bad:
-	return bad_value(MS_OPT_GFN, word,
+	return bad_value(opt, word,
 			 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
 }
 
@@ -273,7 +272,10 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		args->vm_b = word;
 		return NULL;
 	case MS_OPT_GFN:
-		return parse_gfn(word, &args->filter);
+		args->filter.has_gfn = true;
+		return parse_gfn(opt, word, &args->filter.gfn_start, &args->filter.gfn_end);
+	case MS_OPT_CHECK:
+		return parse_gfn(opt, word, &args->check_start, &args->check_end);
 	case MS_OPT_ADDRESS:
 		return parse_address(word, &args->filter);
 	case MS_OPT_LEVEL:

@@ -113,8 +113,8 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 	}
 }
 
-static void put_field(const struct ms_event_show *show, const struct ms_event *event,
-		      const struct ms_event_field *field, struct ms_buf *out)
+void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
+		    const struct ms_event_field *field, struct ms_buf *out)
 {
 	u64 value = ms_event_value(event, field);
 	const char *name = ms_value_name(field->unit, value);
@@ -145,7 +145,7 @@ void ms_event_fields(const struct ms_event_show *show, const struct ms_event *ev
 	if (!ms_event_desc(event->id, &desc))
 		return;
 	for (i = 0; i < desc.nr_fields; i++)
-		put_field(show, event, &desc.fields[i], ret);
+		ms_event_field(show, event, &desc.fields[i], ret);
 }
 
 static void cell_field(struct ms_cell *cell, const struct ms_event *event, const struct ms_event_field *field)

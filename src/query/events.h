@@ -7,6 +7,7 @@
 #ifndef QUERY_EVENTS_H
 #define QUERY_EVENTS_H
 
+#include "abi/event_desc.h"
 #include "query/query.h"
 
 #define MS_EVENT_COLS_MAX 96
@@ -31,6 +32,9 @@ void ms_event_columns(bool vms, struct ms_event_table *ret);
 /* The cells of an event, ret->nr of the table; kinds arrive as absent. */
 void ms_event_cells(const struct ms_event_table *table, const struct ms_event_show *show,
 		    const struct ms_event *event, struct ms_cell *cells);
+/* "addr=0x1000", behind a blank where there is something before it. */
+void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
+		    const struct ms_event_field *field, struct ms_buf *ret);
 /* "addr=0x1000 ret=fixed": appended. SPTEs and roles are decoded. No control characters. */
 void ms_event_fields(const struct ms_event_show *show, const struct ms_event *event, struct ms_buf *ret);
 /* A time, or what passed between two: "12.345us", "1.234ms", "12.345678s". */

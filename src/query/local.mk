@@ -28,6 +28,8 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty.c \
 	src/query/dirty.def \
 	src/query/dirty.h \
+	src/query/dirty_check.c \
+	src/query/dirty_check.h \
 	src/query/dirty_show.c \
 	src/query/event_row.c \
 	src/query/events.h \

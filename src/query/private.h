@@ -237,6 +237,11 @@ void query_listen_filter(const struct query *q, struct ms_listen *ret);
 struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32 for_ms,
 			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
 			    struct listened *ret) MS_MUST_CHECK;
+/* The same; tick() is called before the first event and then every now and then, when there is no event to be had. */
+struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *listen, u32 for_ms,
+				  bool (*put)(void *ctx, const struct ms_event *event),
+				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
+				  struct listened *ret) MS_MUST_CHECK;
 /* The session's listener, for counts, probes and stacks: the one that listens to this, or a new one. */
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;

@@ -257,6 +257,7 @@ struct ms_args {
 	bool write, fetch, user; /* --access */
 	u32 last; /* events, rows; 0: default */
 	u32 slot; /* --slot */
+	u64 check_start, check_end; /* --check: frames [start, end) */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
 	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */

@@ -129,17 +129,50 @@ keys : 'events -n 30 -e spte_set,fault' Enter
 sees 'events -n 30' "events can be asked for"
 sees '(new_spte|error)=0x' "with their fields"
 keys q
+keys q
+keys R
+sees 'VMs, listening for rates' "R listens for rates"
+sees '0 sim:hypervisor +3 +[0-9]+ +[1-9][0-9]* +[0-9]+ +[1-9][0-9]* ' "faults, dirtied frames and exits a second come to be known"
+keys R
+sees 'SHADOW +TDP' "and R ends it"
+keys Enter
 keys e
-sees 'raised so far' "e shows the last events, from their end"
-tm capture-pane -p | grep '^ raised' >"$dir/a"
-keys r
-i=0
-while [ $i -lt 50 ] && tm capture-pane -p | grep '^ raised' | cmp -s "$dir/a" -; do
-	sleep 0.1
-	i=$((i + 1))
-done
-! tm capture-pane -p | grep '^ raised' | cmp -s "$dir/a" -
-ok $? "and goes on when the target is read again"
+sees 'Events, following' "e shows events"
+# moves YES|NO: within 8 s the screen is another one, or for 1 s it is not.
+moves()
+{
+	shot >"$dir/a"
+	i=0
+	while [ $i -lt "$([ "$1" = YES ] && echo 80 || echo 10)" ] && shot | cmp -s "$dir/a" -; do
+		sleep 0.1
+		i=$((i + 1))
+	done
+	shot | cmp -s "$dir/a" - && r=NO || r=YES
+	[ "$r" = "$1" ]
+}
+moves YES
+ok $? "as they happen, without a key"
+keys p
+sees 'Events, paused' "p pauses"
+moves NO
+ok $? "and they stand still"
+keys f
+sees '^only:' "f asks for a filter"
+keys -l -- '-e spte_set --vcpu 1'
+keys Enter
+sees '[0-9]+ events.*; only -e spte_set --vcpu 1' "which is said"
+! tm capture-pane -p | sed -n '5,18p' | grep -v -E '^ +[0-9.]+m?s +1 +l[12] +spte_set |^ *$'
+ok $? "and kept to"
+keys p
+sees 'Events, following' "p goes on"
+moves YES
+ok $? "and they move again"
+keys p
+sees 'Events, paused' "it is paused again"
+keys Enter
+sees '(role 0x[0-9a-f]+ L1|not there any more)' "Enter goes to the page of an event, or says that it is gone"
+keys e
+sees '; only -e spte_set' "e goes back to the view that is open"
 keys q
 keys : 'walk 0xffff888000001000 -c 1' Enter
 sees 'second dimension +EPT12' "a walk has two dimensions"

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_diff \
 	tests/unit/test_dirty \
+	tests/unit/test_dirty_check \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
@@ -61,6 +62,7 @@ unit_tests = \
 	tests/unit/test_stream \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
+	tests/unit/test_ui_events \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
 	tests/unit/test_ui_keymap \
@@ -171,8 +173,14 @@ tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
 tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
+tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_machine)
 tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
 EXTRA_DIST += \
+	tests/golden/events-120x40.txt \
+	tests/golden/events-44x12-ascii.txt \
+	tests/golden/events-80x24.txt \
+	tests/golden/events-filtered-80x24.txt \
+	tests/golden/events-prompt-80x24.txt \
 	tests/golden/help-80x24.txt \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
@@ -195,7 +203,9 @@ EXTRA_DIST += \
 	tests/golden/vms-120x40-ascii.txt \
 	tests/golden/vms-40x10.txt \
 	tests/golden/vms-80x24.txt \
-	tests/golden/vms-none.txt
+	tests/golden/vms-none.txt \
+	tests/golden/vms-rates-44x12-ascii.txt \
+	tests/golden/vms-rates-80x24.txt
 
 # Random operations on machines in process, and what judges them.
 random = \

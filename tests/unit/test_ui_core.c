@@ -369,7 +369,8 @@ static void test_command_again(void **state)
 	type(rig, "q");
 	/* The end of a log stays in sight. */
 	rig->runs = 10;
-	type(rig, "e");
+	ms_view_command_open(rig->ui, "events --last 200", true);
+	draw(rig);
 	sees(rig, "first 11 line 50");
 	misses(rig, "line 0\n");
 	type(rig, "r");

@@ -25,6 +25,27 @@ struct frame {
 	unsigned int nr_vms;
 	bool utf8;
 	bool pins;
+	bool events; /* it is listened, and these happen */
+};
+
+#define E(n, name, v, g, c, ...)                                                                            \
+	{                                                                                                   \
+		.seq = n, .time_ns = n * 1234567ull, .kvm = UI_KVM_A, .tid = 4243, .stack = MS_EV_NO_STACK, \
+		.id = MS_EV_##name, .vcpu = v, .guest = MS_EV_##g, .cause = MS_CAUSE_##c, .u.name = {       \
+			__VA_ARGS__                                                                         \
+		}                                                                                           \
+	}
+
+static const struct ms_event events[] = {
+	E(1, nested_enter, 0, L1, NESTED, .pgd = 0x80005e),
+	E(2, fault, 0, L2, NONE, .addr = 0x40605000, .error = 0x2, .mmu = MS_MMU_GUEST),
+	E(3, sp_create, 0, L2, FAULT, .sp = UI_SP(UI_SP_SHADOW_L1), .gfn = 0x803, .role = 0x20701),
+	E(4, spte_set, 0, L2, FAULT, .sp = UI_SP(UI_SP_SHADOW_L1), .gfn = 0x1000,
+	  .new_spte = 0x600000060000b77, .index = 5, .level = 1),
+	E(5, rmap_add, 0, L2, FAULT, .sp = UI_SP(UI_SP_SHADOW_L1), .gfn = 0x1000, .index = 5),
+	E(6, fault_done, 0, L2, NONE, .addr = 0x40605000, .gfn = 0x1000, .ret = MS_RET_FIXED),
+	E(7, flush, MS_EV_NO_VCPU, GUEST_UNKNOWN, LOG_CLEAR, .deferred = 0),
+	E(8, pml_drain, 1, L1, NONE, .entries = 511, .full = 1),
 };
 
 static const struct frame frames[] = {
@@ -32,6 +53,8 @@ static const struct frame frames[] = {
 	{ "vms-120x40-ascii", "jj", 120, 40, 2, false },
 	{ "vms-40x10", "j", 40, 10, 2, true },
 	{ "vms-none", "", 80, 24, 0, true },
+	{ "vms-rates-80x24", "Rrrrrrrrrrrr", 80, 24, 2, true, .events = true },
+	{ "vms-rates-44x12-ascii", "R", 44, 12, 2, false, .events = true },
 	{ "tree-80x24", "jjj", 80, 24, 1, true },
 	{ "tree-80x24-ascii", "/mmu\r", 80, 24, 1, false },
 	{ "tree-120x40", "/unsync\r", 120, 40, 1, true },
@@ -48,6 +71,11 @@ static const struct frame frames[] = {
 	{ "sp-pinned-80x24", "/pinned\r/pinned\r\rjj", 80, 24, 1, true, true },
 	{ "sp-pinned-huge-120x40", "/0 L2\r\rj", 120, 40, 1, true, true },
 	{ "sp-pinned-l2-44x12", "/3 L1\r\r", 44, 12, 1, false, true },
+	{ "events-80x24", "e", 80, 24, 1, true, .events = true },
+	{ "events-120x40", "ekkkk", 120, 40, 1, true, .events = true },
+	{ "events-filtered-80x24", "ef-e spte_set,flush\rp", 80, 24, 1, true, .events = true },
+	{ "events-44x12-ascii", "ek", 44, 12, 1, false, .events = true },
+	{ "events-prompt-80x24", "ef-e fault", 80, 24, 1, true, .events = true },
 	{ "help-80x24", "?", 80, 24, 1, true },
 	{ "too-small-39x10", "", 39, 10, 1, true },
 	{ "prompt-80x24", "/a search that is typed", 80, 24, 1, true },
@@ -63,11 +91,15 @@ static void frame_make(const struct frame *frame, struct ms_buf *buf)
 
 	ui_machine_init(&machine, frame->nr_vms);
 	machine.pins = frame->pins;
+	machine.events = events;
+	machine.nr_events = frame->events ? sizeof(events) / sizeof(*events) : 0;
 	assert_null(ms_ui_create(&machine.target, &opts, NULL, NULL, &ui));
 	assert_null(ms_grid_resize(&grid, frame->width, frame->height));
 	ms_ui_draw(ui, &grid);
 	for (key = frame->keys; *key; key++) {
 		ms_ui_key(ui, (u32)*key);
+		ms_ui_listen_sync(ui);
+		ms_ui_listen_poll(ui);
 		ms_ui_draw(ui, &grid);
 	}
 	ms_grid_text(&grid, buf);

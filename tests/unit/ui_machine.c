@@ -3,6 +3,7 @@
 #include "ui_machine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -346,10 +347,153 @@ static struct ms_err *machine_read(struct ms_target *target, const struct ms_wan
 	return p.err;
 }
 
+/* --- listening --- */
+
+#define UI_COUNTS 256
+
+struct ui_listener {
+	struct ms_listener l;
+	struct ui_machine *machine;
+	struct ms_listen_stats stats;
+	struct ms_event_count counts[UI_COUNTS];
+	size_t nr_counts;
+	struct ms_probe probes[3];
+};
+
+static struct ms_err *off(void)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_TARGET, "listen to the machine: it is deaf"), "shout");
+}
+
+static void listener_count(struct ui_listener *l, const struct ms_event *event)
+{
+	struct ms_event_count key;
+	size_t i;
+
+	ms_listen_key(l->l.listen.count_by, event, &key);
+	for (i = 0; i < l->nr_counts; i++)
+		if (l->counts[i].kvm == key.kvm && l->counts[i].id == key.id)
+			break;
+	if (i == UI_COUNTS)
+		return;
+	if (i == l->nr_counts)
+		l->counts[l->nr_counts++] = key;
+	l->counts[i].nr++;
+}
+
+static struct ms_err *listener_next(struct ms_listener *listener, int timeout_ms,
+				    bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
+{
+	struct ui_listener *l = (struct ui_listener *)listener;
+	struct ui_machine *m = l->machine;
+	bool more = true;
+
+	if (m->fail_listen)
+		return off();
+	m->now_ns += (u64)timeout_ms * 1000000;
+	while (more && m->next_event < m->nr_events) {
+		const struct ms_event *event = &m->events[m->next_event++];
+
+		if (!ms_listen_passes(&listener->listen, event))
+			continue;
+		l->stats.by_event[event->id]++;
+		if (listener->listen.count_by)
+			listener_count(l, event);
+		else
+			more = put(ctx, event);
+	}
+	return NULL;
+}
+
+static int listener_fd(const struct ms_listener *l)
+{
+	return -1;
+}
+
+static struct ms_err *listener_stats(struct ms_listener *listener, struct ms_listen_stats *ret)
+{
+	struct ui_listener *l = (struct ui_listener *)listener;
+
+	*ret = l->stats;
+	ret->lost_buffer = l->machine->lost;
+	return NULL;
+}
+
+static struct ms_err *listener_counts(struct ms_listener *listener, struct ms_event_count **ret,
+				      size_t *nr_ret)
+{
+	const struct ui_listener *l = (struct ui_listener *)listener;
+
+	*ret = malloc(sizeof(l->counts));
+	if (!*ret)
+		return ms_err_nomem();
+	memcpy(*ret, l->counts, sizeof(l->counts));
+	*nr_ret = l->nr_counts;
+	return NULL;
+}
+
+static size_t listener_probes(const struct ms_listener *listener, const struct ms_probe **ret)
+{
+	const struct ui_listener *l = (const struct ui_listener *)listener;
+
+	*ret = l->probes;
+	return l->machine->deaf ? 3 : 0;
+}
+
+static u64 listener_now(const struct ms_listener *l)
+{
+	return ((const struct ui_listener *)l)->machine->now_ns;
+}
+
+static void listener_end(struct ms_listener *listener)
+{
+	((struct ui_listener *)listener)->machine->listener = NULL;
+	free(listener);
+}
+
+static const struct ms_listen_ops listener_ops = {
+	.fd = listener_fd,
+	.next = listener_next,
+	.stats = listener_stats,
+	.counts = listener_counts,
+	.probes = listener_probes,
+	.now = listener_now,
+	.unlisten = listener_end,
+};
+
+static struct ms_err *machine_listen(struct ms_target *target, const struct ms_listen *listen,
+				     struct ms_listener **ret)
+{
+	struct ui_machine *machine = target->priv;
+	struct ui_listener *l;
+
+	if (machine->fail_listen)
+		return off();
+	/* One at a time, as of every target. */
+	if (machine->listener)
+		return ms_err_new(MS_ERR_BUG, "somebody listens already");
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return ms_err_nomem();
+	l->l.ops = &listener_ops;
+	l->l.listen = *listen;
+	l->machine = machine;
+	l->probes[0] = (struct ms_probe){ .name = "a", .status = MS_PROBE_ON, .events = ~machine->deaf };
+	l->probes[1] = (struct ms_probe){ .name = "b", .status = MS_PROBE_OFF, .events = machine->deaf };
+	/* It would have something to say about them. */
+	l->probes[2] =
+		(struct ms_probe){ .name = "c", .status = MS_PROBE_ON, .events = ~0ull, .explains = true };
+	machine->listener = &l->l;
+	machine->nr_listens++;
+	*ret = &l->l;
+	return NULL;
+}
+
 static const struct ms_target_ops machine_ops = {
 	.name = "machine",
 	.summary = "the machine of the interface's tests",
 	.read = machine_read,
+	.listen = machine_listen,
 };
 
 void ui_machine_init(struct ui_machine *machine, unsigned int nr_vms)
@@ -357,7 +501,7 @@ void ui_machine_init(struct ui_machine *machine, unsigned int nr_vms)
 	memset(machine, 0, sizeof(*machine));
 	machine->nr_vms = nr_vms;
 	machine->target.ops = &machine_ops;
-	machine->target.caps = MS_CAP_LIVE;
+	machine->target.caps = MS_CAP_LIVE | MS_CAP_LISTEN;
 	machine->target.priv = machine;
 	snprintf(machine->target.spec, sizeof(machine->target.spec), "machine");
 }

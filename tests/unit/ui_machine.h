@@ -43,6 +43,15 @@ struct ui_machine {
 	bool pins; /* gfns 2, 3 and 512 (2M) are pinned and mapped, gfn 0x1000 of L2's leaf zapped */
 	bool fail; /* reads fail */
 	unsigned int nr_reads;
+	/* What happens: the caller's, handed out to who listens to it, each once. */
+	const struct ms_event *events;
+	size_t nr_events, next_event;
+	u64 lost; /* of these so many, as the listener's figures have it */
+	u64 now_ns;
+	u64 deaf; /* 1 << enum ms_event_id: cannot be heard */
+	bool fail_listen; /* listening fails, or what is listened to */
+	struct ms_listener *listener; /* NULL: nobody listens */
+	unsigned int nr_listens;
 };
 
 void ui_machine_init(struct ui_machine *machine, unsigned int nr_vms);

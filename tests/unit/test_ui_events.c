@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The events view and the rates of the list of VMs, on the machine of ui_machine.h: who listens and when, what is kept
+ * and what was lost, filter, pause, follow, and where Enter leads.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ui/core.h"
+#include "ui_machine.h"
+
+#define NR_EVENTS 10000u
+
+struct rig {
+	struct ui_machine machine;
+	struct ms_ui_opts opts;
+	struct ms_grid grid;
+	struct ms_ui *ui;
+	struct ms_event events[NR_EVENTS];
+	size_t nr;
+	char text[1 << 16];
+};
+
+static struct ms_err *command(void *ctx, struct ms_target *target, const struct ms_ui_command *cmd,
+			      struct ms_buf *out)
+{
+	const struct ui_machine *machine = ctx;
+
+	ms_buf_printf(out, "%s: %s\n", cmd->line, machine->listener ? "not alone" : "alone");
+	return NULL;
+}
+
+static void draw(struct rig *rig)
+{
+	struct ms_buf buf = { 0 };
+
+	ms_ui_draw(rig->ui, &rig->grid);
+	ms_grid_text(&rig->grid, &buf);
+	snprintf(rig->text, sizeof(rig->text), "%s", ms_buf_str(&buf));
+	ms_buf_deinit(&buf);
+}
+
+/* As the loop does it. */
+static void look(struct rig *rig)
+{
+	ms_ui_listen_sync(rig->ui);
+	ms_ui_listen_poll(rig->ui);
+	draw(rig);
+}
+
+static void type(struct rig *rig, const char *keys)
+{
+	for (; *keys; keys++) {
+		ms_ui_key(rig->ui, (u32)*keys);
+		look(rig);
+	}
+}
+
+static void sees(struct rig *rig, const char *text)
+{
+	if (!strstr(rig->text, text))
+		fail_msg("'%s' is not on the screen:\n%s", text, rig->text);
+}
+
+static void misses(struct rig *rig, const char *text)
+{
+	if (strstr(rig->text, text))
+		fail_msg("'%s' is on the screen:\n%s", text, rig->text);
+}
+
+static struct rig *rig_start(unsigned int nr_vms)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	assert_non_null(rig);
+	ui_machine_init(&rig->machine, nr_vms);
+	rig->machine.events = rig->events;
+	rig->opts.charset = MS_UI_CHARSET_UTF8;
+	rig->opts.command = command;
+	rig->opts.command_ctx = &rig->machine;
+	assert_null(ms_ui_create(&rig->machine.target, &rig->opts, NULL, NULL, &rig->ui));
+	assert_null(ms_grid_resize(&rig->grid, 80, 24));
+	look(rig);
+	return rig;
+}
+
+static void rig_end(struct rig *rig)
+{
+	ms_ui_destroy(rig->ui);
+	assert_null(rig->machine.listener);
+	ms_grid_deinit(&rig->grid);
+	free(rig);
+}
+
+static struct ms_event *happens(struct rig *rig, enum ms_event_id id, u64 kvm, u16 vcpu, u8 guest)
+{
+	struct ms_event *event = &rig->events[rig->nr++];
+
+	assert_in_range(rig->nr, 1, NR_EVENTS);
+	*event = (struct ms_event){
+		.seq = rig->nr,
+		.time_ns = rig->nr * 1000000,
+		.kvm = kvm,
+		.stack = MS_EV_NO_STACK,
+		.id = (u16)id,
+		.vcpu = vcpu,
+		.guest = guest,
+		.cause = MS_CAUSE_FAULT,
+	};
+	rig->machine.nr_events = rig->nr;
+	return event;
+}
+
+static void fault(struct rig *rig, u64 addr, u16 vcpu)
+{
+	happens(rig, MS_EV_fault, UI_KVM_A, vcpu, MS_EV_L1)->u.fault.addr = addr;
+}
+
+static void faults(struct rig *rig, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		fault(rig, 0x1000000 + (u64)(rig->nr << 12), (u16)(i % 2));
+}
+
+/* Of L2's pages, or of L1's. */
+static void spte_set(struct rig *rig, u64 sp, u16 idx, u64 gfn)
+{
+	struct ms_event *event = happens(rig, MS_EV_spte_set, UI_KVM_A, 0, MS_EV_L2);
+
+	event->u.spte_set = (struct ms_ev_spte_set){ .sp = sp, .gfn = gfn, .index = idx, .level = 1 };
+}
+
+static void test_listens_while_open(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	assert_int_equal(rig->machine.nr_listens, 0);
+	type(rig, "e");
+	assert_int_equal(rig->machine.nr_listens, 1);
+	assert_non_null(rig->machine.listener);
+	assert_int_equal(rig->machine.listener->listen.kvm, UI_KVM_A);
+	sees(rig, "Events, following");
+	sees(rig, "Nothing has happened yet");
+	faults(rig, 3);
+	happens(rig, MS_EV_fault, UI_KVM_B, 0, MS_EV_L1)->u.fault.addr = 0xbad000;
+	look(rig);
+	sees(rig, "3 events");
+	sees(rig, "addr=0x1000000");
+	misses(rig, "0xbad000");
+	/* Views above it do not end it, nor begin it anew. */
+	type(rig, "?");
+	faults(rig, 2);
+	type(rig, "q");
+	sees(rig, "5 events");
+	assert_int_equal(rig->machine.nr_listens, 1);
+	/* A second key leads to the view that is open. */
+	type(rig, "?e");
+	sees(rig, "5 events");
+	assert_int_equal(rig->ui->nr_views, 3);
+	type(rig, "q");
+	assert_null(rig->machine.listener);
+	faults(rig, 2);
+	look(rig);
+	assert_int_equal(rig->machine.next_event, 6);
+	rig_end(rig);
+}
+
+static void test_follow(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 40);
+	look(rig);
+	sees(rig, "addr=0x1027000");
+	misses(rig, "addr=0x1000000");
+	type(rig, "k");
+	misses(rig, "following");
+	faults(rig, 40);
+	look(rig);
+	sees(rig, "80 events");
+	sees(rig, "addr=0x1026000");
+	misses(rig, "addr=0x104f000");
+	type(rig, "G");
+	sees(rig, "following");
+	faults(rig, 1);
+	look(rig);
+	sees(rig, "addr=0x1050000");
+	type(rig, "F");
+	misses(rig, "following");
+	faults(rig, 40);
+	look(rig);
+	sees(rig, "addr=0x1050000");
+	type(rig, "F");
+	sees(rig, "following");
+	sees(rig, "addr=0x1078000");
+	type(rig, "g");
+	sees(rig, "addr=0x1000000");
+	misses(rig, "following");
+	rig_end(rig);
+}
+
+static void test_ring(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 4096);
+	look(rig);
+	sees(rig, "4096 events");
+	misses(rig, "no longer kept");
+	type(rig, "gj");
+	sees(rig, "addr=0x1001000");
+	faults(rig, 5);
+	look(rig);
+	sees(rig, "4096 events, 5 before them no longer kept");
+	misses(rig, "addr=0x1004000 ");
+	sees(rig, "addr=0x1005000");
+	/* What is selected stays selected. */
+	type(rig, "G");
+	type(rig, "kkk");
+	sees(rig, " addr=0x2001000 error=0x0 mmu=root seq=4098");
+	faults(rig, 100);
+	look(rig);
+	sees(rig, "seq=4098");
+	rig->machine.lost = 7;
+	look(rig);
+	sees(rig, "7 LOST");
+	sees(rig, "7 lost on the way");
+	/* What one listener lost stays said when another begins. */
+	type(rig, "p");
+	sees(rig, "7 LOST");
+	rig->machine.lost = 0;
+	type(rig, "p");
+	sees(rig, "7 LOST");
+	rig_end(rig);
+}
+
+static void test_pause(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 3);
+	look(rig);
+	type(rig, "p");
+	sees(rig, "Events, paused");
+	assert_null(rig->machine.listener);
+	faults(rig, 3);
+	look(rig);
+	sees(rig, "3 events");
+	type(rig, "p");
+	assert_int_equal(rig->machine.nr_listens, 2);
+	sees(rig, "following");
+	sees(rig, "6 events");
+	rig_end(rig);
+}
+
+static void test_filter(void **state)
+{
+	struct rig *rig = rig_start(1);
+	const struct ms_listen *listen;
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 10);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 5, 0x1000);
+	look(rig);
+	sees(rig, "11 events");
+	type(rig, "f");
+	sees(rig, "only:\n");
+	type(rig, "-e fault --vcpu 1\r");
+	sees(rig, "5 events; only -e fault --vcpu 1");
+	misses(rig, "spte_set");
+	listen = &rig->machine.listener->listen;
+	assert_int_equal(listen->events, 1ull << MS_EV_fault);
+	assert_true(listen->has_vcpu && listen->vcpu == 1 && !listen->has_gfn && listen->kvm == UI_KVM_A);
+	faults(rig, 2);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 5, 0x1000);
+	look(rig);
+	sees(rig, "6 events");
+	/* It is there to be changed. What is no filter leaves it as it was. */
+	type(rig, "f");
+	sees(rig, "only: -e fault --vcpu 1");
+	type(rig, "\025--gfn 0x1000 -j\r");
+	sees(rig, "the filter takes --event, --vcpu and --gfn");
+	sees(rig, "only -e fault --vcpu 1");
+	type(rig, "f\025--event nosuch\r");
+	sees(rig, "'nosuch' is no event");
+	type(rig, "f\025--gfn 0x1000\r");
+	sees(rig, "0 events; only --gfn 0x1000");
+	assert_true(rig->machine.listener->listen.has_gfn);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 5, 0x1000);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 0x1001);
+	look(rig);
+	sees(rig, "1 events; only");
+	type(rig, "f\025\r");
+	sees(rig, "1 events\n");
+	assert_false(rig->machine.listener->listen.has_gfn);
+	rig_end(rig);
+}
+
+static void test_enter(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	/* The page and its entry. */
+	type(rig, "e");
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	look(rig);
+	type(rig, "\r");
+	sees(rig, "role 0x20701");
+	sees(rig, "entry 6");
+	type(rig, "q");
+	sees(rig, "1 events");
+	/* The page alone. */
+	happens(rig, MS_EV_unsync, UI_KVM_A, 0, MS_EV_L2)->u.unsync.sp = UI_SP(UI_SP_SHADOW_L2);
+	type(rig, "G\r");
+	sees(rig, "role 0x20702");
+	type(rig, "q");
+	/* A frame: the leaf of L1's pages for L1, of L2's for L2, of the other's where there is but that. */
+	happens(rig, MS_EV_dirty, UI_KVM_A, 1, MS_EV_L1)->u.dirty.gfn = 3;
+	type(rig, "G\r");
+	sees(rig, "role 0x3781");
+	sees(rig, "entry 3");
+	type(rig, "q");
+	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 3;
+	type(rig, "G\r");
+	sees(rig, "role 0x20701");
+	sees(rig, "entry 6");
+	type(rig, "q");
+	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 513;
+	type(rig, "G\r");
+	sees(rig, "role 0x3782");
+	sees(rig, "entry 1");
+	type(rig, "q");
+	/* Neither. */
+	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 0x7777;
+	type(rig, "G\r");
+	sees(rig, "what it was about is not there any more");
+	happens(rig, MS_EV_sp_zap, UI_KVM_A, 0, MS_EV_L2)->u.sp_zap =
+		(struct ms_ev_sp_zap){ .sp = UI_SP(99), .gfn = 0x7777 };
+	type(rig, "G\r");
+	sees(rig, "what it was about is not there any more");
+	happens(rig, MS_EV_flush, UI_KVM_A, 0, MS_EV_L2);
+	type(rig, "G\r");
+	sees(rig, "this event names no page and no frame");
+	/* An index that is none. */
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 600, 3);
+	type(rig, "G\r");
+	sees(rig, "role 0x20701");
+	rig_end(rig);
+}
+
+static void test_search(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 30);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	faults(rig, 30);
+	look(rig);
+	misses(rig, "spte_set");
+	type(rig, "/spte_set\r");
+	sees(rig, "spte_set");
+	misses(rig, "following");
+	type(rig, "/nowhere\r");
+	sees(rig, "nothing found");
+	rig_end(rig);
+}
+
+static void test_listening_fails(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	rig->machine.fail_listen = true;
+	type(rig, "e");
+	sees(rig, "it is deaf");
+	look(rig);
+	look(rig);
+	assert_int_equal(rig->machine.nr_listens, 0);
+	rig->machine.fail_listen = false;
+	look(rig);
+	assert_int_equal(rig->machine.nr_listens, 0);
+	/* Who reads again wants to hear again. */
+	type(rig, "r");
+	assert_int_equal(rig->machine.nr_listens, 1);
+	faults(rig, 1);
+	look(rig);
+	sees(rig, "1 events");
+	rig->machine.fail_listen = true;
+	look(rig);
+	sees(rig, "it is deaf");
+	assert_null(rig->machine.listener);
+	rig_end(rig);
+}
+
+/* A target has one listener: commands that listen get it. */
+static void test_command_listens(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	type(rig, ":stuck\r");
+	sees(rig, "stuck: alone");
+	type(rig, "q");
+	assert_non_null(rig->machine.listener);
+	type(rig, ":vms\r");
+	sees(rig, "vms: not alone");
+	type(rig, "q");
+	assert_int_equal(rig->machine.nr_listens, 2);
+	rig_end(rig);
+}
+
+static void test_no_events(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	rig->machine.target.caps &= ~MS_CAP_LISTEN;
+	type(rig, "e");
+	sees(rig, "machine has no events");
+	assert_int_equal(rig->ui->nr_views, 2);
+	rig_end(rig);
+}
+
+static void test_vm_goes(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	faults(rig, 3);
+	rig->machine.nr_vms = 0;
+	type(rig, "r");
+	look(rig);
+	sees(rig, "is gone");
+	sees(rig, "3 events");
+	type(rig, "\r");
+	type(rig, "qqq");
+	rig_end(rig);
+}
+
+static void test_cannot_be_heard(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	misses(rig, "cannot be heard");
+	type(rig, "q");
+	rig->machine.deaf = 1ull << MS_EV_pml | 1ull << MS_EV_dirty;
+	type(rig, "e");
+	sees(rig, "2 kinds cannot be heard here");
+	type(rig, "f-e dirty,fault\r");
+	sees(rig, "1 kinds cannot be heard here");
+	type(rig, "f\025-e fault\r");
+	misses(rig, "cannot be heard");
+	rig_end(rig);
+}
+
+/* --- rates --- */
+
+static void count(struct rig *rig, u64 kvm, u32 nr_faults, u32 nr_dirty)
+{
+	while (nr_faults--)
+		happens(rig, MS_EV_fault, kvm, 0, MS_EV_L1);
+	while (nr_dirty--)
+		happens(rig, MS_EV_dirty, kvm, 1, MS_EV_L1);
+}
+
+/* n looks are n tenths of a second. */
+static void looks(struct rig *rig, u32 nr)
+{
+	while (nr--)
+		look(rig);
+}
+
+static void test_rates(void **state)
+{
+	struct rig *rig = rig_start(2);
+
+	(void)state;
+	misses(rig, "FAULT/S");
+	assert_int_equal(rig->machine.nr_listens, 0);
+	type(rig, "R");
+	sees(rig, "VMs, listening for rates");
+	sees(rig, "FAULT/S DIRTY/S L2EXIT/S FLUSH/S");
+	sees(rig, " 2     1       -       -        -       - ");
+	assert_int_equal(rig->machine.nr_listens, 1);
+	assert_int_equal(rig->machine.listener->listen.kvm, 0);
+	assert_int_equal(rig->machine.listener->listen.count_by, MS_BY_EVENT | MS_BY_KVM);
+	count(rig, UI_KVM_A, 300, 20);
+	looks(rig, 11);
+	/* A second and a tenth since the first look. */
+	sees(rig, " 2     1     300      20        0       0 ");
+	sees(rig, " 0     0       0       0        0       0\n");
+	count(rig, UI_KVM_A, 50, 0);
+	count(rig, UI_KVM_B, 7, 0);
+	looks(rig, 10);
+	sees(rig, " 2     1      50       0        0       0 ");
+	sees(rig, " 0     0       7       0        0       0\n");
+	looks(rig, 10);
+	sees(rig, " 2     1       0       0        0       0 ");
+	rig->machine.lost = 3;
+	look(rig);
+	sees(rig, "VMs, listening for rates, 3 LOST");
+	/* Below another view it does not listen, and begins anew. */
+	type(rig, "\r");
+	assert_null(rig->machine.listener);
+	misses(rig, "listening");
+	type(rig, "q");
+	assert_int_equal(rig->machine.nr_listens, 2);
+	sees(rig, " 2     1       -       -        -       - ");
+	type(rig, "R");
+	assert_null(rig->machine.listener);
+	misses(rig, "FAULT/S");
+	sees(rig, " SHADOW ");
+	rig_end(rig);
+}
+
+static void test_rates_unheard(void **state)
+{
+	struct rig *rig = rig_start(2);
+
+	(void)state;
+	rig->machine.deaf = 1ull << MS_EV_dirty;
+	type(rig, "R");
+	count(rig, UI_KVM_A, 10, 0);
+	looks(rig, 11);
+	sees(rig, " 2     1      10       -        0       0 ");
+	type(rig, "R");
+	rig->machine.target.caps &= ~MS_CAP_LISTEN;
+	type(rig, "R");
+	sees(rig, "machine has no events to count");
+	misses(rig, "FAULT/S");
+	rig_end(rig);
+}
+
+/* Any events, and any keys while they come. */
+static void test_monkey(void **state)
+{
+	static const char keys[] = "jkgGfFp\rq\033e?n/:R<jjkk\025re";
+	struct rig *rig = rig_start(2);
+	u32 i, k, seed = 4711;
+
+	(void)state;
+	for (i = 0; i < 40000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		if (i % 4 == 0) {
+			struct ms_event *event;
+
+			if (rig->nr == NR_EVENTS)
+				rig->nr = rig->machine.next_event = 0;
+			event = happens(rig, MS_EV_NONE, UI_KVM_A, 0, 0);
+			for (k = 0; k < sizeof(event->u); k++) {
+				seed = seed * 1664525 + 1013904223;
+				((u8 *)&event->u)[k] = (u8)(seed >> 24);
+			}
+			event->id = (u16)(seed >> 8) % (MS_EV_NR + 2);
+			event->guest = (u8)(seed >> 16) % 5;
+			event->cause = (u8)(seed >> 20);
+			if (seed & 1)
+				event->u.spte_set.sp = UI_SP(seed >> 4 & 15);
+		}
+		ms_ui_key(rig->ui, (u32)keys[(seed >> 16) % (sizeof(keys) - 1)]);
+		if (seed & 1 << 10)
+			look(rig);
+		if (!(seed >> 24 & 63))
+			rig->machine.fail_listen = !rig->machine.fail_listen;
+		if (!(seed >> 25 & 63))
+			assert_null(ms_grid_resize(&rig->grid, 30 + (seed >> 3) % 120, 5 + (seed >> 5) % 40));
+		rig->ui->quit = false;
+	}
+	assert_true(rig->machine.nr_listens > 100);
+	rig_end(rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_listens_while_open),
+		cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_enter),
+		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_listening_fails),
+		cmocka_unit_test(test_command_listens),
+		cmocka_unit_test(test_no_events),
+		cmocka_unit_test(test_vm_goes),
+		cmocka_unit_test(test_cannot_be_heard),
+		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_rates_unheard),
+		cmocka_unit_test(test_monkey),
+	};
+
+	return cmocka_run_group_tests_name("ui events", tests, NULL, NULL);
+}
