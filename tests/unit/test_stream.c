@@ -291,11 +291,28 @@ static void test_until(void **state)
 }
 
 static const struct ms_probe probes[] = {
-	{ "tp_btf/kvm_page_fault", MS_PROBE_ON, 1ull << MS_EV_fault, "faults", "", 0 },
-	{ "fentry/mark_page_dirty", MS_PROBE_OFF, 1ull << MS_EV_dirty | 1ull << MS_EV_pml, "who dirties what",
-	  "no such function", 4 },
-	{ "kprobe/x", MS_PROBE_SPARE, 1ull << MS_EV_flush, "", "", 0 },
-	{ "fexit/y", MS_PROBE_IDLE, 1ull << MS_EV_age, "ages", "", 0 },
+	{ .name = "tp_btf/kvm_page_fault",
+	  .status = MS_PROBE_ON,
+	  .events = 1ull << MS_EV_fault,
+	  .lost = "faults",
+	  .why = "" },
+	{ .name = "fentry/mark_page_dirty",
+	  .status = MS_PROBE_OFF,
+	  .events = 1ull << MS_EV_dirty | 1ull << MS_EV_pml,
+	  .lost = "who dirties what",
+	  .why = "no such function",
+	  .misses = 4 },
+	{ .name = "kprobe/x",
+	  .status = MS_PROBE_SPARE,
+	  .events = 1ull << MS_EV_flush,
+	  .lost = "",
+	  .why = "" },
+	{ .name = "fexit/y",
+	  .status = MS_PROBE_IDLE,
+	  .events = 1ull << MS_EV_age,
+	  .explains = true,
+	  .lost = "ages",
+	  .why = "" },
 };
 
 static void test_summary(void **state)
@@ -365,6 +382,8 @@ static void test_probes(void **state)
 	is(&run, "probes", 2, "status", "spare");
 	is(&run, "probes", 2, "lost", "-");
 	is(&run, "probes", 3, "status", "idle");
+	is(&run, "probes", 3, "explains", "yes");
+	is(&run, "probes", 0, "explains", "no");
 	drop(&run);
 	teardown(&run);
 	assert_false(made.open);
