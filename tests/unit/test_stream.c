@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * events as they happen, from a listener made up: what is asked of it, when it ends, what it lost, where its probes are,
- * stacks; and what text and the trace make of it.
+ * events as they happen, from a listener made up: what is asked of it, when it ends, what it lost, where its probes
+ * are, stacks; and what text and the trace make of it.
  */
 #include "ask.h"
 
