@@ -74,7 +74,9 @@ void ms_ui_listen_sync(struct ms_ui *ui)
 	if (err) {
 		listen->l = NULL;
 		failed(ui, err);
+		return;
 	}
+	listen->fed = ms_listen_fed(listen->l);
 }
 
 static bool put(void *ctx, const struct ms_event *event)

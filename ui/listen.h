@@ -19,6 +19,7 @@ struct ms_ui_listen {
 	struct ms_listener *l; /* NULL: nobody listens */
 	struct ms_view *view; /* for whom */
 	struct ms_listen want; /* what was asked for, also when that failed */
+	u64 fed; /* 1 << enum ms_event_id: what can be heard here */
 	struct ms_listen_stats stats; /* when it was looked at last */
 	bool failed; /* it is not tried again until something else is asked for, or the target is read */
 	u32 taken; /* events, in this look */

@@ -8,6 +8,7 @@ libmmuscope_a_SOURCES += \
 	ui/listen.c ui/listen.h \
 	ui/load.c \
 	ui/look.def \
+	ui/rates.c ui/rates.h \
 	ui/request.def \
 	ui/tree.c ui/tree.h \
 	ui/ui.h \

@@ -182,6 +182,17 @@ static void events_title(struct ms_ui *ui, struct ms_view *view, struct ms_buf *
 		ms_buf_printf(buf, ", %llu LOST", (unsigned long long)lost);
 }
 
+/* Kinds of events that are asked for, and that this kernel has no place to take from. */
+static u32 unheard(const struct ms_ui *ui)
+{
+	const struct ms_ui_listen *listen = &ui->listen;
+	u32 id, nr = 0;
+
+	for (id = 1; id < MS_EV_NR; id++)
+		nr += listen->want.events >> id & ~(listen->fed >> id) & 1;
+	return nr;
+}
+
 static void draw_top(struct ms_ui *ui, const struct events_view *v, struct ms_grid *grid, struct ms_rect r)
 {
 	u64 dropped = v->nr_put - nr_kept(v), lost = lost_of(ui, v);
@@ -192,6 +203,8 @@ static void draw_top(struct ms_ui *ui, const struct events_view *v, struct ms_gr
 		ms_buf_printf(&buf, ", %llu before them no longer kept", (unsigned long long)dropped);
 	if (lost)
 		ms_buf_printf(&buf, ", %llu lost on the way", (unsigned long long)lost);
+	if (ui->listen.view == &v->view && ui->listen.l && unheard(ui))
+		ms_buf_printf(&buf, "; %u kinds cannot be heard here", unheard(ui));
 	if (v->filter[0])
 		ms_buf_printf(&buf, "; only %s", v->filter);
 	ms_grid_put(grid, r.y, r.x + 1, r.w - 1, lost ? MS_LOOK_WARNING : MS_LOOK_HEADER, ms_buf_str(&buf));

@@ -8,11 +8,15 @@
 #include <string.h>
 
 #include "ui/core.h"
+#include "ui/rates.h"
 
 struct vms_view {
 	struct ms_view view;
 	struct ms_list list;
 	u64 kvm; /* selected */
+	bool rates_on;
+	struct ms_rates rates;
+	u64 lost; /* while it listened */
 };
 
 static struct vms_view *vms_of(struct ms_view *view)
@@ -34,6 +38,7 @@ static void selection_note(struct ms_ui *ui, struct vms_view *v)
 
 static void vms_destroy(struct ms_view *view)
 {
+	ms_rates_deinit(&vms_of(view)->rates);
 	free(view);
 }
 
@@ -52,7 +57,51 @@ static struct ms_err *vms_reload(struct ms_ui *ui, struct ms_view *view)
 
 static void vms_title(struct ms_ui *ui, struct ms_view *view, struct ms_buf *buf)
 {
+	const struct vms_view *v = vms_of(view);
+	u64 lost = v->lost + (ui->listen.view == view ? ms_ui_listen_lost(ui) : 0);
+
 	ms_buf_puts(buf, "VMs");
+	/* Only here, and it costs: under other views it does not listen. */
+	if (!v->rates_on || ms_ui_top(ui) != view)
+		return;
+	ms_buf_puts(buf, ", listening for rates");
+	if (lost)
+		ms_buf_printf(buf, ", %llu LOST", (unsigned long long)lost);
+}
+
+/* ---- rates ---- */
+
+static bool vms_listen(struct ms_ui *ui, struct ms_view *view, struct ms_listen *ret)
+{
+	if (!vms_of(view)->rates_on || ms_ui_top(ui) != view)
+		return false;
+	ms_rates_listen(ret);
+	return true;
+}
+
+static void vms_counts(struct ms_ui *ui, struct ms_view *view, const struct ms_event_count *counts, size_t nr,
+		       u64 now_ns)
+{
+	ms_rates_take(&vms_of(view)->rates, ui->listen.fed, counts, nr, now_ns);
+}
+
+static void vms_ended(struct ms_ui *ui, struct ms_view *view)
+{
+	vms_of(view)->lost += ms_ui_listen_lost(ui);
+	ms_rates_reset(&vms_of(view)->rates);
+}
+
+static void rates_toggle(struct ms_ui *ui, struct vms_view *v)
+{
+	if (!(ui->target->caps & MS_CAP_LISTEN)) {
+		ms_ui_status(ui, MS_LOOK_WARNING, "%s has no events to count", ui->target->spec);
+		return;
+	}
+	v->rates_on = !v->rates_on;
+	v->lost = 0;
+	if (v->rates_on)
+		ms_ui_status(ui, MS_LOOK_NORMAL,
+			     "listening to every VM while this list is shown: it costs them a little");
 }
 
 /* ---- what a row says ---- */
@@ -98,6 +147,8 @@ static void flags_put(const struct ms_vm *vm, const struct vm_facts *facts, stru
 		ms_buf_puts(buf, "slot-change ");
 }
 
+#define NEVER 0xffffffffu
+
 enum {
 	COL_PID,
 	COL_NAME,
@@ -109,7 +160,8 @@ enum {
 	COL_4K,
 	COL_2M,
 	COL_1G,
-	COL_FLAGS,
+	COL_RATES, /* MS_NR_RATES of them */
+	COL_FLAGS = COL_RATES + MS_NR_RATES,
 	NR_COLS
 };
 
@@ -117,14 +169,24 @@ static const struct {
 	const char *title;
 	u32 width; /* 0: takes what is left */
 	u32 since; /* shown from this width of the view on */
+	u32 since_rates; /* the same while rates are shown */
 	bool left;
 } cols[NR_COLS] = {
-	[COL_PID] = { "PID", 7, 0, false },	   [COL_NAME] = { "NAME", 15, 0, true },
-	[COL_VCPU] = { "VCPU", 4, 0, false },	   [COL_L2] = { "IN L2", 5, 72, false },
-	[COL_SHADOW] = { "SHADOW", 7, 44, false }, [COL_TDP] = { "TDP", 7, 52, false },
-	[COL_ROOTS] = { "ROOTS", 5, 64, false },   [COL_4K] = { "4K", 8, 58, false },
-	[COL_2M] = { "2M", 6, 90, false },	   [COL_1G] = { "1G", 4, 100, false },
-	[COL_FLAGS] = { "FLAGS", 0, 76, true },
+	[COL_PID] = { "PID", 7, 0, 0, false },
+	[COL_NAME] = { "NAME", 15, 0, 0, true },
+	[COL_VCPU] = { "VCPU", 4, 0, 76, false },
+	[COL_L2] = { "IN L2", 5, 72, 72, false },
+	[COL_SHADOW] = { "SHADOW", 7, 44, 90, false },
+	[COL_TDP] = { "TDP", 7, 52, 96, false },
+	[COL_ROOTS] = { "ROOTS", 5, 64, 110, false },
+	[COL_4K] = { "4K", 8, 58, 120, false },
+	[COL_2M] = { "2M", 6, 90, 130, false },
+	[COL_1G] = { "1G", 4, 100, 140, false },
+	[COL_RATES + MS_RATE_FAULT] = { "FAULT/S", 7, NEVER, 0, false },
+	[COL_RATES + MS_RATE_DIRTY] = { "DIRTY/S", 7, NEVER, 0, false },
+	[COL_RATES + MS_RATE_L2_EXIT] = { "L2EXIT/S", 8, NEVER, 50, false },
+	[COL_RATES + MS_RATE_FLUSH] = { "FLUSH/S", 7, NEVER, 60, false },
+	[COL_FLAGS] = { "FLAGS", 0, 76, 76, true },
 };
 
 static void count_put(struct ms_buf *buf, bool have, u64 value)
@@ -135,9 +197,12 @@ static void count_put(struct ms_buf *buf, bool have, u64 value)
 		ms_buf_puts(buf, "-");
 }
 
-static void cell_put(const struct ms_vm *vm, const struct vm_facts *facts, u32 col, struct ms_buf *buf)
+static void cell_put(const struct vms_view *v, const struct ms_vm *vm, const struct vm_facts *facts, u32 col,
+		     struct ms_buf *buf)
 {
 	const struct ms_rec_vm *rec = &vm->rec;
+	u64 rate = 0;
+	bool have;
 
 	switch (col) {
 	case COL_PID:
@@ -176,12 +241,16 @@ static void cell_put(const struct ms_vm *vm, const struct vm_facts *facts, u32 c
 	case COL_1G:
 		count_put(buf, rec->have & MS_VM_HAVE_PAGES_1G, rec->pages_1g);
 		break;
-	default:
+	case COL_FLAGS:
 		flags_put(vm, facts, buf);
+		break;
+	default:
+		have = ms_rates_of(&v->rates, rec->kvm, (enum ms_rate)(col - COL_RATES), &rate);
+		count_put(buf, have, rate);
 	}
 }
 
-static void draw_row(struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *vm)
+static void draw_row(const struct vms_view *v, struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *vm)
 {
 	struct ms_buf buf = { 0 };
 	struct vm_facts facts;
@@ -190,12 +259,12 @@ static void draw_row(struct ms_grid *grid, u32 y, u32 w, const struct ms_vm *vm)
 	if (vm)
 		facts_of(vm, &facts);
 	for (c = 0; c < NR_COLS && x < w; c++) {
-		if (w < cols[c].since)
+		if (w < (v->rates_on ? cols[c].since_rates : cols[c].since))
 			continue;
 		room = cols[c].width && x + cols[c].width < w ? cols[c].width : w - x;
 		ms_buf_reset(&buf);
 		if (vm)
-			cell_put(vm, &facts, c, &buf);
+			cell_put(v, vm, &facts, c, &buf);
 		else
 			ms_buf_puts(&buf, cols[c].title);
 		if (cols[c].left)
@@ -270,9 +339,9 @@ static void vms_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *gri
 	}
 	note = r.h > NOTE_LINES + 4 ? draw_note(ui, grid, r.y + r.h - 1, r.w) : 0;
 	ms_list_fit(&v->list, ui->list->nr_vms, r.h - 2 - note);
-	draw_row(grid, r.y, r.w, NULL);
+	draw_row(v, grid, r.y, r.w, NULL);
 	for (i = 0; i < v->list.rows && (vm = vm_at(ui, v->list.top + i)); i++) {
-		draw_row(grid, r.y + 1 + i, r.w, vm);
+		draw_row(v, grid, r.y + 1 + i, r.w, vm);
 		if (v->list.top + i == v->list.cursor)
 			ms_grid_flag(grid, r.y + 1 + i, r.x, r.w, MS_CELL_SELECTED);
 	}
@@ -303,6 +372,10 @@ static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request 
 		vm_open(ui, v);
 		return true;
 	}
+	if (request == MS_REQ_RATES) {
+		rates_toggle(ui, v);
+		return true;
+	}
 	/* Of the VM selected: its pages come first, so that there is a way back to them. */
 	if ((request == MS_REQ_AUDIT || request == MS_REQ_EVENTS) && v->kvm) {
 		vm_open(ui, v);
@@ -328,7 +401,7 @@ static bool vms_search(struct ms_ui *ui, struct ms_view *view, const char *needl
 		ms_buf_reset(&buf);
 		facts_of(vm_at(ui, row), &facts);
 		for (c = 0; c < NR_COLS; c++) {
-			cell_put(vm_at(ui, row), &facts, c, &buf);
+			cell_put(v, vm_at(ui, row), &facts, c, &buf);
 			ms_buf_putc(&buf, ' ');
 		}
 		ms_buf_printf(&buf, "0x%llx", (unsigned long long)vm_at(ui, row)->rec.kvm);
@@ -361,8 +434,11 @@ static const struct ms_view_ops vms_ops = {
 	.request = vms_request,
 	.search = vms_search,
 	.click = vms_click,
-	.hints = { MS_REQ_OPEN, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_INTERVAL, MS_REQ_COMMAND, MS_REQ_HELP,
-		   MS_REQ_QUIT },
+	.listen = vms_listen,
+	.counts = vms_counts,
+	.ended = vms_ended,
+	.hints = { MS_REQ_OPEN, MS_REQ_SEARCH, MS_REQ_REFRESH, MS_REQ_INTERVAL, MS_REQ_RATES, MS_REQ_COMMAND,
+		   MS_REQ_HELP, MS_REQ_QUIT },
 };
 
 struct ms_err *ms_view_vms_open(struct ms_ui *ui)

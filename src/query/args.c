@@ -200,6 +200,23 @@ static struct ms_err *parse_events(const char *words, struct ms_args *args)
 	}
 }
 
+static struct ms_err *parse_by(const char *words, u32 *ret)
+{
+	const char *word = words;
+	size_t len;
+	u32 bit;
+
+	for (*ret = 0;; word += len + 1) {
+		len = strcspn(word, ",");
+		bit = event_key_find(word, len);
+		if (!bit || *ret & bit)
+			return bad_value(MS_OPT_BY, words, ms_options[MS_OPT_BY].help);
+		*ret |= bit;
+		if (!word[len])
+			return NULL;
+	}
+}
+
 static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 {
 	if (!strcmp(word, "auto"))
@@ -315,9 +332,23 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return word ? parse_interval(MS_OPT_WATCH, word, &args->interval_ms) : NULL;
 	case MS_OPT_FOR:
 		return parse_interval(opt, word, &args->for_ms);
+	case MS_OPT_FOLLOW:
+		args->follow = true;
+		return NULL;
+	case MS_OPT_BY:
+		return parse_by(word, &args->by);
+	case MS_OPT_STACK:
+		args->stack = true;
+		return NULL;
+	case MS_OPT_PROBES:
+		args->probes = true;
+		return NULL;
+	case MS_OPT_TRACE:
+		args->trace = word;
+		return NULL;
 	case MS_OPT_COUNT:
 		if (!ms_parse_u64(word, UINT32_MAX, &number) || !number)
-			return bad_value(opt, word, "a number of rounds from 1");
+			return bad_value(opt, word, "a number from 1");
 		args->count = (u32)number;
 		return NULL;
 	case MS_OPT_SLOT:
@@ -400,6 +431,48 @@ static struct ms_err *target_missing(const struct ms_args *args)
 		"%s", ms_options[MS_OPT_TARGET].help);
 }
 
+static bool is_events(const struct ms_args *args)
+{
+	return args->command == &ms_commands[MS_CMD_ID_events];
+}
+
+static struct ms_err *events_need_by(const char *option)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --%s is for --by", option), "%s",
+			   ms_options[MS_OPT_BY].help);
+}
+
+/* What of `events' goes with what. */
+static struct ms_err *check_events(const struct ms_args *args)
+{
+	static const enum ms_opt_id alone[] = { MS_OPT_FOLLOW, MS_OPT_LAST, MS_OPT_STACK, MS_OPT_TRACE };
+	struct ms_err *err = NULL;
+	size_t i;
+
+	if (!is_events(args))
+		return NULL;
+	if (args->watch && !args->by)
+		return events_need_by(ms_options[MS_OPT_WATCH].name);
+	if (args->count && args->by && !args->watch)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "events: --count and --by: there is but one round"),
+			"--for ends it, or --watch makes rounds of it");
+	for (i = 0; i < MS_LEN(alone) && !err; i++)
+		err = check_pair(args, MS_OPT_BY, alone[i]);
+	for (i = 0; i < MS_LEN(alone) && !err; i++)
+		err = check_pair(args, MS_OPT_LIST, alone[i]);
+	if (!err)
+		err = check_pair(args, MS_OPT_LIST, MS_OPT_PROBES);
+	if (!err)
+		err = check_pair(args, MS_OPT_LIST, MS_OPT_BY);
+	if (!err)
+		err = check_pair(args, MS_OPT_LAST, MS_OPT_TRACE);
+	if (!err && args->force && !args->trace)
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), "%s",
+				  ms_options[MS_OPT_TRACE].help);
+	return err;
+}
+
 static struct ms_err *check(const struct ms_args *args)
 {
 	const struct ms_command *command = args->command;
@@ -418,7 +491,9 @@ static struct ms_err *check(const struct ms_args *args)
 	/* One object a line. */
 	if (!err)
 		err = check_pair(args, MS_OPT_WATCH, MS_OPT_PRETTY);
-	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch)
+	if (!err)
+		err = check_events(args);
+	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch && !is_events(args))
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
 				  "%s", ms_options[MS_OPT_WATCH].help);
 	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))

@@ -276,24 +276,6 @@ static bool feed(void *ctx, const struct ms_event *event)
 	return true;
 }
 
-/* 1 << enum ms_event_id: what the target can raise on this kernel. */
-static struct ms_err *fed_of(struct query *q, const struct ms_listen *listen, u64 *ret)
-{
-	const struct ms_probe *probes;
-	struct ms_listener *l;
-	struct ms_err *err = query_listener(q, listen, &l);
-	size_t nr, i;
-
-	if (err)
-		return err;
-	nr = ms_listen_probes(l, &probes);
-	*ret = nr ? 0 : ~0ull;
-	for (i = 0; i < nr; i++)
-		if (probes[i].status == MS_PROBE_ON || probes[i].status == MS_PROBE_SPARE)
-			*ret |= probes[i].events;
-	return NULL;
-}
-
 static struct ms_err *not_told(struct query *q, u64 fed)
 {
 	struct ms_buf names = { 0 };
@@ -317,13 +299,15 @@ static struct ms_err *listen_run(struct query *q, struct stuck_view *view)
 	struct ms_listen listen = { .events = ms_stuck_events() };
 	struct ms_watch *watch = q->session->watch;
 	struct ms_stuck **at = watch ? &watch->stuck : &view->stuck;
+	struct ms_listener *l;
 	struct ms_err *err;
 	u64 fed;
 
 	listen.kvm = q->vm->rec.kvm;
-	err = fed_of(q, &listen, &fed);
+	err = query_listener(q, &listen, &l);
 	if (err)
 		return err;
+	fed = ms_listen_fed(l);
 	if (!*at)
 		*at = ms_stuck_create(fed);
 	if (!*at)

@@ -41,6 +41,9 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stack.c \
+	src/query/stack.h \
+	src/query/stream.c \
 	src/query/stuck.c \
 	src/query/stuck.def \
 	src/query/stuck.h \

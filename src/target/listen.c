@@ -83,6 +83,19 @@ size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret
 	return l->ops->probes(l, ret);
 }
 
+u64 ms_listen_fed(const struct ms_listener *l)
+{
+	const struct ms_probe *probes = NULL;
+	size_t nr = l->ops->probes ? l->ops->probes(l, &probes) : 0, i;
+	u64 ret = nr ? 0 : ~0ull;
+
+	for (i = 0; i < nr; i++)
+		if (!probes[i].explains &&
+		    (probes[i].status == MS_PROBE_ON || probes[i].status == MS_PROBE_SPARE))
+			ret |= probes[i].events;
+	return ret;
+}
+
 size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
 {
 	return l->ops->stack(l, stack, ips, max);

@@ -450,6 +450,7 @@ static void show_probes(struct live_listener *ll)
 			.name = desc->name,
 			.status = status,
 			.events = desc->events,
+			.explains = desc->is_operation,
 			.lost = desc->lost,
 			.why = status == MS_PROBE_OFF ? ll->probes[i].why : "",
 		};

@@ -149,6 +149,7 @@ struct ms_probe {
 	const char *name; /* "fentry/mark_page_dirty_in_slot" */
 	enum ms_probe_status status;
 	u64 events; /* 1 << enum ms_event_id: what it feeds */
+	bool explains; /* it tells on whose behalf those events are, and raises none */
 	const char *lost; /* what is not seen without it: one clause */
 	const char *why; /* MS_PROBE_OFF: the kernel's reason, clean text; else "" */
 	u64 misses; /* recursion and kprobe misses of this one */
@@ -305,6 +306,8 @@ struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **r
 				size_t *nr_ret) MS_MUST_CHECK;
 /* Every probe there is, attached or not; 0 for a target that needs none. Valid until ms_unlisten(). */
 size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret);
+/* 1 << enum ms_event_id: what can be heard here, as far as that is known; every event where no probes are needed. */
+u64 ms_listen_fed(const struct ms_listener *l);
 /* Addresses of an event's stack, the innermost first; returns how many there are, at most max. 0: none, or lost. */
 size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
 /* Now, on the clock of the events' time_ns. */

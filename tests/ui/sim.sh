@@ -129,6 +129,13 @@ keys : 'events -n 30 -e spte_set,fault' Enter
 sees 'events -n 30' "events can be asked for"
 sees '(new_spte|error)=0x' "with their fields"
 keys q
+keys q
+keys R
+sees 'VMs, listening for rates' "R listens for rates"
+sees '0 sim:hypervisor +3 +[0-9]+ +[1-9][0-9]* +[0-9]+ +[1-9][0-9]* ' "faults, dirtied frames and exits a second come to be known"
+keys R
+sees 'SHADOW +TDP' "and R ends it"
+keys Enter
 keys e
 sees 'Events, following' "e shows events"
 # moves YES|NO: within 8 s the screen is another one, or for 1 s it is not.

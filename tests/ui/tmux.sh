@@ -176,7 +176,7 @@ sees "s vCPU" "Tab: PML buffers"
 keys Tab p
 sees "paused" "p pauses"
 keys Enter
-sees "leaf 4K" "Enter goes from a frame to its leaf"
+sees "all entries, 512 of 512" "Enter goes from a frame to its leaf"
 target=
 
 # --- by signal ---

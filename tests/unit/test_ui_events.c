@@ -459,6 +459,102 @@ static void test_vm_goes(void **state)
 	rig_end(rig);
 }
 
+static void test_cannot_be_heard(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	misses(rig, "cannot be heard");
+	type(rig, "q");
+	rig->machine.deaf = 1ull << MS_EV_pml | 1ull << MS_EV_dirty;
+	type(rig, "e");
+	sees(rig, "2 kinds cannot be heard here");
+	type(rig, "f-e dirty,fault\r");
+	sees(rig, "1 kinds cannot be heard here");
+	type(rig, "f\025-e fault\r");
+	misses(rig, "cannot be heard");
+	rig_end(rig);
+}
+
+/* --- rates --- */
+
+static void count(struct rig *rig, u64 kvm, u32 nr_faults, u32 nr_dirty)
+{
+	while (nr_faults--)
+		happens(rig, MS_EV_fault, kvm, 0, MS_EV_L1);
+	while (nr_dirty--)
+		happens(rig, MS_EV_dirty, kvm, 1, MS_EV_L1);
+}
+
+/* n looks are n tenths of a second. */
+static void looks(struct rig *rig, u32 nr)
+{
+	while (nr--)
+		look(rig);
+}
+
+static void test_rates(void **state)
+{
+	struct rig *rig = rig_start(2);
+
+	(void)state;
+	misses(rig, "FAULT/S");
+	assert_int_equal(rig->machine.nr_listens, 0);
+	type(rig, "R");
+	sees(rig, "VMs, listening for rates");
+	sees(rig, "FAULT/S DIRTY/S L2EXIT/S FLUSH/S");
+	sees(rig, " 2     1       -       -        -       - ");
+	assert_int_equal(rig->machine.nr_listens, 1);
+	assert_int_equal(rig->machine.listener->listen.kvm, 0);
+	assert_int_equal(rig->machine.listener->listen.count_by, MS_BY_EVENT | MS_BY_KVM);
+	count(rig, UI_KVM_A, 300, 20);
+	looks(rig, 11);
+	/* A second and a tenth since the first look. */
+	sees(rig, " 2     1     300      20        0       0 ");
+	sees(rig, " 0     0       0       0        0       0\n");
+	count(rig, UI_KVM_A, 50, 0);
+	count(rig, UI_KVM_B, 7, 0);
+	looks(rig, 10);
+	sees(rig, " 2     1      50       0        0       0 ");
+	sees(rig, " 0     0       7       0        0       0\n");
+	looks(rig, 10);
+	sees(rig, " 2     1       0       0        0       0 ");
+	rig->machine.lost = 3;
+	look(rig);
+	sees(rig, "VMs, listening for rates, 3 LOST");
+	/* Below another view it does not listen, and begins anew. */
+	type(rig, "\r");
+	assert_null(rig->machine.listener);
+	misses(rig, "listening");
+	type(rig, "q");
+	assert_int_equal(rig->machine.nr_listens, 2);
+	sees(rig, " 2     1       -       -        -       - ");
+	type(rig, "R");
+	assert_null(rig->machine.listener);
+	misses(rig, "FAULT/S");
+	sees(rig, " SHADOW ");
+	rig_end(rig);
+}
+
+static void test_rates_unheard(void **state)
+{
+	struct rig *rig = rig_start(2);
+
+	(void)state;
+	rig->machine.deaf = 1ull << MS_EV_dirty;
+	type(rig, "R");
+	count(rig, UI_KVM_A, 10, 0);
+	looks(rig, 11);
+	sees(rig, " 2     1      10       -        0       0 ");
+	type(rig, "R");
+	rig->machine.target.caps &= ~MS_CAP_LISTEN;
+	type(rig, "R");
+	sees(rig, "machine has no events to count");
+	misses(rig, "FAULT/S");
+	rig_end(rig);
+}
+
 /* Any events, and any keys while they come. */
 static void test_monkey(void **state)
 {
@@ -512,6 +608,9 @@ int main(void)
 		cmocka_unit_test(test_command_listens),
 		cmocka_unit_test(test_no_events),
 		cmocka_unit_test(test_vm_goes),
+		cmocka_unit_test(test_cannot_be_heard),
+		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_rates_unheard),
 		cmocka_unit_test(test_monkey),
 	};
 

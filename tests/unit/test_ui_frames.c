@@ -77,6 +77,8 @@ static const struct frame frames[] = {
 	{ "vms-120x40-ascii", "jj", 120, 40, 2, false },
 	{ "vms-40x10", "j", 40, 10, 2, true },
 	{ "vms-none", "", 80, 24, 0, true },
+	{ "vms-rates-80x24", "Rrrrrrrrrrrr", 80, 24, 2, true, .events = true },
+	{ "vms-rates-44x12-ascii", "R", 44, 12, 2, false, .events = true },
 	{ "tree-80x24", "jjj", 80, 24, 1, true },
 	{ "tree-80x24-ascii", "/mmu\r", 80, 24, 1, false },
 	{ "tree-120x40", "/unsync\r", 120, 40, 1, true },

@@ -357,6 +357,7 @@ struct ui_listener {
 	struct ms_listen_stats stats;
 	struct ms_event_count counts[UI_COUNTS];
 	size_t nr_counts;
+	struct ms_probe probes[3];
 };
 
 static struct ms_err *off(void)
@@ -431,6 +432,14 @@ static struct ms_err *listener_counts(struct ms_listener *listener, struct ms_ev
 	return NULL;
 }
 
+static size_t listener_probes(const struct ms_listener *listener, const struct ms_probe **ret)
+{
+	const struct ui_listener *l = (const struct ui_listener *)listener;
+
+	*ret = l->probes;
+	return l->machine->deaf ? 3 : 0;
+}
+
 static u64 listener_now(const struct ms_listener *l)
 {
 	return ((const struct ui_listener *)l)->machine->now_ns;
@@ -447,6 +456,7 @@ static const struct ms_listen_ops listener_ops = {
 	.next = listener_next,
 	.stats = listener_stats,
 	.counts = listener_counts,
+	.probes = listener_probes,
 	.now = listener_now,
 	.unlisten = listener_end,
 };
@@ -468,6 +478,11 @@ static struct ms_err *machine_listen(struct ms_target *target, const struct ms_l
 	l->l.ops = &listener_ops;
 	l->l.listen = *listen;
 	l->machine = machine;
+	l->probes[0] = (struct ms_probe){ .name = "a", .status = MS_PROBE_ON, .events = ~machine->deaf };
+	l->probes[1] = (struct ms_probe){ .name = "b", .status = MS_PROBE_OFF, .events = machine->deaf };
+	/* It would have something to say about them. */
+	l->probes[2] =
+		(struct ms_probe){ .name = "c", .status = MS_PROBE_ON, .events = ~0ull, .explains = true };
 	machine->listener = &l->l;
 	machine->nr_listens++;
 	*ret = &l->l;

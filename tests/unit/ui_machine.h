@@ -48,6 +48,7 @@ struct ui_machine {
 	size_t nr_events, next_event;
 	u64 lost; /* of these so many, as the listener's figures have it */
 	u64 now_ns;
+	u64 deaf; /* 1 << enum ms_event_id: cannot be heard */
 	bool fail_listen; /* listening fails, or what is listened to */
 	struct ms_listener *listener; /* NULL: nobody listens */
 	unsigned int nr_listens;
