@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who dirties what, as it happens: memslots with rate and time line, the selected one's frames in time, the PML buffers
- * that were emptied, the frames that are marked most. While the view is open it listens, unless it is paused; Enter leads
- * from a frame to its leaf. What a way is, and how it is told: query/dirty.h.
+ * Who dirties what, as it happens: memslots with rate and time line, the selected one's frames in time, the PML
+ * buffers that were emptied, the frames that are marked most. While the view is open it listens, unless it is paused;
+ * Enter leads from a frame to its leaf. What a way is, and how it is told: query/dirty.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
