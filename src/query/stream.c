@@ -254,7 +254,7 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 		return ms_err_nomem();
 	probes->probe = calloc(nr ? nr : 1, sizeof(*probes->probe));
 	for (i = 0; probes->probe && i < nr; i++)
-		if (all || probe[i].status == MS_PROBE_OFF)
+		if (all || (probe[i].status == MS_PROBE_OFF && probe[i].events & l->listen.events))
 			probes->probe[probes->nr++] = &probe[i];
 	if (probes->probe && !probes->nr) {
 		probes_free(probes);

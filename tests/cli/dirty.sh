@@ -36,7 +36,7 @@ run 0 -T sim events --for 2 --event dirty,pml_drain,pml12 -j
 cat >"$T/agree.py" <<'END'
 import collections, json, sys
 d = json.load(open(sys.argv[1]))
-e = [json.loads(line) for line in open(sys.argv[2])][:-1] # the last one is the summary
+e = [x for x in map(json.loads, open(sys.argv[2])) if "event" in x]
 marks = [x for x in e if x["event"] == "dirty"]
 by_gfn = collections.Counter(x["gfn"] for x in marks)
 by_slot = collections.Counter(x["slot"] for x in marks)

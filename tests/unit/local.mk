@@ -63,6 +63,7 @@ unit_tests = \
 	tests/unit/test_stream \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
+	tests/unit/test_ui_dirty \
 	tests/unit/test_ui_events \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
@@ -174,6 +175,7 @@ tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
 tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
+tests_unit_test_ui_dirty_SOURCES = tests/unit/test_ui_dirty.c $(ui_machine)
 tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_machine)
 tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
 EXTRA_DIST += \
@@ -182,6 +184,11 @@ EXTRA_DIST += \
 	tests/golden/events-80x24.txt \
 	tests/golden/events-filtered-80x24.txt \
 	tests/golden/events-prompt-80x24.txt \
+	tests/golden/dirty-120x40.txt \
+	tests/golden/dirty-44x12-ascii.txt \
+	tests/golden/dirty-80x24.txt \
+	tests/golden/dirty-frames-80x24.txt \
+	tests/golden/dirty-none-80x24.txt \
 	tests/golden/help-80x24.txt \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \
