@@ -18,10 +18,11 @@ listen()
 {
 	local i
 
+	rm -f "$SCRATCH/stuck.json"
 	"$mmuscope" stuck --vm "${vmm_pid[g]}" --watch 1 -j >"$SCRATCH/stuck.json" 2>"$SCRATCH/stuck.err" &
 	stuck_pid=$!
 	for ((i = 0; i < 900; i++)); do
-		[ -s "$SCRATCH/stuck.json" ] && break
+		[ ! -s "$SCRATCH/stuck.json" ] || break
 		kill -0 "$stuck_pid" 2>/dev/null || break
 		sleep 0.1
 	done
@@ -83,6 +84,21 @@ get_on()
 	end_vmm g
 }
 
+# busy NAME OPTION...: a guest that goes on and on while its memory is taken away.
+busy()
+{
+	local name=$1
+	shift
+	start_vmm g --seed "$seed" --rounds 0 "$@"
+	wait_checkpoint g 1 || result 1 "$name: guest"
+	release_vmm g
+	listen "$name"
+	heard 0 "$name"
+	is "$name: nothing is stuck" "$(places 'p["address"], p["cause"]')" ""
+	cmp_ok "$name: faults were seen" "$(number 'd["watch"]["faults"]')" -gt 20
+	end_vmm g
+}
+
 # stubborn ON: three pages that L1 leaves unwritable, forty times each.
 stubborn()
 {
@@ -101,6 +117,7 @@ stubborn()
 	is "$name: L1's view" "$(places 'p["cause"], p["guest"], p["reason"], p["qual"]' | sort -u)" \
 		"('l1-denies', 'l2', '0x400', '0x100000007')"
 	is "$name: what L1 was told" "$(truth_get g qual l1exit did=stay | sort -u)" 0x100000007
+	is "$name: with a rate and times" "$(places 'p["rate"] > 0 and 0 < p["first_ms"] < p["last_ms"]' | sort -u)" True
 	is "$name: nothing was lost" "$(number 'd["watch"]["lost"]')" 0
 	end_vmm g
 }
@@ -108,7 +125,7 @@ stubborn()
 hold_kvm
 get_on "a plain guest, its log read" --pages 200 --write 80 --dirty get
 get_on "NPT12 rewritten" --mode nested --pages 60 --npt fault --rewrite mix --vcpus 2
-get_on "a storm of madvise" --mode nested --pages 60 --storm madvise --storm-hz 50
+busy "a storm of madvise" --mode nested --pages 60 --storm madvise --storm-hz 50
 stubborn data
 stubborn mmio
 done_testing
