@@ -22,10 +22,14 @@ int BPF_PROG(taken, u64 mn, u64 range)
 	return taken_event(ctx, mn, range, MS_EV_invalidate);
 }
 
-SEC("fentry/kvm_mmu_notifier_invalidate_range_end")
-int BPF_PROG(taken_end, u64 mn, u64 range)
+/* fentry attaches to this one on 6.12.117, and is never hit: a kprobe is. */
+SEC("kprobe/kvm_mmu_notifier_invalidate_range_end")
+int taken_end(struct pt_regs *ctx)
 {
-	return taken_event(ctx, mn, range, MS_EV_invalidate_end);
+	u64 regs[2];
+
+	kprobe_args(ctx, regs);
+	return taken_event(ctx, regs[0], regs[1], MS_EV_invalidate_end);
 }
 
 INLINE int age_event(void *ctx, u64 mn, u64 start, u64 end, bool clears)

@@ -15,7 +15,7 @@ int BPF_PROG(page_get, u64 sp, u64 created)
 	ev.u.sp_create.sp = sp;
 	GET(ev.u.sp_create.gfn, sp, off.sp_gfn);
 	GET(ev.u.sp_create.role, sp, off.sp_role);
-	event_end(ctx, &ev, ev.u.sp_create.gfn, 1, (u8)role_level(ev.u.sp_create.role), MS_RET_NR);
+	END_GFN(ev.u.sp_create.gfn);
 	return 0;
 }
 
@@ -63,7 +63,7 @@ int BPF_PROG(page_zap, u64 sp)
 		ev.u.sp_zap.sp = sp;
 		GET(ev.u.sp_zap.gfn, sp, off.sp_gfn);
 		GET(ev.u.sp_zap.role, sp, off.sp_role);
-		event_end(ctx, &ev, ev.u.sp_zap.gfn, 1, (u8)role_level(ev.u.sp_zap.role), MS_RET_NR);
+		END_GFN(ev.u.sp_zap.gfn);
 	}
 	/* Of a page's children too: the page itself is the one that was named on the way in. */
 	if (WANTED(nx_recover) && t && t->zap_sp == sp && thread_cause(t) == MS_CAUSE_NX &&
@@ -71,7 +71,7 @@ int BPF_PROG(page_zap, u64 sp)
 		ev.u.nx_recover.sp = sp;
 		GET(ev.u.nx_recover.gfn, sp, off.sp_gfn);
 		GET(ev.u.nx_recover.role, sp, off.sp_role);
-		event_end(ctx, &ev, ev.u.nx_recover.gfn, 1, (u8)role_level(ev.u.nx_recover.role), MS_RET_NR);
+		END_GFN(ev.u.nx_recover.gfn);
 	}
 	return 0;
 }
@@ -105,12 +105,12 @@ SEC("kprobe/kvm_mmu_commit_zap_page.part.0")
 int page_free(struct pt_regs *ctx)
 {
 	struct free_list list = { 0 };
-	u64 regs[2] = { 0 }; /* rsi, rdi: the 14th and 15th word of struct pt_regs */
+	u64 regs[2];
 
-	bpf_probe_read_kernel(regs, sizeof(regs), (const char *)ctx + 13 * 8);
+	kprobe_args(ctx, regs);
 	list.ctx = ctx;
-	list.kvm = regs[1];
-	list.head = regs[0];
+	list.kvm = regs[0];
+	list.head = regs[1];
 	if (!GET(list.cur, list.head, 0))
 		bpf_loop(FREE_MAX, page_free_one, &list, 0);
 	return 0;
@@ -143,7 +143,7 @@ int BPF_PROG(page_unsync, u64 sp)
 		return 0;
 	ev.u.unsync.sp = sp;
 	GET(ev.u.unsync.gfn, sp, off.sp_gfn);
-	event_end(ctx, &ev, ev.u.unsync.gfn, 1, 1, MS_RET_NR);
+	END_GFN(ev.u.unsync.gfn);
 	return 0;
 }
 
@@ -159,7 +159,7 @@ INLINE int page_synced(void *ctx, u64 vcpu, u64 sp)
 	GET(ev.u.sync.gfn, sp, off.sp_gfn);
 	if (t)
 		ev.u.sync.changed = (u16)(t->sptes_set - t->sync_sptes);
-	event_end(ctx, &ev, ev.u.sync.gfn, 1, 1, MS_RET_NR);
+	END_GFN(ev.u.sync.gfn);
 	return 0;
 }
 

@@ -113,6 +113,16 @@ INLINE struct thread *thread_get(void)
 
 #define GET(dst, base, at) bpf_probe_read_kernel(&(dst), sizeof(dst), (const void *)((u64)(base) + (at)))
 
+/* The first two arguments at a function's entry: rsi and rdi, the 14th and 15th word of struct pt_regs. */
+INLINE void kprobe_args(const void *regs, u64 ret[2])
+{
+	u64 words[2] = { 0 };
+
+	bpf_probe_read_kernel(words, sizeof(words), (const char *)regs + 13 * sizeof(u64));
+	ret[0] = words[1];
+	ret[1] = words[0];
+}
+
 /* The vCPU that is loaded on this CPU: its thread is the one at work, 0 when there is none. */
 INLINE u64 vcpu_running(void)
 {

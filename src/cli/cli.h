@@ -22,6 +22,12 @@ int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out);
  */
 int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out);
 
+/*
+ * Events as they happen: batch by batch, then the summary. Status of the summary, also after SIGINT, SIGTERM or
+ * SIGHUP; 3 when the reader of the output has gone.
+ */
+int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out);
+
 /* --- signals that ask to stop: SIGINT, SIGTERM, SIGHUP (stop.c) --- */
 
 #define CLI_NR_STOP_SIGS 3

@@ -2,7 +2,7 @@
 bin_PROGRAMS += mmuscope
 mmuscope_CFLAGS = $(AM_CFLAGS)
 mmuscope_CPPFLAGS = $(AM_CPPFLAGS)
-mmuscope_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(NCURSES_LIBS) $(READLINE_LIBS) -lz
+mmuscope_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) $(NCURSES_LIBS) $(READLINE_LIBS) -lz
 mmuscope_SOURCES = \
 	src/cli/cli.h \
 	src/cli/completion.c \
@@ -10,5 +10,6 @@ mmuscope_SOURCES = \
 	src/cli/out.c \
 	src/cli/prompt.c \
 	src/cli/stop.c \
+	src/cli/stream.c \
 	src/cli/tui.c \
 	src/cli/watch.c

@@ -49,8 +49,16 @@ int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out)
 	struct ms_result *result = NULL;
 	struct ms_render_opts opts;
 	int write_errno = 0, status;
+	bool stream = false;
 	struct ms_err *err;
 
+	if (!(args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))) {
+		err = ms_stream_wanted(session, args, &stream);
+		if (err)
+			return cli_fail(err);
+	}
+	if (stream)
+		return cli_stream(session, args, out);
 	if (args->watch && !(args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION)))
 		return cli_watch(session, args, out);
 	err = ms_query_run(session, args, &result);

@@ -50,7 +50,7 @@ static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char
 }
 
 /* A, A-B (B excluded), A+N. Frames have at most 40 bits (52 address bits). */
-static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
+static struct ms_err *parse_gfn(enum ms_opt_id opt, const char *word, u64 *start_ret, u64 *end_ret)
 {
 	const u64 max = 1ull << 40;
 	size_t at = strcspn(word, "-+");
@@ -70,12 +70,11 @@ static struct ms_err *parse_gfn(const char *word, struct ms_filter *f)
 		b += a;
 	if (b <= a || b > max)
 		goto bad;
-	f->has_gfn = true;
-	f->gfn_start = a;
-	f->gfn_end = b;
+	*start_ret = a;
+	*end_ret = b;
 	return NULL;
 bad:
-	return bad_value(MS_OPT_GFN, word,
+	return bad_value(opt, word,
 			 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
 }
 
@@ -201,6 +200,23 @@ static struct ms_err *parse_events(const char *words, struct ms_args *args)
 	}
 }
 
+static struct ms_err *parse_by(const char *words, u32 *ret)
+{
+	const char *word = words;
+	size_t len;
+	u32 bit;
+
+	for (*ret = 0;; word += len + 1) {
+		len = strcspn(word, ",");
+		bit = event_key_find(word, len);
+		if (!bit || *ret & bit)
+			return bad_value(MS_OPT_BY, words, ms_options[MS_OPT_BY].help);
+		*ret |= bit;
+		if (!word[len])
+			return NULL;
+	}
+}
+
 static struct ms_err *parse_color(const char *word, enum ms_color *ret)
 {
 	if (!strcmp(word, "auto"))
@@ -256,7 +272,10 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		args->vm_b = word;
 		return NULL;
 	case MS_OPT_GFN:
-		return parse_gfn(word, &args->filter);
+		args->filter.has_gfn = true;
+		return parse_gfn(opt, word, &args->filter.gfn_start, &args->filter.gfn_end);
+	case MS_OPT_CHECK:
+		return parse_gfn(opt, word, &args->check_start, &args->check_end);
 	case MS_OPT_ADDRESS:
 		return parse_address(word, &args->filter);
 	case MS_OPT_LEVEL:
@@ -313,9 +332,23 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return word ? parse_interval(MS_OPT_WATCH, word, &args->interval_ms) : NULL;
 	case MS_OPT_FOR:
 		return parse_interval(opt, word, &args->for_ms);
+	case MS_OPT_FOLLOW:
+		args->follow = true;
+		return NULL;
+	case MS_OPT_BY:
+		return parse_by(word, &args->by);
+	case MS_OPT_STACK:
+		args->stack = true;
+		return NULL;
+	case MS_OPT_PROBES:
+		args->probes = true;
+		return NULL;
+	case MS_OPT_TRACE:
+		args->trace = word;
+		return NULL;
 	case MS_OPT_COUNT:
 		if (!ms_parse_u64(word, UINT32_MAX, &number) || !number)
-			return bad_value(opt, word, "a number of rounds from 1");
+			return bad_value(opt, word, "a number from 1");
 		args->count = (u32)number;
 		return NULL;
 	case MS_OPT_SLOT:
@@ -398,6 +431,48 @@ static struct ms_err *target_missing(const struct ms_args *args)
 		"%s", ms_options[MS_OPT_TARGET].help);
 }
 
+static bool is_events(const struct ms_args *args)
+{
+	return args->command == &ms_commands[MS_CMD_ID_events];
+}
+
+static struct ms_err *events_need_by(const char *option)
+{
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --%s is for --by", option), "%s",
+			   ms_options[MS_OPT_BY].help);
+}
+
+/* What of `events' goes with what. */
+static struct ms_err *check_events(const struct ms_args *args)
+{
+	static const enum ms_opt_id alone[] = { MS_OPT_FOLLOW, MS_OPT_LAST, MS_OPT_STACK, MS_OPT_TRACE };
+	struct ms_err *err = NULL;
+	size_t i;
+
+	if (!is_events(args))
+		return NULL;
+	if (args->watch && !args->by)
+		return events_need_by(ms_options[MS_OPT_WATCH].name);
+	if (args->count && args->by && !args->watch)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "events: --count and --by: there is but one round"),
+			"--for ends it, or --watch makes rounds of it");
+	for (i = 0; i < MS_LEN(alone) && !err; i++)
+		err = check_pair(args, MS_OPT_BY, alone[i]);
+	for (i = 0; i < MS_LEN(alone) && !err; i++)
+		err = check_pair(args, MS_OPT_LIST, alone[i]);
+	if (!err)
+		err = check_pair(args, MS_OPT_LIST, MS_OPT_PROBES);
+	if (!err)
+		err = check_pair(args, MS_OPT_LIST, MS_OPT_BY);
+	if (!err)
+		err = check_pair(args, MS_OPT_LAST, MS_OPT_TRACE);
+	if (!err && args->force && !args->trace)
+		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), "%s",
+				  ms_options[MS_OPT_TRACE].help);
+	return err;
+}
+
 static struct ms_err *check(const struct ms_args *args)
 {
 	const struct ms_command *command = args->command;
@@ -416,7 +491,9 @@ static struct ms_err *check(const struct ms_args *args)
 	/* One object a line. */
 	if (!err)
 		err = check_pair(args, MS_OPT_WATCH, MS_OPT_PRETTY);
-	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch)
+	if (!err)
+		err = check_events(args);
+	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch && !is_events(args))
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
 				  "%s", ms_options[MS_OPT_WATCH].help);
 	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))

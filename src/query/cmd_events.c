@@ -37,14 +37,6 @@ static void event_row(const struct ms_section *section, size_t row, struct ms_ce
 
 /* --- what is kept --- */
 
-static struct ms_listen wanted(const struct query *q)
-{
-	struct ms_listen ret = { .events = q->args->events ? q->args->events : ~0ull };
-
-	query_listen_filter(q, &ret);
-	return ret;
-}
-
 static const struct ms_column log_cols[] = {
 	{ "raised", "raised so far", MS_V_COUNT }, { "overwritten", "no longer kept", MS_V_COUNT },
 	{ "lost", "lost on the way", MS_V_COUNT }, { "looked_at", "looked at", MS_V_COUNT },
@@ -192,7 +184,7 @@ static bool listen_put(void *ctx, const struct ms_event *event)
 /* Those of so many ms, the last max of them. */
 static struct ms_err *listen_run(struct query *q, struct events *events, size_t max)
 {
-	struct ms_listen listen = wanted(q);
+	struct ms_listen listen = events_wanted(q);
 	struct ms_event_log *log = &events->log;
 	struct ms_err *err;
 
@@ -212,39 +204,35 @@ static struct ms_err *listen_run(struct query *q, struct events *events, size_t 
 	return NULL;
 }
 
-struct ms_err *query_run_events(struct query *q)
+static struct ms_err *probes_run(struct query *q)
 {
-	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
-	struct ms_listen listen = wanted(q);
-	u32 caps;
-	struct ms_section *section;
-	struct events *events;
-	struct ms_err *err;
+	struct ms_listen listen = events_wanted(q);
+	struct ms_listener *l;
+	struct ms_err *err = query_listener(q, &listen, &l);
 
-	if (q->args->list)
-		return list_run(q);
-	if (q->args->has_vcpu && !vcpu_by_id(q->vm, q->args->vcpu))
-		return no_vcpu(q);
-	events = calloc(1, sizeof(*events));
-	if (!events)
-		return ms_err_nomem();
-	caps = q->session->target->caps;
-	if (q->args->for_ms || (caps & MS_CAP_LISTEN && !(caps & MS_CAP_EVENTS)))
-		err = listen_run(q, events, max);
-	else
-		err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &events->log);
-	if (err) {
-		events_free(events);
-		return err;
-	}
-	events->show = (struct ms_event_show){ .model = q->model, .redact = q->args->redact };
-	for (i = 0; i < events->log.nr; i++)
-		if (ms_listen_passes(&listen, &events->log.events[i]))
-			events->log.events[events->nr++] = events->log.events[i];
-	events->show.start_ns = events->nr ? events->log.events[0].time_ns : 0;
-	ms_event_columns(false, &events->table);
-	section = section_add(q, "events", "Events", true, events->table.cols, events->table.nr, events->nr,
-			      event_row);
+	return err ? err : probes_add(q, l, true);
+}
+
+/* The one that --vm names; NULL: none is named, and there are several or none. */
+static struct ms_err *find_vm(struct query *q)
+{
+	struct ms_vm *vm = NULL;
+	struct ms_err *err = NULL;
+
+	if (q->args->vm || q->model->nr_vms == 1)
+		err = ms_model_find_vm(q->model, q->args->vm, &vm);
+	q->vm = q->result->prov.vm = vm;
+	q->result->prov_section.vm = vm;
+	if (!err && vm && q->args->has_vcpu && !vcpu_by_id(vm, q->args->vcpu))
+		err = no_vcpu(q);
+	return err;
+}
+
+static struct ms_err *kept_add(struct query *q, struct events *events)
+{
+	struct ms_section *section = section_add(q, "events", "Events", true, events->table.cols,
+						 events->table.nr, events->nr, event_row);
+
 	if (!section) {
 		events_free(events);
 		return ms_err_nomem();
@@ -256,4 +244,47 @@ struct ms_err *query_run_events(struct query *q)
 		return ms_err_nomem();
 	section->ctx = events;
 	return NULL;
+}
+
+struct ms_err *query_run_events(struct query *q)
+{
+	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
+	struct ms_listen listen;
+	struct events *events;
+	struct ms_vm *vm;
+	struct ms_err *err;
+	u32 caps;
+
+	if (q->args->list)
+		return list_run(q);
+	err = find_vm(q);
+	if (err)
+		return err;
+	if (q->session->stream)
+		return stream_run(q);
+	if (q->args->probes)
+		return probes_run(q);
+	events = calloc(1, sizeof(*events));
+	if (!events)
+		return ms_err_nomem();
+	listen = events_wanted(q);
+	caps = q->session->target->caps;
+	if (q->args->for_ms || (caps & MS_CAP_LISTEN && !(caps & MS_CAP_EVENTS)))
+		err = listen_run(q, events, max);
+	else if (!q->vm)
+		err = ms_model_find_vm(q->model, NULL, &vm); /* says what there is */
+	else
+		err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &events->log);
+	if (err) {
+		events_free(events);
+		return err;
+	}
+	for (i = 0; i < events->log.nr; i++)
+		if (ms_listen_passes(&listen, &events->log.events[i]))
+			events->log.events[events->nr++] = events->log.events[i];
+	events->show = (struct ms_event_show){ .model = q->model,
+					       .start_ns = events->nr ? events->log.events[0].time_ns : 0,
+					       .redact = q->args->redact };
+	ms_event_columns(!q->vm, &events->table);
+	return kept_add(q, events);
 }

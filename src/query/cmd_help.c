@@ -341,9 +341,11 @@ struct ms_err *query_run_targets(struct query *q)
 /* --- version --- */
 
 static const struct ms_column version_cols[] = {
-	{ "version", "mmuscope", MS_V_TEXT },		{ "bpf", "live target", MS_V_BOOL },
-	{ "tui", "terminal interface", MS_V_BOOL },	{ "readline", "line editing", MS_V_BOOL },
-	{ "libdw", "DWARF (not used yet)", MS_V_BOOL },
+	{ "version", "mmuscope", MS_V_TEXT },
+	{ "bpf", "live target", MS_V_BOOL },
+	{ "tui", "terminal interface", MS_V_BOOL },
+	{ "readline", "line editing", MS_V_BOOL },
+	{ "libdw", "DWARF", MS_V_BOOL },
 };
 
 static void version_row(const struct ms_section *section, size_t row, struct ms_cell *cells)

@@ -18,7 +18,7 @@ static const struct ms_column fixed[] = {
 	{ "event", "EVENT", MS_V_TEXT },
 	{ "cause", "CAUSE", MS_V_TEXT, .flags = MS_COL_OMIT },
 	{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
-	{ "stack", "STACK", MS_V_WORDS, MS_SECRET_HIDE, .flags = MS_COL_BELOW | MS_COL_OMIT },
+	{ "stack", "STACK", MS_V_WORDS, .flags = MS_COL_BELOW | MS_COL_OMIT },
 };
 #define KVM_COL 3
 

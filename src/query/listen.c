@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SLICE_MS 100 /* between two looks at whether to go on */
+#define TICK_MS 20 /* and between two ticks */
 
 void query_unlisten(struct ms_session *session)
 {
@@ -94,26 +95,46 @@ struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32
 			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
 			    struct listened *ret)
 {
+	return query_listen_ticks(q, listen, for_ms, put, NULL, ctx, ret);
+}
+
+/* A simulated machine moves on by as much as is waited: no more than one step between two ticks. */
+static u32 slice_ms(const struct ms_listener *l, bool ticks)
+{
+	return !ticks ? SLICE_MS : ms_listen_fd(l) < 0 ? 1 : TICK_MS;
+}
+
+struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *listen, u32 for_ms,
+				  bool (*put)(void *ctx, const struct ms_event *event),
+				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
+				  struct listened *ret)
+{
 	struct ms_session *session = q->session;
 	struct relay relay = { .put = put, .ctx = ctx };
 	struct ms_listener *l;
 	struct ms_err *err;
 	u64 left_ns;
+	u32 slice;
 
 	*ret = (struct listened){ 0 };
 	err = query_listener(q, listen, &l);
 	if (err)
 		return err;
+	slice = slice_ms(l, tick);
 	ret->start_ns = ret->end_ns = ms_listen_now(l);
+	if (tick)
+		err = tick(ctx, l);
 	while (!err && !relay.enough && !ret->stopped) {
 		left_ns = for_ms * 1000000ull - (ret->end_ns - ret->start_ns);
 		if (for_ms && left_ns > for_ms * 1000000ull)
 			left_ns = 0; /* it is over */
 		err = ms_listen_next(l,
-				     !for_ms || left_ns > SLICE_MS * 1000000ull
-					     ? SLICE_MS
+				     !for_ms || left_ns > slice * 1000000ull
+					     ? (int)slice
 					     : (int)((left_ns + 999999) / 1000000),
 				     relay_put, &relay);
+		if (!err && tick)
+			err = tick(ctx, l);
 		ret->end_ns = ms_listen_now(l);
 		if (for_ms && ret->end_ns - ret->start_ns >= for_ms * 1000000ull)
 			break;

@@ -28,6 +28,8 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty.c \
 	src/query/dirty.def \
 	src/query/dirty.h \
+	src/query/dirty_check.c \
+	src/query/dirty_check.h \
 	src/query/dirty_show.c \
 	src/query/event_row.c \
 	src/query/events.h \
@@ -39,6 +41,9 @@ libmmuscope_a_SOURCES += \
 	src/query/redact.c \
 	src/query/result.c \
 	src/query/session.c \
+	src/query/stack.c \
+	src/query/stack.h \
+	src/query/stream.c \
 	src/query/stuck.c \
 	src/query/stuck.def \
 	src/query/stuck.h \

@@ -102,6 +102,8 @@ struct ms_redactor *redactor_create(void);
 void redactor_model(struct ms_redactor *redactor, const struct ms_model *model);
 void redactor_destroy(struct ms_redactor *redactor); /* takes NULL */
 void redact_cell(struct ms_redactor *redactor, struct ms_cell *cell);
+/* Pseudonyms hold for all rounds of a stream. */
+struct ms_redactor **stream_redactor(struct ms_stream *stream);
 
 /* --- filter.c --- */
 
@@ -235,6 +237,11 @@ void query_listen_filter(const struct query *q, struct ms_listen *ret);
 struct ms_err *query_listen(struct query *q, const struct ms_listen *listen, u32 for_ms,
 			    bool (*put)(void *ctx, const struct ms_event *event), void *ctx,
 			    struct listened *ret) MS_MUST_CHECK;
+/* The same; tick() is called before the first event and then every now and then, when there is no event to be had. */
+struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *listen, u32 for_ms,
+				  bool (*put)(void *ctx, const struct ms_event *event),
+				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
+				  struct listened *ret) MS_MUST_CHECK;
 /* The session's listener, for counts, probes and stacks: the one that listens to this, or a new one. */
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;
@@ -243,6 +250,17 @@ u64 listened_raised(const struct listened *listened);
 u64 listened_lost(const struct listened *listened);
 /* A section with its figures; losses make the status 1 and a note. listened must live as long as the result. */
 struct ms_err *listened_add(struct query *q, const struct listened *listened) MS_MUST_CHECK;
+
+/* --- events --- */
+
+/* A word of --by as MS_BY_ bit, 0: none. */
+u32 event_key_find(const char *word, size_t len);
+/* --vm, --event, --vcpu and --gfn. */
+struct ms_listen events_wanted(const struct query *q);
+/* The round that session->stream is at. */
+struct ms_err *stream_run(struct query *q) MS_MUST_CHECK;
+/* Where events are taken; all, or those that are not on for want of a place. Nothing when there are none. */
+struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all) MS_MUST_CHECK;
 
 const char *hv_name(u32 hv);
 

@@ -257,6 +257,7 @@ struct ms_args {
 	bool write, fetch, user; /* --access */
 	u32 last; /* events, rows; 0: default */
 	u32 slot; /* --slot */
+	u64 check_start, check_end; /* --check: frames [start, end) */
 	u64 events; /* 1 << enum ms_event_id, 0: any */
 	u32 min; /* faults in a row, 0: default */
 	u64 rows; /* 1 << number of an invariant, 0: any */
@@ -265,8 +266,11 @@ struct ms_args {
 	bool guest;
 	bool watch;
 	u32 interval_ms; /* of --watch */
-	u32 count; /* rounds, 0: no end */
+	u32 count; /* rounds, of events: events; 0: no end */
 	u32 for_ms; /* --for, 0: the command's default */
+	bool follow, probes, stack;
+	u32 by; /* MS_BY_, 0: not given */
+	const char *trace; /* NULL: not given */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
@@ -312,6 +316,7 @@ struct ms_session {
 	void *progress_ctx;
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
+	struct ms_stream *stream; /* of the round under way, NULL without */
 	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 
@@ -364,5 +369,32 @@ struct ms_watch {
 struct ms_err *ms_watch_round(struct ms_session *session, const struct ms_args *args, struct ms_watch *watch,
 			      struct ms_result **ret) MS_MUST_CHECK;
 void ms_watch_deinit(struct ms_watch *watch);
+
+/* --- events as they happen: stream.c, of `events' --- */
+
+/* What is known from the rounds before. Zero-initialised is before the first; ended by ms_stream_deinit(). */
+struct ms_stream {
+	u64 rounds; /* carried out */
+	bool over; /* nothing more will come: time or number are reached, or somebody has had enough */
+	const struct ms_event *events; /* of this round, in the order of the rows of its section `events' */
+	size_t nr;
+	u64 nr_seen; /* events, of all rounds */
+	struct ms_stream_state *state;
+};
+
+/* Do these words ask for it? Opens the target: one that keeps no events is listened to. */
+struct ms_err *ms_stream_wanted(struct ms_session *session, const struct ms_args *args,
+				bool *ret) MS_MUST_CHECK;
+/*
+ * The next events, of which there may be none: a result of one section, `events'; with --by one of counts, `counts'.
+ * As ms_query_run(). A moment is waited for them; a signal cuts that short.
+ */
+struct ms_err *ms_stream_round(struct ms_session *session, const struct ms_args *args,
+			       struct ms_stream *stream, struct ms_result **ret) MS_MUST_CHECK;
+/* What was raised, seen, lost, and what it cost. */
+struct ms_err *ms_stream_summary(struct ms_session *session, const struct ms_args *args,
+				 struct ms_stream *stream, struct ms_result **ret) MS_MUST_CHECK;
+/* Results of it must be gone. */
+void ms_stream_deinit(struct ms_session *session, struct ms_stream *stream);
 
 #endif

@@ -314,12 +314,14 @@ static struct ms_err *prepare(struct query *q)
 
 static struct ms_err *redactor_take(struct query *q)
 {
-	struct ms_watch *watch = q->session->watch;
+	struct ms_redactor **kept = q->session->watch	 ? &q->session->watch->redactor
+				    : q->session->stream ? stream_redactor(q->session->stream)
+							 : NULL;
 
-	if (watch && !watch->redactor)
-		watch->redactor = redactor_create();
-	q->result->redactor = watch ? watch->redactor : redactor_create();
-	q->result->redactor_lent = watch;
+	if (kept && !*kept)
+		*kept = redactor_create();
+	q->result->redactor = kept ? *kept : redactor_create();
+	q->result->redactor_lent = kept;
 	if (!q->result->redactor)
 		return ms_err_nomem();
 	redactor_model(q->result->redactor, q->model);

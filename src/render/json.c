@@ -132,14 +132,14 @@ static void put_value(struct json *j, const struct ms_column *col, const struct 
 	}
 }
 
-static void put_object(struct json *j, const struct ms_section *section, size_t row, struct ms_cell *cells)
+/* False: there is none. */
+static bool put_members(struct json *j, const struct ms_section *section, size_t from,
+			const struct ms_cell *cells)
 {
 	bool first = true;
 	size_t i;
 
-	ms_result_row(j->result, section, row, cells);
-	open_bracket(j, '{');
-	for (i = 0; i < section->nr_cols; i++) {
+	for (i = from; i < section->nr_cols; i++) {
 		if (section->cols[i].flags & MS_COL_TEXT_ONLY ||
 		    (section->cols[i].flags & MS_COL_OMIT && cells[i].kind == MS_V_ABSENT))
 			continue;
@@ -148,7 +148,17 @@ static void put_object(struct json *j, const struct ms_section *section, size_t 
 		put_key(j, section->cols[i].name);
 		put_value(j, &section->cols[i], &cells[i]);
 	}
-	close_bracket(j, '}', first);
+	return !first;
+}
+
+static void put_object(struct json *j, const struct ms_section *section, size_t row, struct ms_cell *cells)
+{
+	bool any;
+
+	ms_result_row(j->result, section, row, cells);
+	open_bracket(j, '{');
+	any = put_members(j, section, 0, cells);
+	close_bracket(j, '}', !any);
 }
 
 static bool put_section(struct json *j, const struct ms_section *section)
@@ -217,4 +227,43 @@ bool render_json(const struct ms_result *result, const struct ms_render_opts *op
 	sink->buf.oom |= j.text.oom;
 	ms_buf_deinit(&j.text);
 	return ok && sink_flush(sink, false);
+}
+
+bool render_rows_json(const struct ms_result *result, struct sink *sink)
+{
+	struct json j = { .result = result, .sink = sink };
+	const struct ms_section *section = &result->sections[0];
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	bool ok = cells;
+	size_t r;
+
+	for (r = 0; r < section->nr_rows && ok; r++) {
+		put_object(&j, section, r, cells);
+		ms_buf_putc(&sink->buf, '\n');
+		ok = sink_flush(sink, false);
+	}
+	sink->buf.oom |= j.text.oom;
+	ms_buf_deinit(&j.text);
+	ms_cells_destroy(cells, section->nr_cols);
+	return ok;
+}
+
+void json_string(struct sink *sink, const char *s, size_t len)
+{
+	struct json j = { .sink = sink };
+
+	ms_buf_put_clean(&j.text, s, len);
+	put_quoted(&j, ms_buf_str(&j.text), j.text.len);
+	sink->buf.oom |= j.text.oom;
+	ms_buf_deinit(&j.text);
+}
+
+void json_members(struct sink *sink, const struct ms_section *section, size_t first,
+		  const struct ms_cell *cells)
+{
+	struct json j = { .sink = sink };
+
+	put_members(&j, section, first, cells);
+	sink->buf.oom |= j.text.oom;
+	ms_buf_deinit(&j.text);
 }

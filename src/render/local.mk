@@ -4,4 +4,6 @@ libmmuscope_a_SOURCES += \
 	src/render/private.h \
 	src/render/render.c \
 	src/render/render.h \
-	src/render/text.c
+	src/render/text.c \
+	src/render/trace.c \
+	src/render/trace.h

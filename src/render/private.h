@@ -21,5 +21,13 @@ bool sink_flush(struct sink *sink, bool all);
 /* Both return false when cells could not be allocated or the sink has failed. */
 bool render_text(const struct ms_result *result, const struct ms_render_opts *opts, struct sink *sink);
 bool render_json(const struct ms_result *result, const struct ms_render_opts *opts, struct sink *sink);
+bool render_rows_text(const struct ms_result *result, const struct ms_render_opts *opts, struct ms_rows *rows,
+		      struct sink *sink);
+bool render_rows_json(const struct ms_result *result, struct sink *sink);
+
+/* Parts of JSON for others: a string, cleaned and quoted; the members of a row from column first on, without braces. */
+void json_string(struct sink *sink, const char *s, size_t len);
+void json_members(struct sink *sink, const struct ms_section *section, size_t first,
+		  const struct ms_cell *cells);
 
 #endif

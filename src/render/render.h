@@ -31,4 +31,22 @@ struct ms_render_opts {
 struct ms_err *ms_render(const struct ms_result *result, const struct ms_render_opts *opts, FILE *out,
 			 int *write_errno_ret) MS_MUST_CHECK;
 
+/* --- rows that come bit by bit --- */
+
+#define MS_ROWS_COLS_MAX 128
+
+/* Zero-initialised is before the first ones. */
+struct ms_rows {
+	bool begun;
+	u32 widths[MS_ROWS_COLS_MAX]; /* of text's columns: what was seen so far */
+};
+
+/*
+ * The rows of a result's first section, a table, and behind what was written before: text has provenance and headings
+ * once, and columns that only grow; JSON is one object a row, each on a line of its own. Ends with everything passed
+ * on. Errors as of ms_render().
+ */
+struct ms_err *ms_render_rows(const struct ms_result *result, const struct ms_render_opts *opts,
+			      struct ms_rows *rows, FILE *out, int *write_errno_ret) MS_MUST_CHECK;
+
 #endif

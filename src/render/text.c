@@ -208,8 +208,11 @@ static bool measure(struct text *t, const struct ms_section *section, struct lay
 	u32 width;
 	size_t r, i;
 
-	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
-		layout->widths[i] = display_width(section->cols[i].title, strlen(section->cols[i].title));
+	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++) {
+		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
+		if (width > layout->widths[i])
+			layout->widths[i] = width;
+	}
 	for (r = 0; r < section->nr_rows; r++) {
 		ms_result_row(t->result, section, r, cells);
 		for (i = 0; i < section->nr_cols; i++) {
@@ -360,19 +363,38 @@ static bool put_blocks(struct text *t, const struct ms_section *section, struct 
 	return true;
 }
 
+static void choose(const struct ms_section *section, struct layout *layout)
+{
+	size_t i;
+
+	for (i = 0; i < section->nr_cols; i++) {
+		layout->shown[i] = !(section->cols[i].flags & (MS_COL_SKIP | MS_COL_BELOW));
+		if (layout->shown[i])
+			layout->last = i;
+		if (!strcmp(section->cols[i].name, "depth"))
+			layout->depth = i;
+	}
+}
+
+static void put_titles(struct text *t, const struct ms_section *section, const struct layout *layout)
+{
+	u32 at = 0;
+	size_t i;
+
+	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
+		if (layout->shown[i])
+			put_field(t, &section->cols[i], layout, i,
+				  t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
+				  strlen(section->cols[i].title), &at);
+}
+
 static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout,
 			   struct ms_cell *cells)
 {
 	struct ms_buf left_out = { 0 };
-	size_t i;
-	u32 at = 0;
 	bool ok;
 
-	for (i = 0; i < section->nr_cols; i++) {
-		layout->shown[i] = !(section->cols[i].flags & (MS_COL_SKIP | MS_COL_BELOW));
-		if (!strcmp(section->cols[i].name, "depth"))
-			layout->depth = i;
-	}
+	choose(section, layout);
 	if (!measure(t, section, layout, cells))
 		return false;
 	fit(t, section, layout, &left_out);
@@ -380,11 +402,7 @@ static bool put_table_with(struct text *t, const struct ms_section *section, str
 		ms_buf_deinit(&left_out);
 		return put_blocks(t, section, cells);
 	}
-	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++)
-		if (layout->shown[i])
-			put_field(t, &section->cols[i], layout, i,
-				  t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
-				  strlen(section->cols[i].title), &at);
+	put_titles(t, section, layout);
 	ok = put_rows(t, section, layout, cells);
 	if (left_out.len && !t->opts->no_header) {
 		ms_buf_puts(&t->sink->buf, "# ");
@@ -455,4 +473,35 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 	sink->buf.oom |= t.cell.oom;
 	ms_buf_deinit(&t.cell);
 	return ok && sink_flush(sink, false);
+}
+
+bool render_rows_text(const struct ms_result *result, const struct ms_render_opts *opts, struct ms_rows *rows,
+		      struct sink *sink)
+{
+	struct text t = { .result = result, .opts = opts, .sink = sink };
+	const struct ms_section *section = &result->sections[0];
+	bool shown[MS_ROWS_COLS_MAX];
+	struct layout layout = { .widths = rows->widths, .shown = shown, .depth = section->nr_cols };
+	struct ms_cell *cells;
+	bool ok;
+
+	if (section->nr_cols > MS_ROWS_COLS_MAX)
+		return false;
+	cells = ms_cells_create(section->nr_cols);
+	if (!cells)
+		return false;
+	choose(section, &layout);
+	ok = measure(&t, section, &layout, cells);
+	if (ok && !rows->begun && result->prov.present)
+		ok = put_provenance(&t, &result->prov_section);
+	if (ok && !rows->begun && !opts->no_header) {
+		ms_buf_putc(&sink->buf, '\n');
+		put_titles(&t, section, &layout);
+	}
+	rows->begun = true;
+	ok = ok && put_rows(&t, section, &layout, cells);
+	sink->buf.oom |= t.cell.oom;
+	ms_buf_deinit(&t.cell);
+	ms_cells_destroy(cells, section->nr_cols);
+	return ok;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One pass over kallsyms for a handful of names: see sym.h. */
+/* One pass over kallsyms: see sym.h. */
 #include "sym/sym.h"
 
 #include <errno.h>
@@ -13,17 +13,12 @@
 
 #define BUF_BYTES (256 * 1024)
 
-struct line {
-	uint64_t addr;
-	const char *name, *module;
-	size_t name_len, module_len;
-};
-
 /* "ffffffffc0a12340 d kvm_vm_fops\t[kvm]". False for anything else. */
-static bool line_parse(const char *s, const char *end, struct line *ret)
+static bool line_parse(const char *s, const char *end, struct ms_kallsym *ret)
 {
 	const char *tab;
 	uint64_t addr = 0;
+	char type;
 
 	for (; s < end && *s != ' '; s++) {
 		unsigned int c = (unsigned char)*s;
@@ -37,9 +32,12 @@ static bool line_parse(const char *s, const char *end, struct line *ret)
 	}
 	if (end - s < 4 || s[2] != ' ')
 		return false;
+	type = s[1];
 	s += 3;
 	tab = memchr(s, '\t', (size_t)(end - s));
-	*ret = (struct line){ .addr = addr, .name = s, .name_len = (size_t)((tab ? tab : end) - s) };
+	*ret = (struct ms_kallsym){
+		.addr = addr, .type = type, .name = s, .name_len = (size_t)((tab ? tab : end) - s)
+	};
 	if (tab && end - tab > 3 && tab[1] == '[' && end[-1] == ']') {
 		ret->module = tab + 2;
 		ret->module_len = (size_t)(end - 1 - ret->module);
@@ -75,7 +73,7 @@ static bool word_is(const char *word, size_t len, const char *want)
 	return strlen(want) == len && !memcmp(word, want, len);
 }
 
-static void line_match(const struct line *line, struct ms_sym *syms, size_t nr)
+static void line_match(const struct ms_kallsym *line, struct ms_sym *syms, size_t nr)
 {
 	size_t i;
 
@@ -89,20 +87,18 @@ static void line_match(const struct line *line, struct ms_sym *syms, size_t nr)
 	}
 }
 
-struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
+struct ms_err *ms_kallsyms_each(const char *path, bool (*each)(void *ctx, const struct ms_kallsym *sym),
+				void *ctx)
 {
 	MS_CLOSE int fd = -1;
 	MS_FREE char *buf = malloc(BUF_BYTES);
-	size_t have = 0, i;
-	bool any = false;
+	size_t have = 0;
 	ssize_t got;
 
 	if (!path)
 		path = "/proc/kallsyms";
 	if (!buf)
 		return ms_err_nomem();
-	for (i = 0; i < nr; i++)
-		syms[i].addr = 0;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return ms_err_errno(MS_ERR_TARGET, errno, "symbols %s", path);
@@ -115,12 +111,10 @@ struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
 			return ms_err_errno(MS_ERR_TARGET, errno, "symbols %s", path);
 		have += (size_t)got;
 		while ((nl = memchr(start, '\n', have - (size_t)(start - buf)))) {
-			struct line line;
+			struct ms_kallsym sym;
 
-			if (line_parse(start, nl, &line)) {
-				any |= line.addr != 0;
-				line_match(&line, syms, nr);
-			}
+			if (line_parse(start, nl, &sym) && !each(ctx, &sym))
+				return ms_err_nomem();
 			start = nl + 1;
 		}
 		have -= (size_t)(start - buf);
@@ -129,7 +123,34 @@ struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
 			return ms_err_new(MS_ERR_TARGET, "symbols %s: a line longer than %d bytes", path,
 					  BUF_BYTES);
 	}
-	if (!any)
-		return ms_sym_hidden_err(path);
 	return NULL;
+}
+
+struct lookup {
+	struct ms_sym *syms;
+	size_t nr;
+	bool any;
+};
+
+static bool lookup_each(void *ctx, const struct ms_kallsym *sym)
+{
+	struct lookup *lookup = ctx;
+
+	lookup->any |= sym->addr != 0;
+	line_match(sym, lookup->syms, lookup->nr);
+	return true;
+}
+
+struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr)
+{
+	struct lookup lookup = { .syms = syms, .nr = nr };
+	struct ms_err *err;
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		syms[i].addr = 0;
+	err = ms_kallsyms_each(path, lookup_each, &lookup);
+	if (!err && !lookup.any)
+		err = ms_sym_hidden_err(path ? path : "/proc/kallsyms");
+	return err;
 }

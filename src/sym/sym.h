@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Addresses of kernel symbols by name: which of them counts, and looking them up in kallsyms. */
+/*
+ * Kernel symbols: addresses by name and names by address, out of kallsyms; source lines out of DWARF. What they say
+ * comes from files: names are to be cleaned before they are shown.
+ */
 #ifndef SYM_SYM_H
 #define SYM_SYM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,5 +34,46 @@ struct ms_err *ms_sym_hidden_err(const char *source) MS_MUST_CHECK;
  * 0 and is no error; addresses that the kernel hides (all zero: kptr_restrict, no CAP_SYSLOG) are one.
  */
 struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr) MS_MUST_CHECK;
+
+/* --- every line of kallsyms --- */
+
+/* Texts are not terminated, and valid during the call. */
+struct ms_kallsym {
+	uint64_t addr; /* 0 when the kernel hides it */
+	char type; /* as nm(1) has it */
+	const char *name, *module;
+	size_t name_len, module_len; /* module_len 0: the kernel itself */
+};
+
+/* Lines that are none are skipped. each() returns false when memory is out, which is the error then. */
+struct ms_err *ms_kallsyms_each(const char *path, bool (*each)(void *ctx, const struct ms_kallsym *sym),
+				void *ctx) MS_MUST_CHECK;
+
+/* --- code by address (addr.c) --- */
+
+struct ms_symtab;
+
+struct ms_place {
+	const char *name, *module; /* module "": the kernel itself. The table's */
+	uint64_t offset; /* bytes from where the function begins */
+};
+
+/* Functions of the running kernel and its modules; path NULL: /proc/kallsyms. Hidden addresses are an error. */
+struct ms_err *ms_symtab_load(const char *path, struct ms_symtab **ret) MS_MUST_CHECK;
+void ms_symtab_destroy(struct ms_symtab *symtab); /* takes NULL */
+/* False: no function begins within 1 MiB before it. */
+bool ms_symtab_find(const struct ms_symtab *symtab, uint64_t addr, struct ms_place *ret);
+
+/* --- source lines (lines.c) --- */
+
+struct ms_lines;
+
+/* Of the running kernel and its modules, where debug information is found; without libdw always an error. */
+struct ms_err *ms_lines_open_kernel(struct ms_lines **ret) MS_MUST_CHECK;
+/* Of one file, as if it were loaded with this bias (0: at the addresses that it names). */
+struct ms_err *ms_lines_open_file(const char *path, uint64_t base, struct ms_lines **ret) MS_MUST_CHECK;
+void ms_lines_close(struct ms_lines *lines); /* takes NULL */
+/* The file as the compiler was told it; its text is the table's. False: nothing is known of it. */
+bool ms_lines_find(struct ms_lines *lines, uint64_t addr, const char **file_ret, int *line_ret);
 
 #endif

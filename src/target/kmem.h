@@ -102,6 +102,8 @@ u64 ms_kmem_now_ns(void);
 /* Address bits of a page-table entry of this host's: an SPTE's or the kernel's own, without the SME bit. */
 u64 ms_kvm_address_mask(const struct ms_rec_host *host);
 
+/* From now on the structure of the VM at kvm may be read, and no other's. */
+void ms_kvm_enter(struct ms_kmem *kmem, u64 kvm);
 /* Host facts: masks, switches, role layout. */
 struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret) MS_MUST_CHECK;
 /* Everything `want' names, for the VMs that `files' refer to and those on KVM's own list. */
@@ -132,5 +134,8 @@ struct ms_err *ms_kvm_guest_look_again(struct ms_kvm_guest *guest) MS_MUST_CHECK
 /* The records, after the second look. */
 struct ms_err *ms_kvm_guest_put(const struct ms_kvm_guest *guest, const struct ms_sink *sink) MS_MUST_CHECK;
 void ms_kvm_guest_destroy(struct ms_kvm_guest *guest); /* takes NULL */
+/* As ms_target_frames(), of the VM at kvm: bytes that were twice the same, of a page that was before and after. */
+struct ms_err *ms_kvm_frames(struct ms_kmem *kmem, const struct ms_rec_host *host, u64 kvm, u32 as_id,
+			     struct ms_frame *frames, size_t nr) MS_MUST_CHECK;
 
 #endif

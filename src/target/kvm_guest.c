@@ -329,24 +329,10 @@ static struct ms_err *read_some(struct ms_kvm_guest *g, const struct frame *fram
 
 /* --- two looks --- */
 
-/* FNV-1a over words: what differs by chance is told apart, and nobody gains from a collision. */
-static u64 digest(const u8 *bytes)
-{
-	u64 hash = 0xcbf29ce484222325ull, word;
-	u32 i;
-
-	for (i = 0; i < PAGE; i += 8) {
-		memcpy(&word, bytes + i, 8);
-		hash = (hash ^ word) * 0x100000001b3ull;
-		hash ^= hash >> 29;
-	}
-	return hash;
-}
-
 /* Of the first look the digest is kept, of the second the record. */
 static void keep(struct ms_kvm_guest *g, struct frame *frame, const struct ms_rec_gtable *rec)
 {
-	u64 now = digest(rec->bytes);
+	u64 now = ms_frame_digest(rec->bytes);
 	struct ms_rec_gtable *kept;
 
 	if (!g->recs) {
@@ -390,25 +376,38 @@ void ms_kvm_guest_destroy(struct ms_kvm_guest *g)
 	free(g);
 }
 
-struct ms_err *ms_kvm_guest_look(struct ms_kmem *kmem, const struct ms_rec_host *host,
-				 const struct ms_rec_vm *vm, const struct ms_want *want,
-				 struct ms_kvm_guest **ret)
+static struct ms_err *guest_create(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				   const struct ms_rec_vm *vm, const struct ms_want *want,
+				   struct ms_kvm_guest **ret)
 {
 	const struct ms_field *memslots = &kmem->layout->f[MS_F_kvm_memslots];
 	struct ms_kvm_guest *g = calloc(1, sizeof(*g));
-	struct ms_err *err = NULL;
 
-	if (!g)
+	if (g)
+		g->tables = calloc(TOGETHER, sizeof(*g->tables));
+	if (!g || !g->tables) {
+		free(g);
 		return ms_err_nomem();
+	}
 	g->kmem = kmem;
 	g->vm = vm;
 	g->want = want;
 	g->mask = ms_kvm_address_mask(host);
 	g->nr_as = !memslots->present ? 0 : memslots->nr_elems < NR_AS ? memslots->nr_elems : NR_AS;
-	g->tables = calloc(TOGETHER, sizeof(*g->tables));
-	if (!g->tables)
-		err = ms_err_nomem();
-	else if (vm->have & MS_VM_HAVE_LEGACY && g->nr_as)
+	*ret = g;
+	return NULL;
+}
+
+struct ms_err *ms_kvm_guest_look(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				 const struct ms_rec_vm *vm, const struct ms_want *want,
+				 struct ms_kvm_guest **ret)
+{
+	struct ms_kvm_guest *g = NULL;
+	struct ms_err *err = guest_create(kmem, host, vm, want, &g);
+
+	if (err)
+		return err;
+	if (vm->have & MS_VM_HAVE_LEGACY && g->nr_as)
 		err = collect_frames(g, host);
 	if (!err && g->nr)
 		err = host_ram_read(kmem, &g->ram);
@@ -435,5 +434,46 @@ struct ms_err *ms_kvm_guest_put(const struct ms_kvm_guest *g, const struct ms_si
 
 	for (i = 0; i < g->nr_recs && !err; i++)
 		err = sink->put(sink->ctx, MS_REC_GTABLE, &g->recs[i], NULL);
+	return err;
+}
+
+/* --- frames by their numbers --- */
+
+struct ms_err *ms_kvm_frames(struct ms_kmem *kmem, const struct ms_rec_host *host, u64 kvm, u32 as_id,
+			     struct ms_frame *frames, size_t nr)
+{
+	const struct ms_rec_vm vm = { .kvm = kvm };
+	struct frame some[TOGETHER];
+	struct ms_kvm_guest *g = NULL;
+	struct ms_err *err = guest_create(kmem, host, &vm, NULL, &g);
+	bool alive = true;
+	u32 n, k;
+	size_t i;
+
+	if (err)
+		return err;
+	if (kmem->alive)
+		err = kmem->alive(kmem, kvm, &alive);
+	if (!err && !alive)
+		err = ms_err_new(MS_ERR_TARGET, "the VM ended while its frames were read");
+	if (!err) {
+		ms_kvm_enter(kmem, kvm);
+		err = host_ram_read(kmem, &g->ram);
+	}
+	if (!err)
+		err = stand(g);
+	for (i = 0; i < nr && !err; i += n) {
+		n = nr - i < TOGETHER ? (u32)(nr - i) : TOGETHER;
+		for (k = 0; k < n; k++)
+			some[k] = (struct frame){ .gfn = frames[i + k].gfn, .as_id = as_id };
+		err = read_some(g, some, n);
+		for (k = 0; k < n && !err; k++) {
+			const struct ms_rec_gtable *rec = &g->tables[k].rec;
+
+			frames[i + k].state = rec->state;
+			frames[i + k].digest = rec->state == MS_GTABLE_READ ? ms_frame_digest(rec->bytes) : 0;
+		}
+	}
+	ms_kvm_guest_destroy(g);
 	return err;
 }

@@ -207,8 +207,7 @@ static void vm_owner(const struct ms_kfile *files, size_t nr, const u64 *file_kv
 	}
 }
 
-/* From now on the VM's own structure may be read. */
-static void vm_enter(struct ms_kmem *kmem, u64 kvm)
+void ms_kvm_enter(struct ms_kmem *kmem, u64 kvm)
 {
 	u32 end = 0, i;
 
@@ -262,7 +261,7 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *ho
 	struct ms_err *err;
 
 	vm->kvm = kvm;
-	vm_enter(kmem, kvm);
+	ms_kvm_enter(kmem, kvm);
 	err = read_fields(kmem, kvm, wants, sizeof(wants) / sizeof(wants[0]), &vm->have);
 	if (err)
 		return err;
@@ -646,7 +645,7 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 	struct ms_err *err = NULL;
 	size_t i;
 
-	vm_enter(kmem, vm->kvm);
+	ms_kvm_enter(kmem, vm->kvm);
 	for (i = 0; !err && i < nr_files; i++) {
 		struct ms_rec_fd rec = {
 			.kvm = vm->kvm, .pid = files[i].pid, .fd = files[i].fd, .kind = files[i].kind

@@ -400,7 +400,7 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 	if (!live)
 		return ms_err_nomem();
 	target->priv = live;
-	target->caps = MS_CAP_LIVE | MS_CAP_KREAD | MS_CAP_LISTEN;
+	target->caps = MS_CAP_LIVE | MS_CAP_KREAD | MS_CAP_LISTEN | MS_CAP_FRAMES;
 	live->max_reqs = MS_KREAD_MAX_REQS;
 	live->kmem = (struct ms_kmem){
 		.layout = &live->layout,
@@ -455,11 +455,20 @@ static struct ms_err *live_target_kread(struct ms_target *target, struct ms_krea
 	return ms_kmem_read(&live->kmem, reqs, nr);
 }
 
+static struct ms_err *live_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				  size_t nr)
+{
+	struct live *live = target->priv;
+
+	return ms_kvm_frames(&live->kmem, &live->host, kvm, as_id, frames, nr);
+}
+
 const struct ms_target_ops ms_target_live = {
 	.name = "live",
 	.summary = "the running kernel, through BPF; reads only, takes no lock",
 	.open = live_open,
 	.close = live_close,
+	.frames = live_frames,
 	.read = live_target_read,
 	.kread = live_target_kread,
 	.listen = ms_live_listen,

@@ -290,7 +290,7 @@ static void live_unlisten(struct ms_listener *l)
 	free(ll);
 }
 
-static const struct ms_listen_ops ops = {
+static const struct ms_listen_ops live_listen_ops = {
 	.fd = live_fd,
 	.next = live_next,
 	.stats = live_stats,
@@ -313,9 +313,9 @@ struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *
 	ll = calloc(1, sizeof(*ll));
 	if (!ll)
 		return ms_err_nomem();
-	ll->l.ops = &ops;
 	ll->l.listen = *listen;
 	ll->l.listen.buffer_bytes = bytes;
+	ll->l.ops = &live_listen_ops;
 	ll->kmem = ms_live_kmem(target);
 	ll->epoll_fd = ll->timer_fd = ll->stats_fd = -1;
 	ll->probes = calloc(ms_nr_probe_descs, sizeof(*ll->probes));

@@ -428,7 +428,8 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		sim_close(target);
 		return ms_err_wrap(err, "target sim");
 	}
-	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE | MS_CAP_LISTEN;
+	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE | MS_CAP_LISTEN |
+		       MS_CAP_FRAMES;
 	return NULL;
 }
 
@@ -511,6 +512,17 @@ static struct ms_err *sim_translate(struct ms_target *target, const struct ms_tr
 	return err ? err : ms_sim_translate(sim->shown.m, req, ret);
 }
 
+static struct ms_err *sim_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				 size_t nr)
+{
+	struct sim *sim = target->priv;
+	struct ms_err *err = sim_check_vm(sim, kvm);
+
+	if (!err)
+		ms_sim_frames(&sim->shown, as_id, frames, nr);
+	return err;
+}
+
 const struct ms_target_ops ms_target_sim = {
 	.name = "sim",
 	.summary = "sim, sim:SEED, sim:seed=N,hv=vmx|svm,kernel=6.1|6.12,bug=NAME,...: a simulated VM; "
@@ -519,6 +531,7 @@ const struct ms_target_ops ms_target_sim = {
 	.close = sim_close,
 	.read = sim_read,
 	.events = sim_events,
+	.frames = sim_frames,
 	.listen = sim_listen,
 	.translate = sim_translate,
 };

@@ -39,6 +39,9 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 struct ms_err *ms_sim_guest(const struct ms_sim_shown *shown, const struct ms_want *want,
 			    const struct ms_sink *sink) MS_MUST_CHECK;
 
+/* As ms_target_frames(). */
+void ms_sim_frames(const struct ms_sim_shown *shown, u32 as_id, struct ms_frame *frames, size_t nr);
+
 /* --- sim_events.c: the last events, as they come from the engine --- */
 
 struct ms_sim_ring;

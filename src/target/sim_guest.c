@@ -65,3 +65,25 @@ struct ms_err *ms_sim_guest(const struct ms_sim_shown *shown, const struct ms_wa
 	free(g.rec);
 	return g.err;
 }
+
+void ms_sim_frames(const struct ms_sim_shown *shown, u32 as_id, struct ms_frame *frames, size_t nr)
+{
+	const struct nmmu_slot *slot;
+	u8 bytes[NMMU_PAGE_SIZE];
+	u64 hva, hpa;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		slot = as_id < NMMU_NR_AS ? nmmu_slot_of(shown->m, (u16)as_id, frames[i].gfn) : NULL;
+		frames[i].digest = 0;
+		frames[i].state = MS_GTABLE_NO_SLOT;
+		if (!slot || !shown->machine)
+			continue;
+		hva = slot->hva + ((frames[i].gfn - slot->base_gfn) << NMMU_PAGE_SHIFT);
+		frames[i].state = MS_GTABLE_NOT_PRESENT;
+		if (ms_machine_page(shown->machine, hva, bytes, &hpa))
+			continue;
+		frames[i].state = MS_GTABLE_READ;
+		frames[i].digest = ms_frame_digest(bytes);
+	}
+}

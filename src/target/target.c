@@ -111,6 +111,30 @@ struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_tra
 	return target->ops->translate(target, req, ret);
 }
 
+struct ms_err *ms_target_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				size_t nr)
+{
+	if (!target->ops->frames)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target '%s' has no guest memory to read", target->spec),
+			"targets live and sim have");
+	return target->ops->frames(target, kvm, as_id, frames, nr);
+}
+
+/* FNV-1a over words. */
+u64 ms_frame_digest(const u8 *bytes)
+{
+	u64 hash = 0xcbf29ce484222325ull, word;
+	u32 i;
+
+	for (i = 0; i < 4096; i += 8) {
+		memcpy(&word, bytes + i, 8);
+		hash = (hash ^ word) * 0x100000001b3ull;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 const struct ms_target_ops *const ms_target_list[] = {
 #ifdef WITH_BPF
 	&ms_target_live,

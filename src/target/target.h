@@ -16,6 +16,7 @@
 #define MS_CAP_EVENTS (1u << 2) /* it keeps the events of a VM */
 #define MS_CAP_TRANSLATE (1u << 3) /* it walks a guest's tables */
 #define MS_CAP_LISTEN (1u << 4) /* events can be listened to */
+#define MS_CAP_FRAMES (1u << 5) /* frames of a guest can be read, as digests */
 
 #define MS_WANT_VCPUS (1u << 0)
 #define MS_WANT_SLOTS (1u << 1)
@@ -69,6 +70,17 @@ struct ms_kread {
 	u32 len; /* at most MS_KREAD_MAX_LEN */
 	s32 status; /* written: 0, -EFAULT (not readable), -ERANGE (not an address this target reads) */
 };
+
+/* --- frames of a guest's memory: what is in them, as a number that differs when it does --- */
+
+struct ms_frame {
+	u64 gfn; /* set by the caller */
+	u64 digest; /* with MS_GTABLE_READ; else 0 */
+	u32 state; /* enum ms_gtable_state */
+};
+
+/* Of 4096 bytes. What differs by chance is told apart; whoever wants two to be the same can make them so. */
+u64 ms_frame_digest(const u8 *bytes);
 
 /* --- events --- */
 
@@ -219,6 +231,9 @@ struct ms_target_ops {
 	/* Changes nothing. A fault is a result. NULL without MS_CAP_TRANSLATE. */
 	struct ms_err *(*translate)(struct ms_target *target, const struct ms_trace_req *req,
 				    struct ms_trace *ret);
+	/* Faults nothing in, takes no lock, does not move a simulated machine on. NULL without MS_CAP_FRAMES. */
+	struct ms_err *(*frames)(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				 size_t nr);
 	/* See ms_target_listen(). NULL without MS_CAP_LISTEN. */
 	struct ms_err *(*listen)(struct ms_target *target, const struct ms_listen *listen,
 				 struct ms_listener **ret);
@@ -266,6 +281,9 @@ struct ms_err *ms_target_events(struct ms_target *target, u64 kvm, size_t max,
 				struct ms_event_log *ret) MS_MUST_CHECK;
 struct ms_err *ms_target_translate(struct ms_target *target, const struct ms_trace_req *req,
 				   struct ms_trace *ret) MS_MUST_CHECK;
+/* Digests of frames of one address space. A usage error where the target has none. */
+struct ms_err *ms_target_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				size_t nr) MS_MUST_CHECK;
 
 /*
  * Begin to listen. What happened before is not delivered. *ret is ended by ms_unlisten(), before the target is

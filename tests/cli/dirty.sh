@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# dirty: by the schema, its figures agree with one another and with the events, the two PMLs apart, rounds.
+# dirty: by the schema, its figures agree with one another and with the events, the two PMLs apart, rounds, and what
+# is written but clean.
 . "$SRCDIR/tests/cli/tap-lib"
 python=/usr/bin/python3
 [ -x $python ] || python=python3
@@ -84,4 +85,22 @@ run 0 -T sim dirty --for 1 && LC_ALL=C run 0 -T sim dirty --for 1 && LC_ALL=C gr
 ok 'ASCII where the locale is'
 LC_ALL=C.UTF-8 run 0 -T sim dirty --for 1 && grep -q '█' "$T/out"
 ok 'and bars where it has them'
+# Written but clean: nothing of a correct engine; PML left on for L2 loses frames that L2 writes.
+for spec in sim:seed=3 sim:seed=5,kernel=6.1 sim:seed=4,hv=svm; do
+	run 0 -T $spec dirty --for 4 --check 0x1000+0x1000 -j && by_schema "$T/out" &&
+		has "$T/out" 'd["check"]["found"] == 0 and not d["written"] and d["check"]["reported"] > 30 and d["check"]["digests"] > 5'
+	ok "$spec: what was written is in the log"
+done
+for spec in sim:seed=3 sim:seed=5,kernel=6.1; do
+	run 1 -T $spec,bug=pml-l2 dirty --for 4 --check 0x1000+0x1000 -j && by_schema "$T/out" &&
+		has "$T/out" 'd["check"]["found"] == len(d["written"]) > 0 and all(0x1000 <= int(f["gfn"], 16) < 0x2000 and
+			f["loss"] == "never marked" and f["clean_us"] <= f["from_us"] < f["to_us"] and f["before"] != f["after"] for f in d["written"])'
+	ok "$spec: bug pml-l2 is found"
+done
+run 1 -T sim:bug=pml-l2 dirty --for 4 --check 0x1000+0x1000 --redact -j && has "$T/out" 'all(f["before"] == f["after"] == "hidden" for f in d["written"])'
+ok '--redact hides what was in them'
+run 2 -T sim dirty --check 0+4097 && grep -q '0x0+4096' "$T/err"
+ok 'too many frames'
+run 2 -T sim dirty --check 5-4 && grep -q -e '--check' "$T/err"
+ok 'a range that is none'
 finish

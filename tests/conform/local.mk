@@ -11,6 +11,6 @@ tests_conform_replay_SOURCES = \
 	tests/conform/spoil.h \
 	tests/conform/trace.c \
 	tests/conform/trace.h
-tests_conform_replay_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_conform_replay_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 
 EXTRA_DIST += tests/conform/take.sh tests/conform/trace.md tests/lab/60-conform.sh

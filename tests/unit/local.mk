@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_base \
 	tests/unit/test_diff \
 	tests/unit/test_dirty \
+	tests/unit/test_dirty_check \
 	tests/unit/test_doctor \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
@@ -80,7 +81,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) -lz
+LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 
 # A host for the engine made up.
 nmmuhost_sources = tests/unit/nmmuhost.c tests/unit/nmmuhost.h
@@ -89,6 +90,9 @@ tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuho
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
 tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
+
+# It looks itself up.
+tests_unit_test_sym_CFLAGS = $(AM_CFLAGS) -g
 
 # A kernel's memory made up, for the walkers.
 memory_sources = tests/unit/fakemem.c tests/unit/fakemem.h
@@ -115,7 +119,7 @@ tests_unit_test_nmmu_walk_random_SOURCES = tests/unit/test_nmmu_walk_random.c $(
 fake_sources = tests/unit/fake.c tests/unit/fakelog.c tests/unit/fake.h
 check_PROGRAMS += tests/unit/mksnap
 tests_unit_mksnap_SOURCES = tests/unit/mksnap.c $(fake_sources)
-tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_unit_mksnap_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 tests_unit_test_fake_SOURCES = tests/unit/test_fake.c $(fake_sources)
 tests_unit_test_snap_guest_SOURCES = tests/unit/test_snap_guest.c $(fake_sources)
 tests_unit_test_snap_SOURCES = tests/unit/test_snap.c tests/unit/snapdamage.c tests/unit/snapdamage.h $(fake_sources)

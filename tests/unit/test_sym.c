@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* src/sym: names to addresses out of a kallsyms file, however odd the file is. */
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,9 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
+#include "config.h"
+#include "query/stack.h"
 #include "sym/sym.h"
 #include "target/live.h"
 
@@ -218,13 +222,173 @@ static void test_wanted(void **state)
 		assert_true(bitmap[i] == ~0ull);
 }
 
+/* --- by address --- */
+
+static const char kallsyms[] = "ffffffff81000000 T _text\n"
+			       "ffffffff81000000 T startup_64\n"
+			       "ffffffff81001000 t fault\n"
+			       "ffffffff81001000 t fault_alias\n"
+			       "ffffffff82a5f0c8 D max_pfn\n"
+			       "ffffffffc0600300 t mark_page_dirty\t[kvm]\n"
+			       "ffffffffc0600200 t kvm_ioctl\t[kvm]\n"
+			       "0000000000000000 t hidden\n"
+			       "ffffffffc0700000 T svm init\t[kvm_amd]\n"
+			       "garbage\n";
+
+static struct ms_symtab *symtab_of(const char *text)
+{
+	struct ms_symtab *symtab = NULL;
+	struct ms_err *err = ms_symtab_load(file_of(text, strlen(text)), &symtab);
+
+	unlink(path);
+	assert_null(err);
+	return symtab;
+}
+
+static void place_is(const struct ms_symtab *symtab, uint64_t addr, const char *name, const char *module,
+		     uint64_t offset)
+{
+	struct ms_place place;
+
+	if (!name) {
+		assert_false(ms_symtab_find(symtab, addr, &place));
+		return;
+	}
+	assert_true(ms_symtab_find(symtab, addr, &place));
+	assert_string_equal(place.name, name);
+	assert_string_equal(place.module, module);
+	assert_int_equal(place.offset, offset);
+}
+
+static void test_by_address(void **state)
+{
+	struct ms_symtab *symtab = symtab_of(kallsyms);
+	struct ms_err *err;
+
+	/* The first of a name; data are no code; modules in any order. */
+	place_is(symtab, 0xffffffff81000000, "_text", "", 0);
+	place_is(symtab, 0xffffffff81000fff, "_text", "", 0xfff);
+	place_is(symtab, 0xffffffff81001000, "fault", "", 0);
+	place_is(symtab, 0xffffffff81001010, "fault", "", 0x10);
+	place_is(symtab, 0xffffffffc06002ff, "kvm_ioctl", "kvm", 0xff);
+	place_is(symtab, 0xffffffffc0600300, "mark_page_dirty", "kvm", 0);
+	place_is(symtab, 0xffffffffc0700001, "svm init", "kvm_amd", 1);
+	/* Before the first, and too far behind one. */
+	place_is(symtab, 0xffffffff80ffffff, NULL, NULL, 0);
+	place_is(symtab, 0xffffffff82a5f0c8, NULL, NULL, 0);
+	place_is(symtab, 0, NULL, NULL, 0);
+	place_is(symtab, ~0ull, NULL, NULL, 0);
+	ms_symtab_destroy(symtab);
+
+	err = ms_symtab_load(file_of("0000000000000000 T _text\n", 25), &symtab);
+	unlink(path);
+	assert_non_null(err);
+	assert_non_null(strstr(ms_err_text(err), "hides every address"));
+	ms_err_free(err);
+	err = ms_symtab_load("/nowhere/kallsyms", &symtab);
+	assert_non_null(err);
+	ms_err_free(err);
+}
+
+static void word_is(const struct ms_symtab *symtab, struct ms_lines *lines, uint64_t addr, bool redact,
+		    const char *want)
+{
+	struct ms_buf got = { 0 };
+
+	stack_word(symtab, lines, addr, true, redact, &got);
+	assert_string_equal(ms_buf_str(&got), want);
+	ms_buf_deinit(&got);
+}
+
+static void test_words(void **state)
+{
+	struct ms_symtab *symtab = symtab_of(kallsyms);
+
+	word_is(symtab, NULL, 0xffffffff81001010, false, "fault+0x10");
+	word_is(symtab, NULL, 0xffffffffc0600301, true, "kvm:mark_page_dirty+0x1");
+	/* A blank would be two words. */
+	word_is(symtab, NULL, 0xffffffffc0700000, false, "kvm_amd:svm_init+0x0");
+	word_is(symtab, NULL, 0xffffffff82a5f0c8, false, "0xffffffff82a5f0c8");
+	word_is(symtab, NULL, 0xffffffff82a5f0c8, true, "hidden");
+	word_is(NULL, NULL, 0xffffffff81001010, false, "0xffffffff81001010");
+	ms_symtab_destroy(symtab);
+}
+
+#ifdef WITH_LIBDW
+enum { MARKER_LINE = __LINE__ + 1 };
+static __attribute__((noinline, noclone)) int marker(volatile int *at)
+{
+	return *at + 1;
+}
+
+static int first_object(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	*(uint64_t *)ctx = info->dlpi_addr;
+	return 1; /* the program itself comes first */
+}
+
+/* This program has been built with debug information, wherever it was loaded. */
+static void test_lines(void **state)
+{
+	struct ms_lines *lines = NULL;
+	struct ms_err *err;
+	uint64_t bias = 0, addr = (uint64_t)(uintptr_t)marker;
+	char want[64];
+	struct ms_buf got = { 0 };
+	const char *file = NULL;
+	volatile int one = 1;
+	int line = 0;
+
+	assert_int_equal(marker(&one), 2);
+	dl_iterate_phdr(first_object, &bias);
+	assert_null(ms_lines_open_file("/proc/self/exe", bias, &lines));
+	assert_true(ms_lines_find(lines, addr, &file, &line));
+	/* Of what stands at its first address, which of its lines is the compiler's choice. */
+	assert_in_range(line, MARKER_LINE, MARKER_LINE + 3);
+	assert_non_null(strstr(file, "tests/unit/test_sym.c"));
+	/* A caller is where its call is, not where it goes on. */
+	stack_word(NULL, lines, addr + 1, false, true, &got);
+	snprintf(want, sizeof(want), "tests/unit/test_sym.c:%d", line);
+	assert_non_null(strstr(ms_buf_str(&got), want));
+	assert_int_equal(strncmp(ms_buf_str(&got), "hidden@", 7), 0);
+	ms_buf_deinit(&got);
+	assert_false(ms_lines_find(lines, 0x10, &file, &line));
+	ms_lines_close(lines);
+	ms_lines_close(NULL);
+
+	err = ms_lines_open_file("/dev/null", 0, &lines);
+	assert_non_null(err);
+	ms_err_free(err);
+	err = ms_lines_open_file("/nowhere/at/all", 0, &lines);
+	assert_non_null(err);
+	assert_non_null(ms_err_hint_text(err));
+	ms_err_free(err);
+}
+#else
+static void test_lines(void **state)
+{
+	struct ms_lines *lines;
+	struct ms_err *err = ms_lines_open_kernel(&lines);
+
+	assert_non_null(strstr(ms_err_text(err), "--with-libdw"));
+	ms_err_free(err);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),		 cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_odd_lines),	 cmocka_unit_test(test_long_file),
-		cmocka_unit_test(test_line_without_end), cmocka_unit_test(test_records),
-		cmocka_unit_test(test_records_refused),	 cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_long_file),
+		cmocka_unit_test(test_line_without_end),
+		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_records_refused),
+		cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_by_address),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -493,6 +493,64 @@ struct change {
 
 enum { BYTES, MOVED, GONE, SLOT_MOVED, SLOT_GONE, MM_GONE, NR_KINDS, NEVER_AT_REST, NEVER_STAYS };
 
+static u64 filled(u32 byte)
+{
+	u8 bytes[4096];
+
+	memset(bytes, (int)byte, sizeof(bytes));
+	return ms_frame_digest(bytes);
+}
+
+/* Frames by their numbers, in any order and any number; nothing else of the guest is looked at. */
+static void test_frames(void **state)
+{
+	const struct ms_rec_host host = { .have = MS_HOST_HAVE_MASK(MS_SM_me_mask),
+					  .masks = { [MS_SM_me_mask] = C_BIT } };
+	struct ms_frame frames[200];
+	struct ms_err *err;
+	struct fakemem fm;
+	u64 byte;
+	u32 i;
+
+	(void)state;
+	begin(&fm);
+	map_page(&fm, BASE_GFN + 3, 0);
+	map_page(&fm, BASE_GFN + 5, ENTRY(DATA(4), P_U_W)); /* in part a device's: see begin() */
+	memset(frames, 0xff, sizeof(frames));
+	for (i = 0; i < 200; i++)
+		frames[i].gfn = BASE_GFN + (i < 190 ? i % 3 : 0);
+	frames[1].gfn = BASE_GFN + 3;
+	frames[130].gfn = BASE_GFN + 5;
+	frames[131].gfn = BASE_GFN - 1;
+	fm.kmem.vm_lo = fm.kmem.vm_hi = 0;
+	assert_null(ms_kvm_frames(&fm.kmem, &host, fm_kvm(0), 0, frames, 200));
+	assert_int_equal(fm.nr_refused, 0);
+	for (i = 0; i < 200; i++) {
+		u32 want = i == 1     ? MS_GTABLE_NOT_PRESENT
+			   : i == 130 ? MS_GTABLE_NOT_RAM
+			   : i == 131 ? MS_GTABLE_NO_SLOT
+				      : MS_GTABLE_READ;
+
+		assert_int_equal(frames[i].state, want);
+		assert_true(frames[i].digest ==
+			    (want == MS_GTABLE_READ ? filled(FILL(frames[i].gfn - BASE_GFN)) : 0));
+	}
+	/* One byte makes a difference, the last one too. */
+	byte = FILL(0) | 0x0101010101010101ull << 8;
+	fm_set(&fm, PAGE_AT(DATA(0)) + 4088, byte);
+	assert_null(ms_kvm_frames(&fm.kmem, &host, fm_kvm(0), 0, frames, 1));
+	assert_true(frames[0].state == MS_GTABLE_READ && frames[0].digest != filled(FILL(0)));
+	/* There is no such address space; nor such a VM any more. */
+	assert_null(ms_kvm_frames(&fm.kmem, &host, fm_kvm(0), 2, frames, 1));
+	assert_int_equal(frames[0].state, MS_GTABLE_NO_SLOT);
+	fm.vm_dead = true;
+	err = ms_kvm_frames(&fm.kmem, &host, fm_kvm(0), 0, frames, 1);
+	assert_non_null(err);
+	assert_int_equal(ms_err_kind(err), MS_ERR_TARGET);
+	ms_err_free(err);
+	fm_deinit(&fm);
+}
+
 static void change(struct fakemem *fm, void *ctx)
 {
 	struct change *c = ctx;
@@ -681,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_no_slot),
 		cmocka_unit_test(test_not_ram),
 		cmocka_unit_test(test_memory_unknown),
+		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_change_at_each_step),
 		cmocka_unit_test(test_memory_unplugged),
 		cmocka_unit_test(test_two_looks),

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Events as a trace: see trace.h. */
+#include "render/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "abi/event_desc.h"
+#include "render/private.h"
+
+/* Something that lasts, and has not ended yet. */
+struct slice {
+	bool on;
+	u64 start_ns, last_ns;
+	struct ms_buf args; /* members of the event that began it */
+};
+
+/* A vCPU of a VM; or, without vCPU, a thread of the host: 0 when it is not known. */
+struct track {
+	u64 kvm;
+	u32 tid;
+	u16 vcpu;
+	u32 process, number; /* as the trace has them */
+	struct slice fault, drain;
+};
+
+/* An invalidation that is under way. */
+struct taken {
+	u64 kvm, start, end, begun_ns;
+	u32 id, process, number;
+};
+
+struct ms_tracefile {
+	struct sink sink;
+	char *path;
+	bool any; /* an event was written */
+	u64 last_ns;
+	u64 *vms; /* process i + 1 is that of vms[i] */
+	size_t nr_vms, cap_vms;
+	struct track *tracks;
+	size_t nr_tracks, cap_tracks;
+	struct taken *taken;
+	size_t nr_taken, cap_taken;
+	u32 next_id;
+	struct ms_buf args; /* of the event at hand */
+	size_t first_arg; /* column, in the rows at hand */
+};
+
+static struct ms_err *trace_err(struct ms_tracefile *trace)
+{
+	if (!trace->sink.error)
+		return ms_err_nomem();
+	return ms_err_hint(ms_err_errno(MS_ERR_TARGET, trace->sink.error, "trace %s", trace->path),
+			   "the file is not complete");
+}
+
+/* --- one entry of traceEvents --- */
+
+static void put_us(struct ms_buf *out, u64 ns)
+{
+	ms_buf_printf(out, "%llu.%03llu", (unsigned long long)ns / 1000, (unsigned long long)ns % 1000);
+}
+
+/* {"name":"fault","cat":"mmu","ph":"X","pid":1,"tid":1,"ts":12.345 and what the caller adds. */
+static void entry_begin(struct ms_tracefile *trace, const char *name, char phase, u32 process, u32 number,
+			u64 ns)
+{
+	struct ms_buf *out = &trace->sink.buf;
+
+	ms_buf_puts(out, trace->any ? ",\n{\"name\":" : "\n{\"name\":");
+	trace->any = true;
+	json_string(&trace->sink, name, strlen(name));
+	ms_buf_printf(out, ",\"cat\":\"mmu\",\"ph\":\"%c\",\"pid\":%u,\"tid\":%u,\"ts\":", phase, process,
+		      number);
+	put_us(out, ns);
+}
+
+static void entry_end(struct ms_tracefile *trace, const struct ms_buf *args)
+{
+	ms_buf_puts(&trace->sink.buf, ",\"args\":{");
+	ms_buf_put(&trace->sink.buf, ms_buf_str(args), args->len);
+	ms_buf_puts(&trace->sink.buf, "}}");
+}
+
+static void name_put(struct ms_tracefile *trace, const char *what, u32 process, u32 number, const char *name)
+{
+	struct ms_buf *out = &trace->sink.buf;
+
+	entry_begin(trace, what, 'M', process, number, 0);
+	ms_buf_puts(out, ",\"args\":{\"name\":");
+	json_string(&trace->sink, name, strlen(name));
+	ms_buf_puts(out, "}}");
+}
+
+/* --- who --- */
+
+/* The text of a cell of the row, as it is shown. */
+static const struct ms_cell *cell_of(const struct ms_section *section, const struct ms_cell *cells,
+				     const char *name, struct ms_buf *text_ret)
+{
+	size_t i;
+
+	for (i = 0; i < section->nr_cols; i++)
+		if (!strcmp(section->cols[i].name, name)) {
+			ms_buf_reset(text_ret);
+			ms_cell_format(&cells[i], &section->cols[i], text_ret);
+			return &cells[i];
+		}
+	return NULL;
+}
+
+static const struct ms_vm *vm_of(const struct ms_section *section, u64 kvm)
+{
+	size_t i;
+
+	for (i = 0; section->model && i < section->model->nr_vms; i++)
+		if (section->model->vms[i].rec.kvm == kvm)
+			return &section->model->vms[i];
+	return NULL;
+}
+
+static void process_name(struct ms_tracefile *trace, const struct ms_result *result,
+			 const struct ms_section *section, const struct ms_cell *cells, u64 kvm, u32 process)
+{
+	const struct ms_vm *vm = vm_of(section, kvm);
+	struct ms_buf name = { 0 }, text = { 0 };
+
+	cell_of(section, cells, "kvm", &text);
+	ms_buf_printf(&name, kvm ? "VM %s" : "no VM", ms_buf_str(&text));
+	if (vm && vm->rec.have & MS_VM_HAVE_OWNER && !result->redactor) {
+		ms_buf_puts(&name, " (");
+		ms_buf_put_clean(&name, vm->rec.comm, strnlen(vm->rec.comm, sizeof(vm->rec.comm)));
+		ms_buf_putc(&name, ')');
+	}
+	name_put(trace, "process_name", process, 0, ms_buf_str(&name));
+	trace->sink.buf.oom |= name.oom | text.oom;
+	ms_buf_deinit(&name);
+	ms_buf_deinit(&text);
+}
+
+/* 0: memory is out. */
+static u32 process_of(struct ms_tracefile *trace, const struct ms_result *result,
+		      const struct ms_section *section, const struct ms_cell *cells, u64 kvm)
+{
+	size_t i;
+	u64 *grown;
+
+	for (i = 0; i < trace->nr_vms; i++)
+		if (trace->vms[i] == kvm)
+			return (u32)i + 1;
+	grown = ms_grow(trace->vms, &trace->cap_vms, trace->nr_vms + 1, sizeof(*grown));
+	if (!grown)
+		return 0;
+	trace->vms = grown;
+	grown[trace->nr_vms++] = kvm;
+	process_name(trace, result, section, cells, kvm, (u32)trace->nr_vms);
+	return (u32)trace->nr_vms;
+}
+
+/* vCPU n is number n + 1; threads come behind all that there can be. */
+#define FIRST_THREAD 100000u
+
+static struct track *track_of(struct ms_tracefile *trace, const struct ms_result *result,
+			      const struct ms_section *section, const struct ms_cell *cells,
+			      const struct ms_event *event)
+{
+	bool has_vcpu = event->vcpu != MS_EV_NO_VCPU;
+	u32 tid = has_vcpu ? 0 : event->tid, process;
+	struct ms_buf name = { 0 }, text = { 0 };
+	struct track *grown;
+	size_t i;
+
+	for (i = 0; i < trace->nr_tracks; i++)
+		if (trace->tracks[i].kvm == event->kvm && trace->tracks[i].vcpu == event->vcpu &&
+		    trace->tracks[i].tid == tid)
+			return &trace->tracks[i];
+	process = process_of(trace, result, section, cells, event->kvm);
+	grown = process ? ms_grow(trace->tracks, &trace->cap_tracks, trace->nr_tracks + 1, sizeof(*grown))
+			: NULL;
+	if (!grown)
+		return NULL;
+	trace->tracks = grown;
+	grown += trace->nr_tracks++;
+	*grown = (struct track){ .kvm = event->kvm,
+				 .tid = tid,
+				 .vcpu = event->vcpu,
+				 .process = process,
+				 .number = has_vcpu ? event->vcpu + 1u : FIRST_THREAD + (u32)i };
+	cell_of(section, cells, has_vcpu ? "vcpu_id" : "tid", &text);
+	ms_buf_printf(&name, has_vcpu ? "vCPU %s" : tid ? "thread %s" : "host", ms_buf_str(&text));
+	name_put(trace, "thread_name", process, grown->number, ms_buf_str(&name));
+	trace->sink.buf.oom |= name.oom | text.oom;
+	ms_buf_deinit(&name);
+	ms_buf_deinit(&text);
+	return grown;
+}
+
+/* --- what lasts --- */
+
+static void slice_begin(struct ms_tracefile *trace, struct slice *slice, u64 ns)
+{
+	slice->on = true;
+	slice->start_ns = slice->last_ns = ns;
+	ms_buf_reset(&slice->args);
+	ms_buf_put(&slice->args, ms_buf_str(&trace->args), trace->args.len);
+}
+
+/* done: members of the event that ended it; NULL: nothing did. */
+static void slice_end(struct ms_tracefile *trace, const struct track *track, struct slice *slice,
+		      const char *name, u64 ns, const char *done_name, const struct ms_buf *done)
+{
+	struct ms_buf args = { 0 };
+
+	if (!slice->on)
+		return;
+	slice->on = false;
+	if (ns < slice->start_ns)
+		ns = slice->start_ns;
+	entry_begin(trace, name, 'X', track->process, track->number, slice->start_ns);
+	ms_buf_puts(&trace->sink.buf, ",\"dur\":");
+	put_us(&trace->sink.buf, ns - slice->start_ns);
+	ms_buf_put(&args, ms_buf_str(&slice->args), slice->args.len);
+	if (done_name && done)
+		ms_buf_printf(&args, ",\"%s\":{%s}", done_name, ms_buf_str(done));
+	else if (done_name)
+		ms_buf_puts(&args, ",\"unfinished\":true");
+	entry_end(trace, &args);
+	trace->sink.buf.oom |= args.oom | slice->args.oom;
+	ms_buf_deinit(&args);
+}
+
+static void instant(struct ms_tracefile *trace, const struct track *track, const char *name, u64 ns)
+{
+	entry_begin(trace, name, 'i', track->process, track->number, ns);
+	ms_buf_puts(&trace->sink.buf, ",\"s\":\"t\"");
+	entry_end(trace, &trace->args);
+}
+
+static void taken_put(struct ms_tracefile *trace, const struct taken *taken, char phase, u64 ns)
+{
+	static const struct ms_buf none;
+
+	entry_begin(trace, "invalidate", phase, taken->process, taken->number, ns);
+	ms_buf_printf(&trace->sink.buf, ",\"id\":%u", taken->id);
+	entry_end(trace, phase == 'b' ? &trace->args : &none);
+}
+
+static bool taken_begin(struct ms_tracefile *trace, const struct track *track, const struct ms_event *event)
+{
+	struct taken *grown = ms_grow(trace->taken, &trace->cap_taken, trace->nr_taken + 1, sizeof(*grown));
+
+	if (!grown)
+		return false;
+	trace->taken = grown;
+	grown += trace->nr_taken++;
+	*grown = (struct taken){ .kvm = event->kvm,
+				 .start = event->u.invalidate.start,
+				 .end = event->u.invalidate.end,
+				 .begun_ns = event->time_ns,
+				 .id = ++trace->next_id,
+				 .process = track->process,
+				 .number = track->number };
+	taken_put(trace, grown, 'b', event->time_ns);
+	return true;
+}
+
+/* The one that began last, of those of this range. */
+static bool taken_end(struct ms_tracefile *trace, const struct ms_event *event)
+{
+	size_t i;
+
+	for (i = trace->nr_taken; i--;) {
+		struct taken *taken = &trace->taken[i];
+
+		if (taken->kvm != event->kvm || taken->start != event->u.invalidate_end.start ||
+		    taken->end != event->u.invalidate_end.end)
+			continue;
+		taken_put(trace, taken, 'e',
+			  event->time_ns < taken->begun_ns ? taken->begun_ns : event->time_ns);
+		*taken = trace->taken[--trace->nr_taken];
+		return true;
+	}
+	return false;
+}
+
+static bool put_event(struct ms_tracefile *trace, struct track *track, const struct ms_event *event)
+{
+	struct ms_event_desc desc;
+	u64 ns = event->time_ns;
+
+	if (!ms_event_desc(event->id, &desc))
+		return true;
+	/* Entries of the buffer, and what they dirty. */
+	if (track->drain.on && event->id != MS_EV_pml_drain && event->cause == MS_CAUSE_PML)
+		track->drain.last_ns = ns;
+	else
+		slice_end(trace, track, &track->drain, "pml_drain", track->drain.last_ns, NULL, NULL);
+	switch (event->id) {
+	case MS_EV_fault:
+		/* One that ended with an error has no fault_done. */
+		slice_end(trace, track, &track->fault, "fault", ns, "fault_done", NULL);
+		slice_begin(trace, &track->fault, ns);
+		return true;
+	case MS_EV_fault_done:
+		if (!track->fault.on)
+			break;
+		slice_end(trace, track, &track->fault, "fault", ns, "fault_done", &trace->args);
+		return true;
+	case MS_EV_pml_drain:
+		slice_begin(trace, &track->drain, ns);
+		return true;
+	case MS_EV_invalidate:
+		return taken_begin(trace, track, event);
+	case MS_EV_invalidate_end:
+		if (taken_end(trace, event))
+			return true;
+		break;
+	}
+	instant(trace, track, desc.name, ns);
+	return true;
+}
+
+/* --- the file --- */
+
+struct ms_err *ms_tracefile_create(const char *path, bool force, struct ms_tracefile **ret)
+{
+	struct ms_tracefile *trace = calloc(1, sizeof(*trace));
+	struct ms_err *err;
+	int fd;
+
+	if (!trace)
+		return ms_err_nomem();
+	trace->path = strdup(path);
+	if (!trace->path) {
+		free(trace);
+		return ms_err_nomem();
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
+	trace->sink.out = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (!trace->sink.out) {
+		err = ms_err_errno(MS_ERR_USAGE, errno, "trace %s", path);
+		if (errno == EEXIST)
+			err = ms_err_hint(err, "--force replaces it");
+		if (fd >= 0)
+			close(fd);
+		free(trace->path);
+		free(trace);
+		return err;
+	}
+	ms_buf_puts(&trace->sink.buf, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[");
+	*ret = trace;
+	return NULL;
+}
+
+/* What tells who and when is in other members. */
+static size_t first_arg(const struct ms_section *section)
+{
+	size_t i;
+
+	for (i = 0; i < section->nr_cols; i++)
+		if (!strcmp(section->cols[i].name, "guest"))
+			return i;
+	return 0;
+}
+
+struct ms_err *ms_tracefile_put(struct ms_tracefile *trace, const struct ms_result *result,
+				const struct ms_event *events, size_t nr)
+{
+	const struct ms_section *section = &result->sections[0];
+	struct ms_cell *cells = ms_cells_create(section->nr_cols);
+	struct sink args = { 0 };
+	struct track *track;
+	bool ok = cells;
+	size_t i;
+
+	for (i = 0; i < nr && ok; i++) {
+		ms_result_row(result, section, i, cells);
+		ms_buf_reset(&args.buf);
+		ms_buf_printf(&args.buf, "\"seq\":%llu,", (unsigned long long)events[i].seq);
+		json_members(&args, section, first_arg(section), cells);
+		ms_buf_reset(&trace->args);
+		ms_buf_put(&trace->args, ms_buf_str(&args.buf), args.buf.len);
+		track = track_of(trace, result, section, cells, &events[i]);
+		ok = track && put_event(trace, track, &events[i]) && !args.buf.oom && !trace->args.oom &&
+		     sink_flush(&trace->sink, false);
+		if (events[i].time_ns > trace->last_ns)
+			trace->last_ns = events[i].time_ns;
+	}
+	ms_buf_deinit(&args.buf);
+	ms_cells_destroy(cells, section->nr_cols);
+	return ok ? NULL : trace_err(trace);
+}
+
+static void end_all(struct ms_tracefile *trace)
+{
+	struct track *track;
+	size_t i;
+
+	for (track = trace->tracks; track < trace->tracks + trace->nr_tracks; track++) {
+		slice_end(trace, track, &track->drain, "pml_drain", track->drain.last_ns, NULL, NULL);
+		slice_end(trace, track, &track->fault, "fault", trace->last_ns, "fault_done", NULL);
+	}
+	for (i = 0; i < trace->nr_taken; i++)
+		taken_put(trace, &trace->taken[i], 'e', trace->last_ns);
+	ms_buf_puts(&trace->sink.buf, "\n]}\n");
+}
+
+struct ms_err *ms_tracefile_close(struct ms_tracefile *trace)
+{
+	struct ms_err *err = NULL;
+	size_t i;
+
+	if (!trace)
+		return NULL;
+	end_all(trace);
+	if (!sink_flush(&trace->sink, true))
+		err = trace_err(trace);
+	if (fclose(trace->sink.out) && !err) {
+		trace->sink.error = errno;
+		err = trace_err(trace);
+	}
+	for (i = 0; i < trace->nr_tracks; i++) {
+		ms_buf_deinit(&trace->tracks[i].fault.args);
+		ms_buf_deinit(&trace->tracks[i].drain.args);
+	}
+	free(trace->tracks);
+	free(trace->taken);
+	free(trace->vms);
+	ms_buf_deinit(&trace->args);
+	ms_buf_deinit(&trace->sink.buf);
+	free(trace->path);
+	free(trace);
+	return err;
+}
