@@ -43,7 +43,11 @@ heard()
 	wait "$stuck_pid"
 	status=$?
 	tail -n 1 "$SCRATCH/stuck.json" >"$SCRATCH/last.json"
-	[ "$1" = "0 or 1" ] && [ "$status" -le 1 ] || is "$2: status" "$status" "$1"
+	if [ "$1" = "0 or 1" ]; then
+		cmp_ok "$2: status" "$status" -le 1
+	else
+		is "$2: status" "$status" "$1"
+	fi
 	/usr/bin/python3 - "$SCRATCH/last.json" <<'END' | sed 's/^/# /'
 import json, sys
 d = json.load(open(sys.argv[1]))
