@@ -405,7 +405,7 @@ static bool target_of(const struct ms_ui *ui, const struct ms_vm *vm, const stru
 
 	*ret = (struct ms_ui_entry){ 0 };
 	if (has_sp && has_entry(vm, sp)) {
-		if (!ms_event_first(event, MS_UNIT_INDEX, &idx) || idx >= MS_SPTES)
+		if (!ms_event_first(event, MS_UNIT_INDEX, &idx))
 			idx = MS_SPTES;
 		*ret = (struct ms_ui_entry){ .sp = sp, .idx = (u32)idx };
 		return true;
