@@ -229,7 +229,7 @@ INLINE void spte_changed(void *ctx, struct thread *t, u64 vcpu, u64 sptep, u64 o
 	ev.u.spte_set.new_spte = new;
 	ev.u.spte_set.index = (u16)index;
 	ev.u.spte_set.level = (u8)level;
-	event_end(ctx, &ev, gfn, level ? 1ull << (level - 1) * 9 % 64 : 1, (u8)level, MS_RET_NR);
+	event_end(ctx, &ev, gfn, spte_pages(old, new, level), (u8)level, MS_RET_NR);
 }
 
 SEC("tp_btf/fast_page_fault")
@@ -362,7 +362,7 @@ int BPF_PROG(tdp_set, u64 as_id, u64 gfn, u64 level_arg, u64 old, u64 new)
 	ev.u.spte_set.new_spte = new;
 	ev.u.spte_set.index = (u16)(gfn >> (level - 1) * 9 & 511);
 	ev.u.spte_set.level = (u8)level;
-	event_end(ctx, &ev, maps, 1ull << (level - 1) * 9, (u8)level, MS_RET_NR);
+	event_end(ctx, &ev, maps, spte_pages(old, new, level), (u8)level, MS_RET_NR);
 	return 0;
 }
 

@@ -164,6 +164,12 @@ INLINE bool spte_is_leaf(u64 spte, u32 level)
 	return spte & SPTE_PRESENT && (level == 1 || spte & SPTE_HUGE);
 }
 
+/* How many frames the event is about: a huge page is about each of its own. */
+INLINE u64 spte_pages(u64 old, u64 new, u32 level)
+{
+	return spte_is_leaf(old, level) || spte_is_leaf(new, level) ? 1ull << (level - 1) * 9 % 64 : 1;
+}
+
 INLINE u32 role_level(u32 role)
 {
 	return role >> role_at.level_shift & role_at.level_mask;
@@ -190,7 +196,7 @@ INLINE u64 sp_entry_gfn(u64 sp, u32 role, u64 sp_gfn, u32 index)
 
 #define WANTED(name) (events_wanted >> MS_EV_##name & 1)
 
-/* kvm_nx_huge_page_recovery_worker() never ends, so that its thread is known by its name. */
+/* The worker that recovers huge pages never returns, so that its thread is known by its name. */
 INLINE bool thread_is_nx_worker(struct thread *t)
 {
 	char comm[16] = "";

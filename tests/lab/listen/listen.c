@@ -258,6 +258,7 @@ int main(int argc, char **argv)
 		err = ms_listen_next(li.l, 200, put, &li);
 		if (err)
 			fail(err);
+		fflush(stdout);
 	}
 	stop = 0;
 	/* What is still in the buffer. */

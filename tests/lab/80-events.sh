@@ -1,0 +1,372 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Events as they happen, on the real KVM: as many as the kernel's own tracepoints counted on the same run, what each
+# kind of guest provokes and on whose behalf, filters, counts, losses to the last one, and nothing left behind.
+# Geometry comes from a seed that is drawn and printed.
+
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/conform/take.sh
+. "$(dirname "$0")/../conform/take.sh"
+
+listen=$BUILD/tests/lab/listen/listen
+seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
+diag "seed $seed (SEED to repeat), kernel $(uname -r)"
+tracing=/sys/kernel/tracing
+heard=$SCRATCH/heard
+: >"$SCRATCH/all"
+listener=
+
+# listen_start OPTION...: returns when the probes are attached.
+listen_start()
+{
+	local i
+
+	"$listen" "$@" >"$heard" 2>"$SCRATCH/listen.err" &
+	listener=$!
+	for ((i = 0; i < 1200; i++)); do
+		grep -q '^ready' "$heard" && return 0
+		kill -0 "$listener" 2>/dev/null || break
+		sleep 0.05
+	done
+	diag "the listener did not start: $(cat "$SCRATCH/listen.err")"
+	return 1
+}
+
+listen_stop()
+{
+	# What was provoked last is still on its way: pages of the TDP MMU are freed after a grace period.
+	sleep 0.3
+	kill -TERM "$listener"
+	wait "$listener"
+	grep '^event' "$heard" >>"$SCRATCH/all"
+}
+
+# heard_nr NAME [WORD...]: events with all these words.
+heard_nr()
+{
+	awk -v name="$1" -v want="${*:2}" 'BEGIN { n = split(want, w, " ") }
+		$1 == "event" && $2 == name {
+			line = $0 " "
+			for (i = 1; i <= n; i++)
+				if (!index(line, " " w[i] " "))
+					next
+			nr++
+		}
+		END { print nr + 0 }' "$heard"
+}
+
+stat_of()
+{
+	awk -v name="$1" '$1 == "stat" && $2 == name { print $3 }' "$heard"
+}
+
+total_of()
+{
+	awk -v name="$1" '$1 == "total" && $2 == name { print $3; n = 1 } END { if (!n) print 0 }' "$heard"
+}
+
+# --- against the kernel's own counts ---
+
+tracepoints="kvm/kvm_page_fault kvm/kvm_emulate_insn kvm/kvm_nested_vmexit kvm/kvm_nested_vmenter kvm/kvm_unmap_hva_range
+	kvm/kvm_nested_vmexit_inject kvmmmu/kvm_mmu_get_page kvmmmu/kvm_mmu_prepare_zap_page kvmmmu/kvm_tdp_mmu_spte_changed
+	kvmmmu/fast_page_fault kvmmmu/mark_mmio_spte kvmmmu/kvm_mmu_unsync_page kvmmmu/kvm_mmu_split_huge_page
+	kvmmmu/kvm_mmu_zap_all_fast"
+functions="kvm_flush_remote_tlbs __rmap_add kvm_mmu_notifier_invalidate_range_end mmu_free_root_page"
+
+hist()
+{
+	local tp fn
+
+	for tp in $tracepoints; do
+		echo "$1hist:keys=common_type" >"$tracing/events/$tp/trigger"
+	done
+	echo "$1hist:keys=type" >"$tracing/events/kvm/kvm_mmio/trigger"
+	if [ -n "$1" ]; then
+		echo 0 >"$tracing/events/kprobes/enable"
+		echo >"$tracing/kprobe_events"
+		return
+	fi
+	for fn in $functions; do
+		echo "p:ms_$fn $fn" >>"$tracing/kprobe_events"
+	done
+	echo 1 >"$tracing/events/kprobes/enable"
+}
+
+hits()
+{
+	awk '$1 == "Hits:" { print $2 }' "$tracing/events/$1/hist"
+}
+
+called()
+{
+	awk -v name="ms_$1" '$1 == name { print $2 }' "$tracing/kprobe_profile"
+}
+
+# same NAME COUNT TRACEPOINT
+same()
+{
+	is "$1 as often as $3" "$2" "$(hits "$3")"
+	[ "$2" -eq 0 ] || echo "$3" >>"$SCRATCH/met"
+}
+
+# run_through VMM-OPTION...: a guest that runs to its second checkpoint, and ends.
+run_through()
+{
+	start_vmm g --seed "$seed" "$@"
+	wait_checkpoint g 1 || result 1 "guest: $*"
+	release_vmm g
+	wait_checkpoint g 2 || result 1 "guest: $*"
+	end_vmm g
+}
+
+# What was heard since `hist ""', while the kernel counted too.
+counted()
+{
+	local name=$1
+
+	same "$name: fault" "$(heard_nr fault)" kvm/kvm_page_fault
+	is "$name: each fault is done with" "$(heard_nr fault_done)" "$(heard_nr fault)"
+	same "$name: sp_create and sp_find" $(($(heard_nr sp_create) + $(heard_nr sp_find))) kvmmmu/kvm_mmu_get_page
+	same "$name: sp_zap" "$(heard_nr sp_zap)" kvmmmu/kvm_mmu_prepare_zap_page
+	same "$name: spte_set of the TDP MMU" "$(heard_nr spte_set sp=0x0)" kvmmmu/kvm_tdp_mmu_spte_changed
+	same "$name: fast_fault" "$(heard_nr fast_fault)" kvmmmu/fast_page_fault
+	same "$name: mmio_mark" "$(heard_nr mmio_mark)" kvmmmu/mark_mmio_spte
+	same "$name: unsync" "$(heard_nr unsync)" kvmmmu/kvm_mmu_unsync_page
+	same "$name: split" "$(heard_nr split)" kvmmmu/kvm_mmu_split_huge_page
+	same "$name: zap_all" "$(heard_nr zap_all)" kvmmmu/kvm_mmu_zap_all_fast
+	same "$name: emulate" "$(heard_nr emulate)" kvm/kvm_emulate_insn
+	same "$name: nested_exit" "$(heard_nr nested_exit)" kvm/kvm_nested_vmexit
+	same "$name: nested_enter" "$(heard_nr nested_enter)" kvm/kvm_nested_vmenter
+	same "$name: invalidate" "$(heard_nr invalidate)" kvm/kvm_unmap_hva_range
+	is "$name: mmio as often as kvm_mmio did something" "$(heard_nr mmio)" \
+		"$(awk '/type: *[12] / { n += $NF } END { print n + 0 }' "$tracing/events/kvm/kvm_mmio/hist")"
+	is "$name: flush as often as the function was called" "$(heard_nr flush)" "$(called kvm_flush_remote_tlbs)"
+	is "$name: rmap_add" "$(heard_nr rmap_add)" "$(called __rmap_add)"
+	is "$name: invalidate_end" "$(heard_nr invalidate_end)" "$(called kvm_mmu_notifier_invalidate_range_end)"
+	is "$name: what is added to the reverse map leaves it" "$(heard_nr rmap_remove)" "$(heard_nr rmap_add)"
+	is "$name: pages made are freed" "$(heard_nr sp_free)" "$(heard_nr sp_create)"
+	is "$name: nothing was lost" "$(stat_of gaps) $(stat_of lost_buffer) $(stat_of lost_recursion) $(stat_of backwards)" "0 0 0 0"
+	is "$name: what is said to have passed was delivered" "$(awk '$1 == "total" { n += $3 } END { print n }' "$heard")" "$(stat_of delivered)"
+	hist '!'
+	diag "$name: $(stat_of delivered) events, $(stat_of runs) runs of $(($(stat_of run_ns) / ($(stat_of runs) + 1))) ns; ready in $(awk '/^ready/ { print $2 }' "$heard") s"
+}
+
+# --- causes ---
+
+# provoke NAME CAUSE,... VMM-OPTION...: each cause is seen with an event of this guest's.
+provoke()
+{
+	local name=$1 want=$2 from
+	shift 2
+
+	from=$(wc -l <"$heard")
+	start_vmm g --seed "$seed" "$@"
+	wait_checkpoint g 1 || result 1 "$name: guest"
+	after_start
+	release_vmm g
+	after_release
+	end_vmm g TERM
+	# The listener looks every few milliseconds, and its output is buffered.
+	sleep 0.3
+	is "$name: causes that are missing" "$(tail -n +$((from + 1)) "$heard" | grep -o 'cause=[^ ]*' | sort -u | cut -d = -f 2 |
+		awk -v want="$want" '{ seen[$1] = 1 } END { n = split(want, w, ","); for (i = 1; i <= n; i++) if (!seen[w[i]]) printf "%s ", w[i] }')" ""
+}
+
+after_start()
+{
+	:
+}
+
+after_release()
+{
+	sleep 1
+}
+
+second_checkpoint()
+{
+	wait_checkpoint g 2
+}
+
+hold_kvm
+[ -z "${ONLY:-}" ] || diag "only: $ONLY"
+want()
+{
+	case " ${ONLY:-$1} " in
+	*" $1 "*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+if want counts; then
+	if listen_start; then
+		hist ''
+		run_through --pages 200 --mmio 3 --ro 4 --rounds 2 --dirty get
+		run_through --mode nested --pages 200 --map shuffle --alias 7 --mmio 3 --rounds 2 --rewrite mix --npt-ro 20
+		run_through --mode nested --pages 100 --npt fault --rounds 2 --rewrite mix --dirty get --dirty-lose 5
+		listen_stop
+		counted "three guests"
+		is "what does not attach is listed with what is lost by it" \
+			"$(awk '$1 == "probe" && $2 == "off" && !/lost=[a-z].*why=[a-z]/' "$heard")" ""
+		diag "off on this kernel: $(awk '$1 == "probe" && $2 == "off" { print $3 }' "$heard" | xargs)"
+	else
+		result 1 "listening for everything"
+	fi
+fi
+
+if want causes; then
+	end_vmm keeper
+	echo 1 >/sys/module/kvm/parameters/nx_huge_pages_recovery_ratio
+	echo 100 >/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms
+	echo force >/sys/module/kvm/parameters/nx_huge_pages
+	hold_kvm
+	listen_start || result 1 "listening for everything"
+	after_release()
+	{
+		second_checkpoint
+	}
+	provoke "a log that is read" fault,log-read,log-enable,teardown,root-load,fast-fault --pages 100 --dirty get --rounds 3
+	provoke "a log that is cleared" fault,log-clear,log-read --pages 100 --dirty get --dirty-lose 10 --rounds 3
+	after_start()
+	{
+		vmm_ctl g log on >/dev/null
+		vmm_ctl g log off >/dev/null
+	}
+	after_release()
+	{
+		sleep 0.5
+	}
+	provoke "a log that begins over huge pages, and ends" log-enable,huge-split,log-disable --pages 12 --size 2m --sys-thp --rounds 0
+	after_start()
+	{
+		:
+	}
+	provoke "storms" fault,notifier,slot,obsolete-root --pages 100 --vcpus 2 --rounds 0 --storm slot --storm madvise --storm mprotect
+	provoke "L2" fault,link,shadowed,nested-switch,emulation,cr3 --mode nested --pages 200 --rounds 0 --rewrite mix --mmio 3
+	provoke "few pages" recycle --mode nested --pages 900 --stride 256 --rounds 0 --mmu-pages 64
+	after_release()
+	{
+		sleep 2
+	}
+	provoke "huge pages split for NX" nx-huge --pages 12 --size 2m --sys-thp --rounds 0
+	listen_stop
+	cmp_ok "a page recovered from NX is an event" "$(heard_nr nx_recover)" -ge 1
+	end_vmm keeper
+	modules '' npt=0
+	hold_kvm
+	listen_start || result 1 "listening for everything, without NPT"
+	provoke "shadow paging" fault,sync,pt-write,invlpg,cr3,link,shadowed,emulation --paging 64 --pages 200 --rounds 4
+	listen_stop
+	cmp_ok "shadow paging: pages become unsync" "$(heard_nr unsync)" -ge 1
+	cmp_ok "shadow paging: and are brought up to date" "$(heard_nr sync)" -ge 1
+	cmp_ok "shadow paging: a page fault is given to the guest" "$(heard_nr inject reason=0xe)" -ge 1
+	cmp_ok "shadow paging: a write hits a shadowed table" "$(heard_nr pt_write)" -ge 1
+	end_vmm keeper
+	modules '' ''
+	hold_kvm
+	is "events that no guest provoked" "$(awk '{ seen[$2] = 1 } END {
+		n = split("fault fault_done inject spte_set sp_create sp_zap sp_free unsync sync flush flush_vcpu dirty wp pt_write mmio " \
+			"root_load root_free slot invalidate recycle fast_fault sp_find zap_all rmap_add rmap_remove split nx_recover " \
+			"log_enable log_disable log_read log_clear mmio_mark emulate nested_enter nested_exit invalidate_end stale", w, " ")
+		for (i = 1; i <= n; i++) if (!seen[w[i]]) printf "%s ", w[i] }' "$SCRATCH/all")" ""
+	diag "causes seen: $(grep -o 'cause=[^ ]*' "$SCRATCH/all" | sort | uniq -c | sort -rn | awk '{ printf "%s %s, ", $2, $1 }')"
+fi
+
+# --- filters ---
+
+if want filters; then
+	start_vmm other --seed "$seed" --timeout 0 --pages 50 --rounds 0 --storm madvise
+	wait_checkpoint other 1
+	release_vmm other
+	start_vmm g --seed "$seed" --timeout 0 --mode nested --pages 100 --vcpus 2 --rounds 0 --rewrite mix --storm madvise --storm slot
+	wait_checkpoint g 1
+	kvm=$("$BUILD/mmuscope" vms -j | jq -r --arg pid "${vmm_pid[g]}" '.vms[] | select((.pid | tostring) == $pid) | .kvm')
+	[ "${kvm#0x}" != "$kvm" ] || result 1 "the guest's struct kvm"
+	some=fault,fault_done,spte_set,rmap_add,rmap_remove,sp_create,sp_zap,sp_find,flush
+	listen_start -e $some -k "${kvm#0x}"
+	release_vmm g
+	sleep 1
+	listen_stop
+	is "of one VM: no other's" "$(grep -c '^event' "$heard") $(grep '^event' "$heard" | grep -cv " kvm=$kvm " | sed 's/^0$/none/')" \
+		"$(stat_of delivered) none"
+	cmp_ok "of one VM: its own" "$(stat_of delivered)" -ge 1
+	listen_start -e $some -v 1
+	sleep 1
+	listen_stop
+	cmp_ok "of one vCPU: its own" "$(stat_of delivered)" -ge 1
+	is "of one vCPU: no other's" "$(grep '^event' "$heard" | grep -vc ' vcpu=1 ')" 0
+	listen_start -e spte_set,rmap_add
+	sleep 1
+	listen_stop
+	is "of two events: those" "$(grep '^event' "$heard" | cut -d ' ' -f 2 | sort -u | xargs)" "rmap_add spte_set"
+	gfn=$(grep '^event rmap_add' "$heard" | grep -o 'gfn=[^ ]*' | sort | uniq -c | sort -rn | awk '{ print $2; exit }' | cut -d = -f 2)
+	listen_start -e rmap_add,spte_set,fault -g "${gfn#0x}-$(printf %x $((gfn + 1)))"
+	sleep 1
+	listen_stop
+	cmp_ok "of one frame: its own" "$(heard_nr rmap_add)" -ge 1
+	is "of one frame: no other's" \
+		"$(grep '^event' "$heard" | grep -v " gfn=$gfn " | grep -v 'spte_set.* level=[2-5]' | head -n 3)" ""
+	listen_start -s -e rmap_add
+	sleep 1
+	listen_stop
+	cmp_ok "stacks: one for each" "$(grep -c 'stack=ffffffff' "$heard")" -ge "$(heard_nr rmap_add)"
+	diag "a stack: $(grep -o 'stack=.*' "$heard" | head -n 1 | cut -c 1-120)"
+	listen_start -e $some
+	kill -KILL "$listener"
+	wait "$listener" 2>/dev/null
+	for ((i = 0; i < 300; i++)); do
+		[ -n "$(bpftool prog show 2>/dev/null | grep -E 'tracing|kprobe')$(cat "$tracing/enabled_functions")" ] || break
+		sleep 0.1
+	done
+	is "killed: no program and no probe is left" "$(bpftool prog show | grep -E 'tracing|kprobe')$(cat "$tracing/enabled_functions")" ""
+	end_vmm g TERM
+	end_vmm other TERM
+fi
+
+# --- counts and losses: guests that stand still when the listener is asked ---
+
+# under NAME LISTEN-OPTION...: a guest runs from its first checkpoint to its last under a listener.
+under()
+{
+	local name=$1
+	shift
+
+	start_vmm g --seed "$seed" --mode nested --pages 1000 --vcpus 2 --rounds "$rounds" --rewrite mix
+	wait_checkpoint g 1 || result 1 "$name: guest"
+	listen_start "$@" || result 1 "$name: listening"
+	for ((i = 2; i <= rounds; i++)); do
+		release_vmm g
+		wait_checkpoint g "$i" || result 1 "$name: guest"
+	done
+	listen_stop
+	end_vmm g
+}
+
+passed()
+{
+	awk '$1 == "total" { n += $3 } END { print n + 0 }' "$heard"
+}
+
+if want losses; then
+	some=fault,fault_done,spte_set,rmap_add,rmap_remove,sp_create,sp_zap,sp_find,flush
+	rounds=3
+	[ "${MMUSCOPE_DEEP:-0}" = 0 ] || rounds=200
+	under "counted" -e $some -c $((1 | 1 << 1 | 1 << 4 | 1 << 5))
+	is "counted: nothing is delivered" "$(stat_of delivered) $(grep -c '^event' "$heard")" "0 0"
+	is "counted: the rows add up to what passed" "$(awk '$1 == "count" { sub("nr=", "", $NF); n += $NF } END { print n }' "$heard")" \
+		"$(($(passed) - $(stat_of lost_count)))"
+	cmp_ok "counted: by cause" "$(grep '^count' "$heard" | grep -o 'cause=[^ ]*' | sort -u | wc -l)" -ge 2
+	diag "counted: $(passed) events, $(grep -c '^count' "$heard") rows"
+	rounds=3
+	under "a buffer of a page" -e $some -b 4096 -q
+	cmp_ok "a buffer of a page: much is lost" "$(stat_of lost_buffer)" -ge 100
+	is "a buffer of a page: what is lost is counted to the last one" "$(($(stat_of heard) + $(stat_of lost_buffer)))" "$(passed)"
+	cmp_ok "a buffer of a page: the numbers show it" "$(stat_of gaps)" -ge 1
+	# What was lost after the last that was delivered leaves no gap.
+	cmp_ok "a buffer of a page: gaps are losses" "$(stat_of gaps)" -le "$(stat_of lost_buffer)"
+	diag "a buffer of a page: $(stat_of heard) heard, $(stat_of gaps) missing between them, $(stat_of lost_buffer) lost"
+	under "a buffer that is large enough" -e $some -q
+	is "a buffer that is large enough: nothing is lost" "$(stat_of heard) $(stat_of lost_buffer) $(stat_of gaps)" "$(passed) 0 0"
+fi
+done_testing
