@@ -325,6 +325,35 @@ if want filters; then
 	end_vmm other TERM
 fi
 
+# --- what L1 is told: in its own words ---
+
+# told: the nested faults that L1 wrote down: reason, qualification and guest-physical address of each.
+told()
+{
+	truth g l1exit | awk '{
+		for (i = 2; i <= NF; i++) {
+			split($i, kv, "=")
+			v[kv[1]] = kv[2]
+		}
+		printf "0x%x %s %s\n", v["reason"], v["qual"], v["gpa"]
+	}' | sort
+}
+
+if want inject; then
+	listen_start -e inject || result 1 "listening for what L1 is told"
+	start_vmm g --seed "$seed" --mode nested --pages 150 --npt fault --vcpus 2 --rounds 2 --rewrite mix
+	wait_checkpoint g 1 || result 1 "what L1 is told: guest"
+	release_vmm g
+	wait_checkpoint g 2 || result 1 "what L1 is told: guest"
+	told >"$SCRATCH/told"
+	listen_stop
+	end_vmm g
+	sed -n 's/^event inject .* reason=\([^ ]*\) qual=\([^ ]*\) addr=\([^ ]*\) .*/\1 \2 \3/p' "$heard" | grep -v '^0xe ' | sort >"$SCRATCH/injected"
+	cmp_ok "what L1 is told: it is told something" "$(wc -l <"$SCRATCH/told")" -ge 100
+	is "what L1 is told: reason, qualification and address of each exit" "$(diff "$SCRATCH/told" "$SCRATCH/injected" | head -n 5)" ""
+	diag "what L1 is told: $(wc -l <"$SCRATCH/injected") exits, $(cut -d ' ' -f 1,2 "$SCRATCH/injected" | sort | uniq -c | sort -rn | head -n 3 | xargs)"
+fi
+
 # --- counts and losses: guests that stand still when the listener is asked ---
 
 # under NAME LISTEN-OPTION...: a guest runs from its first checkpoint to its last under a listener.
