@@ -128,7 +128,7 @@ intel_disk()
 	intel_system "$run/files" "$run/run.squashfs" || return 1
 	args="console=ttyS0 loglevel=$((${verbose:-0} * 6 + 1)) panic=-1 reboot=t nokaslr mitigations=off nopti"
 	args+=" noxsave nopku rodata=off init_on_alloc=0 audit=0 apparmor=0 random.trust_cpu=1 no_timer_check tsc=reliable"
-	args+=" cryptomgr.notests transparent_hugepage=madvise nmi_watchdog=0 rcupdate.rcu_expedited=1"
+	args+=" cryptomgr.notests nmi_watchdog=0 rcupdate.rcu_expedited=1"
 	args+=" initcall_blacklist=trace_eval_init"
 	[ -n "$kvm" ] || args+=" lab.kvm=0"
 	intel_memory=$("$MS_INTEL/image" "$run/disk.img" "$intel_tools_dir/loader.bin" "$kernel_dir/boot/vmlinuz-$kver" \

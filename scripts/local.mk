@@ -24,5 +24,6 @@ EXTRA_DIST += \
 	scripts/in-lab/session \
 	tests/scripts/bench.sh \
 	tests/scripts/lab.sh \
+	tests/scripts/lab-intel.sh \
 	tests/scripts/run.sh \
 	tests/scripts/tap.sh

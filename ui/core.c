@@ -384,6 +384,14 @@ static void core_request(struct ms_ui *ui, enum ms_request request)
 		else
 			ms_ui_status(ui, MS_LOOK_WARNING, "open a VM first");
 		break;
+	case MS_REQ_DIRTY:
+		if (!(ui->target->caps & MS_CAP_LISTEN))
+			ms_ui_status(ui, MS_LOOK_WARNING, "%s has no events", ui->target->spec);
+		else if (ui->detail)
+			ms_ui_error(ui, ms_view_dirty_open(ui));
+		else
+			ms_ui_status(ui, MS_LOOK_WARNING, "open a VM first");
+		break;
 	case MS_REQ_AUDIT:
 		if (ui->detail)
 			ms_ui_error(ui, ms_view_audit_open(ui));

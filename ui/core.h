@@ -176,6 +176,15 @@ struct ms_err *ms_view_sp_open(struct ms_ui *ui, u64 sp, const struct ms_step *s
 			       bool rooted) MS_MUST_CHECK;
 /* Select an entry of the page just opened. */
 void ms_view_sp_select(struct ms_ui *ui, u32 idx);
+/* An entry that a view leads to. */
+struct ms_ui_entry {
+	u64 sp;
+	u32 idx; /* MS_SPTES: the page, no entry of it */
+};
+/* The leaf of ui->detail that maps a frame, of L2's pages where there is one when l2 is set. False: none does. */
+bool ms_ui_leaf_of(const struct ms_ui *ui, const struct ms_vm *vm, u64 gfn, bool l2, struct ms_ui_entry *ret);
+/* Who dirties what in the VM in ui->detail, as it happens; the view that is open below, if there is one. */
+struct ms_err *ms_view_dirty_open(struct ms_ui *ui) MS_MUST_CHECK;
 /* What the auditor finds in the VM in ui->detail. */
 struct ms_err *ms_view_audit_open(struct ms_ui *ui) MS_MUST_CHECK;
 /* The events of the VM in ui->detail as they happen; the view that is open below, if there is one. */

@@ -37,7 +37,15 @@ enum ms_request {
 	MS_NR_REQUESTS
 };
 
-enum ms_key_context { MS_CTX_GLOBAL, MS_CTX_TREE, MS_CTX_SP, MS_CTX_EVENTS, MS_CTX_VMS, MS_NR_CONTEXTS };
+enum ms_key_context {
+	MS_CTX_GLOBAL,
+	MS_CTX_TREE,
+	MS_CTX_SP,
+	MS_CTX_EVENTS,
+	MS_CTX_DIRTY,
+	MS_CTX_VMS,
+	MS_NR_CONTEXTS
+};
 
 struct ms_key_binding {
 	enum ms_key_context context;

@@ -13,6 +13,7 @@ libmmuscope_a_SOURCES += \
 	ui/tree.c ui/tree.h \
 	ui/ui.h \
 	ui/view_audit.c \
+	ui/view_dirty.c \
 	ui/view_entry.c \
 	ui/view_events.c \
 	ui/view_help.c \

@@ -364,19 +364,12 @@ static void events_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *
 
 /* --- from an event to what it is about --- */
 
-struct target_entry {
-	u64 sp;
-	u32 idx; /* MS_SPTES: the page, no entry of it */
-};
-
 static bool has_entry(const struct ms_vm *vm, u64 sp)
 {
 	return sp && ms_vm_sp(vm, sp);
 }
 
-/* The leaf that maps a frame, of L2's pages for what L2 did where there is one. */
-static bool leaf_of(const struct ms_ui *ui, const struct ms_vm *vm, u64 gfn, bool l2,
-		    struct target_entry *ret)
+bool ms_ui_leaf_of(const struct ms_ui *ui, const struct ms_vm *vm, u64 gfn, bool l2, struct ms_ui_entry *ret)
 {
 	bool found = false;
 	u64 maps;
@@ -394,7 +387,7 @@ static bool leaf_of(const struct ms_ui *ui, const struct ms_vm *vm, u64 gfn, boo
 			if (!ms_sp_entry_gfn(ui->detail, sp, idx, &maps) ||
 			    gfn - maps >= ms_level_pages(sp->level))
 				continue;
-			*ret = (struct target_entry){ .sp = sp->rec.sp, .idx = idx };
+			*ret = (struct ms_ui_entry){ .sp = sp->rec.sp, .idx = idx };
 			if (mine)
 				return true;
 			found = true;
@@ -405,20 +398,20 @@ static bool leaf_of(const struct ms_ui *ui, const struct ms_vm *vm, u64 gfn, boo
 
 /* False: it names neither a page nor a frame; sp 0: what it names is not there. */
 static bool target_of(const struct ms_ui *ui, const struct ms_vm *vm, const struct ms_event *event,
-		      struct target_entry *ret)
+		      struct ms_ui_entry *ret)
 {
 	u64 sp = 0, idx = MS_SPTES, gfn = ~0ull;
 	bool has_sp = ms_event_first(event, MS_UNIT_SP, &sp);
 
-	*ret = (struct target_entry){ 0 };
+	*ret = (struct ms_ui_entry){ 0 };
 	if (has_sp && has_entry(vm, sp)) {
-		if (!ms_event_first(event, MS_UNIT_INDEX, &idx) || idx >= MS_SPTES)
+		if (!ms_event_first(event, MS_UNIT_INDEX, &idx))
 			idx = MS_SPTES;
-		*ret = (struct target_entry){ .sp = sp, .idx = (u32)idx };
+		*ret = (struct ms_ui_entry){ .sp = sp, .idx = (u32)idx };
 		return true;
 	}
 	if (ms_event_gfn(event, &gfn) && gfn != ~0ull) {
-		if (!leaf_of(ui, vm, gfn, event->guest == MS_EV_L2, ret))
+		if (!ms_ui_leaf_of(ui, vm, gfn, event->guest == MS_EV_L2, ret))
 			ret->sp = 0;
 		return true;
 	}
@@ -429,7 +422,7 @@ static void event_open(struct ms_ui *ui, struct events_view *v)
 {
 	const struct ms_event *at = event_at(v, v->list.cursor);
 	const struct ms_vm *vm;
-	struct target_entry to;
+	struct ms_ui_entry to;
 	struct ms_event event;
 	struct ms_err *err;
 	bool names;

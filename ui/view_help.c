@@ -8,13 +8,24 @@
 
 #include "ui/core.h"
 
+/* Of the same key in two views one is enough. */
+static bool is_named(size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < at; i++)
+		if (ms_keymap[i].request == ms_keymap[at].request && ms_keymap[i].key == ms_keymap[at].key)
+			return true;
+	return false;
+}
+
 static void keys_put(struct ms_buf *buf, enum ms_request request)
 {
 	char name[MS_KEY_NAME_MAX];
 	size_t start = buf->len, i;
 
 	for (i = 0; i < ms_keymap_nr; i++) {
-		if (ms_keymap[i].request != request)
+		if (ms_keymap[i].request != request || is_named(i))
 			continue;
 		if (buf->len > start)
 			ms_buf_putc(buf, ' ');

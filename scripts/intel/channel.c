@@ -332,10 +332,13 @@ static void received(struct receiver *r, const unsigned char *data, size_t size)
 			body(r, data + i, n);
 			i += n;
 		} else if (r->have || data[i] == START) {
-			if (!head(r, data[i++])) {
-				append(r, "words", r->head, r->have);
+			if (!head(r, data[i])) {
+				append(r, "words", r->head, r->have - 1);
 				r->have = 0;
+				// This byte may begin a head itself.
+				continue;
 			}
+			i++;
 		} else {
 			const unsigned char *next = memchr(data + i, START, size - i);
 			size_t n = next ? (size_t)(next - data) - i : size - i;

@@ -166,15 +166,14 @@ void nmmu_link_direct(struct nmmu_vcpu *v, struct nmmu_fault *fault, const struc
 
 /* --- the leaf --- */
 
-static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u64 gfn, u32 level)
+static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, const struct nmmu_sp *sp, u32 index,
+		     u64 gfn)
 {
-	struct nmmu_rmap *head = nmmu_slot_rmap(slot, gfn, level);
-
+	struct nmmu_rmap *head = nmmu_slot_rmap(slot, gfn, sp->role.level);
 	struct nmmu *m = v->m;
-	const struct nmmu_sp *sp = nmmu_sp_of_spte(m, sptep);
-	u32 before = nmmu_rmap_add(m, &v->cache, head, sptep);
+	u32 before = nmmu_rmap_add(m, &v->cache, head, &sp->spt[index]);
 
-	nmmu_event(m, v, rmap_add, .sp = sp->id, .gfn = gfn, .index = (u16)(sptep - sp->spt));
+	nmmu_event(m, v, rmap_add, .sp = sp->id, .gfn = gfn, .index = (u16)index);
 	if (before > NMMU_RMAP_MAX)
 		nmmu_rmap_recycle(m, head);
 }
@@ -273,7 +272,7 @@ static int set_spte(struct nmmu_vcpu *v, struct nmmu_slot *slot, u64 *sptep, u32
 	if (flush)
 		nmmu_flush_all(m, cause, false);
 	if (!was_rmapped)
-		add_rmap(v, slot, sptep, gfn, sp->role.level);
+		add_rmap(v, slot, sp, index, gfn);
 	if (unzap)
 		nmmu_pin_unzapped(m, gfn, pfn, (u8)sp->role.level);
 	if (prefetch)

@@ -467,6 +467,10 @@ static struct ms_err *check_events(const struct ms_args *args)
 		err = check_pair(args, MS_OPT_LIST, MS_OPT_BY);
 	if (!err)
 		err = check_pair(args, MS_OPT_LAST, MS_OPT_TRACE);
+	if (!err && args->last && args->for_ms && !args->follow)
+		err = ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "events: --last is about those that were kept before"),
+			"--follow shows them, then those that happen");
 	if (!err && args->force && !args->trace)
 		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), "%s",
 				  ms_options[MS_OPT_TRACE].help);

@@ -715,6 +715,12 @@ static struct ms_err *sections(struct query *q, struct dirty *dirty)
 		if (err)
 			return err;
 	}
+	if (q->session->listener) {
+		struct ms_err *err = probes_add(q, q->session->listener, false);
+
+		if (err)
+			return err;
+	}
 	return listened_add(q, &dirty->listened);
 }
 

@@ -205,6 +205,7 @@ static void found_row(const struct ms_section *section, size_t row, struct ms_ce
 	const struct ms_stuck_place *place = &view->found[row];
 	struct ms_cell *cell;
 	u64 rate = 0;
+	bool has_rate = rate_of(place, &rate);
 
 	cell_int(&cells, place->vcpu);
 	cell_text(&cells, place->guest == MS_EV_L2 ? "l2" : place->guest == MS_EV_L1 ? "l1" : NULL);
@@ -216,7 +217,7 @@ static void found_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_opt(&cells, place->injected, MS_V_HEX, place->reason);
 	cell_opt(&cells, place->injected, MS_V_HEX, place->error);
 	cell_count(&cells, place->nr)->style = MS_STYLE_BAD;
-	cell_opt(&cells, rate_of(place, &rate), MS_V_COUNT, rate);
+	cell_opt(&cells, has_rate, MS_V_COUNT, rate);
 	cell_count(&cells, since_ms(view, place->first_ns));
 	cell_count(&cells, since_ms(view, place->last_ns));
 	cell_text(&cells, place->last_ret < MS_RET_NR ? ms_value_name(MS_UNIT_RET, place->last_ret) : NULL);

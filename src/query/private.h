@@ -259,7 +259,7 @@ u32 event_key_find(const char *word, size_t len);
 struct ms_listen events_wanted(const struct query *q);
 /* The round that session->stream is at. */
 struct ms_err *stream_run(struct query *q) MS_MUST_CHECK;
-/* Where events are taken; all, or those that are not on for want of a place. Nothing when there are none. */
+/* Where events are taken; all, or those that this listener lacks for want of a place. Nothing when there are none. */
 struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all) MS_MUST_CHECK;
 
 const char *hv_name(u32 hv);

@@ -193,9 +193,10 @@ static struct ms_err *counts_add(struct query *q, struct ms_stream_state *s)
 /* --- probes --- */
 
 static const struct ms_column probe_cols[] = {
-	{ "probe", "PROBE", MS_V_TEXT },     { "status", "STATUS", MS_V_TEXT },
-	{ "events", "FEEDS", MS_V_WORDS },   { "misses", "MISSED", MS_V_COUNT },
-	{ "lost", "WITHOUT IT", MS_V_TEXT }, { "why", "WHY IT IS OFF", MS_V_TEXT },
+	{ "probe", "PROBE", MS_V_TEXT },       { "status", "STATUS", MS_V_TEXT },
+	{ "events", "FEEDS", MS_V_WORDS },     { "explains", "CAUSE ONLY", MS_V_BOOL },
+	{ "misses", "MISSED", MS_V_COUNT },    { "lost", "WITHOUT IT", MS_V_TEXT },
+	{ "why", "WHY IT IS OFF", MS_V_TEXT },
 };
 
 struct probes {
@@ -232,6 +233,7 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 	for (id = 1; id < MS_EV_NR; id++)
 		if (probe->events >> id & 1)
 			word_add(words, event_name(id));
+	cell_bool(&cells, probe->explains);
 	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
 	cell_text(&cells, probe->why && *probe->why ? probe->why : NULL);
@@ -252,7 +254,7 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 		return ms_err_nomem();
 	probes->probe = calloc(nr ? nr : 1, sizeof(*probes->probe));
 	for (i = 0; probes->probe && i < nr; i++)
-		if (all || probe[i].status == MS_PROBE_OFF)
+		if (all || (probe[i].status == MS_PROBE_OFF && probe[i].events & l->listen.events))
 			probes->probe[probes->nr++] = &probe[i];
 	if (probes->probe && !probes->nr) {
 		probes_free(probes);
@@ -296,7 +298,7 @@ static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
 	s->listened.start_ns = s->listened.end_ns = ms_listen_now(s->l);
 	s->until_ns = args->for_ms ? s->listened.start_ns + args->for_ms * NS_PER_MS : 0;
 	s->next_ns = s->listened.start_ns;
-	s->count = args->count;
+	s->count = args->by ? 0 : args->count; /* else it is about rounds */
 	s->show = (struct ms_event_show){ .model = q->model,
 					  .start_ns = s->listened.start_ns,
 					  .redact = args->redact };

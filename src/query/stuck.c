@@ -88,7 +88,7 @@ struct place {
 struct flight {
 	struct ms_stuck_place key;
 	bool on;
-	bool has_stale, emulated, effect;
+	bool has_stale, emulated, effect, injected;
 	struct ms_ev_stale stale;
 	u64 rip;
 	u64 zaps, invalidates; /* of the VM when it began */
@@ -397,6 +397,9 @@ static void fault_ends(struct ms_stuck *stuck, struct vcpu *v, const struct ms_e
 	case MS_RET_NONE:
 		break;
 	default:
+		/* So KVM ends a fault, too, that it has given to the guest. */
+		if (flight->injected)
+			break;
 		v->shown.retried++;
 		series_add(stuck, flight, retry_cause(stuck, flight), done->ret, event->time_ns);
 	}
@@ -441,6 +444,7 @@ static void injected(struct ms_stuck *stuck, struct vcpu *v, const struct ms_eve
 
 	v->shown.injected++;
 	v->seen = true;
+	v->fault.injected = v->fault.on;
 	v->emulation.on = false;
 	/* L1 runs, and may take away what it likes. */
 	stuck->epoch++;

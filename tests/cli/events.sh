@@ -288,7 +288,7 @@ ok 'a simulated machine has neither probes nor stacks, and says so'
 run 0 -T sim save "$T/a.snap" && run 2 -T "snap:$T/a.snap" events --follow && grep -q 'has no events to listen to' "$T/err"
 ok 'a snapshot is not listened to'
 for words in '--by nope' '--by event,event' '--by cause --follow' '--by cause --stack' '--by cause --count 3' '--watch' '--force' '--list --follow' '--list --by vm' '--for 0' \
-	'--count 0' '--by gfn --trace x' '--follow --pretty' '--vcpu 7 --for 1'; do
+	'--count 0' '--by gfn --trace x' '--follow --pretty' '--vcpu 7 --for 1' '--last 3 --for 1'; do
 	# shellcheck disable=SC2086
 	run 2 -T sim events $words && [ "$(wc -l <"$T/err")" = 1 ] && [ ! -s "$T/out" ] || { echo "# $words"; break; }
 done

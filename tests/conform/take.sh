@@ -9,10 +9,10 @@
 # khugepaged may put huge pages where small ones were, which no trace tells of.
 echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
 
-# modules "KVM OPTIONS" "KVM_AMD OPTIONS"
+# modules "KVM OPTIONS" "KVM_AMD OR KVM_INTEL OPTIONS"
 modules()
 {
-	modprobe -r kvm_amd kvm && modprobe kvm ${1:+$1} && modprobe kvm_amd ${2:+$2}
+	modprobe -r "kvm_$vendor" kvm && modprobe kvm ${1:+$1} && modprobe "kvm_$vendor" ${2:+$2}
 }
 
 take()

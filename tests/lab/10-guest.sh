@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # The fixture guests tested by themselves, inside the lab, with BUILD naming the build directory: every mode comes to
 # its checkpoints, the truth has what the options ask for and agrees with KVM's counters, wrong data is noticed.

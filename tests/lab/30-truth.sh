@@ -1,10 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd intel
 #
 # What mmuscope says of a guest against what the guest really did (truth.py), inside the lab. Geometry comes from a seed that is drawn and printed.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
+
+# shellcheck source=tests/conform/take.sh
+. "$(dirname "$0")/../conform/take.sh"
 
 here=$(dirname "$0")
 mmuscope=$BUILD/mmuscope
@@ -26,7 +30,14 @@ held()
 		result 1 "$name: guest"
 		return
 	fi
-	ok "$name: live" truth_py check "$mmuscope" "$SCRATCH/g.truth"
+	if [ "$vendor" = amd ] || [ -z "${asked_live-}" ]; then
+		asked_live=1
+		ok "$name: live" truth_py check "$mmuscope" "$SCRATCH/g.truth"
+	else
+		# Each look at a live host takes that emulator seconds: one for all questions.
+		ok "$name: saved" "$mmuscope" save --force "$SCRATCH/s.snap"
+		ok "$name: as it was saved" truth_py check "$mmuscope" "$SCRATCH/g.truth" --target "snap:$SCRATCH/s.snap"
+	fi
 	grep 'facts' "$SCRATCH/ok.out" | sed 's/^/# /'
 }
 
@@ -42,16 +53,37 @@ corrupt()
 	grep -v facts "$SCRATCH/ok.out" | head -n 1 | sed 's/^/# /'
 }
 
-held "plain, NPT" --pages 256 --order random --ro 6 --mmio 3
+# What every vendor's guests can be.
+held "plain" --pages 256 --order random --ro 6 --mmio 3
 end_vmm g
+look=()
+[ "$vendor" = amd ] || look=(-T "snap:$SCRATCH/s.snap")
 held "plain, 2M" --pages 12 --size 2m
-is "plain, 2M: huge leaves are shown" "$("$mmuscope" leaves --level 2 -j | jq '[.leaves[] | select(.gfn_source == "page")] | length')" \
+is "plain, 2M: huge leaves are shown" "$("$mmuscope" "${look[@]}" leaves --level 2 -j | jq '[.leaves[] | select(.gfn_source == "page")] | length')" \
 	"$(kvmstat g pages_2m)"
 end_vmm g
 held "plain, dirty logging" --pages 200 --dirty get --rounds 2
-is "plain, dirty logging: protected for the log" \
-	"$("$mmuscope" leaves --state DL -j | jq '.leaves | length')" "$(truth_count g gmap kind=data)"
+if [ "$vendor" = intel ]; then
+	# With PML the CPU logs what sets a D bit: KVM clears that and protects nothing.
+	is "plain, dirty logging: D bits cleared for the log" \
+		"$("$mmuscope" "${look[@]}" leaves -j | jq '[.leaves[] | select(.state == "RW" and (.dirty | not))] | length')" "$(truth_count g gmap kind=data)"
+else
+	is "plain, dirty logging: protected for the log" \
+		"$("$mmuscope" leaves --state DL -j | jq '.leaves | length')" "$(truth_count g gmap kind=data)"
+fi
 end_vmm g
+
+if [ "$vendor" = intel ]; then
+	held "plain, with everything" --pages 60 --ro 9 --ro-write --mmio 6 --order random --vms 2 --dup 2 --dirty on
+	corrupt "a mapping that was not made" '/^gmap .*touched=rw- .*kind=data/{s/ gfn=0x/ gfn=0x7/;:a;n;ba}'
+	corrupt "a slot's flags" '/^slot .*flags=0x2/s/flags=0x2/flags=0x0/'
+	end_vmm g
+	ok "without A and D bits" modules '' eptad=0
+	held "plain, no A/D bits" --pages 40 --order random --ro 3 --mmio 2
+	end_vmm g
+	modules '' ''
+	done_testing
+fi
 
 held "nested" --mode nested --pages 400 --map shuffle --alias 7 --ro 9 --ro-write --mmio 6 --vcpus 2 --order random --npt-ro 20
 ok "nested: saved" "$mmuscope" save "$SCRATCH/s.snap"

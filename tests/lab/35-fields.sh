@@ -1,12 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd intel
 #
 # Every field that mmuscope shows against the same memory read by another way (fields.py), inside the lab, on guests that bring about
 # the rarer values: unsync pages and their parents, write flooding, a cached root, an invalid root, generation 1, split huge pages, L2
-# active, a vCPU in the guest, and shadow paging without NPT.
+# active, a vCPU in the guest, and shadow paging without NPT. On Intel guests that are no hypervisors.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/conform/take.sh
+. "$(dirname "$0")/../conform/take.sh"
 
 here=$(dirname "$0")
 seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
@@ -41,6 +44,24 @@ next()
 {
 	release_vmm g && wait_checkpoint g "$1" || result 1 "guest at checkpoint $1"
 }
+
+if [ "$vendor" = intel ]; then
+	echo force >/sys/module/kvm/parameters/nx_huge_pages
+	held "EPT" --pages 16 --ro 2 --mmio 2 --sys-thp --dirty on --log-mode manual
+	same "EPT, logged" log-manual root-count
+	end_vmm g
+	if [ "${MMUSCOPE_DEEP:-0}" != 0 ]; then
+		held "let off" --pages 12 --sys-thp --nx-off --dirty on --log-mode all-set
+		same "a VM let off from nx_huge_pages" nx-huge-disabled log-all-set
+		end_vmm g
+	fi
+	ok "kvm_intel without EPT" modules '' ept=0
+	held "shadow paging" --pages 16
+	same "shadow paging" pae-root indirect translations
+	end_vmm g
+	modules '' ''
+	done_testing
+fi
 
 hold_kvm
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # Reverse maps as KVM keeps them against the leaves of the shadow pages (rmap.py), inside the lab, on a guest that stands still:
 # both are read by mmuscope, but over different pointers.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # Guest tables that KVM shadows, as mmuscope reads them through the VMM's page tables (gtables.py), inside the lab: their bytes and frames
 # against /proc/PID/mem and pagemap, over small pages, THP and hugetlbfs; where the pages are left to userfaultfd nothing is read, nothing waits

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # The interface on a live nested guest, inside the lab: tmux plays the user. What the screen says is held against what the commands say.
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # Our engine against the real KVM: the same faults on the same guest memory give equal shadow pages, roles and leaf SPTEs. Each
 # case runs a fixture guest under a trace, saves what KVM came to, and replays the trace (tests/conform/replay). What differs

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd
 #
 # Events as they happen, on the real KVM: as many as the kernel's own tracepoints counted on the same run, what each
 # kind of guest provokes and on whose behalf, filters, counts, losses to the last one, and nothing left behind.

@@ -15,6 +15,9 @@ set -u
 : "${BUILD:?the build directory is to be given in BUILD}"
 BUILD=$(cd "$BUILD" && pwd) || exit 1
 VMM=$BUILD/tests/lab/vmm
+# Whose virtualisation this machine has, and the module's name. Scripts say in their head on which they run ("# Vendors: ...").
+vendor=amd
+[ ! -d /sys/module/kvm_intel ] || vendor=intel
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/lab-test.XXXXXX") || exit 1
 
 tap_nr=0

@@ -265,6 +265,8 @@ class Checker:
         regs = self.truth.get("vcpu", index)[0]
         cr4, efer = num(regs["l1_cr4"]), num(regs["l1_efer"])
         direct = 4 | 1 << 7 | 7 << 8 | 1 << 12 | 1 << 13
+        if vmx_without_ad():
+            direct |= 1 << 16
         shadow = (4 | 7 << 8 | (efer >> 11 & 1) << 12 | (cr4 >> 20 & 1) << 14 | (cr4 >> 21 & 1) << 15 | 1 << 17)
         if vm["vendor"] == "vmx" and vm["mode"] == "nested":
             # EPT12 knows none of them; whether its A and D bits are in use is in the EPTP.
@@ -333,6 +335,15 @@ class Pagemap:
     def pfn(self, hva):
         entry = struct.unpack("<Q", os.pread(self.file.fileno(), 8, hva // PAGE * 8))[0]
         return entry & ((1 << 55) - 1) if entry >> 63 else None
+
+
+def vmx_without_ad():
+    """Whether kvm_intel was told, or had, to do without A and D bits in EPT: roles say so."""
+    try:
+        with open("/sys/module/kvm_intel/parameters/eptad") as f:
+            return f.read(1) == "N"
+    except OSError:
+        return False
 
 
 def unescape(text):

@@ -60,7 +60,14 @@ unformatted()
 	clang-format-14 --dry-run $code 2>&1 | grep 'warning:'
 }
 
-echo 1..7
+no_vendor()
+{
+	for f in tests/lab/[0-9]*.sh; do
+		sed -n 3p "$f" | grep -qE '^# Vendors:( amd)?( intel)?$' && ! sed -n 3p "$f" | grep -q ':$' || echo "$f"
+	done
+}
+
+echo 1..8
 none "every source has its licence tag" untagged
 none "no source is longer than 800 lines" too_long
 none "no line of code but a literal is wider than 120 columns" too_wide
@@ -70,5 +77,6 @@ none "no blanks at the end of a line" grep -nE '[ 	]+$' $sources
 none "no path of one machine" grep -nE '(^|[^a-z."$])/(work|home/[a-z]+|root)/' $files
 # shellcheck disable=SC2046,SC2086
 none "nothing is left to do" grep -nE '\b(TO''DO|FIX''ME|X''XX)\b' $sources
+none "every script of the lab says on which vendor's KVM it runs" no_vendor
 none "clang-format has nothing to say" unformatted
 exit $failed

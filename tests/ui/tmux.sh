@@ -90,7 +90,7 @@ start()
 		trap : INT
 		export TERM=$3 LC_ALL=$4 NO_COLOR=$5
 		stty -g > "$dir/before"
-		sh -c 'echo \$\$ > "$dir/pid"; exec "$MMUSCOPE" -T "snap:$dir/host.snap"'
+		sh -c 'echo \$\$ > "$dir/pid"; exec "$MMUSCOPE" -T "${target:-snap:$dir/host.snap}"'
 		echo \$? > "$dir/status"
 		stty -g > "$dir/after"
 		echo back in the shell
@@ -163,6 +163,21 @@ restored
 ok $? "after q the terminal is as it was"
 [ "$(cat "$dir/status")" = 0 ]
 ok $? "q ends with status 0"
+
+# --- who dirties what, as it happens ---
+target=sim
+start 80 24 screen-256color C.UTF-8 ""
+screen_has "ROOTS AND PAGES"
+keys d
+sees "write fault " "d: marks by way, as they come"
+sees "█" "and in time"
+keys Tab
+sees "s vCPU" "Tab: PML buffers"
+keys Tab p
+sees "paused" "p pauses"
+keys Enter
+sees "all entries, 512 of 512" "Enter goes from a frame to its leaf"
+target=
 
 # --- by signal ---
 start 80 24 screen C.UTF-8 ""

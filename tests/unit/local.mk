@@ -60,8 +60,10 @@ unit_tests = \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
 	tests/unit/test_stuck \
+	tests/unit/test_stream \
 	tests/unit/test_sym \
 	tests/unit/test_ui_core \
+	tests/unit/test_ui_dirty \
 	tests/unit/test_ui_events \
 	tests/unit/test_ui_frames \
 	tests/unit/test_ui_grid \
@@ -141,6 +143,7 @@ tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_source
 small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
@@ -172,6 +175,7 @@ tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
 tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
+tests_unit_test_ui_dirty_SOURCES = tests/unit/test_ui_dirty.c $(ui_machine)
 tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_machine)
 tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
 EXTRA_DIST += \
@@ -180,6 +184,11 @@ EXTRA_DIST += \
 	tests/golden/events-80x24.txt \
 	tests/golden/events-filtered-80x24.txt \
 	tests/golden/events-prompt-80x24.txt \
+	tests/golden/dirty-120x40.txt \
+	tests/golden/dirty-44x12-ascii.txt \
+	tests/golden/dirty-80x24.txt \
+	tests/golden/dirty-frames-80x24.txt \
+	tests/golden/dirty-none-80x24.txt \
 	tests/golden/help-80x24.txt \
 	tests/golden/prompt-80x24.txt \
 	tests/golden/sp-map-40x10.txt \

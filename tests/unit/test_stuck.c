@@ -519,6 +519,28 @@ static void device(void **state)
 	nothing(&f);
 }
 
+/* KVM says `retry' of a fault that it has given to the guest; nmmu says `none'. */
+static void injected_is_no_retry(void **state)
+{
+	struct ms_stuck_vcpu shown;
+	struct feed f;
+	u32 i;
+
+	(void)state;
+	start(&f, ALL);
+	f.guest = MS_EV_L2;
+	for (i = 0; i < N; i++) {
+		fault(&f, ADDR, W);
+		PUT(&f, inject, .reason = 0x400, .qual = 0x100000007, .addr = ADDR);
+		done(&f, ADDR, MS_RET_RETRY);
+	}
+	one(&f, MS_STUCK_L1_DENIES, N);
+	assert_true(ms_stuck_vcpu(f.stuck, 0, &shown));
+	assert_int_equal(shown.injected, N);
+	assert_int_equal(shown.retried, 0);
+	stop(&f);
+}
+
 /* L1 makes its devices by entries that are misconfigured, or have reserved bits. */
 static void l1_devices(void **state)
 {
@@ -726,18 +748,31 @@ static void any_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(seq_moves),	     cmocka_unit_test(in_progress),
-		cmocka_unit_test(invalidation_open), cmocka_unit_test(root_goes),
-		cmocka_unit_test(retry_unknown),     cmocka_unit_test(emulation_fails),
-		cmocka_unit_test(emulation_repeats), cmocka_unit_test(ping_pong),
-		cmocka_unit_test(l1_denies),	     cmocka_unit_test(spurious),
-		cmocka_unit_test(fixed_again),	     cmocka_unit_test(handler_fails),
-		cmocka_unit_test(others_get_on),     cmocka_unit_test(many_pages),
-		cmocka_unit_test(progress_between),  cmocka_unit_test(taken_away),
-		cmocka_unit_test(two_vcpus),	     cmocka_unit_test(device),
-		cmocka_unit_test(l1_devices),	     cmocka_unit_test(l1_grants),
-		cmocka_unit_test(not_fed),	     cmocka_unit_test(room),
-		cmocka_unit_test(figures),	     cmocka_unit_test(any_events),
+		cmocka_unit_test(seq_moves),
+		cmocka_unit_test(in_progress),
+		cmocka_unit_test(invalidation_open),
+		cmocka_unit_test(root_goes),
+		cmocka_unit_test(retry_unknown),
+		cmocka_unit_test(emulation_fails),
+		cmocka_unit_test(emulation_repeats),
+		cmocka_unit_test(ping_pong),
+		cmocka_unit_test(l1_denies),
+		cmocka_unit_test(spurious),
+		cmocka_unit_test(fixed_again),
+		cmocka_unit_test(handler_fails),
+		cmocka_unit_test(others_get_on),
+		cmocka_unit_test(many_pages),
+		cmocka_unit_test(progress_between),
+		cmocka_unit_test(taken_away),
+		cmocka_unit_test(two_vcpus),
+		cmocka_unit_test(device),
+		cmocka_unit_test(injected_is_no_retry),
+		cmocka_unit_test(l1_devices),
+		cmocka_unit_test(l1_grants),
+		cmocka_unit_test(not_fed),
+		cmocka_unit_test(room),
+		cmocka_unit_test(figures),
+		cmocka_unit_test(any_events),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

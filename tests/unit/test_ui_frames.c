@@ -26,6 +26,7 @@ struct frame {
 	bool utf8;
 	bool pins;
 	bool events; /* it is listened, and these happen */
+	bool marks; /* ... those */
 };
 
 #define E(n, name, v, g, c, ...)                                                                            \
@@ -46,6 +47,29 @@ static const struct ms_event events[] = {
 	E(6, fault_done, 0, L2, NONE, .addr = 0x40605000, .gfn = 0x1000, .ret = MS_RET_FIXED),
 	E(7, flush, MS_EV_NO_VCPU, GUEST_UNKNOWN, LOG_CLEAR, .deferred = 0),
 	E(8, pml_drain, 1, L1, NONE, .entries = 511, .full = 1),
+};
+
+static const struct ms_event marks[] = {
+	E(1, log_enable, MS_EV_NO_VCPU, GUEST_UNKNOWN, LOG_ENABLE, .slot = 0),
+	E(2, pml_drain, 1, L1, PML, .entries = 3),
+	E(3, pml, 1, L1, PML, .gfn = 5, .nth = 0),
+	E(3, dirty, 1, L1, PML, .gfn = 5),
+	E(3, pml, 1, L1, PML, .gfn = 0x4000, .nth = 1),
+	E(3, dirty, 1, L1, PML, .gfn = 0x4000),
+	E(3, pml, 1, L1, PML, .gfn = 4, .nth = 2),
+	E(9, fault, 0, L2, NONE, .addr = 0x40605000, .error = 0x2, .mmu = MS_MMU_GUEST),
+	E(9, dirty, 0, L2, FAULT, .gfn = 0x1000),
+	E(9, fault_done, 0, L2, NONE, .gfn = 0x1000, .ret = MS_RET_FIXED),
+	E(12, pml12, 0, L2, NESTED, .addr = 0x40605000, .index = 511),
+	E(12, dirty, 0, L1, HOST_WRITE, .gfn = 0x7000),
+	E(14, log_read, MS_EV_NO_VCPU, GUEST_UNKNOWN, LOG_READ, .slot = 0),
+	E(25, fault, 0, L1, NONE, .addr = 0x5000, .error = 0x2),
+	E(25, dirty, 0, L1, FAST_FAULT, .gfn = 5),
+	E(25, fault_done, 0, L1, NONE, .gfn = 5, .ret = MS_RET_FIXED),
+	E(30, pml_drain, 1, L1, PML, .entries = 512, .full = 1),
+	E(30, pml, 1, L1, PML, .gfn = 0x1001, .nth = 0),
+	E(30, dirty, 1, L1, PML, .gfn = 0x1001),
+	E(30, pml, 1, L1, PML, .gfn = 0x1003, .nth = 2),
 };
 
 static const struct frame frames[] = {
@@ -76,6 +100,11 @@ static const struct frame frames[] = {
 	{ "events-filtered-80x24", "ef-e spte_set,flush\rp", 80, 24, 1, true, .events = true },
 	{ "events-44x12-ascii", "ek", 44, 12, 1, false, .events = true },
 	{ "events-prompt-80x24", "ef-e fault", 80, 24, 1, true, .events = true },
+	{ "dirty-80x24", "d", 80, 24, 1, true, .marks = true },
+	{ "dirty-120x40", "d\tj", 120, 40, 1, true, .marks = true },
+	{ "dirty-frames-80x24", "d\t\tjp", 80, 24, 1, true, .marks = true },
+	{ "dirty-44x12-ascii", "d\t", 44, 12, 1, false, .marks = true },
+	{ "dirty-none-80x24", "d\t", 80, 24, 1, true },
 	{ "help-80x24", "?", 80, 24, 1, true },
 	{ "too-small-39x10", "", 39, 10, 1, true },
 	{ "prompt-80x24", "/a search that is typed", 80, 24, 1, true },
@@ -91,8 +120,10 @@ static void frame_make(const struct frame *frame, struct ms_buf *buf)
 
 	ui_machine_init(&machine, frame->nr_vms);
 	machine.pins = frame->pins;
-	machine.events = events;
-	machine.nr_events = frame->events ? sizeof(events) / sizeof(*events) : 0;
+	machine.events = frame->marks ? marks : events;
+	machine.nr_events = frame->marks    ? sizeof(marks) / sizeof(*marks)
+			    : frame->events ? sizeof(events) / sizeof(*events)
+					    : 0;
 	assert_null(ms_ui_create(&machine.target, &opts, NULL, NULL, &ui));
 	assert_null(ms_grid_resize(&grid, frame->width, frame->height));
 	ms_ui_draw(ui, &grid);

@@ -53,7 +53,13 @@ void vcpu_setup(struct vmm_vcpu *vcpu)
 {
 	struct vmm_vm *vm = vcpu->vm;
 	unsigned int bits = vm->vmm->opts.l1_bits;
-	struct kvm_regs regs = { .rip = GF_IMAGE_GPA, .rsp = vcpu->l1_rsp, .rflags = 2, .rdi = vcpu->index };
+	/*
+	 * IF set: Bochs 2.7 gives no VM exit for the host's interrupts to a guest that was entered with IF clear, and
+	 * a loop without exits would keep the machine for ever. Nothing is there that could send the guest any.
+	 */
+	struct kvm_regs regs = {
+		.rip = GF_IMAGE_GPA, .rsp = vcpu->l1_rsp, .rflags = 0x202, .rdi = vcpu->index
+	};
 	struct kvm_sregs sregs;
 
 	vcpu->fd = vmm_ioctl(vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->index, "KVM_CREATE_VCPU");

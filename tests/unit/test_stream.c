@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * events as they happen, from a listener made up: what is asked of it, when it ends, what it lost, where its probes
+ * are, stacks; and what text and the trace make of it.
+ */
+#include "ask.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "abi/event_desc.h"
+#include "query/events.h"
+#include "render/render.h"
+#include "render/trace.h"
+
+#define MS 1000000ull
+
+struct made {
+	struct ms_listener l; /* first */
+	const struct ms_event *events;
+	size_t nr, at;
+	size_t per_call; /* what comes at once; 0: all */
+	u64 now_ns, step_ns; /* of each call */
+	struct ms_listen_stats stats, before;
+	u32 asked; /* how often for stats */
+	const struct ms_probe *probes;
+	size_t nr_probes;
+	u32 nr_ips;
+	bool fails;
+	bool open;
+};
+
+static struct made made;
+static struct ms_target_ops ops;
+
+static int made_fd(const struct ms_listener *l)
+{
+	return -1;
+}
+
+static struct ms_err *made_next(struct ms_listener *l, int timeout_ms,
+				bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
+{
+	size_t end = made.per_call ? made.at + made.per_call : made.nr;
+
+	assert_in_range(timeout_ms, 0, 100);
+	if (made.fails)
+		return ms_err_new(MS_ERR_TARGET, "made: it broke");
+	made.now_ns += made.step_ns;
+	while (made.at < end && made.at < made.nr)
+		if (!put(ctx, &made.events[made.at++]))
+			break;
+	return NULL;
+}
+
+static struct ms_err *made_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+{
+	*ret = made.asked++ ? made.stats : made.before;
+	return NULL;
+}
+
+static struct ms_err *made_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
+{
+	static const struct ms_event_count counts[] = {
+		{ .id = MS_EV_dirty,
+		  .vcpu = 1,
+		  .gfn = 0x20,
+		  .cause = MS_CAUSE_PML,
+		  .ret = MS_RET_NR,
+		  .nr = 3 },
+		{ .id = MS_EV_fault_done,
+		  .vcpu = MS_EV_NO_VCPU,
+		  .gfn = ~0ull,
+		  .guest = MS_EV_L2,
+		  .ret = MS_RET_FIXED,
+		  .nr = 9 },
+		{ .id = MS_EV_spte_set,
+		  .kvm = SMALL_KVM,
+		  .gfn = 0x10,
+		  .level = 2,
+		  .ret = MS_RET_NR,
+		  .nr = 3 },
+		{ .id = MS_EV_fault, .vcpu = 0, .gfn = ~0ull, .ret = MS_RET_NR, .nr = 1 },
+	};
+
+	*ret = malloc(sizeof(counts));
+	memcpy(*ret, counts, sizeof(counts));
+	*nr_ret = sizeof(counts) / sizeof(counts[0]);
+	return NULL;
+}
+
+static size_t made_probes(const struct ms_listener *l, const struct ms_probe **ret)
+{
+	*ret = made.probes;
+	return made.nr_probes;
+}
+
+static size_t made_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
+{
+	u32 i;
+
+	for (i = 0; i < made.nr_ips && i < max; i++)
+		ips[i] = 0x1000u * (i + 1) + (u32)stack;
+	return i;
+}
+
+static u64 made_now(const struct ms_listener *l)
+{
+	return made.now_ns;
+}
+
+static void made_unlisten(struct ms_listener *l)
+{
+	made.open = false;
+}
+
+static const struct ms_listen_ops listen_ops = {
+	.fd = made_fd,
+	.next = made_next,
+	.stats = made_stats,
+	.counts = made_counts,
+	.probes = made_probes,
+	.stack = made_stack,
+	.now = made_now,
+	.unlisten = made_unlisten,
+};
+
+static struct ms_err *made_listen(struct ms_target *target, const struct ms_listen *listen,
+				  struct ms_listener **ret)
+{
+	assert_false(made.open);
+	made.open = true;
+	made.l.ops = &listen_ops;
+	*ret = &made.l;
+	return NULL;
+}
+
+/* --- what happens --- */
+
+#define EV(ns, of, name, ...)                                                                            \
+	{                                                                                                \
+		.seq = 7, .time_ns = 5000 * MS + (ns), .kvm = SMALL_KVM, .vcpu = of, .id = MS_EV_##name, \
+		.stack = MS_EV_NO_STACK, .u.name = {                                                     \
+			__VA_ARGS__                                                                      \
+		}                                                                                        \
+	}
+
+static const struct ms_event events[] = {
+	EV(10, 0, fault, .addr = 0x1000, .error = 2),
+	EV(1510, 0, dirty, .gfn = 1),
+	EV(2000510, 0, fault_done, .addr = 0x1000, .gfn = 1, .ret = MS_RET_FIXED),
+	EV(3000010, 1, dirty, .gfn = 2),
+	EV(1200 * MS, 1, flush_vcpu, .what = MS_FLUSH_ALL),
+};
+#define NR_EVENTS (sizeof(events) / sizeof(events[0]))
+
+static void begin(struct run *run)
+{
+	setup(run);
+	made = (struct made){ .events = events, .nr = NR_EVENTS, .now_ns = 5000 * MS, .step_ns = 400 * MS };
+	ops = *run->session.target->ops;
+	ops.listen = made_listen;
+	run->session.target->ops = &ops;
+	run->session.target->caps |= MS_CAP_LISTEN | MS_CAP_LIVE;
+}
+
+static void line(struct run *run, const char *words)
+{
+	struct ms_err *err;
+	bool wanted = false;
+
+	drop(run);
+	err = ms_args_parse_line(words, NULL, &run->args);
+	if (err)
+		fail_msg("%s: %s", words, ms_err_text(err));
+	assert_null(ms_stream_wanted(&run->session, &run->args, &wanted));
+	if (!wanted)
+		fail_msg("%s: does not listen", words);
+}
+
+static void next(struct run *run, struct ms_stream *stream)
+{
+	ms_result_destroy(run->result);
+	run->result = NULL;
+	assert_null(ms_stream_round(&run->session, &run->args, stream, &run->result));
+}
+
+static void summary(struct run *run, struct ms_stream *stream)
+{
+	ms_result_destroy(run->result);
+	run->result = NULL;
+	assert_null(ms_stream_summary(&run->session, &run->args, stream, &run->result));
+}
+
+static void end(struct run *run, struct ms_stream *stream)
+{
+	ms_result_destroy(run->result);
+	run->result = NULL;
+	ms_stream_deinit(&run->session, stream);
+	assert_false(made.open);
+	teardown(run);
+}
+
+/* --- tests --- */
+
+static void test_asked_for(void **state)
+{
+	const struct ms_listen *l = &made.l.listen;
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	begin(&run);
+	/* A target that keeps no events is listened to without being told so; of every VM. */
+	line(&run, "events");
+	next(&run, &stream);
+	assert_int_equal(l->kvm, 0);
+	assert_int_equal(l->events, ~0ull);
+	assert_false(l->has_gfn || l->has_vcpu || l->stacks);
+	assert_int_equal(l->count_by, 0);
+	rows(&run, "events", NR_EVENTS);
+	is(&run, "events", 0, "kvm", "0xffff888100000000");
+	is(&run, "events", 0, "time", "0.010us");
+	is(&run, "events", 1, "time", "1.510us");
+	is(&run, "events", 2, "time", "2.000ms");
+	is(&run, "events", 4, "time", "1.200000s");
+	assert_false(stream.over);
+	ms_result_destroy(run.result);
+	run.result = NULL;
+	ms_stream_deinit(&run.session, &stream);
+	assert_false(made.open);
+
+	line(&run, "events --vm 4242 -e dirty,fault -c 0 -g 5+2 --stack");
+	next(&run, &stream);
+	assert_int_equal(l->kvm, SMALL_KVM);
+	assert_int_equal(l->events, 1ull << MS_EV_dirty | 1ull << MS_EV_fault);
+	assert_true(l->has_gfn && l->has_vcpu && l->stacks);
+	assert_int_equal(l->gfn_start, 5);
+	assert_int_equal(l->gfn_end, 7);
+	assert_int_equal(l->vcpu, 0);
+	end(&run, &stream);
+}
+
+static void test_until(void **state)
+{
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	begin(&run);
+	line(&run, "events --for 1");
+	/* What happens behind the end is not shown, though it was taken. */
+	next(&run, &stream);
+	rows(&run, "events", 4);
+	assert_true(stream.over);
+	assert_int_equal(stream.nr_seen, 4);
+	end(&run, &stream);
+
+	begin(&run);
+	made.per_call = 1;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	rows(&run, "events", 1);
+	assert_false(stream.over);
+	next(&run, &stream);
+	assert_false(stream.over);
+	next(&run, &stream);
+	assert_true(stream.over);
+	assert_int_equal(stream.nr_seen, 3);
+	assert_int_equal(stream.rounds, 3);
+	end(&run, &stream);
+
+	begin(&run);
+	line(&run, "events --count 2");
+	next(&run, &stream);
+	rows(&run, "events", 2);
+	assert_true(stream.over);
+	assert_ptr_equal(stream.events[1].u.dirty.gfn, 1);
+	end(&run, &stream);
+
+	begin(&run);
+	line(&run, "events --count 2");
+	made.fails = true;
+	{
+		struct ms_err *err = ms_stream_round(&run.session, &run.args, &stream, &run.result);
+
+		assert_non_null(err);
+		assert_string_equal(ms_err_text(err), "made: it broke");
+		ms_err_free(err);
+	}
+	end(&run, &stream);
+}
+
+static const struct ms_probe probes[] = {
+	{ .name = "tp_btf/kvm_page_fault",
+	  .status = MS_PROBE_ON,
+	  .events = 1ull << MS_EV_fault,
+	  .lost = "faults",
+	  .why = "" },
+	{ .name = "fentry/mark_page_dirty",
+	  .status = MS_PROBE_OFF,
+	  .events = 1ull << MS_EV_dirty | 1ull << MS_EV_pml,
+	  .lost = "who dirties what",
+	  .why = "no such function",
+	  .misses = 4 },
+	{ .name = "kprobe/x",
+	  .status = MS_PROBE_SPARE,
+	  .events = 1ull << MS_EV_flush,
+	  .lost = "",
+	  .why = "" },
+	{ .name = "fexit/y",
+	  .status = MS_PROBE_IDLE,
+	  .events = 1ull << MS_EV_age,
+	  .explains = true,
+	  .lost = "ages",
+	  .why = "" },
+};
+
+static void test_summary(void **state)
+{
+	struct ms_stream stream = { 0 };
+	struct run run;
+	size_t i;
+
+	begin(&run);
+	made.probes = probes;
+	made.nr_probes = 4;
+	made.before.by_event[MS_EV_dirty] = made.before.delivered = 100;
+	made.stats = (struct ms_listen_stats){ .delivered = 105, .runs = 60, .run_ns = 9000 };
+	made.stats.by_event[MS_EV_dirty] = 102;
+	made.stats.by_event[MS_EV_fault] = 20;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	rows(&run, "by_event", 2);
+	is(&run, "by_event", 0, "event", "fault");
+	is(&run, "by_event", 0, "raised", "20");
+	is(&run, "by_event", 1, "raised", "2");
+	is(&run, "listened", 0, "raised", "22");
+	is(&run, "listened", 0, "delivered", "5");
+	is(&run, "listened", 0, "ms", "400");
+	is(&run, "cost", 0, "ns_per_event", "409");
+	/* Only what is not on for want of a place. */
+	rows(&run, "probes", 1);
+	is(&run, "probes", 0, "probe", "fentry/mark_page_dirty");
+	is(&run, "probes", 0, "status", "off");
+	is(&run, "probes", 0, "events", "dirty pml");
+	is(&run, "probes", 0, "lost", "who dirties what");
+	is(&run, "probes", 0, "why", "no such function");
+	is(&run, "probes", 0, "misses", "4");
+	end(&run, &stream);
+
+	/* Each kind of loss by itself. */
+	for (i = 0; i < 4; i++) {
+		static const char *const names[] = { "lost_buffer", "lost_count", "lost_recursion",
+						     "lost_probe" };
+		u64 *const lost[] = { &made.stats.lost_buffer, &made.stats.lost_count,
+				      &made.stats.lost_recursion, &made.stats.lost_probe };
+
+		begin(&run);
+		*lost[i] = 3;
+		line(&run, "events --for 1");
+		next(&run, &stream);
+		summary(&run, &stream);
+		assert_int_equal(run.result->status, 1);
+		is(&run, "listened", 0, names[i], "3");
+		assert_non_null(strstr(run.result->notes[0], "3 events were lost"));
+		end(&run, &stream);
+	}
+}
+
+static void test_probes(void **state)
+{
+	struct run run;
+
+	begin(&run);
+	made.probes = probes;
+	made.nr_probes = 4;
+	ask(&run, "events --probes");
+	rows(&run, "probes", 4);
+	is(&run, "probes", 0, "status", "on");
+	is(&run, "probes", 2, "status", "spare");
+	is(&run, "probes", 2, "lost", "-");
+	is(&run, "probes", 3, "status", "idle");
+	is(&run, "probes", 3, "explains", "yes");
+	is(&run, "probes", 0, "explains", "no");
+	drop(&run);
+	teardown(&run);
+	assert_false(made.open);
+}
+
+static void test_counts(void **state)
+{
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	begin(&run);
+	line(&run, "events --by event,vm,vcpu,guest,cause,gfn,level,ret --for 1");
+	next(&run, &stream);
+	assert_int_equal(made.l.listen.count_by, MS_BY_EVENT | MS_BY_KVM | MS_BY_VCPU | MS_BY_GUEST |
+							 MS_BY_CAUSE | MS_BY_GFN | MS_BY_LEVEL | MS_BY_RET);
+	assert_true(stream.over);
+	summary(&run, &stream);
+	rows(&run, "counts", 4);
+	is(&run, "counts", 3, "event", "fault");
+	is(&run, "counts", 0, "event", "fault_done");
+	is(&run, "counts", 0, "count", "9");
+	is(&run, "counts", 0, "vcpu_id", "-");
+	is(&run, "counts", 0, "gfn", "-");
+	is(&run, "counts", 0, "ret", "fixed");
+	is(&run, "counts", 0, "guest", "l2");
+	/* As many: by their keys. */
+	is(&run, "counts", 1, "event", "spte_set");
+	is(&run, "counts", 1, "level", "2");
+	is(&run, "counts", 1, "ret", "-");
+	is(&run, "counts", 1, "kvm", "0xffff888100000000");
+	is(&run, "counts", 2, "cause", "pml");
+	is(&run, "counts", 2, "kvm", "-");
+	end(&run, &stream);
+
+	begin(&run);
+	line(&run, "events --by cause --watch 0.4 --count 2");
+	next(&run, &stream);
+	assert_int_equal(made.l.listen.count_by, MS_BY_EVENT | MS_BY_CAUSE);
+	rows(&run, "counts", 4);
+	assert_false(stream.over);
+	next(&run, &stream);
+	assert_true(stream.over);
+	end(&run, &stream);
+}
+
+/* Words of a stack stand below the event, addresses without a name as such, and with --redact not at all. */
+static void test_stacks(void **state)
+{
+	static const struct ms_event one = {
+		.seq = 7, .time_ns = 5000 * MS, .vcpu = 0, .tid = 77, .id = MS_EV_dirty, .stack = 3
+	};
+	struct ms_render_opts opts = { 0 };
+	struct ms_stream stream = { 0 };
+	struct ms_rows shown = { 0 };
+	char *text = NULL;
+	size_t len = 0;
+	struct run run;
+	int error;
+	FILE *out;
+
+	begin(&run);
+	made.events = &one;
+	made.nr = 1;
+	made.nr_ips = 2;
+	line(&run, "events --stack --count 1");
+	next(&run, &stream);
+	is(&run, "events", 0, "stack", "0x1003 0x2003");
+	out = open_memstream(&text, &len);
+	assert_null(ms_render_rows(run.result, &opts, &shown, out, &error));
+	assert_null(ms_render_rows(run.result, &opts, &shown, out, &error));
+	fclose(out);
+	assert_non_null(strstr(text, "dirty"));
+	assert_non_null(strstr(text, "\n        0x1003\n        0x2003\n"));
+	/* Of several VMs, whose each is. Headings once. */
+	assert_non_null(strstr(text, "  VM "));
+	assert_null(strstr(strstr(text, "SEQ") + 1, "SEQ"));
+	free(text);
+	summary(&run, &stream);
+	end(&run, &stream);
+
+	begin(&run);
+	made.events = &one;
+	made.nr = 1;
+	made.nr_ips = 2;
+	line(&run, "events --stack --count 1 --redact");
+	next(&run, &stream);
+	is(&run, "events", 0, "stack", "hidden hidden");
+	is(&run, "events", 0, "tid", "pid#0");
+	end(&run, &stream);
+
+	/* Lost, or none taken. */
+	begin(&run);
+	made.events = &one;
+	made.nr = 1;
+	line(&run, "events --stack --count 1 --vm 4242");
+	next(&run, &stream);
+	is(&run, "events", 0, "stack", "-");
+	assert_true(section(&run, "events")->cols[3].flags & MS_COL_SKIP);
+	assert_string_equal(section(&run, "events")->cols[3].name, "kvm");
+	end(&run, &stream);
+}
+
+/* --- the trace --- */
+
+static char *trace(const struct ms_event *list, size_t nr, const char *words)
+{
+	struct ms_tracefile *file = NULL;
+	struct ms_stream stream = { 0 };
+	char path[] = "/tmp/test_stream.XXXXXX";
+	char *text = calloc(1, 65536);
+	struct stat st;
+	struct run run;
+	size_t i, got;
+	FILE *in;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	begin(&run);
+	made.events = list;
+	made.nr = nr;
+	line(&run, words);
+	next(&run, &stream);
+	assert_null(ms_tracefile_create(path, true, &file));
+	assert_null(ms_tracefile_put(file, run.result, stream.events, stream.nr));
+	assert_null(ms_tracefile_close(file));
+	end(&run, &stream);
+	in = fopen(path, "r");
+	got = fread(text, 1, 65535, in);
+	fclose(in);
+	assert_int_equal(stat(path, &st), 0);
+	unlink(path);
+	assert_int_equal(got, st.st_size);
+	assert_int_equal(strcmp(text + got - 4, "\n]}\n"), 0);
+	for (i = 0; i < got; i++)
+		assert_true((u8)text[i] >= 0x20 || text[i] == '\n');
+	return text;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in %s", part, text);
+}
+
+static void test_trace(void **state)
+{
+	static const struct ms_event cut[] = {
+		EV(0, 3, fault_done, .addr = 1, .ret = MS_RET_RETRY), /* begun before anybody listened */
+		EV(1000, 3, fault, .addr = 0x5000),
+		EV(2000, 3, fault, .addr = 0x6000), /* the one before ended with an error */
+		EV(2500, MS_EV_NO_VCPU, invalidate, .start = 0x1000, .end = 0x2000),
+		EV(2600, MS_EV_NO_VCPU, invalidate, .start = 0x1000, .end = 0x3000),
+		EV(2700, MS_EV_NO_VCPU, invalidate_end, .start = 0x1000, .end = 0x2000),
+		EV(2800, MS_EV_NO_VCPU, invalidate_end, .start = 0x7000, .end = 0x8000),
+		EV(4000, 3, dirty, .gfn = 2),
+	};
+	struct ms_event pml[] = {
+		EV(1000, 1, pml_drain, .entries = 2), EV(1100, 1, pml, .gfn = 1, .nth = 0),
+		EV(1200, 1, dirty, .gfn = 1),	      EV(1300, 1, pml, .gfn = 2, .nth = 1),
+		EV(9000, 1, fault, .addr = 0x1000),
+	};
+	struct ms_event foreign = EV(0, 0, dirty, .gfn = 1);
+	struct ms_event thread = EV(0, MS_EV_NO_VCPU, slot, .slot = 1);
+	char *text;
+	size_t i;
+
+	text = trace(cut, sizeof(cut) / sizeof(cut[0]), "events --trace x --count 8");
+	has(text,
+	    "{\"name\":\"fault_done\",\"cat\":\"mmu\",\"ph\":\"i\",\"pid\":1,\"tid\":4,\"ts\":5000000.000,\"s\":\"t\"");
+	has(text,
+	    "\"ph\":\"X\",\"pid\":1,\"tid\":4,\"ts\":5000001.000,\"dur\":1.000,\"args\":{\"seq\":7,\"event\":\"fault\"");
+	/* The last one is still on: as far as is known. */
+	has(text, "\"ph\":\"X\",\"pid\":1,\"tid\":4,\"ts\":5000002.000,\"dur\":2.000,");
+	has(text, "\"unfinished\":true");
+	has(text, "\"ph\":\"b\",\"pid\":1,\"tid\":100001,\"ts\":5000002.500,\"id\":1,");
+	has(text, "\"ph\":\"e\",\"pid\":1,\"tid\":100001,\"ts\":5000002.700,\"id\":1,");
+	has(text, "\"ph\":\"e\",\"pid\":1,\"tid\":100001,\"ts\":5000004.000,\"id\":2,");
+	has(text, "{\"name\":\"invalidate_end\",\"cat\":\"mmu\",\"ph\":\"i\"");
+	has(text, "\"args\":{\"name\":\"host\"}");
+	free(text);
+
+	for (i = 0; i < 4; i++)
+		pml[i].cause = MS_CAUSE_PML;
+	text = trace(pml, 5, "events --trace x --count 5");
+	has(text,
+	    "{\"name\":\"pml_drain\",\"cat\":\"mmu\",\"ph\":\"X\",\"pid\":1,\"tid\":2,\"ts\":5000001.000,\"dur\":0.300,");
+	has(text, "\"gfn\":\"0x2\",\"nth\":1}");
+	free(text);
+
+	/* A name that would harm a terminal, and end a string. */
+	foreign.kvm = SMALL_KVM2;
+	text = trace(&foreign, 1, "events --trace x --count 1");
+	has(text,
+	    "{\"name\":\"process_name\",\"cat\":\"mmu\",\"ph\":\"M\",\"pid\":1,\"tid\":0,\"ts\":0.000,\"args\":{\"name\":\"VM 0xffff888200000000 (");
+	has(text, "\\\"q)\"}}");
+	free(text);
+	text = trace(&foreign, 1, "events --trace x --count 1 --redact");
+	has(text, "\"args\":{\"name\":\"VM kvm#0\"}");
+	free(text);
+
+	thread.tid = 4711;
+	text = trace(&thread, 1, "events --trace x --count 1");
+	has(text, "\"args\":{\"name\":\"thread 4711\"}");
+	free(text);
+	text = trace(&thread, 1, "events --trace x --count 1 --redact");
+	has(text, "\"args\":{\"name\":\"thread pid#0\"}");
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
+		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_trace),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
