@@ -257,7 +257,7 @@ if want causes; then
 	modules '' npt=0
 	hold_kvm
 	listen_start || result 1 "listening for everything, without NPT"
-	provoke "shadow paging" fault,sync,pt-write,invlpg,cr3,link,shadowed,emulation --paging 64 --pages 200 --rounds 4
+	provoke "shadow paging" fault,sync,pt-write,invlpg,link,shadowed,emulation --paging 64 --pages 200 --rounds 4
 	listen_stop
 	cmp_ok "shadow paging: pages become unsync" "$(heard_nr unsync)" -ge 1
 	cmp_ok "shadow paging: and are brought up to date" "$(heard_nr sync)" -ge 1

@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Vendors: amd intel
+#
+# Who dirtied what, on the real KVM: the frames that are marked, and with PML the entries of its buffers, are the pages
+# that the guest wrote, drawn anew for each round. A VMM that throws bits of the log away is found, at these frames; one that
+# does not is not.
+
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+mmuscope=$BUILD/mmuscope
+seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
+diag "seed $seed (SEED to repeat), kernel $(uname -r)"
+VMM_WAIT=120
+pages=300
+
+# listen NAME OPTION...: dirty in the background; returns when all that attaches is attached: then no descriptor comes any more.
+listen()
+{
+	local name=$1 had=-1 now=0 i
+
+	shift
+	"$mmuscope" dirty --vm "${vmm_pid[g]}" --for 3600 --last 16384 -j "$@" >"$SCRATCH/dirty.json" 2>"$SCRATCH/dirty.err" &
+	dirty_pid=$!
+	for ((i = 0; i < 300 && (now < 20 || had != now); i++)); do
+		sleep 1
+		had=$now
+		now=$(find "/proc/$dirty_pid/fd" 2>/dev/null | wc -l)
+	done
+	kill -0 "$dirty_pid" 2>/dev/null
+	result $? "$name: it listens" || diag "$(head -n 3 "$SCRATCH/dirty.err")"
+}
+
+# heard WANTED_STATUS NAME: it is told to end; the answer is in $SCRATCH/dirty.json.
+heard()
+{
+	# Entries wait in the CPU's buffer for the next exit, events in ours for the reader.
+	sleep 1
+	kill -INT "$dirty_pid"
+	wait "$dirty_pid"
+	is "$2: status" "$?" "$1"
+	[ ! -s "$SCRATCH/dirty.err" ] || diag "$(head -n 3 "$SCRATCH/dirty.err")"
+}
+
+# said EXPRESSION: of the answer d; of a list each item on a line. Frames of the data slot alone: data(gfn).
+said()
+{
+	/usr/bin/python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+first = int(sys.argv[3], 16)
+data = lambda gfn: gfn and first <= int(gfn, 16) < first + int(sys.argv[4])
+r = eval(sys.argv[2])
+print("\n".join(map(str, r)) if isinstance(r, (list, set)) else r)' "$SCRATCH/dirty.json" "$1" "$(truth_get g gfn slot id=1)" \
+		"$(truth_get g npages slot id=1)"
+}
+
+rounds()
+{
+	local n
+
+	for n in "$@"; do
+		release_vmm g
+		wait_checkpoint g "$n" || result 1 "round $n"
+		truth_get g gfn wrote >>"$SCRATCH/wrote"
+		truth_get g gfn lost >>"$SCRATCH/lost"
+	done
+}
+
+# begin NAME OPTION...: a guest at its first checkpoint: from the second round on, what is marked is what is written.
+begin()
+{
+	local name=$1
+
+	shift
+	rm -f "$SCRATCH/wrote" "$SCRATCH/lost"
+	start_vmm g --seed "$seed" --pages "$pages" --dirty get --write-redraw "$@"
+	wait_checkpoint g 1
+	result $? "$name: guest"
+}
+
+marks()
+{
+	begin "marks" --rounds 3
+	listen "marks"
+	rounds 2 3
+	heard 0 "marks"
+	cmp_ok "marks: pages were written" "$(sort -u "$SCRATCH/wrote" | wc -l)" -gt 100
+	said '[g["gfn"] for g in d["gfns"] if data(g["gfn"])]' >"$SCRATCH/marked"
+	same "marks: the frames that the guest wrote, and no other" "$SCRATCH/marked" "$SCRATCH/wrote"
+	diag "ways: $(said '", ".join("%s %d" % (w["way"], w["count"]) for w in d["ways"] if w["count"])')"
+	is "marks: nothing was lost" "$(said 'd["listened"]["lost_buffer"] + d["listened"]["lost_recursion"] + d["listened"]["lost_probe"]')" 0
+	if [ "$vendor" = intel ]; then
+		is "marks: each by PML" "$(said '[w["way"] for w in d["ways"] if w["count"] and w["way"] != "d bit"]')" "pml"
+		said '[g for b in d["batches"] for g in b["gfns"] if data(g)]' >"$SCRATCH/logged"
+		same "PML: the entries of its buffers are the pages that the guest wrote" "$SCRATCH/logged" "$SCRATCH/wrote"
+		is "PML: each batch has as many entries as were seen" \
+			"$(said 'sum(b["entries"] != len(b["gfns"]) for b in d["batches"] if b["entries"] is not None)')" 0
+		cmp_ok "PML: batches" "$(said 'd["summary"]["batches"]')" -gt 0
+	else
+		is "marks: by faults alone" "$(said '[w["way"] for w in d["ways"] if w["count"] and
+			w["way"] not in ("d bit", "write fault", "fast fault", "read fault")]')" ""
+		is "no PML here" "$(said 'd["summary"]["batches"]')" 0
+	fi
+	ok "marks: the log was read" test "$(said 'sum(m["what"] == "read" for m in d["log"])')" -ge 2
+	end_vmm g
+}
+
+written_but_clean()
+{
+	local range
+
+	begin "in the log" --rounds 5
+	range=$(truth_get g gfn slot id=1)+$pages
+	listen "in the log" --check "$range"
+	rounds 2 3 4 5
+	heard 0 "in the log"
+	is "in the log: nothing is found" "$(said '[w["gfn"] for w in d["written"]]')" ""
+	cmp_ok "in the log: changes that were reported" "$(said 'd["check"]["reported"]')" -gt 50
+	end_vmm g
+
+	# What is not found: a frame that is marked once more, and read; and the first mark of each, as nobody saw it cleared before.
+	begin "thrown away" --rounds 10 --dirty-lose 9 --write 30
+	range=$(truth_get g gfn slot id=1)+$pages
+	listen "thrown away" --check "$range"
+	rounds 2 3 4 5 6 7 8 9 10
+	heard 1 "thrown away"
+	said '[w["gfn"] for w in d["written"]]' >"$SCRATCH/found"
+	diag "thrown away $(sort -u "$SCRATCH/lost" | wc -l), found $(sort -u "$SCRATCH/found" | wc -l)"
+	diag "$(said 'd["check"]')"
+	cmp_ok "thrown away: found" "$(sort -u "$SCRATCH/found" | wc -l)" -ge 5
+	within "thrown away: what is found was thrown away" "$SCRATCH/found" "$SCRATCH/lost"
+	end_vmm g
+}
+
+ok "a guest to keep KVM in use" hold_kvm
+marks
+written_but_clean
+done_testing
