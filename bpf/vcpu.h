@@ -80,16 +80,21 @@ SEC("fentry/kvm_vcpu_mark_page_dirty")
 int BPF_PROG(pml_entry, u64 vcpu, u64 gfn)
 {
 	struct thread *t = thread_get();
-	u64 ips[3] = { 0 };
+	u64 ips[5] = { 0 }, here, caller = 0;
 	struct ms_event ev;
 	u16 nth;
+	u32 i;
 
 	if (!t || !thread_in(t, MS_OP_vmx_handle_exit) || !drain_lo)
 		return 0;
-	/* The traced function itself, then its caller. */
 	if (bpf_get_stack(ctx, ips, sizeof(ips), 0) < 16)
 		return 0;
-	if ((ips[1] < drain_lo || ips[1] >= drain_hi) && (ips[2] < drain_lo || ips[2] >= drain_hi))
+	/* This program and its trampoline may be there first; then the traced function itself, at its call of them. */
+	here = bpf_get_func_ip(ctx);
+	for (i = 0; i < 4 && !caller; i++)
+		if (ips[i] - here < 16)
+			caller = ips[i + 1];
+	if (caller < drain_lo || caller >= drain_hi)
 		return 0;
 	nth = (u16)t->pml_entries++;
 	t->pml_gfn = gfn + 1;
