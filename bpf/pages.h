@@ -122,7 +122,7 @@ int BPF_PROG(page_free_tdp, u64 head)
 {
 	struct ms_event ev;
 
-	if (off.sp_rcu_head == MS_OFF_NONE)
+	if (off.sp_rcu_head == MS_OFF_NONE || !on)
 		return 0;
 	__builtin_memset(&ev, 0, sizeof(ev));
 	ev.id = MS_EV_sp_free;

@@ -83,9 +83,13 @@ int BPF_PROG(pml_entry, u64 vcpu, u64 gfn)
 	u64 ips[5] = { 0 }, here, caller = 0;
 	struct ms_event ev;
 	u16 nth;
+	u8 l2 = 0;
 	u32 i;
 
 	if (!t || !thread_in(t, MS_OP_vmx_handle_exit) || !drain_lo)
+		return 0;
+	/* L2 runs without PML of the host's (SEMANTICS E6): there pages of vmcs12 are marked by the same function. */
+	if (off.vcpu_guest_mode != MS_OFF_NONE && (GET(l2, vcpu, off.vcpu_guest_mode) || l2))
 		return 0;
 	if (bpf_get_stack(ctx, ips, sizeof(ips), 0) < 16)
 		return 0;

@@ -86,6 +86,15 @@ static struct ms_err *end(struct ms_session *session, const struct ms_args *args
 	return err;
 }
 
+static struct ms_err *target_there(struct ms_session *session, const struct ms_args *args)
+{
+	const struct ms_model *model;
+	const struct ms_vm *vm;
+	struct ms_err *err = ms_session_open(session, args);
+
+	return err ? err : ms_session_load(session, 0, args->vm, &model, args->vm ? &vm : NULL);
+}
+
 int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
 	struct ms_stream stream = { 0 };
@@ -99,7 +108,10 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 	/* Who was told to stop while the target was opened has not forgotten it. */
 	if (!caught)
 		cli_stop_catch(session, 0, &before);
+	/* A file that is there is not replaced before there is something to say. */
 	if (args->trace)
+		err = target_there(session, args);
+	if (!err && args->trace)
 		err = ms_tracefile_create(args->trace, args->force, &o.trace);
 	while (!err && !stream.over)
 		err = round_run(session, args, &stream, &o);

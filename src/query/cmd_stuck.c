@@ -319,6 +319,8 @@ static struct ms_err *listen_run(struct query *q, struct stuck_view *view)
 			   : watch	   ? q->args->interval_ms
 					   : MS_FOR_MS,
 			   feed, *at, &view->listened);
+	if (!err && listened_lost(&view->listened))
+		ms_stuck_lost(*at);
 	return err ? err : not_told(q, fed);
 }
 

@@ -281,7 +281,7 @@ static u32 bin_of(const struct ms_dirty *d, u64 time_ns)
 
 static u64 row_pages(const struct ms_dirty_slot *slot)
 {
-	return (slot->nr_pages + MS_DIRTY_ROWS - 1) / MS_DIRTY_ROWS;
+	return slot->nr_pages / MS_DIRTY_ROWS + !!(slot->nr_pages % MS_DIRTY_ROWS);
 }
 
 static void count(struct ms_dirty *d, struct ms_dirty_vcpu *v, const struct ms_event *event, size_t slot_at,

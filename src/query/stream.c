@@ -382,6 +382,11 @@ static bool enough(const struct query *q)
 	return session->progress && !session->progress(session->progress_ctx, 0);
 }
 
+static bool reached(const struct ms_stream_state *s, u64 end_ns)
+{
+	return end_ns && s->listened.end_ns >= end_ns;
+}
+
 static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u64 end_ns)
 {
 	struct ms_err *err = ms_listen_next(s->l, wait_ms(s, end_ns), put, s);
@@ -390,12 +395,10 @@ static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u6
 	if (!err && s->no_memory)
 		err = ms_err_nomem();
 	s->listened.stopped |= enough(q);
+	/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
+	if (s->listened.stopped || reached(s, s->until_ns))
+		ms_listen_hold(s->l);
 	return err;
-}
-
-static bool reached(const struct ms_stream_state *s, u64 end_ns)
-{
-	return end_ns && s->listened.end_ns >= end_ns;
 }
 
 static void event_row(const struct ms_section *section, size_t row, struct ms_cell *cells)

@@ -528,6 +528,12 @@ static void of_vm(struct ms_stuck *stuck, const struct ms_event *event)
 		stuck->epoch++;
 }
 
+void ms_stuck_lost(struct ms_stuck *stuck)
+{
+	stuck->open_invalidates = 0;
+	stuck->epoch++;
+}
+
 void ms_stuck_event(struct ms_stuck *stuck, const struct ms_event *event)
 {
 	struct vcpu *v;

@@ -94,6 +94,8 @@ struct ms_stuck;
 struct ms_stuck *ms_stuck_create(u64 fed);
 void ms_stuck_destroy(struct ms_stuck *stuck); /* takes NULL */
 void ms_stuck_event(struct ms_stuck *stuck, const struct ms_event *event);
+/* Events were lost: whether an invalidation that began has ended is not known, nor what took entries away. */
+void ms_stuck_lost(struct ms_stuck *stuck);
 /* False: no fault of this vCPU was seen. */
 bool ms_stuck_vcpu(const struct ms_stuck *stuck, u32 id, struct ms_stuck_vcpu *ret);
 void ms_stuck_totals(const struct ms_stuck *stuck, struct ms_stuck_totals *ret);

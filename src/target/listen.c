@@ -111,6 +111,12 @@ u64 ms_listen_now(const struct ms_listener *l)
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 }
 
+void ms_listen_hold(struct ms_listener *l)
+{
+	if (l->ops->hold)
+		l->ops->hold(l);
+}
+
 void ms_unlisten(struct ms_listener *l)
 {
 	if (l)

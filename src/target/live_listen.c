@@ -289,6 +289,11 @@ static void live_unlisten(struct ms_listener *l)
 	free(ll);
 }
 
+static void live_hold(struct ms_listener *l)
+{
+	to_live(l)->skel->bss->on = false;
+}
+
 static const struct ms_listen_ops live_listen_ops = {
 	.fd = live_fd,
 	.next = live_next,
@@ -296,6 +301,7 @@ static const struct ms_listen_ops live_listen_ops = {
 	.counts = live_counts,
 	.probes = live_probes,
 	.stack = live_stack,
+	.hold = live_hold,
 	.unlisten = live_unlisten,
 };
 

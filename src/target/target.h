@@ -249,6 +249,7 @@ struct ms_listen_ops {
 	size_t (*probes)(const struct ms_listener *l, const struct ms_probe **ret);
 	size_t (*stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
 	u64 (*now)(const struct ms_listener *l); /* NULL: CLOCK_MONOTONIC */
+	void (*hold)(struct ms_listener *l); /* NULL: nothing happens while nobody waits */
 	void (*unlisten)(struct ms_listener *l);
 };
 
@@ -310,6 +311,8 @@ size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret
 u64 ms_listen_fed(const struct ms_listener *l);
 /* Addresses of an event's stack, the innermost first; returns how many there are, at most max. 0: none, or lost. */
 size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
+/* From now on nothing is an event any more; those that wait are still handed out. */
+void ms_listen_hold(struct ms_listener *l);
 /* Now, on the clock of the events' time_ns. */
 u64 ms_listen_now(const struct ms_listener *l);
 void ms_unlisten(struct ms_listener *l); /* takes NULL */
