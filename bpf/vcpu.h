@@ -304,6 +304,7 @@ int BPF_PROG(entered, u64 rip, u64 vmcb, u64 nested_rip, u64 int_ctl, u64 event_
 
 	if (!event_begin(&ev, MS_EV_nested_enter, thread_get(), 0, 0))
 		return 0;
+	ev.cause = MS_CAUSE_NESTED;
 	ev.u.nested_enter.pgd = (u8)tdp ? pgd : 0;
 	END_PLAIN();
 	return 0;
@@ -316,6 +317,7 @@ int BPF_PROG(exited, u64 vcpu)
 
 	if (!vcpu || !event_begin(&ev, MS_EV_nested_exit, thread_get(), vcpu, 0))
 		return 0;
+	ev.cause = MS_CAUSE_NESTED;
 	if (is_intel) {
 		u32 reason = 0;
 

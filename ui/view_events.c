@@ -114,7 +114,9 @@ static struct ms_err *filter_parse(const char *line, struct ms_listen *ret)
 	struct ms_args args;
 	struct ms_err *err;
 
-	ms_buf_printf(&words, "events %s", line);
+	/* Names alone are those of events. */
+	line += strspn(line, " ");
+	ms_buf_printf(&words, "events %s%s", *line && *line != '-' ? "--event " : "", line);
 	err = ms_args_parse_line(ms_buf_str(&words), NULL, &args);
 	ms_buf_deinit(&words);
 	if (err)

@@ -467,7 +467,7 @@ static struct ms_err *check_events(const struct ms_args *args)
 		err = check_pair(args, MS_OPT_LIST, MS_OPT_BY);
 	if (!err)
 		err = check_pair(args, MS_OPT_LAST, MS_OPT_TRACE);
-	if (!err && args->last && args->for_ms && !args->follow)
+	if (!err && args->last && (args->for_ms || args->stack || args->count) && !args->follow)
 		err = ms_err_hint(
 			ms_err_new(MS_ERR_USAGE, "events: --last is about those that were kept before"),
 			"--follow shows them, then those that happen");

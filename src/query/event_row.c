@@ -113,6 +113,12 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 	}
 }
 
+/* No frame, or no page that the source knows, is no number. */
+static bool is_absent(const struct ms_event_field *field, u64 value)
+{
+	return (field->unit == MS_UNIT_GFN && value == ~0ull) || (field->unit == MS_UNIT_SP && !value);
+}
+
 void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
 		    const struct ms_event_field *field, struct ms_buf *out)
 {
@@ -126,7 +132,7 @@ void ms_event_field(const struct ms_event_show *show, const struct ms_event *eve
 		put_joined(out, name);
 	else if (show->redact && secret_of(field->unit) != MS_PUBLIC)
 		ms_buf_puts(out, "hidden");
-	else if (field->unit == MS_UNIT_GFN && value == ~0ull)
+	else if (is_absent(field, value))
 		ms_buf_putc(out, '-');
 	else if (ms_unit_form(field->unit) == MS_FORM_D)
 		ms_buf_printf(out, "%llu", (unsigned long long)value);
@@ -153,8 +159,7 @@ static void cell_field(struct ms_cell *cell, const struct ms_event *event, const
 	u64 value = ms_event_value(event, field);
 	const char *name = ms_value_name(field->unit, value);
 
-	/* No frame is no number. */
-	if (field->unit == MS_UNIT_GFN && value == ~0ull)
+	if (is_absent(field, value))
 		return;
 	if (name)
 		cell_text(&cell, name);

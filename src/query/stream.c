@@ -322,6 +322,9 @@ static bool keep(struct ms_stream_state *s, const struct ms_event *event)
 	s->no_memory |= !grown;
 	if (!grown)
 		return false;
+	/* The first may have come before we looked at the clock. */
+	if (!*s->seen && event->time_ns < s->show.start_ns)
+		s->show.start_ns = event->time_ns;
 	s->events = grown;
 	grown[s->nr++] = *event;
 	++*s->seen;

@@ -300,6 +300,12 @@ static void test_filter(void **state)
 	sees(rig, "only -e fault --vcpu 1");
 	type(rig, "f\025--event nosuch\r");
 	sees(rig, "'nosuch' is no event");
+	type(rig, "f\025spte_set,nosuch\r");
+	sees(rig, "'nosuch' is no event");
+	type(rig, "f\025 fault,flush -c 1\r");
+	sees(rig, "only fault,flush -c 1");
+	assert_int_equal(rig->machine.listener->listen.events, 1ull << MS_EV_fault | 1ull << MS_EV_flush);
+	assert_true(rig->machine.listener->listen.has_vcpu);
 	type(rig, "f\025--gfn 0x1000\r");
 	sees(rig, "0 events; only --gfn 0x1000");
 	assert_true(rig->machine.listener->listen.has_gfn);
