@@ -42,8 +42,8 @@ void cli_stop_catch(struct ms_session *session, int flags, struct cli_stop *befo
 	sigemptyset(&sa.sa_mask);
 	for (i = 0; i < CLI_NR_STOP_SIGS; i++) {
 		sigaction(sigs[i], &sa, &before->actions[i]);
-		/* As nohup wants it. */
-		if (before->actions[i].sa_handler == SIG_IGN)
+		/* As nohup wants it. That SIGINT is ignored says only that a shell started us in the background. */
+		if (sigs[i] == SIGHUP && before->actions[i].sa_handler == SIG_IGN)
 			sigaction(sigs[i], &before->actions[i], NULL);
 	}
 	before->progress = session->progress;
