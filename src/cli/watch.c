@@ -104,11 +104,14 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
 	struct ms_watch watch = { 0 };
 	enum waited waited = WAIT_OVER;
+	bool caught = session->progress;
 	struct cli_stop before;
 	int status = 0;
 	s64 next_ms = now_ms();
 
-	cli_stop_catch(session, 0, &before);
+	/* Who was told to stop while the target was opened has not forgotten it. */
+	if (!caught)
+		cli_stop_catch(session, 0, &before);
 	while (waited == WAIT_OVER && round_run(session, args, &watch, out, &status)) {
 		if (args->count && watch.rounds >= args->count)
 			break;
@@ -120,7 +123,8 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 		if (waited == WAIT_NO_READER)
 			status = no_reader(args, &watch);
 	}
-	cli_stop_release(session, &before);
+	if (!caught)
+		cli_stop_release(session, &before);
 	/* Models and results name what is in it no longer. */
 	ms_watch_deinit(&watch);
 	return status;

@@ -384,6 +384,19 @@ static void test_map(void **state)
 	ms_dirty_destroy(d);
 }
 
+/* What a source says of a slot is not trusted. */
+static void test_slot_without_end(void **state)
+{
+	struct ms_dirty *d = make();
+
+	(void)state;
+	FEED(d, EV(slot, .slot = 3, .gfn = 0x1000, .pages = ~0ull), DIRTY(PML, GFN), DIRTY(PML, ~0ull - 1),
+	     DIRTY(PML, 1));
+	assert_int_equal(d->nr, 3);
+	assert_int_equal(d->slots[0].nr, 3);
+	ms_dirty_destroy(d);
+}
+
 /* Two slots of one number, in two address spaces: the frame tells. */
 static void test_slots_of_one_number(void **state)
 {
@@ -579,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_batches_kept),
 		cmocka_unit_test(test_map),
+		cmocka_unit_test(test_slot_without_end),
 		cmocka_unit_test(test_slots_of_one_number),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_top),

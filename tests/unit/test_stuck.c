@@ -155,6 +155,22 @@ static void in_progress(void **state)
 	stop(&f);
 }
 
+/* Its end may be among what was lost. */
+static void invalidation_lost(void **state)
+{
+	struct feed f;
+	u32 i;
+
+	(void)state;
+	start(&f, ALL);
+	PUT(&f, invalidate, .start = 0x1000, .end = 0x2000);
+	ms_stuck_lost(f.stuck);
+	for (i = 0; i < N; i++)
+		whole(&f, ADDR, 0, MS_RET_RETRY);
+	one(&f, MS_STUCK_RETRY, N);
+	stop(&f);
+}
+
 /* The source has no `stale', but the invalidation has begun and not ended. */
 static void invalidation_open(void **state)
 {
@@ -751,6 +767,7 @@ int main(void)
 		cmocka_unit_test(seq_moves),
 		cmocka_unit_test(in_progress),
 		cmocka_unit_test(invalidation_open),
+		cmocka_unit_test(invalidation_lost),
 		cmocka_unit_test(root_goes),
 		cmocka_unit_test(retry_unknown),
 		cmocka_unit_test(emulation_fails),
