@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	tests/lab/50-tui.sh \
 	tests/lab/70-audit.sh \
 	tests/lab/80-events.sh \
+	tests/lab/82-dirty.sh \
 	tests/lab/85-stuck.sh \
 	tests/lab/fields.py \
 	tests/lab/rmap.py \
