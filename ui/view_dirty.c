@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
 #include "query/dirty.h"
 #include "ui/core.h"
 
@@ -385,7 +386,7 @@ static void frame_words(const struct dirty_view *v, const struct ms_dirty_gfn *g
 		      v->d->slots[g->slot].id, (unsigned long long)g->nr, g->nr == 1 ? "mark, " : "marks,",
 		      (double)(g->last_ns - v->d->start_ns) / 1e9);
 	if (g->guest)
-		ms_buf_printf(buf, " by %s", g->guest == MS_EV_L2 ? "l2" : "l1");
+		ms_buf_printf(buf, " by %s", ms_guest_name(g->guest));
 	ms_buf_putc(buf, ':');
 	for (way = 0; way < MS_DIRTY_WAYS; way++)
 		if (g->ways[way])

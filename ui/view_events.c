@@ -262,7 +262,7 @@ static void put_time(const struct events_view *v, const struct ms_event *event, 
 static void cell_put(struct ms_ui *ui, const struct events_view *v, const struct ms_event *event, u32 col,
 		     struct ms_buf *buf)
 {
-	struct ms_event_desc desc;
+	const char *name;
 
 	switch (col) {
 	case COL_TIME:
@@ -273,10 +273,12 @@ static void cell_put(struct ms_ui *ui, const struct events_view *v, const struct
 			ms_buf_printf(buf, "%u", event->vcpu);
 		break;
 	case COL_OF:
-		ms_buf_puts(buf, event->guest == MS_EV_L2 ? "l2" : event->guest == MS_EV_L1 ? "l1" : "");
+		name = ms_guest_name(event->guest);
+		ms_buf_puts(buf, name ? name : "");
 		break;
 	case COL_EVENT:
-		ms_buf_puts(buf, ms_event_desc(event->id, &desc) ? desc.name : "?");
+		name = ms_event_name(event->id);
+		ms_buf_puts(buf, name ? name : "?");
 		break;
 	case COL_CAUSE:
 		if (event->cause && ms_value_name(MS_UNIT_CAUSE, event->cause))

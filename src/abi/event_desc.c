@@ -47,6 +47,16 @@ bool ms_event_desc(u32 id, struct ms_event_desc *ret)
 	return true;
 }
 
+const char *ms_event_name(u32 id)
+{
+	return id < MS_EV_NR ? events[id].name : NULL;
+}
+
+const char *ms_guest_name(u8 guest)
+{
+	return guest == MS_EV_L2 ? "l2" : guest == MS_EV_L1 ? "l1" : NULL;
+}
+
 u32 ms_event_find(const char *name, size_t len)
 {
 	u32 id;

@@ -38,6 +38,10 @@ extern const struct ms_event_field ms_event_cause;
 
 /* id: from 1 up to MS_EV_NR - 1, else false. */
 bool ms_event_desc(u32 id, struct ms_event_desc *ret);
+/* NULL: no event has that number. */
+const char *ms_event_name(u32 id);
+/* "l1" or "l2" of enum ms_ev_guest; NULL: not known. */
+const char *ms_guest_name(u8 guest);
 /* 0 when there is none of this name. */
 u32 ms_event_find(const char *name, size_t len);
 /* The value of a field of that event. */

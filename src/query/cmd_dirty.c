@@ -62,7 +62,7 @@ static void vcpu_cell(struct ms_cell **at, u16 vcpu)
 
 static void guest_cell(struct ms_cell **at, u8 guest)
 {
-	cell_text(at, guest == MS_EV_L2 ? "l2" : guest == MS_EV_L1 ? "l1" : NULL);
+	cell_text(at, ms_guest_name(guest));
 }
 
 static void rate_cell(struct ms_cell **at, const struct dirty *dirty, u64 nr)

@@ -208,7 +208,7 @@ static void found_row(const struct ms_section *section, size_t row, struct ms_ce
 	bool has_rate = rate_of(place, &rate);
 
 	cell_int(&cells, place->vcpu);
-	cell_text(&cells, place->guest == MS_EV_L2 ? "l2" : place->guest == MS_EV_L1 ? "l1" : NULL);
+	cell_text(&cells, ms_guest_name(place->guest));
 	cell_text(&cells, place->mmu == MS_STUCK_NO_MMU ? NULL : ms_value_name(MS_UNIT_MMU, place->mmu));
 	cell_opt(&cells, place->pgd, MS_V_HEX, place->pgd);
 	cell_hex(&cells, place->addr)->style = MS_STYLE_ACCENT;

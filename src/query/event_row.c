@@ -204,10 +204,7 @@ void ms_event_cells(const struct ms_event_table *table, const struct ms_event_sh
 	cell_opt(&at, event->kvm, MS_V_HEX, event->kvm);
 	cell_opt(&at, event->tid, MS_V_INT, event->tid);
 	cell_opt(&at, event->vcpu != MS_EV_NO_VCPU, MS_V_INT, event->vcpu);
-	if (event->guest)
-		cell_text(&at, event->guest == MS_EV_L2 ? "l2" : "l1");
-	else
-		cell_none(&at);
+	cell_text(&at, ms_guest_name(event->guest));
 	if (!ms_event_desc(event->id, &desc))
 		return;
 	cell_text(&at, desc.name)->style = MS_STYLE_ACCENT;

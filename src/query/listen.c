@@ -55,26 +55,41 @@ void query_listen_filter(const struct query *q, struct ms_listen *ret)
 	ret->vcpu = (u16)args->vcpu;
 }
 
+void listen_stats_since(const struct ms_listen_stats *before, struct ms_listen_stats *stats)
+{
+	size_t i;
+
+	for (i = 0; i < MS_EV_NR; i++)
+		stats->by_event[i] -= before->by_event[i];
+	stats->delivered -= before->delivered;
+	stats->lost_buffer -= before->lost_buffer;
+	stats->lost_count -= before->lost_count;
+	stats->lost_recursion -= before->lost_recursion;
+	stats->lost_probe -= before->lost_probe;
+	stats->runs -= before->runs;
+	stats->run_ns -= before->run_ns;
+}
+
 /* Since the round before, if there was one: what came between the two is this one's. */
 static struct ms_err *stats_take(struct ms_session *session, struct ms_listen_stats *ret)
 {
 	const struct ms_listen_stats before = session->heard;
 	struct ms_err *err = ms_listen_stats(session->listener, ret);
-	size_t i;
 
 	if (err)
 		return err;
 	session->heard = *ret;
-	for (i = 0; i < MS_EV_NR; i++)
-		ret->by_event[i] -= before.by_event[i];
-	ret->delivered -= before.delivered;
-	ret->lost_buffer -= before.lost_buffer;
-	ret->lost_count -= before.lost_count;
-	ret->lost_recursion -= before.lost_recursion;
-	ret->lost_probe -= before.lost_probe;
-	ret->runs -= before.runs;
-	ret->run_ns -= before.run_ns;
+	listen_stats_since(&before, ret);
 	return NULL;
+}
+
+int listen_wait_ms(u64 now_ns, u64 end_ns, u32 slice_ms)
+{
+	u64 left_ns = end_ns > now_ns ? end_ns - now_ns : 0;
+
+	if (!end_ns || left_ns > slice_ms * NS_PER_MS)
+		return (int)slice_ms;
+	return (int)((left_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
 struct relay {
@@ -113,7 +128,7 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 	struct relay relay = { .put = put, .ctx = ctx };
 	struct ms_listener *l;
 	struct ms_err *err;
-	u64 left_ns;
+	u64 until_ns;
 	u32 slice;
 
 	*ret = (struct listened){ 0 };
@@ -122,21 +137,15 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 		return err;
 	slice = slice_ms(l, tick);
 	ret->start_ns = ret->end_ns = ms_listen_now(l);
+	until_ns = for_ms ? ret->start_ns + for_ms * NS_PER_MS : 0;
 	if (tick)
 		err = tick(ctx, l);
 	while (!err && !relay.enough && !ret->stopped) {
-		left_ns = for_ms * 1000000ull - (ret->end_ns - ret->start_ns);
-		if (for_ms && left_ns > for_ms * 1000000ull)
-			left_ns = 0; /* it is over */
-		err = ms_listen_next(l,
-				     !for_ms || left_ns > slice * 1000000ull
-					     ? (int)slice
-					     : (int)((left_ns + 999999) / 1000000),
-				     relay_put, &relay);
+		err = ms_listen_next(l, listen_wait_ms(ret->end_ns, until_ns, slice), relay_put, &relay);
 		if (!err && tick)
 			err = tick(ctx, l);
 		ret->end_ns = ms_listen_now(l);
-		if (for_ms && ret->end_ns - ret->start_ns >= for_ms * 1000000ull)
+		if (until_ns && ret->end_ns >= until_ns)
 			break;
 		ret->stopped = session->progress && !session->progress(session->progress_ctx, 0);
 	}
@@ -168,7 +177,7 @@ static void listened_row(const struct ms_section *section, size_t row, struct ms
 	const struct ms_listen_stats *stats = &listened->stats;
 
 	(void)row;
-	cell_count(&cells, (listened->end_ns - listened->start_ns) / 1000000);
+	cell_count(&cells, (listened->end_ns - listened->start_ns) / NS_PER_MS);
 	cell_count(&cells, listened_raised(listened));
 	cell_count(&cells, stats->delivered);
 	lost_cell(&cells, stats->lost_buffer);

@@ -246,6 +246,11 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;
 void query_unlisten(struct ms_session *session);
+#define NS_PER_MS 1000000ull
+/* How long to wait next: until end_ns (0: there is no end), but no longer than a slice. */
+int listen_wait_ms(u64 now_ns, u64 end_ns, u32 slice_ms);
+/* Takes from each figure what it was before. */
+void listen_stats_since(const struct ms_listen_stats *before, struct ms_listen_stats *stats);
 u64 listened_raised(const struct listened *listened);
 u64 listened_lost(const struct listened *listened);
 /* A section with its figures; losses make the status 1 and a note. listened must live as long as the result. */

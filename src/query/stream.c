@@ -15,7 +15,6 @@
 
 #define SLICE_MS 100 /* one round waits so long at most, that a signal and a reader's end are noticed */
 #define BATCH 4096 /* events of one round */
-#define NS_PER_MS 1000000ull
 
 struct ms_stream_state {
 	struct ms_listener *l;
@@ -105,18 +104,11 @@ static void count_columns(struct ms_stream_state *s, u32 by)
 			s->count_cols[s->nr_count_cols++] = keys[i].col;
 }
 
-static const char *event_name(u32 id)
-{
-	struct ms_event_desc desc;
-
-	return ms_event_desc(id, &desc) ? desc.name : NULL;
-}
-
 static void count_cell(struct ms_cell **at, u32 bit, const struct ms_event_count *count)
 {
 	switch (bit) {
 	case MS_BY_EVENT:
-		cell_text(at, event_name(count->id));
+		cell_text(at, ms_event_name(count->id));
 		return;
 	case MS_BY_KVM:
 		cell_opt(at, count->kvm, MS_V_HEX, count->kvm);
@@ -125,7 +117,7 @@ static void count_cell(struct ms_cell **at, u32 bit, const struct ms_event_count
 		cell_opt(at, count->vcpu != MS_EV_NO_VCPU, MS_V_INT, count->vcpu);
 		return;
 	case MS_BY_GUEST:
-		cell_text(at, count->guest == MS_EV_L2 ? "l2" : count->guest == MS_EV_L1 ? "l1" : NULL);
+		cell_text(at, ms_guest_name(count->guest));
 		return;
 	case MS_BY_CAUSE:
 		cell_text(at, count->cause ? ms_value_name(MS_UNIT_CAUSE, count->cause) : NULL);
@@ -232,7 +224,7 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 	words = cell_words(&cells);
 	for (id = 1; id < MS_EV_NR; id++)
 		if (probe->events >> id & 1)
-			word_add(words, event_name(id));
+			word_add(words, ms_event_name(id));
 	cell_bool(&cells, probe->explains);
 	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
@@ -369,15 +361,6 @@ static bool put(void *ctx, const struct ms_event *event)
 	return !s->listened.stopped && s->nr < BATCH;
 }
 
-static int wait_ms(const struct ms_stream_state *s, u64 end_ns)
-{
-	u64 left_ns = end_ns - s->listened.end_ns;
-
-	if (!end_ns || left_ns > SLICE_MS * NS_PER_MS)
-		return SLICE_MS;
-	return (int)((left_ns + NS_PER_MS - 1) / NS_PER_MS);
-}
-
 static bool enough(const struct query *q)
 {
 	const struct ms_session *session = q->session;
@@ -392,7 +375,8 @@ static bool reached(const struct ms_stream_state *s, u64 end_ns)
 
 static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u64 end_ns)
 {
-	struct ms_err *err = ms_listen_next(s->l, wait_ms(s, end_ns), put, s);
+	struct ms_err *err =
+		ms_listen_next(s->l, listen_wait_ms(s->listened.end_ns, end_ns, SLICE_MS), put, s);
 
 	s->listened.end_ns = ms_listen_now(s->l);
 	if (!err && s->no_memory)
@@ -468,7 +452,7 @@ static void by_event_row(const struct ms_section *section, size_t row, struct ms
 {
 	const struct ms_stream_state *s = section->ctx;
 
-	cell_text(&cells, event_name(s->by_event[row]));
+	cell_text(&cells, ms_event_name(s->by_event[row]));
 	cell_count(&cells, s->listened.stats.by_event[s->by_event[row]]);
 }
 
@@ -543,21 +527,6 @@ static struct ms_err *trace_add(struct query *q, const struct ms_stream_state *s
 	return NULL;
 }
 
-static void stats_since(const struct ms_listen_stats *before, struct ms_listen_stats *ret)
-{
-	size_t i;
-
-	for (i = 0; i < MS_EV_NR; i++)
-		ret->by_event[i] -= before->by_event[i];
-	ret->delivered -= before->delivered;
-	ret->lost_buffer -= before->lost_buffer;
-	ret->lost_count -= before->lost_count;
-	ret->lost_recursion -= before->lost_recursion;
-	ret->lost_probe -= before->lost_probe;
-	ret->runs -= before->runs;
-	ret->run_ns -= before->run_ns;
-}
-
 static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 {
 	struct ms_section *section;
@@ -565,7 +534,7 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 
 	if (err)
 		return err;
-	stats_since(&s->before, &s->listened.stats);
+	listen_stats_since(&s->before, &s->listened.stats);
 	if (q->args->by)
 		err = counts_add(q, s);
 	if (!err)

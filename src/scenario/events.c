@@ -21,13 +21,6 @@ static const struct ms_event_field *field_of(u32 id, u32 field)
 	return field < desc.nr_fields ? &desc.fields[field] : &ms_event_cause;
 }
 
-const char *event_name_at(u32 id)
-{
-	struct ms_event_desc desc;
-
-	return ms_event_desc(id, &desc) ? desc.name : NULL;
-}
-
 const char *event_field_name(u32 id, u32 field)
 {
 	const struct ms_event_field *f = field_of(id, field);

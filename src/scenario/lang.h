@@ -182,8 +182,7 @@ bool range_split(struct word word, struct word *first, struct word *second);
 u32 event_find(struct word word); /* 0: none */
 int event_field_find(u32 id, struct word word); /* -1: none */
 u64 event_field_get(const struct ms_event *event, u32 field);
-/* Names: of an event (ids begin at 1) and of a field; NULL: there is none. */
-const char *event_name_at(u32 id);
+/* The name of a field; NULL: there is none. */
 const char *event_field_name(u32 id, u32 field);
 /* A value by name (a cause with - for blanks, a return value); false: it is none. */
 bool event_value_find(u32 id, u32 field, struct word word, u64 *ret);

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
+
 struct ms_err *parse_error(struct parse *p, u32 col, const char *fmt, ...)
 {
 	char text[200];
@@ -192,7 +194,7 @@ static const char *bug_name(u32 i)
 
 static const char *event_name(u32 i)
 {
-	return event_name_at(i + 1);
+	return ms_event_name(i + 1);
 }
 
 static struct ms_err *take_value(struct parse *p, struct arg *arg)

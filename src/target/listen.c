@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Listening, as far as it is the same for every target: what passes, and what is counted with what. */
-#include <time.h>
-
 #include "abi/event_desc.h"
+#include "target/kmem.h"
 #include "target/target.h"
 
 bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event)
@@ -103,12 +102,7 @@ size_t ms_listen_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
 
 u64 ms_listen_now(const struct ms_listener *l)
 {
-	struct timespec ts;
-
-	if (l->ops->now)
-		return l->ops->now(l);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+	return l->ops->now ? l->ops->now(l) : ms_kmem_now_ns();
 }
 
 void ms_listen_hold(struct ms_listener *l)

@@ -454,7 +454,7 @@ static void nested(void **state)
 		box_start_l2(&b, kernels[k], &root);
 		box_leave(&b);
 		listen(&b, &got);
-		/* The pages that will hold tables are L1's to write, for now. */
+		/* L1 may write the pages that will hold its tables: none is shadowed yet. */
 		for (u64 i = 0; i < 4; i++)
 			map(&b, (root + i) << 12, W);
 		listen(&b, &got);
