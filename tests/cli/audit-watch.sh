@@ -2,12 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # audit --watch: a line a round, what came and went, one object a line, and every way it ends.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
+needs_schema
 # rounds FILE PYTHON-EXPRESSION on r, the objects of its lines: it is true.
 rounds() {
 	$python -c 'import json, sys; r = [json.loads(line) for line in open(sys.argv[1])]; sys.exit(not eval(sys.argv[2]))' "$1" "$2" && return 0

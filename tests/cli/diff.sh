@@ -2,17 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # diff: snapshots of the simulated VM at two moments and of two hosts; equal ones, filters, limits, what is refused.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
-schema="$python $SRCDIR/tests/cli/schema.py"
-# has FILE PYTHON-EXPRESSION on d: it is true.
-has() {
-	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2"
-}
+needs_schema
 empty='not (d["counts"] or d["not_compared"] or d["members"] or d["pages"] or d["sptes"] or d["notes"])'
 "$M" -T sim save "$T/a.snap" >"$T/out" && "$M" -T sim:steps=4300 save "$T/b.snap" >"$T/out" &&
 	"$M" -T sim:hv=svm,kernel=6.1 save "$T/svm.snap" >"$T/out"

@@ -3,16 +3,7 @@
 # dirty: by the schema, its figures agree with one another and with the events, the two PMLs apart, rounds, and what
 # is written but clean.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
-# has FILE PYTHON-EXPRESSION on d: it is true.
-has() {
-	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval("(" + sys.argv[2] + ")"))' "$1" "$2"
-}
+needs_schema
 by_schema() {
 	$python "$SRCDIR/tests/cli/schema.py" check "$SRCDIR/doc/schema.json" "$1"
 }

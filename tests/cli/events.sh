@@ -2,12 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # events as they happen: text and JSON a line each, filters, counts, the end, losses, and the trace file.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
+needs_schema
 # so FILE PYTHON-EXPRESSION on e, the objects of its lines but the last, and s, the last one: it is true.
 so() {
 	$python -c 'import json, sys; r = [json.loads(line) for line in open(sys.argv[1])]; e = r[:-1]; s = r[-1]; sys.exit(not eval(sys.argv[2]))' "$1" "$2" && return 0

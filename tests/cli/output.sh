@@ -2,13 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What comes out: JSON by the schema, text and JSON alike, colours, redaction, foreign names.
 . "$SRCDIR/tests/cli/tap-lib"
-# Debian's own, which has Debian's modules, whatever else is in the PATH.
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
+needs_schema
 snapshot "$T/a.snap" npt 6.1 "owner=$(printf 'x\033]0;p\007\377"')"
 snapshot "$T/e.snap" ept 6.12
 snapshot "$T/p.snap" npt 6.12 passthrough

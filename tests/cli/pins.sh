@@ -2,19 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # pins: the pin tables of a VM and the SPTEs that map what is pinned; marks in sp and leaves; a VM without pins says so.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
-schema="$python $SRCDIR/tests/cli/schema.py"
-# has FILE PYTHON-EXPRESSION on d: it is true.
-has() {
-	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" && return 0
-	echo "# not so: $2"
-	return 1
-}
+needs_schema
 checked() {
 	$schema check "$SRCDIR/doc/schema.json" "$T/out"
 }

@@ -2,16 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # rmap: what the reverse maps say of a frame is what its leaves say; both kernels' shapes; from a snapshot too.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
-# has FILE PYTHON-EXPRESSION on d: it is true.
-has() {
-	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2"
-}
+needs_schema
 cat >"$T/agree.py" <<END
 # The SPTEs of a reverse map are the leaves that map the frame, each once, with the same value.
 import json, sys

@@ -3,13 +3,7 @@
 # The simulated VM by every command: the schema, the same answer each time and from a snapshot of it, redaction, and that it is
 # never taken for this host.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
-schema="$python $SRCDIR/tests/cli/schema.py"
+needs_schema
 cat >"$T/same.py" <<END
 import json, sys
 a, b = (json.load(open(path)) for path in sys.argv[1:3])
@@ -22,10 +16,6 @@ END
 # same A B: two JSON outputs, but for the time and the target.
 same() {
 	$python "$T/same.py" "$1" "$2"
-}
-# has FILE PYTHON-EXPRESSION on d: it is true.
-has() {
-	$python -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2"
 }
 
 # commands SPEC: one a line.

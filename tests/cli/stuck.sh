@@ -2,12 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # stuck: nothing on a correct machine, L1's view where it is told of the wrong access, rounds, and what it refuses.
 . "$SRCDIR/tests/cli/tap-lib"
-python=/usr/bin/python3
-[ -x $python ] || python=python3
-if ! $python -c 'import jsonschema' 2>/dev/null; then
-	echo '1..0 # SKIP python3-jsonschema is not there'
-	exit 0
-fi
+needs_schema
 export PYTHONPATH="$SRCDIR/tests/cli" PYTHONDONTWRITEBYTECODE=1
 schema=$SRCDIR/tests/cli/schema.py
 # so FILE PYTHON-EXPRESSION on d, the object of the file, and p, its places.
