@@ -174,9 +174,10 @@ tests_unit_test_nmmu_pins_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
 
 # The interface without a terminal, and the frames it has to show.
 ui_machine = tests/unit/ui_machine.c tests/unit/ui_machine.h
-tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_machine)
-tests_unit_test_ui_dirty_SOURCES = tests/unit/test_ui_dirty.c $(ui_machine)
-tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_machine)
+ui_rig = tests/unit/ui_rig.c tests/unit/ui_rig.h $(ui_machine)
+tests_unit_test_ui_core_SOURCES = tests/unit/test_ui_core.c $(ui_rig)
+tests_unit_test_ui_dirty_SOURCES = tests/unit/test_ui_dirty.c $(ui_rig)
+tests_unit_test_ui_events_SOURCES = tests/unit/test_ui_events.c $(ui_rig)
 tests_unit_test_ui_frames_SOURCES = tests/unit/test_ui_frames.c $(ui_machine)
 EXTRA_DIST += \
 	tests/golden/events-120x40.txt \

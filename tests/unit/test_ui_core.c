@@ -14,23 +14,14 @@
 
 #include <cmocka.h>
 
-#include "ui/core.h"
-#include "ui_machine.h"
-
-struct rig {
-	struct ui_machine machine;
-	struct ms_ui_opts opts;
-	struct ms_grid grid;
-	struct ms_ui *ui;
-	u32 runs; /* of the commands that count them */
-	char text[1 << 16];
-};
+#include "ui_rig.h"
 
 static struct ms_err *command(void *ctx, struct ms_target *target, const struct ms_ui_command *cmd,
 			      struct ms_buf *out)
 {
 	const char *line = cmd->line;
-	u32 *runs = ctx, i;
+	struct rig *rig = ctx;
+	u32 *runs = &rig->runs, i;
 
 	/* Lines that say which run they are of, each time one more; the third run fails. */
 	if (!strncmp(line, "events", 6) || !strcmp(line, "count")) {
@@ -50,57 +41,9 @@ static struct ms_err *command(void *ctx, struct ms_target *target, const struct 
 	return NULL;
 }
 
-static void draw(struct rig *rig)
-{
-	struct ms_buf buf = { 0 };
-
-	ms_ui_draw(rig->ui, &rig->grid);
-	ms_grid_text(&rig->grid, &buf);
-	snprintf(rig->text, sizeof(rig->text), "%s", ms_buf_str(&buf));
-	ms_buf_deinit(&buf);
-}
-
-static void type(struct rig *rig, const char *keys)
-{
-	for (; *keys; keys++) {
-		ms_ui_key(rig->ui, (u32)*keys);
-		draw(rig);
-	}
-}
-
-static void sees(struct rig *rig, const char *text)
-{
-	if (!strstr(rig->text, text))
-		fail_msg("'%s' is not on the screen:\n%s", text, rig->text);
-}
-
-static void misses(struct rig *rig, const char *text)
-{
-	if (strstr(rig->text, text))
-		fail_msg("'%s' is on the screen:\n%s", text, rig->text);
-}
-
 static struct rig *rig_start(unsigned int nr_vms, unsigned int nr_extra)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	assert_non_null(rig);
-	ui_machine_init(&rig->machine, nr_vms);
-	rig->machine.nr_extra = nr_extra;
-	rig->opts.charset = MS_UI_CHARSET_UTF8;
-	rig->opts.command = command;
-	rig->opts.command_ctx = &rig->runs;
-	assert_null(ms_ui_create(&rig->machine.target, &rig->opts, NULL, NULL, &rig->ui));
-	assert_null(ms_grid_resize(&rig->grid, 80, 24));
-	draw(rig);
-	return rig;
-}
-
-static void rig_end(struct rig *rig)
-{
-	ms_ui_destroy(rig->ui);
-	ms_grid_deinit(&rig->grid);
-	free(rig);
+	return rig_create(nr_vms, nr_extra, command, false);
 }
 
 static void test_selection_by_identity(void **state)
@@ -250,7 +193,7 @@ static void test_prompt_utf8(void **state)
 	for (i = 0; i < 1000; i++)
 		ms_ui_key(rig->ui, 0x6f22);
 	assert_true(strlen(rig->ui->line) < sizeof(rig->ui->line));
-	draw(rig);
+	look(rig);
 	rig_end(rig);
 }
 
@@ -290,7 +233,7 @@ static size_t complete(const char *line, const char **ret, size_t max, size_t *w
 static void key(struct rig *rig, u32 key)
 {
 	ms_ui_key(rig->ui, key);
-	draw(rig);
+	look(rig);
 }
 
 /* The command line remembers, completes and ends. */
@@ -370,7 +313,7 @@ static void test_command_again(void **state)
 	/* The end of a log stays in sight. */
 	rig->runs = 10;
 	ms_view_command_open(rig->ui, "events --last 200", true);
-	draw(rig);
+	look(rig);
 	sees(rig, "first 11 line 50");
 	misses(rig, "line 0\n");
 	type(rig, "r");
@@ -473,16 +416,16 @@ static void test_mouse(void **state)
 	struct rig *rig = rig_start(1, 0);
 
 	ms_ui_mouse(rig->ui, MS_MOUSE_CLICK, 8, 20); /* row 2 is titles: the fifth node */
-	draw(rig);
+	look(rig);
 	sees(rig, "sp 0xffff888011000300");
 	ms_ui_mouse(rig->ui, MS_MOUSE_DOUBLE, 8, 20);
-	draw(rig);
+	look(rig);
 	sees(rig, "L1 [0.0.0]");
 	ms_ui_mouse(rig->ui, MS_MOUSE_CLICK, 3, 5 + 11);
-	draw(rig);
+	look(rig);
 	sees(rig, "entry 11");
 	ms_ui_mouse(rig->ui, MS_MOUSE_WHEEL_DOWN, 20, 10);
-	draw(rig);
+	look(rig);
 	sees(rig, "entry 203"); /* the map has the focus now: three rows of 64 */
 	ms_ui_mouse(rig->ui, MS_MOUSE_CLICK, 0, 0);
 	ms_ui_mouse(rig->ui, MS_MOUSE_CLICK, 5000, 5000);
@@ -495,12 +438,12 @@ static void test_resize(void **state)
 
 	type(rig, "/0 L1\r\r");
 	assert_null(ms_grid_resize(&rig->grid, 10, 3));
-	draw(rig);
+	look(rig);
 	assert_string_equal(rig->text, "10x3: nee…\n\n\n");
 	assert_null(ms_grid_resize(&rig->grid, 0, 0));
-	draw(rig);
+	look(rig);
 	assert_null(ms_grid_resize(&rig->grid, 120, 40));
-	draw(rig);
+	look(rig);
 	sees(rig, "WWWWWWWWWWDDDRF");
 	rig_end(rig);
 }

@@ -14,52 +14,7 @@
 #include <cmocka.h>
 
 #include "query/dirty.h"
-#include "ui/core.h"
-#include "ui_machine.h"
-
-#define NR_EVENTS 4096u
-
-struct rig {
-	struct ui_machine machine;
-	struct ms_ui_opts opts;
-	struct ms_grid grid;
-	struct ms_ui *ui;
-	struct ms_event events[NR_EVENTS];
-	char text[1 << 16];
-};
-
-/* As the loop does it. */
-static void look(struct rig *rig)
-{
-	struct ms_buf buf = { 0 };
-
-	ms_ui_listen_sync(rig->ui);
-	ms_ui_listen_poll(rig->ui);
-	ms_ui_draw(rig->ui, &rig->grid);
-	ms_grid_text(&rig->grid, &buf);
-	snprintf(rig->text, sizeof(rig->text), "%s", ms_buf_str(&buf));
-	ms_buf_deinit(&buf);
-}
-
-static void type(struct rig *rig, const char *keys)
-{
-	for (; *keys; keys++) {
-		ms_ui_key(rig->ui, (u32)*keys);
-		look(rig);
-	}
-}
-
-static void sees(struct rig *rig, const char *text)
-{
-	if (!strstr(rig->text, text))
-		fail_msg("'%s' is not on the screen:\n%s", text, rig->text);
-}
-
-static void misses(struct rig *rig, const char *text)
-{
-	if (strstr(rig->text, text))
-		fail_msg("'%s' is on the screen:\n%s", text, rig->text);
-}
+#include "ui_rig.h"
 
 /* The row that has `text' is the one selected, in this pane or another. */
 static void selected(struct rig *rig, const char *text, u8 flag)
@@ -78,31 +33,14 @@ static void selected(struct rig *rig, const char *text, u8 flag)
 
 static struct rig *rig_start(unsigned int nr_vms)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	assert_non_null(rig);
-	ui_machine_init(&rig->machine, nr_vms);
-	rig->machine.events = rig->events;
-	rig->opts.charset = MS_UI_CHARSET_UTF8;
-	assert_null(ms_ui_create(&rig->machine.target, &rig->opts, NULL, NULL, &rig->ui));
-	assert_null(ms_grid_resize(&rig->grid, 80, 24));
-	look(rig);
-	return rig;
-}
-
-static void rig_end(struct rig *rig)
-{
-	ms_ui_destroy(rig->ui);
-	assert_null(rig->machine.listener);
-	ms_grid_deinit(&rig->grid);
-	free(rig);
+	return rig_create(nr_vms, 0, NULL, true);
 }
 
 static struct ms_event *happens(struct rig *rig, enum ms_event_id id)
 {
 	struct ms_event *event = &rig->events[rig->machine.nr_events++];
 
-	assert_in_range(rig->machine.nr_events, 1, NR_EVENTS);
+	assert_in_range(rig->machine.nr_events, 1, RIG_EVENTS);
 	*event = (struct ms_event){
 		.time_ns = rig->machine.now_ns, .kvm = UI_KVM_A, .id = (u16)id, .vcpu = 0, .guest = MS_EV_L1
 	};

@@ -13,97 +13,27 @@
 
 #include <cmocka.h>
 
-#include "ui/core.h"
-#include "ui_machine.h"
-
-#define NR_EVENTS 10000u
-
-struct rig {
-	struct ui_machine machine;
-	struct ms_ui_opts opts;
-	struct ms_grid grid;
-	struct ms_ui *ui;
-	struct ms_event events[NR_EVENTS];
-	size_t nr;
-	char text[1 << 16];
-};
+#include "ui_rig.h"
 
 static struct ms_err *command(void *ctx, struct ms_target *target, const struct ms_ui_command *cmd,
 			      struct ms_buf *out)
 {
-	const struct ui_machine *machine = ctx;
+	const struct rig *rig = ctx;
 
-	ms_buf_printf(out, "%s: %s\n", cmd->line, machine->listener ? "not alone" : "alone");
+	ms_buf_printf(out, "%s: %s\n", cmd->line, rig->machine.listener ? "not alone" : "alone");
 	return NULL;
-}
-
-static void draw(struct rig *rig)
-{
-	struct ms_buf buf = { 0 };
-
-	ms_ui_draw(rig->ui, &rig->grid);
-	ms_grid_text(&rig->grid, &buf);
-	snprintf(rig->text, sizeof(rig->text), "%s", ms_buf_str(&buf));
-	ms_buf_deinit(&buf);
-}
-
-/* As the loop does it. */
-static void look(struct rig *rig)
-{
-	ms_ui_listen_sync(rig->ui);
-	ms_ui_listen_poll(rig->ui);
-	draw(rig);
-}
-
-static void type(struct rig *rig, const char *keys)
-{
-	for (; *keys; keys++) {
-		ms_ui_key(rig->ui, (u32)*keys);
-		look(rig);
-	}
-}
-
-static void sees(struct rig *rig, const char *text)
-{
-	if (!strstr(rig->text, text))
-		fail_msg("'%s' is not on the screen:\n%s", text, rig->text);
-}
-
-static void misses(struct rig *rig, const char *text)
-{
-	if (strstr(rig->text, text))
-		fail_msg("'%s' is on the screen:\n%s", text, rig->text);
 }
 
 static struct rig *rig_start(unsigned int nr_vms)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	assert_non_null(rig);
-	ui_machine_init(&rig->machine, nr_vms);
-	rig->machine.events = rig->events;
-	rig->opts.charset = MS_UI_CHARSET_UTF8;
-	rig->opts.command = command;
-	rig->opts.command_ctx = &rig->machine;
-	assert_null(ms_ui_create(&rig->machine.target, &rig->opts, NULL, NULL, &rig->ui));
-	assert_null(ms_grid_resize(&rig->grid, 80, 24));
-	look(rig);
-	return rig;
-}
-
-static void rig_end(struct rig *rig)
-{
-	ms_ui_destroy(rig->ui);
-	assert_null(rig->machine.listener);
-	ms_grid_deinit(&rig->grid);
-	free(rig);
+	return rig_create(nr_vms, 0, command, true);
 }
 
 static struct ms_event *happens(struct rig *rig, enum ms_event_id id, u64 kvm, u16 vcpu, u8 guest)
 {
 	struct ms_event *event = &rig->events[rig->nr++];
 
-	assert_in_range(rig->nr, 1, NR_EVENTS);
+	assert_in_range(rig->nr, 1, RIG_EVENTS);
 	*event = (struct ms_event){
 		.seq = rig->nr,
 		.time_ns = rig->nr * 1000000,
@@ -574,7 +504,7 @@ static void test_monkey(void **state)
 		if (i % 4 == 0) {
 			struct ms_event *event;
 
-			if (rig->nr == NR_EVENTS)
+			if (rig->nr == RIG_EVENTS)
 				rig->nr = rig->machine.next_event = 0;
 			event = happens(rig, MS_EV_NONE, UI_KVM_A, 0, 0);
 			for (k = 0; k < sizeof(event->u); k++) {
