@@ -12,6 +12,8 @@ mmuscope=$BUILD/mmuscope
 seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
 diag "seed $seed (SEED to repeat), kernel $(uname -r)"
 VMM_WAIT=120
+has_values=True
+[[ $(uname -r) != 6.12* ]] || has_values=False
 
 # listen NAME: stuck, round by round, in the background; returns when it listens.
 listen()
@@ -89,7 +91,8 @@ get_on()
 }
 
 # busy NAME OPTION...: a guest that goes on and on while its memory is taken away. On a slow machine a fault may well meet
-# the same invalidation again and again: then that is the cause that is told, with its sequence values, and no other.
+# the same invalidation again and again: then that is the cause that is told, and no other. 6.12 may find it before it asks
+# is_page_fault_stale(), which is where the sequence values are seen.
 busy()
 {
 	local name=$1
@@ -99,8 +102,9 @@ busy()
 	release_vmm g
 	listen "$name"
 	heard "0 or 1" "$name"
-	is "$name: neither L1, the emulator nor an error is blamed" \
-		"$(places '"" if p["cause"] in ("invalidated", "invalidating", "retry", "spurious", "not-known") else p' | grep .)" ""
+	is "$name: the host's invalidations alone" \
+		"$(places '"" if p["cause"] in ("invalidated", "invalidating") and (p["seq_now"] is not None or not '"$has_values"') else p' |
+			grep .)" ""
 	cmp_ok "$name: faults were seen" "$(number 'd["watch"]["faults"]')" -gt 20
 	end_vmm g
 }
