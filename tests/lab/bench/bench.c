@@ -11,11 +11,16 @@
  *	bench trace FUNCTION COMMAND...
  *				each call of a function of the kernel's while a command runs, by ftrace's function_graph
  *	bench run COMMAND...	a whole command; its largest resident set and what it prints
+ *	bench count NAME,... COMMAND...
+ *				how many events of these names happen while a command runs
+ *	bench beside TRACER... -- COMMAND...
+ *				a command alone, and beside a tracer that is at rest when it starts
  *
  * A line of output: name, unit, value (the median of the rounds), least, most; separated by blanks.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +34,7 @@
 
 #include <bpf/bpf.h>
 
+#include "abi/event_desc.h"
 #include "audit/audit.h"
 #include "layout/layout.h"
 #include "model/model.h"
@@ -378,6 +384,156 @@ static void show_trace(char **args)
 	free(ns);
 }
 
+/* --- a tracer beside a command --- */
+
+static u64 rusage_us(const struct rusage *usage)
+{
+	return (u64)usage->ru_utime.tv_sec * 1000000 + (u64)usage->ru_utime.tv_usec +
+	       (u64)usage->ru_stime.tv_sec * 1000000 + (u64)usage->ru_stime.tv_usec;
+}
+
+/* The last lines of what was printed, for the reader of a log. */
+static void show_tail(int fd)
+{
+	char text[4096 + 1];
+	ssize_t len, from = lseek(fd, 0, SEEK_END) - (off_t)sizeof(text) + 1;
+
+	lseek(fd, from > 0 ? from : 0, SEEK_SET);
+	len = read(fd, text, sizeof(text) - 1);
+	if (len <= 0)
+		return;
+	text[len] = '\0';
+	fprintf(stderr, "%s\n", text);
+}
+
+static pid_t start(char **args, int out)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork", strerror(errno));
+	if (!pid) {
+		dup2(out, STDOUT_FILENO);
+		dup2(out, STDERR_FILENO);
+		execvp(args[0], args);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* CPU time of a process so far, to the instruction. */
+static u64 run_ns(pid_t pid)
+{
+	unsigned long long ns = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%llu", &ns) != 1)
+		fail(path, "no run time");
+	fclose(f);
+	return ns;
+}
+
+#define REST_MS 400 /* of which a process at rest spends */
+#define REST_NS 4000000 /* no more than this: it may look at the clock now and then */
+
+static u64 run_ns_at_rest(pid_t pid)
+{
+	u64 before, after = run_ns(pid);
+
+	do {
+		before = after;
+		usleep(REST_MS * 1000);
+		after = run_ns(pid);
+	} while (after - before > REST_NS || !before);
+	return after;
+}
+
+static u64 command_us(char **command, int out)
+{
+	pid_t pid = start(command, out);
+	struct rusage usage;
+	int status;
+
+	if (wait4(pid, &status, 0, &usage) != pid || status)
+		fail(command[0], "failed");
+	return rusage_us(&usage);
+}
+
+/*
+ * CPU time, of the command and the tracer both: what a probe costs is in the command's, what is made of it in the
+ * tracer's. start: the tracer until it rests; then the command with and without it, and what the tracer spends
+ * until it rests again.
+ */
+static void round_beside(char **args)
+{
+	char **command = args;
+	int out = memfd_create("out", MFD_CLOEXEC), status;
+	u64 alone, beside, at_start, at_end;
+	struct stat st;
+	pid_t tracer;
+
+	while (*command && strcmp(*command, "--"))
+		command++;
+	if (!*command || out < 0)
+		fail("beside", "no --");
+	*command = NULL;
+	alone = command_us(command + 1, out);
+	if (ftruncate(out, 0) || lseek(out, 0, SEEK_SET))
+		fail("beside", strerror(errno));
+	tracer = start(args, out);
+	at_start = run_ns_at_rest(tracer);
+	beside = command_us(command + 1, out);
+	at_end = run_ns_at_rest(tracer);
+	kill(tracer, SIGINT);
+	/* A tracer may say by its status that events were lost. */
+	if (waitpid(tracer, &status, 0) != tracer || !WIFEXITED(status) || WEXITSTATUS(status) > 1)
+		fail(args[0], "failed");
+	*command = "--";
+	fstat(out, &st);
+	note("start", "us", at_start / 1000);
+	note("alone", "us", alone);
+	note("beside", "us", beside);
+	note("tracer", "us", (at_end - at_start) / 1000);
+	note("output", "bytes", (u64)st.st_size);
+	if (round_nr == ROUNDS - 1)
+		show_tail(out);
+	close(out);
+}
+
+/* How many events of these names happen while a command runs. */
+static void show_count(const char *names, char **command)
+{
+	struct ms_listen listen = { .count_by = MS_BY_EVENT };
+	struct ms_target *target = open_target("live");
+	struct ms_listen_stats stats;
+	struct ms_listener *l;
+	u64 nr = 0;
+	u32 id;
+
+	while (*names) {
+		size_t len = strcspn(names, ",");
+
+		id = ms_event_find(names, len);
+		if (!id)
+			fail(names, "no event");
+		listen.events |= 1ull << id;
+		names += len + (names[len] == ',');
+	}
+	check(ms_target_listen(target, &listen, &l));
+	run_quietly(command);
+	check(ms_listen_stats(l, &stats));
+	if (stats.lost_count + stats.lost_probe + stats.lost_recursion)
+		fail("count", "events were lost");
+	for (id = 0; id < MS_EV_NR; id++)
+		nr += stats.by_event[id];
+	ms_unlisten(l);
+	ms_target_close(target);
+	printf("%llu\n", (unsigned long long)nr);
+}
+
 /* The programs and maps that our own descriptors hold, once. */
 static void show_bpf(void)
 {
@@ -435,7 +591,7 @@ int main(int argc, char **argv)
 		void (*round)(char **args);
 	} ways[] = {
 		{ "steps", 0, round_steps }, { "walk", 0, round_walk }, { "snap", 1, round_snap },
-		{ "audit", 0, round_audit }, { "run", 1, round_run },
+		{ "audit", 0, round_audit }, { "run", 1, round_run },	{ "beside", 3, round_beside },
 	};
 	unsigned int i;
 
@@ -451,9 +607,13 @@ int main(int argc, char **argv)
 		show_trace(argv + 2);
 		return 0;
 	}
+	if (argc > 3 && !strcmp(argv[1], "count")) {
+		show_count(argv[2], argv + 3);
+		return 0;
+	}
 	if (argc != 2 || strcmp(argv[1], "bpf")) {
 		fprintf(stderr,
-			"usage: bench steps | walk | snap FILE | audit | bpf | run COMMAND... | trace FUNCTION COMMAND...\n");
+			"usage: bench steps | walk | snap FILE | audit | bpf | run COMMAND... | beside TRACER... -- COMMAND... | trace FUNCTION COMMAND... | count NAME,... COMMAND...\n");
 		return 2;
 	}
 	show_bpf();
