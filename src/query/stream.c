@@ -326,19 +326,21 @@ static bool keep(struct ms_stream_state *s, const struct ms_event *event)
 /* What was kept before anybody listened: the last ones, as without --follow. */
 static struct ms_err *kept_before(struct query *q, struct ms_stream_state *s)
 {
-	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
+	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, nr = 0, i;
 	struct ms_listen listen = events_wanted(q);
 	struct ms_event_log log;
 	struct ms_err *err;
 
 	if (!q->args->follow || q->args->trace || !q->vm || !(q->session->target->caps & MS_CAP_EVENTS))
 		return NULL;
-	err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &log);
+	err = ms_target_events(q->session->target, q->vm->rec.kvm, MS_EVENTS_MAX, &log);
 	if (err)
 		return err;
-	for (i = 0; i < log.nr && !s->no_memory; i++)
+	for (i = 0; i < log.nr; i++)
 		if (ms_listen_passes(&listen, &log.events[i]))
-			keep(s, &log.events[i]);
+			log.events[nr++] = log.events[i];
+	for (i = nr > max ? nr - max : 0; i < nr && !s->no_memory; i++)
+		keep(s, &log.events[i]);
 	free(log.events);
 	if (s->nr)
 		s->show.start_ns = s->events[0].time_ns;
@@ -552,6 +554,8 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 		err = trace_add(q, s);
 	if (!err)
 		err = probes_add(q, s->l, q->args->probes);
+	if (!err && !q->model->nr_vms)
+		err = note_add(q->result, "there was no VM when it began to listen");
 	if (!err && q->args->stack && !s->stacks)
 		err = note_add(q->result, "a simulated machine has no kernel stacks");
 	if (!err && s->stacks && *stacks_note(s->stacks))

@@ -111,6 +111,8 @@ run 0 -T sim events --for 0.4 -g 0x3000-0x3800 -j && so "$T/out" 'e and all(0x30
 ok '--gfn'
 run 0 -T sim events -F -n 5 --count 4 -j && so "$T/out" 'len(e) == 9 and s["listened"]["delivered"] == 4 and [x["seq"] for x in e] == list(range(e[0]["seq"], e[0]["seq"] + 9))'
 ok '--follow goes on where the last ones end'
+run 0 -T sim events -F -n 3 --count 2 -e fault -j && so "$T/out" 'len(e) == 5 and s["listened"]["delivered"] == 2 and {x["event"] for x in e} == {"fault"}'
+ok '--follow --last --event: the last of these, --count counts from now on'
 run 0 -T sim events --for 0.2 --redact -j && by_schema "$T/out" && hidden "$T/out" && so "$T/out" '{x["kvm"] for x in e} == {"kvm#0"}' && ! grep -q 'sim:hypervisor\|0xffffc9' "$T/out"
 ok '--redact'
 

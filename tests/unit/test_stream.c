@@ -155,14 +155,28 @@ static const struct ms_event events[] = {
 };
 #define NR_EVENTS (sizeof(events) / sizeof(events[0]))
 
-static void begin(struct run *run)
+static void begin_on(struct run *run, bool vms)
 {
+	struct ms_rec_host host;
+
 	setup(run);
+	if (!vms) {
+		teardown(run);
+		small_init(&run->fake);
+		small_host(&host);
+		small_add(&run->fake, MS_REC_HOST, &host, NULL);
+		run->session = (struct ms_session){ .target = small_open(&run->fake) };
+	}
 	made = (struct made){ .events = events, .nr = NR_EVENTS, .now_ns = 5000 * MS, .step_ns = 400 * MS };
 	ops = *run->session.target->ops;
 	ops.listen = made_listen;
 	run->session.target->ops = &ops;
 	run->session.target->caps |= MS_CAP_LISTEN | MS_CAP_LIVE;
+}
+
+static void begin(struct run *run)
+{
+	begin_on(run, true);
 }
 
 static void line(struct run *run, const char *words)
@@ -594,13 +608,76 @@ static void test_trace(void **state)
 	free(text);
 }
 
+/* Without anybody who goes on asking: only as many as are shown are kept, whatever comes. */
+static void test_last_heard(void **state)
+{
+	struct run run;
+	size_t nr, i;
+	char words[32], number[24];
+
+	for (nr = 1; nr <= NR_EVENTS + 1; nr++) {
+		begin(&run);
+		snprintf(words, sizeof(words), "events -n %zu", nr);
+		ask(&run, words);
+		rows(&run, "events", nr < NR_EVENTS ? nr : NR_EVENTS);
+		for (i = 0; i < nr && i < NR_EVENTS; i++) {
+			snprintf(number, sizeof(number), "%llu",
+				 (unsigned long long)events[nr < NR_EVENTS ? NR_EVENTS - nr + i : i].time_ns);
+			is(&run, "events", i, "time_ns", number);
+		}
+		is(&run, "log", 0, "looked_at", "5");
+		snprintf(number, sizeof(number), "%zu", nr < NR_EVENTS ? NR_EVENTS - nr : 0);
+		is(&run, "log", 0, "overwritten", number);
+		refuse(&run, "events --count 3", "not possible here");
+		refuse(&run, "events --by event", "not possible here");
+		refuse(&run, "events --trace x", "not possible here");
+		drop(&run);
+		teardown(&run);
+	}
+}
+
+static bool has_note(const struct run *run, const char *part)
+{
+	size_t i;
+
+	for (i = 0; i < run->result->nr_notes; i++)
+		if (strstr(run->result->notes[i], part))
+			return true;
+	return false;
+}
+
+/* events is about all VMs that there are and will be; other commands need one. */
+static void test_no_vm(void **state)
+{
+	struct ms_stream stream;
+	struct run run;
+	u32 vms;
+
+	for (vms = 0; vms < 2; vms++) {
+		stream = (struct ms_stream){ 0 };
+		begin_on(&run, vms);
+		line(&run, "events --for 1");
+		next(&run, &stream);
+		summary(&run, &stream);
+		assert_int_equal(run.result->status, 0);
+		assert_int_equal(has_note(&run, "there was no VM"), !vms);
+		end(&run, &stream);
+	}
+	begin_on(&run, false);
+	refuse(&run, "events --vm 4242", "4242");
+	refuse(&run, "dirty --for 1", "VM");
+	refuse(&run, "stuck --for 1", "VM");
+	teardown(&run);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
 		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_stacks),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_trace),	  cmocka_unit_test(test_last_heard),
+		cmocka_unit_test(test_no_vm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
