@@ -62,6 +62,7 @@ unit_tests = \
 	tests/unit/test_stuck \
 	tests/unit/test_stream \
 	tests/unit/test_sym \
+	tests/unit/test_trace \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_dirty \
 	tests/unit/test_ui_events \

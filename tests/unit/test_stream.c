@@ -521,7 +521,7 @@ static char *trace(const struct ms_event *list, size_t nr, const char *words)
 	made.nr = nr;
 	line(&run, words);
 	next(&run, &stream);
-	assert_null(ms_tracefile_create(path, true, &file));
+	assert_null(ms_tracefile_create(path, true, stdout, &file));
 	assert_null(ms_tracefile_put(file, run.result, stream.events, stream.nr));
 	assert_null(ms_tracefile_close(file));
 	end(&run, &stream);
