@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Output that can be stopped. write() into a full pipe waits for its reader, and a signal that comes right before it is
- * not noticed; so here it is waited for room, with signals let in there only, and no more is written than there is room.
+ * not noticed; so here it is waited for room, with signals let in there only, and no more is written than has room.
  */
 #include "cli/cli.h"
 
