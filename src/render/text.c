@@ -12,6 +12,7 @@
 #define GAP 2u
 #define INDENT 2u
 #define BELOW 8u
+#define BELOW_WIDTH 100u /* of a text there, where the output has no width of its own */
 #define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
@@ -293,12 +294,19 @@ static void put_field(struct text *t, const struct ms_column *col, const struct 
 static void put_below(struct text *t, const struct ms_section *section, const struct ms_cell *cells)
 {
 	const char *at;
+	u32 width = t->opts->width ? t->opts->width : BELOW_WIDTH;
+	u32 room = width > BELOW + WRAP_LEAST ? width - BELOW : 0;
 	size_t i, len;
 
 	for (i = 0; i < section->nr_cols; i++) {
 		if (!(section->cols[i].flags & MS_COL_BELOW) || cells[i].kind == MS_V_ABSENT)
 			continue;
 		format_cell(t, &section->cols[i], &cells[i], 0);
+		if (section->cols[i].kind == MS_V_TEXT) {
+			ms_buf_pad(&t->sink->buf, ' ', BELOW);
+			put_wrapped(t, cells[i].style, ms_buf_str(&t->cell), t->cell.len, BELOW, room);
+			continue;
+		}
 		for (at = ms_buf_str(&t->cell); *at; at += len) {
 			at += strspn(at, " ");
 			len = strcspn(at, " ");

@@ -327,7 +327,36 @@ static const struct ms_probe probes[] = {
 	  .explains = true,
 	  .lost = "ages",
 	  .why = "" },
+	{ .name = "fexit/z",
+	  .status = MS_PROBE_ON,
+	  .events = 1ull << MS_EV_age | 1ull << MS_EV_flush | 1ull << MS_EV_fault | 1ull << MS_EV_pml |
+		    1ull << MS_EV_zap_all,
+	  .lost = "this and that",
+	  .why = "" },
+	{ .name = "fentry/gone",
+	  .status = MS_PROBE_OFF,
+	  .events = 1ull << MS_EV_slot,
+	  .lost = "which memslots changed, from where to where, how large they were, "
+		  "and whether their log was on or off at that time",
+	  .why = "" },
 };
+
+/* All lines of text, but for that of provenance, end within so many columns. */
+static void fits(const struct run *run, size_t width)
+{
+	struct ms_render_opts opts = { .no_header = false };
+	int write_errno;
+	char *text = NULL, *line;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_null(ms_render(run->result, &opts, out, &write_errno));
+	fclose(out);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (*line != '#' && strlen(line) > width)
+			fail_msg("%zu columns: %s", strlen(line), line);
+	free(text);
+}
 
 static void test_summary(void **state)
 {
@@ -337,7 +366,7 @@ static void test_summary(void **state)
 
 	begin(&run);
 	made.probes = probes;
-	made.nr_probes = 4;
+	made.nr_probes = 5;
 	made.before.by_event[MS_EV_dirty] = made.before.delivered = 100;
 	made.stats = (struct ms_listen_stats){ .delivered = 105, .runs = 60, .run_ns = 9000 };
 	made.stats.by_event[MS_EV_dirty] = 102;
@@ -389,15 +418,26 @@ static void test_probes(void **state)
 
 	begin(&run);
 	made.probes = probes;
-	made.nr_probes = 4;
+	made.nr_probes = 6;
 	ask(&run, "events --probes");
-	rows(&run, "probes", 4);
-	is(&run, "probes", 0, "status", "on");
-	is(&run, "probes", 2, "status", "spare");
-	is(&run, "probes", 2, "lost", "-");
-	is(&run, "probes", 3, "status", "idle");
-	is(&run, "probes", 3, "explains", "yes");
-	is(&run, "probes", 0, "explains", "no");
+	rows(&run, "probes", 6);
+	/* First what cannot be seen. */
+	is(&run, "probes", 0, "probe", "fentry/mark_page_dirty");
+	is(&run, "probes", 0, "off", "without it: who dirties what; it is off: no such function");
+	is(&run, "probes", 1, "probe", "fentry/gone");
+	is(&run, "probes", 2, "status", "on");
+	is(&run, "probes", 2, "off", "-");
+	is(&run, "probes", 3, "status", "spare");
+	is(&run, "probes", 3, "lost", "-");
+	is(&run, "probes", 4, "status", "idle");
+	is(&run, "probes", 4, "explains", "yes");
+	is(&run, "probes", 2, "explains", "no");
+	is(&run, "probes", 5, "probe", "fexit/z");
+	/* Text has room for some names only. */
+	is(&run, "probes", 5, "events", "fault flush zap_all pml age");
+	is(&run, "probes", 5, "feeds", "fault flush zap_all +2");
+	is(&run, "probes", 0, "feeds", "dirty pml");
+	fits(&run, 100);
 	drop(&run);
 	teardown(&run);
 	assert_false(made.open);
