@@ -8,15 +8,15 @@
 /* Of the events that a target keeps, so many of the last. */
 #define EVENTS_JUDGED 16384u
 /*
- * Readings of a running VM that a finding has to be in. Lists of SPTEs are read some time after the pages, and where
- * the host takes memory away all the time, three may well miss in the same way.
+ * Readings of a running VM that a finding has to be in. What compares things that change at different moments (an SPTE
+ * and a page's unsync, a list and its entries) may well miss in the same way three times where they never rest.
  */
 #define READINGS 3u
-#define READINGS_OF_LISTS 6u
+#define READINGS_OF_SEVERAL 6u
 
 static u32 readings_needed(u32 row)
 {
-	return ms_invariants[row].needs & MS_AUDIT_NEED_STEADY ? READINGS_OF_LISTS : READINGS;
+	return ms_invariants[row].lock >= MS_AUDIT_LOCK ? READINGS_OF_SEVERAL : READINGS;
 }
 
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command audit on a VM in motion: what is there in each of three readings counts, what is not does not,
- * and a value that is wrong by itself is believed at once.
+ * The command audit on a VM in motion: what is there in each of three readings counts, of six where it compares several
+ * things, what is not does not, and a value that is wrong by itself is believed at once.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -232,6 +232,29 @@ static void test_gone(void **state)
 	assert_int_equal(got.status, 0);
 }
 
+/* W and MMU-writable, and the frame is a table in sync (row 31): of two pages, which need not be of one moment. */
+static void test_several_need_six(void **state)
+{
+	struct outcome got;
+	struct moving m;
+	u32 missing;
+
+	(void)state;
+	moving_init(&m, FAKE_TDP_L1, FAKE_N_L1_GFN, 1ull << 58 | 1ull << 1);
+	m.bad_in = 63;
+	got = ask(&m, MS_CAP_LIVE);
+	assert_int_equal(got.counted, 1);
+	assert_int_equal(got.readings, 6);
+	for (missing = 1; missing < 6; missing++) {
+		moving_init(&m, FAKE_TDP_L1, FAKE_N_L1_GFN, 1ull << 58 | 1ull << 1);
+		m.bad_in = 63 ^ 1u << missing;
+		got = ask(&m, MS_CAP_LIVE);
+		assert_int_equal(got.counted, 0);
+		assert_int_equal(got.dropped, 1);
+		assert_int_equal(got.readings, missing + 1);
+	}
+}
+
 /* A leaf that is in no list: it counts if it still is what it was when the list has been read, each time. */
 static struct outcome ask_unlisted(u64 flip, u32 in)
 {
@@ -273,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_silent_is_read_once),
 		cmocka_unit_test(test_cannot_be_read_again),
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_several_need_six),
 		cmocka_unit_test(test_looked_at_again),
 	};
 
