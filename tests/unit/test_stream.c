@@ -29,6 +29,7 @@ struct made {
 	u32 nr_ips;
 	bool fails;
 	bool open;
+	u32 listens;
 };
 
 static struct made made;
@@ -131,6 +132,7 @@ static struct ms_err *made_listen(struct ms_target *target, const struct ms_list
 {
 	assert_false(made.open);
 	made.open = true;
+	made.listens++;
 	made.l.ops = &listen_ops;
 	*ret = &made.l;
 	return NULL;
@@ -391,6 +393,31 @@ static void test_summary(void **state)
 	is(&run, "probes", 0, "lost", "who dirties what");
 	is(&run, "probes", 0, "why", "no such function");
 	is(&run, "probes", 0, "misses", "4");
+	end(&run, &stream);
+
+	/* Of all figures, what was before anybody asked is no part. */
+	begin(&run);
+	made.before = (struct ms_listen_stats){ .lost_buffer = 5,
+						.lost_count = 6,
+						.lost_recursion = 7,
+						.lost_probe = 8,
+						.runs = 9,
+						.run_ns = 10,
+						.delivered = 11 };
+	made.stats = made.before;
+	made.stats.runs += 2;
+	made.stats.run_ns += 300;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_buffer", "0");
+	is(&run, "listened", 0, "lost_count", "0");
+	is(&run, "listened", 0, "lost_recursion", "0");
+	is(&run, "listened", 0, "lost_probe", "0");
+	is(&run, "listened", 0, "delivered", "0");
+	is(&run, "listened", 0, "probe_runs", "2");
+	is(&run, "listened", 0, "probe_ns", "300");
 	end(&run, &stream);
 
 	/* Each kind of loss by itself. */
@@ -687,6 +714,101 @@ static bool has_note(const struct run *run, const char *part)
 }
 
 /* events is about all VMs that there are and will be; other commands need one. */
+/* A session goes on listening only for who asks for the same. */
+static void test_same(void **state)
+{
+	static const struct {
+		const char *first, *then;
+		u32 listens;
+	} cases[] = {
+		{ "events -g 5+2", "events -g 5+2", 1 },
+		{ "events -g 5+2", "events -g 5+2 -n 3", 1 },
+		{ "events -g 5+2", "events -g 6+1", 2 },
+		{ "events -g 5+2", "events -g 5+3", 2 },
+		{ "events -g 0+1", "events", 2 },
+		{ "events --vm 4242", "events --vm 4343", 2 },
+		{ "events --vm 4242 -c 0", "events --vm 4242", 2 },
+		{ "events -e dirty", "events -e dirty,fault", 2 },
+	};
+	struct run run;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&run);
+		ask(&run, cases[i].first);
+		ask(&run, cases[i].then);
+		if (made.listens != cases[i].listens)
+			fail_msg("%s, then %s: listened %u times", cases[i].first, cases[i].then,
+				 made.listens);
+		drop(&run);
+		teardown(&run);
+	}
+}
+
+static struct ms_err *watch_next(struct run *run, struct ms_watch *watch)
+{
+	ms_result_destroy(run->result);
+	run->result = NULL;
+	return ms_watch_round(&run->session, &run->args, watch, &run->result);
+}
+
+/* stuck --watch: what came and what went since the round before; and a VM that is no longer there. */
+static void test_stuck_rounds(void **state)
+{
+	enum { NR = 10 };
+	struct ms_event again[2 * NR + 2];
+	struct ms_watch watch = { 0 };
+	struct ms_rec_host host;
+	struct ms_err *err;
+	struct run run;
+	size_t i;
+
+	begin(&run);
+	for (i = 0; i < 2 * NR + 2; i += 2) {
+		again[i] = (struct ms_event)EV(i * 1000, 0, fault, .addr = 0x5000, .error = 2);
+		again[i + 1] = (struct ms_event)EV(i * 1000 + 500, 0, fault_done, .addr = 0x5000, .gfn = 5,
+						   .ret = i < 2 * NR ? MS_RET_RETRY : MS_RET_FIXED);
+	}
+	made.events = again;
+	made.nr = 2 * NR;
+	drop(&run);
+	assert_null(ms_args_parse_line("stuck --watch --for 1 --vm 4242", NULL, &run.args));
+	assert_null(watch_next(&run, &watch));
+	is(&run, "watch", 0, "came", "1");
+	is(&run, "watch", 0, "went", "0");
+	is(&run, "watch", 0, "open", "1");
+	is(&run, "places", 0, "cause", "retry");
+	is(&run, "places", 0, "figures",
+	   "error code 0x2; root MMU; first at 0 ms; of 10 faults here 0 resolved");
+	/* Nothing new; then it gets on, which is said once. */
+	assert_null(watch_next(&run, &watch));
+	is(&run, "watch", 0, "came", "0");
+	is(&run, "watch", 0, "went", "0");
+	made.nr = 2 * NR + 2;
+	assert_null(watch_next(&run, &watch));
+	is(&run, "watch", 0, "came", "0");
+	is(&run, "watch", 0, "went", "1");
+	is(&run, "watch", 0, "open", "0");
+	assert_null(watch_next(&run, &watch));
+	is(&run, "watch", 0, "went", "0");
+	is(&run, "watch", 0, "findings", "1");
+	/* The VM ends. */
+	ms_result_destroy(run.result);
+	run.result = NULL;
+	small_end(&run.fake);
+	small_init(&run.fake);
+	small_host(&host);
+	small_add(&run.fake, MS_REC_HOST, &host, NULL);
+	err = watch_next(&run, &watch);
+	assert_non_null(err);
+	assert_int_equal(ms_err_exit_status(err), 3);
+	assert_non_null(strstr(ms_err_text(err), "has ended"));
+	ms_err_free(err);
+	ms_watch_deinit(&watch);
+	drop(&run);
+	teardown(&run);
+}
+
 static void test_no_vm(void **state)
 {
 	struct ms_stream stream;
@@ -713,11 +835,12 @@ static void test_no_vm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
-		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_stacks),
-		cmocka_unit_test(test_trace),	  cmocka_unit_test(test_last_heard),
-		cmocka_unit_test(test_no_vm),
+		cmocka_unit_test(test_asked_for),    cmocka_unit_test(test_until),
+		cmocka_unit_test(test_summary),	     cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_counts),	     cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_trace),	     cmocka_unit_test(test_last_heard),
+		cmocka_unit_test(test_no_vm),	     cmocka_unit_test(test_same),
+		cmocka_unit_test(test_stuck_rounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

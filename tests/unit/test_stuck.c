@@ -352,6 +352,23 @@ static void fixed_again(void **state)
 	stop(&f);
 }
 
+/* What was being taken away while the fault came is gone when that ends: the next fault is for a reason. */
+static void invalidation_ends_between(void **state)
+{
+	struct feed f;
+	u32 i;
+
+	(void)state;
+	start(&f, ALL);
+	for (i = 0; i < N; i++)
+		PUT(&f, invalidate, .start = i << 12, .end = (i + 1) << 12);
+	for (i = 0; i < N; i++) {
+		whole(&f, ADDR, W, MS_RET_FIXED);
+		PUT(&f, invalidate_end, .start = i << 12, .end = (i + 1) << 12);
+	}
+	nothing(&f);
+}
+
 static void handler_fails(void **state)
 {
 	struct feed f;
@@ -775,6 +792,7 @@ int main(void)
 		cmocka_unit_test(ping_pong),
 		cmocka_unit_test(l1_denies),
 		cmocka_unit_test(spurious),
+		cmocka_unit_test(invalidation_ends_between),
 		cmocka_unit_test(fixed_again),
 		cmocka_unit_test(handler_fails),
 		cmocka_unit_test(others_get_on),
