@@ -373,7 +373,15 @@ void ms_watch_deinit(struct ms_watch *watch);
 /* --- events as they happen: stream.c, of `events' --- */
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_stream_deinit(). */
+/* Which cells of an event the caller is going to look at. */
+enum ms_stream_cells {
+	MS_STREAM_ALL,
+	MS_STREAM_TEXT, /* those that text shows */
+	MS_STREAM_DATA, /* those that JSON has */
+};
+
 struct ms_stream {
+	enum ms_stream_cells cells; /* set before the first round */
 	u64 rounds; /* carried out */
 	bool over; /* nothing more will come: time or number are reached, or somebody has had enough */
 	const struct ms_event *events; /* of this round, in the order of the rows of its section `events' */

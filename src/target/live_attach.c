@@ -164,6 +164,35 @@ static bool of_other_vendor(const struct live_listener *ll, const struct ms_prob
 	return (desc->vendor == MS_PROBE_amd && !ll->amd) || (desc->vendor == MS_PROBE_intel && !ll->intel);
 }
 
+/* Counted by their names alone, events have no cause and no VM: what is there to tell these is left alone. */
+static bool names_only(const struct ms_listen *listen)
+{
+	return listen->count_by == MS_BY_EVENT && !listen->kvm && !listen->has_vcpu && !listen->has_gfn;
+}
+
+/* 6.1: shadowing is tracked by the same functions as what others track; who is at work tells them apart. */
+static bool track_is_shared(const struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		if (!strcmp(ms_probe_descs[i].fn, "kvm_slot_page_track_add_page"))
+			return ll->probes[i].there && ms_probe_descs[i].events & ll->l.listen.events;
+	return false;
+}
+
+/*
+ * An operation has a cause to give, which names do not show. Two things need one to be known at all: that a PML
+ * buffer is emptied, and that nobody of KVM's is at work.
+ */
+static bool wants_probe(const struct live_listener *ll, const struct ms_probe_desc *desc)
+{
+	if (!(desc->events & ll->l.listen.events))
+		return false;
+	return !desc->is_operation || !names_only(&ll->l.listen) || desc->cause == MS_CAUSE_NONE ||
+	       (desc->who != MS_OP_VCPU && track_is_shared(ll));
+}
+
 static void choose(struct live_listener *ll)
 {
 	size_t i;
@@ -171,8 +200,8 @@ static void choose(struct live_listener *ll)
 	for (i = 0; i < ms_nr_probe_descs; i++) {
 		struct probe *probe = &ll->probes[i];
 
-		probe->wanted = ms_probe_descs[i].events & ll->l.listen.events &&
-				!of_other_vendor(ll, &ms_probe_descs[i]);
+		probe->wanted =
+			wants_probe(ll, &ms_probe_descs[i]) && !of_other_vendor(ll, &ms_probe_descs[i]);
 		/* A part that the compiler split off has no BTF: attaching it tells. */
 		probe->there |= ms_probe_descs[i].is_kprobe;
 		if (!probe->there)
@@ -318,6 +347,7 @@ static struct ms_err *configure(struct live_listener *ll)
 	skel->rodata->filter_gfn_end = listen->gfn_end;
 	skel->rodata->take_stacks = listen->stacks && !listen->count_by;
 	skel->rodata->count_by = listen->count_by;
+	skel->rodata->count_names = names_only(listen);
 	skel->rodata->wake_bytes = listen->buffer_bytes / 4;
 	skel->rodata->page_offset = ll->kmem->page_offset;
 	skel->rodata->vmemmap = ll->kmem->vmemmap;
@@ -331,7 +361,7 @@ static struct ms_err *configure(struct live_listener *ll)
 	/* What is not used takes no memory. */
 	bpf_map__set_max_entries(skel->maps.ring,
 				 listen->count_by ? MS_LISTEN_MIN_BUFFER : listen->buffer_bytes);
-	if (!listen->count_by)
+	if (!listen->count_by || names_only(listen))
 		bpf_map__set_max_entries(skel->maps.counts, 1);
 	if (!skel->rodata->take_stacks)
 		bpf_map__set_max_entries(skel->maps.stacks, 1);
