@@ -314,6 +314,7 @@ struct ms_session {
 	bool hold;
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
+	void (*tell)(const char *line); /* of what takes long, for whoever waits; may be NULL */
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 	struct ms_stream *stream; /* of the round under way, NULL without */

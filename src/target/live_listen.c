@@ -316,14 +316,17 @@ static void live_unlisten(struct ms_listener *l)
 	if (!l)
 		return;
 	ll = to_live(l);
+	if (ll->skel)
+		ll->skel->bss->on = false;
+	/* Before others can hold it, too: the kernel times its programs as long as anybody does. */
+	if (ll->stats_fd >= 0)
+		close(ll->stats_fd);
 	ms_live_detach(ll);
 	ring_buffer__free(ll->rb);
 	if (ll->epoll_fd >= 0)
 		close(ll->epoll_fd);
 	if (ll->timer_fd >= 0)
 		close(ll->timer_fd);
-	if (ll->stats_fd >= 0)
-		close(ll->stats_fd);
 	ms_event_queue_deinit(&ll->queue);
 	free(ll->probes);
 	free(ll->shown);
@@ -376,7 +379,11 @@ struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *
 		return err;
 	}
 	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	ms_live_attach(ll);
+	err = ms_live_attach(ll);
+	if (err) {
+		live_unlisten(&ll->l);
+		return err;
+	}
 	ll->skel->bss->on = true;
 	*ret = &ll->l;
 	return NULL;

@@ -501,16 +501,29 @@ static void tracer_says(int fd, u64 *seen_ret, u64 *lost_ret)
 	fclose(f);
 }
 
+/* How many BPF programs of any kind the kernel holds. */
+static unsigned int nr_programs(void)
+{
+	unsigned int nr = 0;
+	u32 id = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		nr++;
+	return nr;
+}
+
 /*
  * CPU time, of the command and the tracer both: what a probe costs is in the command's, what is made of it in the
  * tracer's. start: the tracer until it rests, and ready: by the clock; then the command with and without it, and what
- * the tracer spends until it rests again; end: by the clock, from its interrupt to its end.
+ * the tracer spends until it rests again; end: by the clock, from its interrupt to its end, and gone: to the end of
+ * its last program.
  */
 static void round_beside(char **args)
 {
 	char **command = args;
 	int out = memfd_create("out", MFD_CLOEXEC), status;
 	u64 alone, beside, at_start, at_end, began, since, seen, lost;
+	unsigned int programs = nr_programs();
 	struct stat st;
 	pid_t tracer;
 
@@ -538,6 +551,9 @@ static void round_beside(char **args)
 		fail(args[0], "failed");
 	}
 	note_since("end", began);
+	while (nr_programs() > programs)
+		usleep(LOOK_MS * 1000);
+	note_since("gone", began);
 	*command = "--";
 	fstat(out, &st);
 	tracer_says(out, &seen, &lost);
