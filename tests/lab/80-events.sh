@@ -44,6 +44,20 @@ listen_stop()
 	grep '^event' "$heard" >>"$SCRATCH/all"
 }
 
+# What a listener had attached is taken away after its end.
+nothing_left()
+{
+	local i left
+
+	for ((i = 0; i < 600; i++)); do
+		left=$(bpftool prog show 2>/dev/null | grep -E 'tracing|kprobe')$(cat "$tracing/enabled_functions")
+		[ -n "$left" ] || return 0
+		sleep 0.1
+	done
+	diag "left: $(echo "$left" | head -n 5)"
+	return 1
+}
+
 # heard_nr NAME [WORD...]: events with all these words.
 heard_nr()
 {
@@ -154,6 +168,31 @@ counted()
 	diag "$name: $(stat_of delivered) events, $(stat_of runs) runs of $(($(stat_of run_ns) / ($(stat_of runs) + 1))) ns; ready in $(awk '/^ready/ { print $2 }' "$heard") s"
 }
 
+# The same of what was counted by name alone, which looks at nothing but names.
+counted_by_name()
+{
+	local event
+
+	for event in fault:kvm/kvm_page_fault sp_zap:kvmmmu/kvm_mmu_prepare_zap_page fast_fault:kvmmmu/fast_page_fault \
+		mmio_mark:kvmmmu/mark_mmio_spte unsync:kvmmmu/kvm_mmu_unsync_page emulate:kvm/kvm_emulate_insn \
+		nested_exit:kvm/kvm_nested_vmexit nested_enter:kvm/kvm_nested_vmenter invalidate:kvm/kvm_unmap_hva_range; do
+		is "by name: ${event%%:*} as often as ${event#*:}" "$(row_nr "${event%%:*}")" "$(hits "${event#*:}")"
+	done
+	is "by name: sp_create and sp_find" $(($(row_nr sp_create) + $(row_nr sp_find))) "$(hits kvmmmu/kvm_mmu_get_page)"
+	is "by name: flush" "$(row_nr flush)" "$(called kvm_flush_remote_tlbs)"
+	is "by name: rmap_add" "$(row_nr rmap_add)" "$(called __rmap_add)"
+	is "by name: what is added to the reverse map leaves it" "$(row_nr rmap_remove)" "$(row_nr rmap_add)"
+	is "by name: pages made are freed" "$(row_nr sp_free)" "$(row_nr sp_create)"
+	is "by name: each fault is done with" "$(row_nr fault_done)" "$(row_nr fault)"
+	hist '!'
+}
+
+# row_nr NAME: of the only row that an event has.
+row_nr()
+{
+	awk -v name="$1" '$1 == "count" && $2 == name { sub("nr=", "", $NF); n += $NF } END { print n + 0 }' "$heard"
+}
+
 # --- causes ---
 
 # provoke NAME CAUSE,... VMM-OPTION...: each cause is seen with an event of this guest's.
@@ -211,6 +250,15 @@ if want counts; then
 		is "what does not attach is listed with what is lost by it" \
 			"$(awk '$1 == "probe" && $2 == "off" && !/lost=[a-z].*why=[a-z]/' "$heard")" ""
 		diag "off on this kernel: $(awk '$1 == "probe" && $2 == "off" { print $3 }' "$heard" | xargs)"
+		if listen_start -c 1; then
+			hist ''
+			run_through --pages 200 --mmio 3 --ro 4 --rounds 2 --dirty get
+			run_through --mode nested --pages 200 --map shuffle --alias 7 --mmio 3 --rounds 2 --rewrite mix --npt-ro 20
+			listen_stop
+			counted_by_name
+		else
+			result 1 "counting everything by name"
+		fi
 	else
 		result 1 "listening for everything"
 	fi
@@ -254,6 +302,7 @@ if want causes; then
 	listen_stop
 	cmp_ok "a page recovered from NX is an event" "$(heard_nr nx_recover)" -ge 1
 	end_vmm keeper
+	ok "probes hold no module for long" nothing_left
 	modules '' npt=0
 	hold_kvm
 	listen_start || result 1 "listening for everything, without NPT"
@@ -316,11 +365,19 @@ if want filters; then
 	listen_start -e $some
 	kill -KILL "$listener"
 	wait "$listener" 2>/dev/null
-	for ((i = 0; i < 300; i++)); do
-		[ -n "$(bpftool prog show 2>/dev/null | grep -E 'tracing|kprobe')$(cat "$tracing/enabled_functions")" ] || break
+	ok "killed: no program and no probe is left" nothing_left
+	"$mmuscope" events --probes >"$SCRATCH/probes" 2>"$SCRATCH/err" &
+	pid=$!
+	# While the first are attached, and long before the last.
+	for ((i = 0; i < 600; i++)); do
+		[ "$(bpftool prog show 2>/dev/null | grep -cE 'tracing|kprobe')" -lt 100 ] || break
 		sleep 0.1
 	done
-	is "killed: no program and no probe is left" "$(bpftool prog show | grep -E 'tracing|kprobe')$(cat "$tracing/enabled_functions")" ""
+	kill -INT "$pid"
+	wait "$pid"
+	is "interrupted while probes are attached: an error, and no table" "$? $(cat "$SCRATCH/err" "$SCRATCH/probes")" \
+		"3 mmuscope: live: interrupted while probes were attached"
+	ok "interrupted while probes are attached: nothing is left" nothing_left
 	end_vmm g TERM
 	end_vmm other TERM
 fi
