@@ -226,7 +226,8 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 		if (probe->events >> id & 1)
 			word_add(words, ms_event_name(id));
 	cell_bool(&cells, probe->explains);
-	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+	cell_opt(&cells, !probe->misses_unknown || probe->misses, MS_V_COUNT, probe->misses)->style =
+		probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
 	cell_text(&cells, probe->why && *probe->why ? probe->why : NULL);
 }
