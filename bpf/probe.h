@@ -6,7 +6,7 @@
 #ifndef BPF_PROBE_H
 #define BPF_PROBE_H
 
-#include "bpf/ops.h"
+#include "abi/ops.h"
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

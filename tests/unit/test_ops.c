@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operations that a thread is in (bpf/ops.h), with ends that are missed: what explains an event, and for how long. */
+/* The operations that a thread is in (abi/ops.h): what explains an event, and for how long when an end is missed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bpf/ops.h"
+#include "abi/ops.h"
 
 #define VM 0x1000u
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The operations that a thread is in, innermost last: on whose behalf it does what it does. Plain arithmetic on one
- * structure, without helpers, so that tests/unit/test_ops.c can run it.
+ * structure, without helpers, so that BPF programs and tests/unit/test_ops.c can both run it.
  *
  * A probe at an operation's end may be missed (its program was at work on that CPU already), and then the operation
  * would explain for ever what comes after it. What bounds that: a system call begins with nothing under way; outside of
  * one, so does what the host begins by itself (notifiers, the shrinker, the end of a VM); and what cannot be within
  * itself ends with all that is in it when it begins again.
  */
-#ifndef BPF_OPS_H
-#define BPF_OPS_H
+#ifndef ABI_OPS_H
+#define ABI_OPS_H
 
 #include "abi/listen.h"
 
