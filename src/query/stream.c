@@ -257,7 +257,8 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_text(&cells, probe->name);
 	cell_text(&cells, status[probe->status])->style = style[probe->status];
 	cell_bool(&cells, probe->explains);
-	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+	cell_opt(&cells, !probe->misses_unknown || probe->misses, MS_V_COUNT, probe->misses)->style =
+		probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	feeds_cell(&cells, probe->events, FEEDS_MAX);
 	feeds_cell(&cells, probe->events, MS_EV_NR);
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
