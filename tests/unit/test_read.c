@@ -431,6 +431,24 @@ static void test_vmcs02(void **state)
 	fm_deinit(&fm);
 }
 
+/* Whose vCPUs they are: a kernel that has both vendors' variables does not tell by them. */
+static void test_vendor(void **state)
+{
+	struct fakemem fm;
+	struct ms_rec_host host;
+	u32 i;
+
+	machine(&fm);
+	for (i = 0; i < 4; i++) {
+		fm.kmem.sym[MS_KSYM_enable_ept] = i & 1 ? FM_PAGE_OFFSET + 0x50000 : 0;
+		fm.kmem.sym[MS_KSYM_npt_enabled] = i & 2 ? FM_PAGE_OFFSET + 0x50008 : 0;
+		assert_null(ms_kvm_read_host(&fm.kmem, &host));
+		assert_int_equal(fm.kmem.vmx, i == 1);
+		assert_int_equal(host.hv, i == 1 ? MS_HV_VMX : i == 2 ? MS_HV_SVM : MS_HV_UNKNOWN);
+	}
+	fm_deinit(&fm);
+}
+
 /* Slots that never hold still are delivered, and marked. */
 static void restless(struct fakemem *fm, void *ctx)
 {
@@ -563,12 +581,12 @@ static void test_nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_vm),	   cmocka_unit_test(test_many_vcpus_and_vms),
-		cmocka_unit_test(test_may_read),   cmocka_unit_test(test_tdp_switch),
-		cmocka_unit_test(test_vm_modes),   cmocka_unit_test(test_vmcs02),
-		cmocka_unit_test(test_nested_mmu), cmocka_unit_test(test_slots_restless),
-		cmocka_unit_test(test_slot_ring),  cmocka_unit_test(test_slots_swapped),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_one_vm),	       cmocka_unit_test(test_many_vcpus_and_vms),
+		cmocka_unit_test(test_may_read),       cmocka_unit_test(test_tdp_switch),
+		cmocka_unit_test(test_vm_modes),       cmocka_unit_test(test_vmcs02),
+		cmocka_unit_test(test_vendor),	       cmocka_unit_test(test_nested_mmu),
+		cmocka_unit_test(test_slots_restless), cmocka_unit_test(test_slot_ring),
+		cmocka_unit_test(test_slots_swapped),  cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
