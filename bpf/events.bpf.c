@@ -122,7 +122,7 @@ INLINE int op_leave(u16 op)
 SEC("fentry/kvm_mmu_page_fault")
 int BPF_PROG(fault_in, u64 vcpu, u64 addr, u64 error)
 {
-	struct thread *t = thread_get();
+	struct thread *t = count_names && !WANTED(fault_done) ? NULL : thread_get();
 	struct ms_event ev;
 	u64 mmu = 0;
 

@@ -107,11 +107,12 @@ static long page_free_one(u32 i, struct free_list *list)
 	struct ms_event ev;
 	u64 next = 0;
 
-	if (list->cur == list->head || list->cur < page_offset || GET(next, list->cur, 0) ||
-	    !event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm))
+	if (list->cur == list->head || list->cur < page_offset || GET(next, list->cur, 0))
 		return 1;
-	ev.u.sp_free.sp = list->cur - off.sp_link;
-	event_end(list->ctx, &ev, ~0ull, 0, 0, MS_RET_NR);
+	if (event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm)) {
+		ev.u.sp_free.sp = list->cur - off.sp_link;
+		event_end(list->ctx, &ev, ~0ull, 0, 0, MS_RET_NR);
+	}
 	list->cur = next;
 	return 0;
 }

@@ -25,6 +25,7 @@ const volatile u32 filter_vcpu; /* MS_EV_NO_VCPU: any */
 const volatile bool filter_gfn;
 const volatile bool take_stacks;
 const volatile u32 count_by;
+const volatile bool count_names; /* counting, by the events' names alone, and all of them */
 const volatile u64 wake_bytes; /* the reader is woken when so much waits */
 const volatile u64 page_offset, vmemmap, max_pfn;
 const volatile u32 page_bytes;
@@ -254,7 +255,7 @@ INLINE bool thread_prefetches(struct thread *t, u32 level, u32 index)
  * Begin an event: who and why. vcpu 0: the one that runs here; kvm 0: its VM, or the operation's. False: it does
  * not pass the filters of VM and vCPU. One whose VM is not known is left out at its end.
  */
-INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
+INLINE bool event_begin_full(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
 {
 	u32 vcpu_id = 0;
 	u8 guest = 0;
@@ -290,6 +291,28 @@ INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu,
 	ev->cause = t ? thread_cause_for(t, kvm) : MS_CAUSE_NONE;
 	return true;
 }
+
+INLINE void event_note(u32 id)
+{
+	u64 *nr = bpf_map_lookup_elem(&by_event, &id);
+
+	if (nr)
+		(*nr)++;
+}
+
+/*
+ * When events are counted by nothing but their names, a begun one is counted, and over: who, why and what are not
+ * looked at. What stands for the thread is evaluated only if it is.
+ */
+INLINE bool event_name_only(u32 id)
+{
+	if (on)
+		event_note(id);
+	return false;
+}
+
+#define event_begin(ev, id, t, vcpu, kvm) \
+	(count_names ? event_name_only(id) : event_begin_full(ev, id, t, vcpu, kvm))
 
 INLINE void event_count(const struct ms_event *ev, u64 gfn, u8 level, u8 ret)
 {
@@ -342,18 +365,13 @@ INLINE void event_send(void *ctx, struct ms_event *ev)
 /* gfn ~0: it has none. pages: how many frames from there on. */
 INLINE void event_end(void *ctx, struct ms_event *ev, u64 gfn, u64 pages, u8 level, u8 ret)
 {
-	u32 id = ev->id;
-	u64 *nr;
-
 	if (filter_gfn && (gfn == ~0ull || gfn >= filter_gfn_end || gfn + pages <= filter_gfn_start))
 		return;
 	if (filter_kvm && !ev->kvm) {
 		__sync_fetch_and_add(&unknown_vm, 1);
 		return;
 	}
-	nr = bpf_map_lookup_elem(&by_event, &id);
-	if (nr)
-		(*nr)++;
+	event_note(ev->id);
 	if (count_by)
 		event_count(ev, gfn, level, ret);
 	else

@@ -5,7 +5,10 @@
  */
 #include "query/private.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "target/kmem.h"
 
 #define SLICE_MS 100 /* between two looks at whether to go on */
 #define TICK_MS 20 /* and between two ticks */
@@ -24,6 +27,28 @@ static bool same(const struct ms_listen *a, const struct ms_listen *b)
 	       a->buffer_bytes == b->buffer_bytes;
 }
 
+#define TELL_AFTER_NS 500000000ull
+
+struct attaching {
+	struct ms_session *session;
+	u64 start_ns;
+	bool told;
+};
+
+static bool attaching(void *ctx, u32 nr)
+{
+	struct attaching *at = ctx;
+	struct ms_session *session = at->session;
+	char line[64];
+
+	if (!at->told && session->tell && ms_kmem_now_ns() - at->start_ns > TELL_AFTER_NS) {
+		at->told = true;
+		snprintf(line, sizeof(line), "attaching %u probes...", nr);
+		session->tell(line);
+	}
+	return !session->progress || session->progress(session->progress_ctx, 0);
+}
+
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, struct ms_listener **ret)
 {
 	struct ms_session *session = q->session;
@@ -32,7 +57,12 @@ struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, s
 	if (session->listener && !same(&session->listener->listen, listen))
 		query_unlisten(session);
 	if (!session->listener) {
-		err = ms_target_listen(session->target, listen, &session->listener);
+		struct attaching at = { .session = session, .start_ns = ms_kmem_now_ns() };
+		struct ms_listen want = *listen;
+
+		want.progress = attaching;
+		want.progress_ctx = &at;
+		err = ms_target_listen(session->target, &want, &session->listener);
 		if (err) {
 			session->listener = NULL;
 			return err;

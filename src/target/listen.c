@@ -53,6 +53,7 @@ struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen
 		return err;
 	(*ret)->target = target;
 	(*ret)->listen = *listen;
+	(*ret)->listen.progress = NULL;
 	return NULL;
 }
 

@@ -166,26 +166,39 @@ static void kprobe_stats(const struct bpf_link *link, struct ms_probe *shown, st
 	shown->misses += missed;
 }
 
-static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+/* How often each event passed, by id; 0 of none. */
+static struct ms_err *by_event_read(struct live_listener *ll, u64 *ret)
 {
-	struct live_listener *ll = to_live(l);
-	struct ms_listen_stats stats = { 0 };
-	int cpus = libbpf_num_possible_cpus(), cpu, k;
+	int cpus = libbpf_num_possible_cpus(), cpu;
 	u64 *per_cpu = calloc((size_t)(cpus > 0 ? cpus : 1), sizeof(*per_cpu));
-	size_t i;
 	u32 id;
 
 	if (!per_cpu || cpus < 1) {
 		free(per_cpu);
 		return ms_err_nomem();
 	}
+	ret[0] = 0;
 	for (id = 1; id < MS_EV_NR; id++) {
+		ret[id] = 0;
 		if (bpf_map_lookup_elem(bpf_map__fd(ll->skel->maps.by_event), &id, per_cpu))
 			continue;
 		for (cpu = 0; cpu < cpus; cpu++)
-			stats.by_event[id] += per_cpu[cpu];
+			ret[id] += per_cpu[cpu];
 	}
 	free(per_cpu);
+	return NULL;
+}
+
+static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+{
+	struct live_listener *ll = to_live(l);
+	struct ms_listen_stats stats = { 0 };
+	struct ms_err *err = by_event_read(ll, stats.by_event);
+	size_t i;
+	int k;
+
+	if (err)
+		return err;
 	stats.delivered = ll->delivered;
 	stats.lost_buffer = ll->skel->bss->lost_buffer;
 	stats.lost_count = ll->skel->bss->lost_count;
@@ -212,6 +225,30 @@ static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *
 	return NULL;
 }
 
+/* The rows of a count by names alone: these are counted anyway. */
+static struct ms_err *name_counts(struct live_listener *ll, struct ms_event_count **ret, size_t *nr_ret)
+{
+	struct ms_event_count *rows = calloc(MS_EV_NR, sizeof(*rows));
+	u64 by_event[MS_EV_NR];
+	struct ms_err *err;
+	size_t nr = 0;
+	u16 id;
+
+	if (!rows)
+		return ms_err_nomem();
+	err = by_event_read(ll, by_event);
+	if (err) {
+		free(rows);
+		return err;
+	}
+	for (id = 1; id < MS_EV_NR; id++)
+		if (by_event[id])
+			rows[nr++] = (struct ms_event_count){ .id = id, .nr = by_event[id] };
+	*ret = rows;
+	*nr_ret = nr;
+	return NULL;
+}
+
 static struct ms_err *live_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
 {
 	struct live_listener *ll = to_live(l);
@@ -221,6 +258,10 @@ static struct ms_err *live_counts(struct ms_listener *l, struct ms_event_count *
 	struct ms_event_count *rows = NULL, *grown;
 	size_t nr = 0, cap = 0;
 
+	if (ll->skel->rodata->count_names) {
+		free(per_cpu);
+		return name_counts(ll, ret, nr_ret);
+	}
 	if (!per_cpu || cpus < 1)
 		goto nomem;
 	while (l->listen.count_by && !bpf_map_get_next_key(fd, last, &key)) {
@@ -287,14 +328,17 @@ static void live_unlisten(struct ms_listener *l)
 	if (!l)
 		return;
 	ll = to_live(l);
+	if (ll->skel)
+		ll->skel->bss->on = false;
+	/* Before others can hold it, too: the kernel times its programs as long as anybody does. */
+	if (ll->stats_fd >= 0)
+		close(ll->stats_fd);
 	ms_live_detach(ll);
 	ring_buffer__free(ll->rb);
 	if (ll->epoll_fd >= 0)
 		close(ll->epoll_fd);
 	if (ll->timer_fd >= 0)
 		close(ll->timer_fd);
-	if (ll->stats_fd >= 0)
-		close(ll->stats_fd);
 	ms_event_queue_deinit(&ll->queue);
 	free(ll->probes);
 	free(ll->shown);
@@ -347,7 +391,11 @@ struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *
 		return err;
 	}
 	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	ms_live_attach(ll);
+	err = ms_live_attach(ll);
+	if (err) {
+		live_unlisten(&ll->l);
+		return err;
+	}
 	ll->skel->bss->on = true;
 	*ret = &ll->l;
 	return NULL;

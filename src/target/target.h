@@ -118,6 +118,12 @@ struct ms_listen {
 	 */
 	u32 count_by;
 	u32 buffer_bytes; /* between kernel and reader, a power of two; 0: the target's default */
+	/*
+	 * Called while ms_target_listen() attaches, which takes seconds where there are many probes: nr of them are to
+	 * be attached. False: it gives up, with an error. May be NULL; not used afterwards.
+	 */
+	bool (*progress)(void *ctx, u32 nr);
+	void *progress_ctx;
 	u32 stacks_max; /* different stacks that are kept; 0: the target's default */
 };
 

@@ -77,6 +77,7 @@ nx()
 again()
 {
 	end_vmm keeper
+	nothing_left || result 1 "probes that hold KVM"
 	modules "$@" || result 1 "KVM loaded with $*"
 	hold_kvm
 }

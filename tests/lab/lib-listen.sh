@@ -33,6 +33,20 @@ listen_stop()
 	grep '^event' "$heard" >>"$SCRATCH/all"
 }
 
+# What a listener had attached is taken away after its end.
+nothing_left()
+{
+	local i left
+
+	for ((i = 0; i < 600; i++)); do
+		left=$(bpftool prog show 2>/dev/null | grep -E 'tracing|kprobe')$(cat /sys/kernel/tracing/enabled_functions)
+		[ -n "$left" ] || return 0
+		sleep 0.1
+	done
+	diag "left: $(echo "$left" | head -n 5)"
+	return 1
+}
+
 # heard_nr NAME [WORD...]: events with all these words.
 heard_nr()
 {

@@ -374,6 +374,13 @@ static void test_lines(void **state)
 	snprintf(want, sizeof(want), "tests/unit/test_sym.c:%d", line);
 	assert_non_null(strstr(ms_buf_str(&got), want));
 	assert_int_equal(strncmp(ms_buf_str(&got), "hidden@", 7), 0);
+	/* Who is to go on with the first instruction has called from before it; who is at it, is there. */
+	ms_buf_reset(&got);
+	stack_word(NULL, lines, addr, true, true, &got);
+	assert_non_null(strstr(ms_buf_str(&got), want));
+	ms_buf_reset(&got);
+	stack_word(NULL, lines, addr, false, true, &got);
+	assert_null(strstr(ms_buf_str(&got), want));
 	ms_buf_deinit(&got);
 	assert_false(ms_lines_find(lines, 0x10, &file, &line));
 	ms_lines_close(lines);
