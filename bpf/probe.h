@@ -43,7 +43,7 @@ bool on;
 u64 lost_buffer;
 u64 lost_count;
 u64 lost_thread; /* hits of a probe on a thread whose record could not be had */
-u64 lost_stack; /* events whose stack could not be kept */
+u64 lost_stack; /* events sent, and their stack could not be kept */
 u64 unknown_vm; /* that passed but for the VM, which nothing tells */
 
 struct {
@@ -344,14 +344,12 @@ INLINE void event_count(const struct ms_event *ev, u64 gfn, u8 level, u8 ret)
 
 INLINE void event_send(void *ctx, struct ms_event *ev)
 {
+	long id = 0;
 	u64 wake;
 
 	if (take_stacks) {
-		long id = bpf_get_stackid(ctx, &stacks, 0);
-
+		id = bpf_get_stackid(ctx, &stacks, 0);
 		ev->stack = id < 0 ? MS_EV_NO_STACK : (s32)id;
-		if (id < 0)
-			__sync_fetch_and_add(&lost_stack, 1);
 	}
 	ev->time_ns = bpf_ktime_get_ns();
 	ev->seq = __sync_fetch_and_add(&seq_next, 1) + 1;
@@ -360,6 +358,8 @@ INLINE void event_send(void *ctx, struct ms_event *ev)
 									 : BPF_RB_NO_WAKEUP;
 	if (bpf_ringbuf_output(&ring, ev, sizeof(*ev), wake))
 		__sync_fetch_and_add(&lost_buffer, 1);
+	else if (id < 0)
+		__sync_fetch_and_add(&lost_stack, 1);
 }
 
 /* gfn ~0: it has none. pages: how many frames from there on. */

@@ -92,7 +92,7 @@ marks()
 	said '[g["gfn"] for g in d["gfns"] if data(g["gfn"])]' >"$SCRATCH/marked"
 	same "marks: the frames that the guest wrote, and no other" "$SCRATCH/marked" "$SCRATCH/wrote"
 	diag "ways: $(said '", ".join("%s %d" % (w["way"], w["count"]) for w in d["ways"] if w["count"])')"
-	is "marks: nothing was lost" "$(said 'd["listened"]["lost_buffer"] + d["listened"]["lost_recursion"] + d["listened"]["lost_probe"]')" 0
+	is "marks: nothing was lost" "$(said 'sum(d["listened"][k] or 0 for k in ("lost_buffer", "lost_recursion", "lost_probe", "lost_thread"))')" 0
 	if [ "$vendor" = intel ]; then
 		is "marks: each by PML" "$(said '[w["way"] for w in d["ways"] if w["count"] and w["way"] != "d bit"]')" "pml"
 		said '[g for b in d["batches"] for g in b["gfns"] if data(g)]' >"$SCRATCH/logged"
