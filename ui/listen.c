@@ -52,6 +52,7 @@ void ms_ui_listen_stop(struct ms_ui *ui)
 static void failed(struct ms_ui *ui, struct ms_err *err)
 {
 	ms_ui_error(ui, err);
+	ui->status_read = true;
 	end(ui);
 	ui->listen.failed = true;
 }

@@ -19,6 +19,7 @@ static const struct ms_column fixed[] = {
 	{ "cause", "CAUSE", MS_V_TEXT, .flags = MS_COL_OMIT },
 	{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
 	{ "stack", "STACK", MS_V_WORDS, .flags = MS_COL_BELOW | MS_COL_OMIT },
+	{ "stack_addrs", "ADDRESSES", MS_V_WORDS, .flags = MS_COL_SKIP | MS_COL_OMIT },
 };
 #define KVM_COL 3
 

@@ -26,7 +26,7 @@ struct ms_event_show {
 	const struct ms_model *model; /* whose SPTEs and roles they are */
 	u64 start_ns; /* times are told from here */
 	bool redact; /* what a cell of words gives away is hidden; other cells are redacted by their columns */
-	/* The words of an event's stack, NULL: it has none to show. */
+	/* The words of an event's stack, and its addresses in the cell behind; NULL: it has none to show. */
 	void (*stack)(void *ctx, const struct ms_event *event, struct ms_cell *cell);
 	void *stack_ctx;
 };

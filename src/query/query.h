@@ -70,7 +70,7 @@ struct ms_cell {
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
 #define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
 #define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
-#define MS_COL_BELOW (1u << 4) /* text: its words stand below the row, one a line */
+#define MS_COL_BELOW (1u << 4) /* text: below the row; words stand one a line, a text is wrapped */
 
 struct ms_column {
 	const char *name; /* JSON key */

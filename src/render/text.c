@@ -12,6 +12,7 @@
 #define GAP 2u
 #define INDENT 2u
 #define BELOW 8u
+#define BELOW_WIDTH 100u /* of a text there, where the output has no width of its own */
 #define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
@@ -297,11 +298,18 @@ static void put_field(struct text *t, const struct ms_column *col, const struct 
 	*at += layout->widths[i] + GAP;
 }
 
-/* What stands below a row: one word a line. */
-static void put_below(struct text *t, const char *s, size_t len)
+/* What stands below a row: words one a line, a text wrapped. */
+static void put_below(struct text *t, const struct ms_column *col, enum ms_style style, const char *s,
+		      size_t len)
 {
+	u32 width = t->opts->width ? t->opts->width : BELOW_WIDTH;
 	size_t word;
 
+	if (col->kind == MS_V_TEXT && len) {
+		ms_buf_pad(&t->sink->buf, ' ', BELOW);
+		put_wrapped(t, style, s, len, BELOW, width > BELOW + WRAP_LEAST ? width - BELOW : 0);
+		return;
+	}
 	while (len) {
 		for (word = 0; word < len && s[word] != ' ';)
 			word++;
@@ -316,7 +324,7 @@ static void put_below(struct text *t, const char *s, size_t len)
 	}
 }
 
-/* Of a cell that is there, in a column whose words stand below. */
+/* Of a cell that is there, in a column that stands below. */
 static bool is_below(const struct ms_column *col, const struct ms_cell *cell)
 {
 	return col->flags & MS_COL_BELOW && cell->kind != MS_V_ABSENT;
@@ -342,7 +350,7 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 			if (!is_below(&section->cols[i], &cells[i]))
 				continue;
 			format_cell(t, &section->cols[i], &cells[i], 0);
-			put_below(t, ms_buf_str(&t->cell), t->cell.len);
+			put_below(t, &section->cols[i], cells[i].style, ms_buf_str(&t->cell), t->cell.len);
 		}
 		if (!sink_flush(t->sink, false))
 			return false;
@@ -545,7 +553,7 @@ static bool put_kept(struct text *t, const struct ms_section *section, const str
 					  piece[i].width, &at);
 		for (i = 0; i < section->nr_cols; row += piece[i].len, i++)
 			if (!layout->shown[i])
-				put_below(t, row, piece[i].len);
+				put_below(t, &section->cols[i], piece[i].style, row, piece[i].len);
 		if (!sink_flush(t->sink, false))
 			return false;
 	}

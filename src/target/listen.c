@@ -10,7 +10,7 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 
 	if (!event->id || event->id >= MS_EV_NR || !(listen->events & 1ull << event->id))
 		return false;
-	if (listen->kvm && event->kvm && event->kvm != listen->kvm)
+	if (listen->kvm && event->kvm != listen->kvm)
 		return false;
 	if (listen->has_vcpu && event->vcpu != listen->vcpu)
 		return false;

@@ -303,6 +303,8 @@ static struct ms_err *configure_layout(struct live_listener *ll)
 	role->direct = bit ? 1u << bit->bit : 0;
 	bit = ms_layout_role_bit(layout, "passthrough");
 	role->passthrough = bit ? 1u << bit->bit : 0;
+	bit = ms_layout_role_bit(layout, "invalid");
+	role->invalid = bit ? 1u << bit->bit : 0;
 	return NULL;
 }
 
@@ -366,6 +368,10 @@ static struct ms_err *configure(struct live_listener *ll)
 		bpf_map__set_max_entries(skel->maps.counts, 1);
 	if (!skel->rodata->take_stacks)
 		bpf_map__set_max_entries(skel->maps.stacks, 1);
+	else if (listen->stacks_max)
+		bpf_map__set_max_entries(skel->maps.stacks, listen->stacks_max);
+	if (!(listen->events >> MS_EV_sp_free & 1))
+		bpf_map__set_max_entries(skel->maps.zapped, 1);
 	return NULL;
 }
 

@@ -143,14 +143,27 @@ struct link_info_kprobe {
 	u64 rest[8];
 };
 
-static u64 kprobe_missed(const struct bpf_link *link)
+/* False: this kernel does not tell. */
+static bool kprobe_missed(const struct bpf_link *link, u64 *ret)
 {
 	struct link_info_kprobe info = { 0 };
 	u32 len = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len))
-		return 0;
-	return len > offsetof(struct link_info_kprobe, missed) ? info.missed : 0;
+	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) ||
+	    len < offsetof(struct link_info_kprobe, missed) + sizeof(info.missed))
+		return false;
+	*ret = info.missed;
+	return true;
+}
+
+static void kprobe_stats(const struct bpf_link *link, struct ms_probe *shown, struct ms_listen_stats *stats)
+{
+	u64 missed = 0;
+
+	shown->misses_unknown = !kprobe_missed(link, &missed);
+	stats->lost_probe_unknown |= shown->misses_unknown;
+	stats->lost_probe += missed;
+	shown->misses += missed;
 }
 
 /* How often each event passed, by id; 0 of none. */
@@ -189,6 +202,9 @@ static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *
 	stats.delivered = ll->delivered;
 	stats.lost_buffer = ll->skel->bss->lost_buffer;
 	stats.lost_count = ll->skel->bss->lost_count;
+	stats.lost_thread = ll->skel->bss->lost_thread;
+	stats.lost_stack = ll->skel->bss->lost_stack;
+	stats.unknown_vm = ll->skel->bss->unknown_vm;
 	for (i = 0; i < ms_nr_probe_descs; i++) {
 		ll->shown[i].misses = 0;
 		for (k = 0; k < 2 && ll->probes[i].link[k]; k++) {
@@ -201,12 +217,8 @@ static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *
 			stats.run_ns += info.run_time_ns;
 			stats.lost_recursion += info.recursion_misses;
 			ll->shown[i].misses += info.recursion_misses;
-			if (ms_probe_descs[i].is_kprobe) {
-				u64 missed = kprobe_missed(ll->probes[i].link[k]);
-
-				stats.lost_probe += missed;
-				ll->shown[i].misses += missed;
-			}
+			if (ms_probe_descs[i].is_kprobe)
+				kprobe_stats(ll->probes[i].link[k], &ll->shown[i], &stats);
 		}
 	}
 	*ret = stats;

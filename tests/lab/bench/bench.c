@@ -170,7 +170,7 @@ static void round_steps(char **args)
 	check(ms_sym_lookup(NULL, syms, sizeof(syms) / sizeof(syms[0])));
 	note_since("symbols", start);
 	start = now_ns();
-	check(ms_layout_from_btf("/sys/kernel/btf/vmlinux", "/sys/kernel/btf/kvm", &layout));
+	check(ms_layout_from_btf("/sys/kernel/btf/vmlinux", "/sys/kernel/btf/kvm", NULL, &layout));
 	note_since("layout", start);
 	start = now_ns();
 	target = open_target("live");
