@@ -123,14 +123,17 @@ static void test_stuck_rounds(void **state)
 	is(&run, "places", 0, "cause", "retry");
 	is(&run, "places", 0, "figures",
 	   "error code 0x2; root MMU; first at 0 ms; of 10 faults here 0 resolved");
-	/* Nothing new; then it gets on, which is said once. */
+	/* Nothing new; then it gets on, which is said once. What was lost is said of its round. */
+	made.stats.lost_buffer = 3;
 	assert_null(watch_next(&run, &watch));
+	is(&run, "watch", 0, "lost", "3");
 	is(&run, "watch", 0, "came", "0");
 	is(&run, "watch", 0, "went", "0");
 	made.nr = 2 * NR + 2;
 	assert_null(watch_next(&run, &watch));
 	is(&run, "watch", 0, "came", "0");
 	is(&run, "watch", 0, "went", "1");
+	is(&run, "watch", 0, "lost", "0");
 	is(&run, "watch", 0, "open", "0");
 	assert_null(watch_next(&run, &watch));
 	is(&run, "watch", 0, "went", "0");
