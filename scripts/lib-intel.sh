@@ -9,7 +9,8 @@
 #   $CACHE/intel/tools-HASH/	loader.bin channel, made from scripts/intel
 #   $CACHE/intel/root-HASH/	system.squashfs, made from scripts/intel/root.list; files: what it holds
 #
-# Both appear by rename when they are complete, under the cache's lock.
+# Both appear by rename when they are complete, under the cache's lock. intel/lock is held shared by who puts a disk together
+# from them, and held alone by who takes an old root away.
 
 # shellcheck disable=SC2034,SC2154 # lib-kernel.sh's; scripts/lab's
 
@@ -57,7 +58,7 @@ intel_tools()
 # directory. Needs the lock.
 intel_root()
 {
-	local dir tmp
+	local dir tmp using
 
 	dir=$1/intel/root-$(cat "$MS_INTEL/root" "$MS_INTEL/root.list" | sha256sum | cut -c 1-12)
 	if ! { [ -d "$dir" ] && "$MS_INTEL/root" current "$dir/files"; }; then
@@ -69,9 +70,11 @@ intel_root()
 			return 1
 		fi
 		chmod 755 "$tmp"
-		# One that is being used stays open to those who use it.
+		exec {using}>>"$1/intel/lock"
+		flock "$using"
 		rm -rf "$dir"
 		mv -T "$tmp" "$dir" || return 1
+		exec {using}>&-
 	fi >&2
 	echo "$dir"
 }
@@ -83,7 +86,8 @@ intel_system()
 		sqfstar -quiet -no-progress -noI -noD -noF -noX "$2" >/dev/null
 }
 
-# intel_prepare: all that is the same for each run; names it in intel_tools_dir and intel_root_dir.
+# intel_prepare: all that is the same for each run; names it in intel_tools_dir and intel_root_dir, which stay as they are
+# until intel_done.
 intel_prepare()
 {
 	local cache lock
@@ -93,7 +97,16 @@ intel_prepare()
 	flock "$lock"
 	intel_tools_dir=$(intel_tools "$cache") || die "the loader of the Intel machine cannot be made in $cache"
 	intel_root_dir=$(intel_root "$cache") || die "the root of the Intel machine cannot be made in $cache"
+	# The cache's lock is still held: nobody can renew the root before this one has it shared.
+	exec {intel_using}>>"$cache/intel/lock"
+	flock -s "$intel_using"
 	exec {lock}>&-
+}
+
+# intel_done: what intel_prepare named has been used.
+intel_done()
+{
+	exec {intel_using}>&-
 }
 
 # intel_wanted: what this run takes along, one path a line: the source, what --with and --out name, files that the command

@@ -57,6 +57,14 @@ static void failed(struct ms_ui *ui, struct ms_err *err)
 	ui->listen.failed = true;
 }
 
+static bool attaching(void *ctx, u32 nr)
+{
+	struct ms_ui *ui = ctx;
+
+	(void)nr;
+	return !ui->progress || ui->progress(ui->progress_ctx, 0);
+}
+
 void ms_ui_listen_sync(struct ms_ui *ui)
 {
 	struct ms_ui_listen *listen = &ui->listen;
@@ -71,6 +79,8 @@ void ms_ui_listen_sync(struct ms_ui *ui)
 		return;
 	listen->view = view;
 	listen->want = want;
+	want.progress = attaching;
+	want.progress_ctx = ui;
 	err = ms_target_listen(ui->target, &want, &listen->l);
 	if (err) {
 		listen->l = NULL;

@@ -102,7 +102,10 @@ static struct ms_err *target_there(struct ms_session *session, const struct ms_a
 
 int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
-	struct ms_stream stream = { 0 };
+	/* A trace is made of both. */
+	struct ms_stream stream = { .cells = args->trace  ? MS_STREAM_ALL
+					     : args->json ? MS_STREAM_DATA
+							  : MS_STREAM_TEXT };
 	struct out o = { .out = cli_out_open(out), .fd = fileno(out) };
 	struct ms_err *err = NULL, *closed;
 	bool caught = session->progress;

@@ -242,6 +242,30 @@ static struct ms_err *layout_fill(struct type_index *index, struct ms_layout *re
 	return NULL;
 }
 
+/* Fields whose types the index has not, from the vendor's module. */
+static void vendor_fill(const struct type_index *index, const char *path, struct btf *base,
+			struct ms_layout *ret)
+{
+	struct btf *split = btf__parse_split(path, base);
+	__u32 id, nr = split ? btf__type_cnt(split) : 0;
+	size_t i;
+
+	for (id = btf__type_cnt(base); id < nr; id++) {
+		const struct btf_type *t = btf__type_by_id(split, id);
+		const char *name;
+
+		if (!t || !btf_is_composite(t) || !t->name_off)
+			continue;
+		name = btf__str_by_offset(split, t->name_off);
+		if (!name || index_get(index, name))
+			continue;
+		for (i = 0; i < MS_F_NR; i++)
+			if (!ret->f[i].present && !strcmp(field_defs[i].type, name))
+				field_resolve(split, t, field_defs[i].path, &ret->f[i]);
+	}
+	btf__free(split);
+}
+
 static struct ms_err *btf_open_err(const char *path)
 {
 	int saved = errno;
@@ -252,7 +276,8 @@ static struct ms_err *btf_open_err(const char *path)
 	return ms_err_hint(err, "see 'mmuscope doctor'");
 }
 
-struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, struct ms_layout *ret)
+struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, const char *vendor,
+				  struct ms_layout *ret)
 {
 	struct type_index index = { 0 };
 	struct btf *base, *split = NULL;
@@ -272,6 +297,8 @@ struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, struc
 	err = index_build(&index, split ? split : base, split ? btf__type_cnt(base) : 1);
 	if (!err)
 		err = layout_fill(&index, ret);
+	if (!err && vendor)
+		vendor_fill(&index, vendor, base, ret);
 	btf__free(split);
 	btf__free(base);
 	return err;

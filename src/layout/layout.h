@@ -67,8 +67,11 @@ const char *ms_field_name(enum ms_field_id id);
  * Resolve from BTF. vmlinux and module are file paths (the running kernel's: /sys/kernel/btf/vmlinux and
  * /sys/kernel/btf/kvm); module NULL when KVM is built in. A type without which nothing can be read (kvm,
  * kvm_mmu_page ...) is an error that names it.
+ *
+ * vendor: the same of kvm_intel or kvm_amd, for types that vmlinux and module have not; NULL for none. The
+ * fields of one that cannot be read are absent.
  */
-struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module,
+struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, const char *vendor,
 				  struct ms_layout *ret) MS_MUST_CHECK;
 
 #endif

@@ -19,7 +19,8 @@ struct ms_dirty_vcpu {
 	bool fault; /* one is being dealt with */
 	u64 fault_error;
 	bool batch; /* its entries are being told */
-	u64 serial; /* of that batch */
+	u64 serial; /* of that batch, and of the last one */
+	bool due; /* what the last one came to is still to be told */
 	u16 unmarked; /* entry of it to look at first for the next mark */
 	u64 matched[MS_DIRTY_BATCH_MAX / 64]; /* entries that marked */
 	bool emulating; /* what it said last, but for marks, is that it emulates */
@@ -371,7 +372,7 @@ static struct ms_dirty_batch *batch_open(struct ms_dirty *d, struct ms_dirty_vcp
 				      .time_ns = event->time_ns,
 				      .vcpu = event->vcpu,
 				      .guest = event->guest };
-	v->batch = true;
+	v->batch = v->due = true;
 	v->serial = b->serial;
 	v->unmarked = 0;
 	memset(v->matched, 0, sizeof(v->matched));
@@ -387,11 +388,15 @@ static struct ms_dirty_batch *batch_of(struct ms_dirty *d, struct ms_dirty_vcpu 
 static void feed_drain(struct ms_dirty *d, struct ms_dirty_vcpu *v, const struct ms_event *event)
 {
 	const struct ms_ev_pml_drain *ev = &event->u.pml_drain;
-	struct ms_dirty_batch *b = batch_of(d, v);
+	struct ms_dirty_batch *b = v->due ? batch_at(d, v->serial) : NULL;
 
-	/* Its entries may have been told before the whole. */
+	/*
+	 * Its entries may have been told before the whole: KVM empties the buffer at the beginning of an
+	 * exit, and is heard to have done so at the end. In between is what the exit was for, such as a fault.
+	 */
 	if (!b || b->announced || b->seen != ev->entries)
 		b = batch_open(d, v, event);
+	v->due = false;
 	b->announced = true;
 	b->full = ev->full;
 	b->entries = ev->entries < MS_DIRTY_BATCH_MAX ? ev->entries : MS_DIRTY_BATCH_MAX;

@@ -314,6 +314,7 @@ struct ms_session {
 	bool hold;
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
+	void (*tell)(const char *line); /* of what takes long, for whoever waits; may be NULL */
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 	struct ms_stream *stream; /* of the round under way, NULL without */
@@ -373,7 +374,15 @@ void ms_watch_deinit(struct ms_watch *watch);
 /* --- events as they happen: stream.c, of `events' --- */
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_stream_deinit(). */
+/* Which cells of an event the caller is going to look at. */
+enum ms_stream_cells {
+	MS_STREAM_ALL,
+	MS_STREAM_TEXT, /* those that text shows */
+	MS_STREAM_DATA, /* those that JSON has */
+};
+
 struct ms_stream {
+	enum ms_stream_cells cells; /* set before the first round */
 	u64 rounds; /* carried out */
 	bool over; /* nothing more will come: time or number are reached, or somebody has had enough */
 	const struct ms_event *events; /* of this round, in the order of the rows of its section `events' */

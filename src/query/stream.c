@@ -257,7 +257,8 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_text(&cells, probe->name);
 	cell_text(&cells, status[probe->status])->style = style[probe->status];
 	cell_bool(&cells, probe->explains);
-	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+	cell_opt(&cells, !probe->misses_unknown || probe->misses, MS_V_COUNT, probe->misses)->style =
+		probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	feeds_cell(&cells, probe->events, FEEDS_MAX);
 	feeds_cell(&cells, probe->events, MS_EV_NR);
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
@@ -304,7 +305,7 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 
 /* --- a round --- */
 
-static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
+static struct ms_err *begin(struct query *q, enum ms_stream_cells cells, struct ms_stream_state *s)
 {
 	const struct ms_args *args = q->args;
 	struct ms_listen listen = events_wanted(q);
@@ -341,6 +342,7 @@ static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
 		s->show.stack_ctx = s->stacks;
 	}
 	ms_event_columns(!q->vm, &s->table);
+	ms_event_columns_for(cells, &s->table);
 	count_columns(s, listen.count_by);
 	return NULL;
 }
@@ -608,7 +610,7 @@ struct ms_err *stream_run(struct query *q)
 	struct ms_err *err = NULL;
 
 	if (!s->l)
-		err = begin(q, s);
+		err = begin(q, stream->cells, s);
 	if (err)
 		return err;
 	if (s->summary)

@@ -32,6 +32,7 @@ struct ms_kmem {
 	 * stale pointer is refused, not followed.
 	 */
 	u64 vm_lo, vm_hi;
+	bool vmx; /* a vCPU is a struct vcpu_vmx's; ms_kvm_read_host() tells */
 	u32 buffer_pages; /* tables to ask for in one batch, at least 1 */
 
 	/*

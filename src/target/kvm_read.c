@@ -18,6 +18,9 @@
 /* The non-present SPTE of kernels that keep an MMIO value per VM (6.12; 6.1 has neither). */
 #define NP_SUPPRESS_VE (1ull << 63)
 
+/* Of the secondary processor-based VM-execution controls: "enable PML" (SDM volume 3, 25.6.2). */
+#define SECONDARY_EXEC_ENABLE_PML 17
+
 #define PUT(sink, type, rec) ((sink)->put((sink)->ctx, type, rec, NULL))
 
 /* Remember which destination belongs to which have bit until the batch was run. */
@@ -139,6 +142,7 @@ struct ms_err *ms_kvm_read_host(struct ms_kmem *kmem, struct ms_rec_host *ret)
 	if (err)
 		return err;
 	host.hv = host_vendor(kmem, &host);
+	kmem->vmx = host.hv == MS_HV_VMX;
 	/* Both modules may be there; only one has a VM. */
 	if (host.hv == MS_HV_SVM) {
 		host.have |= MS_HOST_HAVE_PML;
@@ -362,7 +366,11 @@ static struct ms_err *read_vcpu(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const s
 {
 	struct ms_rec_vcpu rec = { .kvm = kvm, .vcpu = vcpu };
 	u64 id = 0, idx = 0, cpu = 0, mode = 0, hflags = 0, guest_mode = 0, owner = 0, have = 0;
+	u64 vmcs02 = 0, vmcs02_ready = 0, secondary = 0;
 	const u64 have_id = 1ull << 32, have_owner = 1ull << 33;
+	const u64 have_vmcs02 = 1ull << 34, have_ready = 1ull << 35, have_secondary = 1ull << 36,
+		  have_02 = have_vmcs02 | have_ready | have_secondary;
+	const struct ms_field *in_vmx = &kmem->layout->f[MS_F_vmx_vcpu];
 	const struct want_field wants[] = {
 		{ MS_F_vcpu_kvm, &owner, have_owner },
 		{ MS_F_vcpu_id, &id, have_id },
@@ -377,10 +385,16 @@ static struct ms_err *read_vcpu(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const s
 		{ MS_F_vcpu_efer, &rec.efer, MS_VCPU_HAVE_EFER },
 		{ MS_F_vcpu_mmu, &rec.mmu, MS_VCPU_HAVE_MMU },
 		{ MS_F_vcpu_walk_mmu, &rec.walk_mmu, MS_VCPU_HAVE_MMU },
+		/* The last three are for a vcpu_vmx, which begins with its kvm_vcpu. */
+		{ MS_F_vmx_vmcs02, &vmcs02, have_vmcs02 },
+		{ MS_F_vmx_vmcs02_initialized, &vmcs02_ready, have_ready },
+		{ MS_F_vmx_vmcs02_secondary_exec, &secondary, have_secondary },
 	};
+	const size_t nr = sizeof(wants) / sizeof(wants[0]);
 	struct ms_err *err;
 
-	err = read_fields(kmem, vcpu, wants, sizeof(wants) / sizeof(wants[0]), &have);
+	err = read_fields(kmem, vcpu, wants, kmem->vmx && in_vmx->present && !in_vmx->off ? nr : nr - 3,
+			  &have);
 	/* A vCPU names its VM: one that names another is a stale pointer. */
 	if (err || !(have & have_id) || !(have & have_owner) || owner != kvm)
 		return err;
@@ -391,6 +405,11 @@ static struct ms_err *read_vcpu(struct ms_kmem *kmem, u64 kvm, u64 vcpu, const s
 	rec.mode = (s32)mode;
 	rec.hflags = (u32)hflags;
 	rec.guest_mode = guest_mode != 0;
+	/* Before L2 was entered for the first time nothing was written to vmcs02. */
+	if ((have & have_02) == have_02 && vmcs02 && vmcs02_ready) {
+		rec.have |= MS_VCPU_HAVE_PML02;
+		rec.pml02 = secondary >> SECONDARY_EXEC_ENABLE_PML & 1;
+	}
 	if (want->what & MS_WANT_VCPUS)
 		err = PUT(sink, MS_REC_VCPU, &rec);
 	if (!err && (want->what & MS_WANT_MMUS))

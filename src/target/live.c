@@ -31,6 +31,7 @@
 
 #define BTF_VMLINUX "/sys/kernel/btf/vmlinux"
 #define BTF_KVM "/sys/kernel/btf/kvm"
+#define BTF_KVM_INTEL "/sys/kernel/btf/kvm_intel"
 #define SYS_KVM "/sys/module/kvm"
 /* 128 tables of 4 KiB fill a quarter of the buffer: the rest is headers and translations. */
 #define DEFAULT_BUFFER_PAGES 256
@@ -414,7 +415,8 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 		live->max_reqs = opts->buffer_pages * 4;
 	err = access(SYS_KVM, F_OK) ? kvm_missing() : NULL;
 	if (!err)
-		err = ms_layout_from_btf(BTF_VMLINUX, access(BTF_KVM, F_OK) ? NULL : BTF_KVM, &live->layout);
+		err = ms_layout_from_btf(BTF_VMLINUX, access(BTF_KVM, F_OK) ? NULL : BTF_KVM,
+					 access(BTF_KVM_INTEL, F_OK) ? NULL : BTF_KVM_INTEL, &live->layout);
 	if (!err)
 		err = live_load(live);
 	if (!err)

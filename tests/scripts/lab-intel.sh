@@ -86,6 +86,46 @@ printf '#!/bin/sh\nwhile :; do printf "\\036Lo\\002\\000y\\n"; done\n' >"$dir/bi
 PATH=$dir/bin:$PATH "$lab" --vendor intel -- true 2>"$dir/e" | head -n 1 >"$dir/o"
 is "nobody reads: status, and it ends" "${PIPESTATUS[0]} $(cat "$dir/o")" "141 y"
 
+# --- two runs, and a file of the root that changes between them: the root that the first has is not taken from it
+mkdir "$dir/intel" "$dir/cache"
+cp "$top/scripts/intel/root" "$top/scripts/intel/loader.S" "$top/scripts/intel/channel.c" "$dir/intel/"
+echo "$dir/listed" >"$dir/intel/root.list"
+echo one >"$dir/listed"
+# prepared COMMAND: what scripts/lab does before it puts a disk together, and the command in its place.
+prepared()
+{
+	MMUSCOPE_CACHE=$dir/cache bash -c '. "$0/scripts/lib.sh" && . "$0/scripts/lib-kernel.sh" && . "$0/scripts/lib-intel.sh"
+		MS_INTEL=$1/intel dir=$1
+		intel_prepare
+		eval "$2"
+		intel_done' "$top" "$dir" "$1"
+}
+prepared 'was=$(cat "$intel_root_dir/files"; stat -c %i "$intel_root_dir/system.squashfs"); : >"$dir/first"
+	until [ -e "$dir/go" ]; do sleep 0.1; done
+	is=$(cat "$intel_root_dir/files"; stat -c %i "$intel_root_dir/system.squashfs")
+	[ "$was" = "$is" ] && echo same >"$dir/kept"' 2>"$dir/e" &
+first=$!
+within 30 test -e "$dir/first"
+echo another >"$dir/listed"
+prepared ': >"$dir/second"; cut -f 1,3 "$intel_root_dir/files" | grep listed >"$dir/renewed"' 2>"$dir/e2" &
+second=$!
+within 2 test -e "$dir/second"
+is "a root in use: who renews it waits" $? 1
+: >"$dir/go"
+wait $first
+is "a root in use: it stays as it was" "$(cat "$dir/kept" "$dir/e")" same
+wait $second
+is "and is renewed then" "$(cut -f 2 "$dir/renewed") $(cat "$dir/e2")" "8 "
+# Unchanged it is used as it is, by two at once.
+prepared ': >"$dir/third"; until [ -e "$dir/fourth" ]; do sleep 0.1; done' &
+third=$!
+within 10 test -e "$dir/third"
+prepared ': >"$dir/fourth"' &
+within 10 test -e "$dir/fourth"
+is "a root in use: not renewed, another may use it" $? 0
+: >"$dir/fourth"
+wait $third
+
 # --- one boot of 6.1; without A and D bits there is no PML
 inside='
 uname -r

@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_nmmu_who \
+	tests/unit/test_ops \
 	tests/unit/test_probes \
 	tests/unit/test_query \
 	tests/unit/test_random_mutants \

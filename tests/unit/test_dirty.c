@@ -287,17 +287,25 @@ static void test_batches(void **state)
 	b = ms_dirty_batch(d, 2);
 	assert_true(b->announced);
 	assert_int_equal(b->seen, 2);
+	/* And what the exit was for between them: its marks are no entries'. */
+	FEED(d, EV(pml, .gfn = 1, .nth = 0), DIRTY(PML, 1), EV(fault, .error = W), DIRTY(FAULT, 1),
+	     EV(fault_done), EV(emulate), EV(pml_drain, .entries = 1), DIRTY(NONE, 1));
+	assert_int_equal(d->nr_batches, 4);
+	b = ms_dirty_batch(d, 3);
+	assert_true(b->announced);
+	assert_int_equal(b->entries, 1);
+	assert_int_equal(b->marked, 1);
 	/* No drain was seen at all, twice: nth begins again. */
 	FEED(d, EV(fault, .error = W), EV(pml, .gfn = 1, .nth = 0), EV(pml, .gfn = 2, .nth = 1),
 	     EV(pml, .gfn = 3, .nth = 0));
-	assert_int_equal(d->nr_batches, 5);
-	assert_false(ms_dirty_batch(d, 3)->announced);
-	assert_int_equal(ms_dirty_batch(d, 4)->gfns[0], 3);
+	assert_int_equal(d->nr_batches, 6);
+	assert_false(ms_dirty_batch(d, 4)->announced);
+	assert_int_equal(ms_dirty_batch(d, 5)->gfns[0], 3);
 	/* Beyond the buffer's end there is none. */
 	FEED(d, EV(pml, .gfn = 1, .nth = 512));
-	assert_int_equal(d->nr_batches, 5);
+	assert_int_equal(d->nr_batches, 6);
 	assert_int_equal(d->nr_full, 1);
-	assert_int_equal(d->nr_entries, 3 + 512 + 2);
+	assert_int_equal(d->nr_entries, 3 + 512 + 2 + 1);
 	ms_dirty_destroy(d);
 }
 

@@ -129,7 +129,7 @@ static void test_split(void **state)
 		kvm_types(&t, newer);
 		save(base, base_path);
 		save(t.btf, split_path);
-		assert_null(ms_layout_from_btf(base_path, split_path, &layout));
+		assert_null(ms_layout_from_btf(base_path, split_path, NULL, &layout));
 		assert_int_equal(layout.type_size[MS_T_kvm_mmu_page], 184);
 		assert_int_equal(layout.type_size[MS_T_page], 64);
 		assert_true(f[MS_F_sp_gfn].present);
@@ -170,6 +170,59 @@ static void test_split(void **state)
 	btf__free(base);
 }
 
+/* A type that is the vendor module's alone; what kvm has too is kvm's. */
+static void test_vendor(void **state)
+{
+	struct types t = { .btf = btf__new_empty() };
+	struct btf *base = t.btf, *kvm;
+	char vendor_path[64];
+	const struct ms_field *f = layout.f;
+	int loaded, nested, shadow;
+
+	basics(&t);
+	save(base, base_path);
+	kvm = t.btf = btf__new_empty_split(base);
+	kvm_types(&t, 1);
+	save(kvm, split_path);
+	t.btf = btf__new_empty_split(base);
+	btf__add_struct(t.btf, "kvm_vcpu", 64);
+	btf__add_field(t.btf, "cpu", t.u32, 32 * 8, 0);
+	btf__add_field(t.btf, "vcpu_id", t.u32, 36 * 8, 0);
+	shadow = btf__add_struct(t.btf, "vmcs_controls_shadow", 32);
+	btf__add_field(t.btf, "secondary_exec", t.u32, 16 * 8, 0);
+	loaded = btf__add_struct(t.btf, "loaded_vmcs", 64);
+	btf__add_field(t.btf, "vmcs", t.ptr, 0, 0);
+	btf__add_field(t.btf, "controls_shadow", shadow, 32 * 8, 0);
+	nested = btf__add_struct(t.btf, "nested_vmx", 128);
+	btf__add_field(t.btf, "vmcs02_initialized", t.u8, 8, 0);
+	btf__add_field(t.btf, "vmcs02", loaded, 64 * 8, 0);
+	btf__add_struct(t.btf, "vcpu_vmx", 512);
+	btf__add_field(t.btf, "nested", nested, 256 * 8, 0);
+	save(t.btf, vendor_path);
+
+	assert_null(ms_layout_from_btf(base_path, split_path, NULL, &layout));
+	assert_false(f[MS_F_vmx_vmcs02].present);
+	assert_null(ms_layout_from_btf(base_path, split_path, vendor_path, &layout));
+	assert_true(f[MS_F_vmx_vmcs02].present);
+	assert_int_equal(f[MS_F_vmx_vmcs02].off, 256 + 64);
+	assert_int_equal(f[MS_F_vmx_vmcs02_initialized].off, 256 + 1);
+	assert_int_equal(f[MS_F_vmx_vmcs02_secondary_exec].off, 256 + 64 + 32 + 16);
+	assert_int_equal(f[MS_F_vmx_vmcs02_secondary_exec].size, 4);
+	assert_false(f[MS_F_vmx_vcpu].present);
+	assert_int_equal(f[MS_F_vcpu_cpu].bit_off, 3);
+	assert_false(f[MS_F_vcpu_id].present);
+	/* Without it the rest is there. */
+	assert_null(ms_layout_from_btf(base_path, split_path, "/nonexistent/kvm_intel", &layout));
+	assert_false(f[MS_F_vmx_vmcs02].present);
+	assert_true(f[MS_F_sp_gfn].present);
+	unlink(base_path);
+	unlink(split_path);
+	unlink(vendor_path);
+	btf__free(t.btf);
+	btf__free(kvm);
+	btf__free(base);
+}
+
 static void test_refusals(void **state)
 {
 	struct types t = { .btf = btf__new_empty() };
@@ -177,18 +230,18 @@ static void test_refusals(void **state)
 
 	basics(&t);
 	save(t.btf, base_path);
-	err = ms_layout_from_btf(base_path, NULL, &layout);
+	err = ms_layout_from_btf(base_path, NULL, NULL, &layout);
 	assert_non_null(err);
 	assert_non_null(strstr(ms_err_text(err), "struct kvm"));
 	ms_err_free(err);
-	err = ms_layout_from_btf(base_path, "/nonexistent/kvm", &layout);
+	err = ms_layout_from_btf(base_path, "/nonexistent/kvm", NULL, &layout);
 	assert_non_null(strstr(ms_err_text(err), "/nonexistent/kvm"));
 	ms_err_free(err);
-	err = ms_layout_from_btf("/nonexistent/vmlinux", NULL, &layout);
+	err = ms_layout_from_btf("/nonexistent/vmlinux", NULL, NULL, &layout);
 	assert_non_null(strstr(ms_err_text(err), "No such file"));
 	ms_err_free(err);
 	assert_int_equal(truncate(base_path, 40), 0);
-	err = ms_layout_from_btf(base_path, NULL, &layout);
+	err = ms_layout_from_btf(base_path, NULL, NULL, &layout);
 	assert_non_null(err);
 	ms_err_free(err);
 	unlink(base_path);
@@ -204,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_vendor),
 		cmocka_unit_test(test_refusals),
 	};
 

@@ -35,8 +35,10 @@ static void test_passes(void **state)
 	assert_true(ms_listen_passes(&listen, &event));
 	listen.kvm = 0x2000;
 	assert_false(ms_listen_passes(&listen, &event));
-	/* Whose it is nobody knows: it may be this VM's. */
+	/* Whose it is nobody knows: it may be another's. */
 	event.kvm = 0;
+	assert_false(ms_listen_passes(&listen, &event));
+	listen.kvm = 0;
 	assert_true(ms_listen_passes(&listen, &event));
 	listen.vcpu = 0;
 	assert_false(ms_listen_passes(&listen, &event));

@@ -389,6 +389,66 @@ static void test_nested_mmu(void **state)
 	fm_deinit(&fm);
 }
 
+/* vmcs02's PML control: of a vCPU of VMX's whose vmcs02 was prepared, and of no other. */
+static void test_vmcs02(void **state)
+{
+	static const struct {
+		u64 vmcs, ready, secondary;
+		bool vmx, have, on;
+	} cases[] = {
+		{ 0x1000, 1, 0x20082, true, true, true },     { 0x1000, 1, 0x82, true, true, false },
+		{ 0x1000, 1, 0xfffdffff, true, true, false }, { 0, 1, 0x20082, true, false, false },
+		{ 0x1000, 0, 0x20082, true, false, false },   { 0x1000, 1, 0x20082, false, false, false },
+	};
+	const struct ms_kfile file = { .private_data = fm_kvm(0), .pid = 1, .kind = MS_FD_VM };
+	struct fakemem fm;
+	size_t i;
+
+	machine(&fm);
+	field(&fm, MS_F_vmx_vcpu, 0, 0x300, 1);
+	field(&fm, MS_F_vmx_vmcs02, 0x3e0, 8, 1);
+	field(&fm, MS_F_vmx_vmcs02_initialized, 0x3e8, 1, 1);
+	field(&fm, MS_F_vmx_vmcs02_secondary_exec, 0x3f0, 4, 1);
+	make_vm(&fm, 0);
+	make_vcpu(&fm, 0, 0);
+	fm_set(&fm, fm_kvm(0) + VM_VCPUS + 8, vcpu_addr(0));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fm_set(&fm, vcpu_addr(0) + 0x3e0, cases[i].vmcs);
+		fm_set(&fm, vcpu_addr(0) + 0x3e8, cases[i].ready);
+		fm_set(&fm, vcpu_addr(0) + 0x3f0, cases[i].secondary);
+		fm.kmem.vmx = cases[i].vmx;
+		read_all(&fm, &file, 1, 0);
+		assert_int_equal(got.nr[MS_REC_VCPU], 1);
+		assert_int_equal(!!(got.vcpu[0].have & MS_VCPU_HAVE_PML02), cases[i].have);
+		assert_int_equal(got.vcpu[0].pml02, cases[i].on);
+	}
+	/* A kvm_vcpu that is not the first member: nothing is known of what is around it. */
+	fm.layout.f[MS_F_vmx_vcpu].off = 8;
+	fm_set(&fm, vcpu_addr(0) + 0x3e8, 1);
+	fm.kmem.vmx = true;
+	read_all(&fm, &file, 1, 0);
+	assert_false(got.vcpu[0].have & MS_VCPU_HAVE_PML02);
+	fm_deinit(&fm);
+}
+
+/* Whose vCPUs they are: a kernel that has both vendors' variables does not tell by them. */
+static void test_vendor(void **state)
+{
+	struct fakemem fm;
+	struct ms_rec_host host;
+	u32 i;
+
+	machine(&fm);
+	for (i = 0; i < 4; i++) {
+		fm.kmem.sym[MS_KSYM_enable_ept] = i & 1 ? FM_PAGE_OFFSET + 0x50000 : 0;
+		fm.kmem.sym[MS_KSYM_npt_enabled] = i & 2 ? FM_PAGE_OFFSET + 0x50008 : 0;
+		assert_null(ms_kvm_read_host(&fm.kmem, &host));
+		assert_int_equal(fm.kmem.vmx, i == 1);
+		assert_int_equal(host.hv, i == 1 ? MS_HV_VMX : i == 2 ? MS_HV_SVM : MS_HV_UNKNOWN);
+	}
+	fm_deinit(&fm);
+}
+
 /* Slots that never hold still are delivered, and marked. */
 static void restless(struct fakemem *fm, void *ctx)
 {
@@ -523,7 +583,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_vm),	       cmocka_unit_test(test_many_vcpus_and_vms),
 		cmocka_unit_test(test_may_read),       cmocka_unit_test(test_tdp_switch),
-		cmocka_unit_test(test_vm_modes),       cmocka_unit_test(test_nested_mmu),
+		cmocka_unit_test(test_vm_modes),       cmocka_unit_test(test_vmcs02),
+		cmocka_unit_test(test_vendor),	       cmocka_unit_test(test_nested_mmu),
 		cmocka_unit_test(test_slots_restless), cmocka_unit_test(test_slot_ring),
 		cmocka_unit_test(test_slots_swapped),  cmocka_unit_test(test_nonsense),
 	};

@@ -117,6 +117,7 @@ static const struct ms_probe probes[] = {
 	{ .name = "kprobe/x",
 	  .status = MS_PROBE_SPARE,
 	  .events = 1ull << MS_EV_flush,
+	  .misses_unknown = true,
 	  .lost = "",
 	  .why = "" },
 	{ .name = "fexit/y",
@@ -217,11 +218,12 @@ static void test_summary(void **state)
 	end(&run, &stream);
 
 	/* Each kind of loss by itself. */
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 5; i++) {
 		static const char *const names[] = { "lost_buffer", "lost_count", "lost_recursion",
-						     "lost_probe" };
+						     "lost_probe", "lost_thread" };
 		u64 *const lost[] = { &made.stats.lost_buffer, &made.stats.lost_count,
-				      &made.stats.lost_recursion, &made.stats.lost_probe };
+				      &made.stats.lost_recursion, &made.stats.lost_probe,
+				      &made.stats.lost_thread };
 
 		begin(&run);
 		*lost[i] = 3;
@@ -233,6 +235,40 @@ static void test_summary(void **state)
 		assert_non_null(strstr(run.result->notes[0], "3 events were lost"));
 		end(&run, &stream);
 	}
+}
+
+/* What is told beside the losses: stacks, events of no known VM, and figures that a kernel does not give. */
+static void test_not_whole(void **state)
+{
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	(void)state;
+	begin(&run);
+	made.before = (struct ms_listen_stats){ .lost_stack = 1, .unknown_vm = 2, .lost_thread = 5 };
+	made.stats = (struct ms_listen_stats){ .lost_stack = 8, .unknown_vm = 4, .lost_thread = 5 };
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_stack", "7");
+	is(&run, "listened", 0, "unknown_vm", "2");
+	is(&run, "listened", 0, "lost_thread", "0");
+	is(&run, "listened", 0, "lost_probe", "0");
+	assert_int_equal(run.result->nr_notes, 2);
+	assert_non_null(strstr(run.result->notes[0], "7 stacks could not be kept"));
+	assert_non_null(strstr(run.result->notes[1], "2 events were left out"));
+	end(&run, &stream);
+
+	/* What a kernel does not tell is no 0. */
+	begin(&run);
+	made.stats = (struct ms_listen_stats){ .lost_probe_unknown = true };
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_probe", "-");
+	end(&run, &stream);
 }
 
 static void test_probes(void **state)
@@ -256,6 +292,8 @@ static void test_probes(void **state)
 	is(&run, "probes", 4, "explains", "yes");
 	is(&run, "probes", 2, "explains", "no");
 	is(&run, "probes", 5, "probe", "fexit/z");
+	is(&run, "probes", 3, "misses", "-");
+	is(&run, "probes", 4, "misses", "0");
 	/* Text has room for some names only. */
 	is(&run, "probes", 5, "events", "fault flush zap_all pml age");
 	is(&run, "probes", 5, "feeds", "fault flush zap_all +2");
@@ -475,9 +513,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
-		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_stacks),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_not_whole),
+		cmocka_unit_test(test_probes),	  cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_stacks),	  cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
