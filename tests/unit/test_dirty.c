@@ -560,6 +560,12 @@ static void test_bounds(void **state)
 	}
 	assert_int_equal(d->nr_slots, MS_DIRTY_SLOTS);
 	assert_int_equal(d->dropped_slots, 5);
+	event.vcpu = MS_DIRTY_VCPUS - 1;
+	ms_dirty_event(d, &event);
+	assert_int_equal(d->dropped_vcpus, 0);
+	event.vcpu = MS_DIRTY_VCPUS;
+	ms_dirty_event(d, &event);
+	assert_int_equal(d->dropped_vcpus, 1);
 	ms_dirty_destroy(d);
 }
 
@@ -570,6 +576,11 @@ static void test_marks(void **state)
 	struct ms_dirty *d = make();
 
 	(void)state;
+	/* A memslot that goes has no log, whatever its flags were. */
+	FEED(d, EV(slot, .slot = 3, .pages = 9, .flags = MS_SLOT_LOG_DIRTY));
+	assert_true(d->slots[0].logging);
+	FEED(d, EV(slot, .slot = 3, .pages = 0, .flags = MS_SLOT_LOG_DIRTY));
+	assert_false(d->slots[0].logging);
 	FEED(d, EV(log_enable, .slot = 3), DIRTY(PML, 1), DIRTY(PML, 2), EV(log_read, .slot = 3, .kept = 1),
 	     DIRTY(FAULT, 1), EV(log_clear, .slot = 3, .gfn = 64, .pages = 64), EV(log_read, .slot = 3),
 	     EV(log_disable, .slot = 3));
@@ -624,6 +635,21 @@ static void test_leaves(void **state)
 	assert_true(kinds > 0);
 	assert_int_equal(kinds + d->leaves_unknown, leaves);
 	assert_true(writable > 0 && writable < kinds);
+	for (i = 0, leaves = 0; i < vm->nr_sps; i++)
+		if (vm->sps[i].level > 1)
+			leaves += vm->sps[i].counts.by_class[SPTE_CLASS_LEAF];
+	for (i = 0, kinds = 0; i < d->nr_slots; i++)
+		kinds += d->slots[i].huge;
+	assert_true(kinds > 0);
+	assert_int_equal(kinds, leaves);
+	/* What no memslot has, and what is another address space's, is in none. */
+	for (i = 0, leaves = 0; i < vm->nr_sps; i++) {
+		leaves += vm->sps[i].counts.by_class[SPTE_CLASS_LEAF];
+		role_set(&model->roles, &vm->sps[i].rec.role, ROLE_SMM, 1);
+	}
+	ms_dirty_leaves(d, model, vm);
+	ms_dirty_leaves(d, model, vm);
+	assert_int_equal(d->leaves_unknown, leaves);
 	ms_dirty_destroy(d);
 	ms_model_destroy(model);
 	small_end(&fake);

@@ -303,6 +303,26 @@ static void test_cleared_unread(void **state)
 	is(&h, 1, 0, 0, 0, 0);
 	assert_int_equal(h.c->findings[0].loss, MS_DIRTY_CLEARED_UNREAD);
 	end(&h);
+	/* Two CPUs' marks, the later one first. */
+	begin(&h, MANUAL);
+	round_of_log(&h);
+	digests(&h);
+	h.frames[3].digest++;
+	mark(&h);
+	h.now -= 900;
+	mark(&h);
+	h.now += 800;
+	digests(&h);
+	read_log(&h, true);
+	is(&h, 0, 1, 0, 0, 0);
+	end(&h);
+	/* The host takes away a part of its page. */
+	begin(&h, MANUAL);
+	round_of_log(&h);
+	change(&h);
+	EV(&h, NONE, invalidate, .start = HVA + 3 * 4096 + 100, .end = HVA + 3 * 4096 + 200);
+	is(&h, 0, 0, 0, 1, 0);
+	end(&h);
 	/* A second SPTE of the frame loses W for the same bit, and a CPU is quick to write in between. */
 	begin(&h, MANUAL);
 	round_of_log(&h);

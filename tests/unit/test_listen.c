@@ -317,6 +317,43 @@ static void test_sim_keys(void **state)
 	assert_null(clock.listener);
 }
 
+/* So many that differ in one thing alone that some meet in the table: they stay apart. */
+static void test_sim_crowd(void **state)
+{
+	enum { NR = 250 };
+	const struct ms_listen listen = { .events = ALL, .count_by = ~0u };
+	struct ms_sim_clock clock = { .run = stands_still };
+	struct ms_event event;
+	struct ms_event_count *counts;
+	struct ms_listener *l;
+	u32 what, i, k;
+	size_t n;
+
+	(void)state;
+	for (what = 0; what < 4; what++) {
+		must(ms_sim_listen(&clock, &listen, &l));
+		l->listen = listen;
+		for (i = 0; i < NR; i++)
+			for (k = 1; k <= NR; k++) {
+				event = (struct ms_event){ .id = MS_EV_fault_done,
+							   .u.fault_done = { .gfn = i } };
+				if (what == 0)
+					event.cause = (u8)k;
+				else if (what == 1)
+					event.u.fault_done.ret = (u8)k;
+				else if (what == 2)
+					event.vcpu = (u16)k;
+				else
+					event.kvm = k;
+				ms_sim_listener_put(l, &event);
+			}
+		must(ms_listen_counts(l, &counts, &n));
+		assert_int_equal(n, NR * NR);
+		free(counts);
+		ms_unlisten(l);
+	}
+}
+
 /* More keys than there is room for, and what the source itself has lost: counted as such. */
 static void test_sim_losses(void **state)
 {
@@ -354,10 +391,11 @@ static void test_sim_losses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_passes),	 cmocka_unit_test(test_key),
-		cmocka_unit_test(test_sim),	 cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_nobody),	 cmocka_unit_test(test_fed),
-		cmocka_unit_test(test_sim_keys), cmocka_unit_test(test_sim_losses),
+		cmocka_unit_test(test_passes),	  cmocka_unit_test(test_key),
+		cmocka_unit_test(test_sim),	  cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_nobody),	  cmocka_unit_test(test_fed),
+		cmocka_unit_test(test_sim_keys),  cmocka_unit_test(test_sim_losses),
+		cmocka_unit_test(test_sim_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,6 +269,64 @@ static void invalidation_ends_between(void **state)
 	nothing(&f);
 }
 
+/* What was lost may have been what took the entry away; an end without a beginning is no invalidation under way. */
+static void lost_between(void **state)
+{
+	struct feed f;
+	u32 i;
+
+	(void)state;
+	start(&f, ALL);
+	for (i = 0; i < N; i++) {
+		whole(&f, ADDR, W, MS_RET_FIXED);
+		ms_stuck_lost(f.stuck);
+	}
+	nothing(&f);
+	start(&f, ALL);
+	PUT(&f, invalidate_end, .start = 0, .end = 4096);
+	for (i = 0; i < N; i++)
+		whole(&f, ADDR, W, MS_RET_RETRY);
+	one(&f, MS_STUCK_RETRY, N);
+	stop(&f);
+}
+
+/* Guest and MMU say the same; a read carried out is no write; no emulation is heard of where none can be. */
+static void details(void **state)
+{
+	struct feed f;
+	u32 i;
+
+	(void)state;
+	start(&f, ALL);
+	f.guest = MS_EV_GUEST_UNKNOWN;
+	for (i = 0; i < N; i++) {
+		PUT(&f, fault, .addr = ADDR, .error = W, .mmu = MS_MMU_GUEST);
+		done(&f, ADDR, MS_RET_RETRY);
+	}
+	assert_int_equal(one(&f, MS_STUCK_RETRY, N).guest, MS_EV_L2);
+	stop(&f);
+
+	start(&f, ALL);
+	for (i = 0; i < N; i++) {
+		whole(&f, ADDR, W, MS_RET_RETRY);
+		whole(&f, ADDR, 0, MS_RET_EMULATE);
+		PUT(&f, emulate, .rip = 0x401000);
+		PUT(&f, mmio, .gpa = ADDR);
+	}
+	one(&f, MS_STUCK_RETRY, N);
+	whole(&f, ADDR, 0, MS_RET_EMULATE);
+	PUT(&f, emulate, .rip = 0x401000);
+	PUT(&f, mmio, .gpa = ADDR, .write = 1);
+	assert_false(one(&f, MS_STUCK_RETRY, N).open);
+	stop(&f);
+
+	start(&f, ALL & ~(1ull << MS_EV_emulate));
+	for (i = 0; i < N; i++)
+		whole(&f, ADDR, W, MS_RET_EMULATE);
+	one(&f, MS_STUCK_EMULATION_REPEATS, N - 1);
+	stop(&f);
+}
+
 static void handler_fails(void **state)
 {
 	struct feed f;
@@ -693,6 +751,8 @@ int main(void)
 		cmocka_unit_test(l1_denies),
 		cmocka_unit_test(spurious),
 		cmocka_unit_test(invalidation_ends_between),
+		cmocka_unit_test(lost_between),
+		cmocka_unit_test(details),
 		cmocka_unit_test(fixed_again),
 		cmocka_unit_test(handler_fails),
 		cmocka_unit_test(others_get_on),
