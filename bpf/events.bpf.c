@@ -37,73 +37,72 @@ INLINE u8 commit_cause(u64 old, u64 new)
 	return is == was || !new ? MS_CAUSE_SLOT : is ? MS_CAUSE_LOG_ENABLE : MS_CAUSE_LOG_DISABLE;
 }
 
+/* What is done in an operation within another: what the two together are. */
+INLINE u8 op_cause(u64 *ctx, u16 op, u8 cause, u8 outer)
+{
+	switch (op) {
+	case MS_OP_kvm_arch_commit_memory_region:
+		return commit_cause(ctx[1], ctx[2]);
+	case MS_OP_kvm_mmu_slot_gfn_write_protect:
+		return outer == MS_CAUSE_WRITE_TRACK ? outer : cause;
+	case MS_OP_kvm_mmu_zap_oldest_mmu_pages:
+		return outer == MS_CAUSE_SHRINK ? outer : cause;
+	/* An emulated write zaps entries; it zaps the whole page when it gives up (SEMANTICS F "pte_write"). */
+	case MS_OP___kvm_mmu_prepare_zap_page:
+		return outer == MS_CAUSE_PT_WRITE ? cause : outer;
+	/* Whoever takes a frame away empties its reverse map; who adds to it does when it is too long. */
+	case MS_OP_kvm_zap_all_rmap_sptes:
+		if (outer == MS_CAUSE_FAULT || outer == MS_CAUSE_EMULATE || outer == MS_CAUSE_SPLIT ||
+		    outer == MS_CAUSE_LOG_ENABLE || outer == MS_CAUSE_LOG_CLEAR)
+			return cause;
+		return outer;
+	default:
+		break;
+	}
+	/* The guest's own write that KVM carries out, and what KVM does for L2: more is known. */
+	if (cause == MS_CAUSE_HOST_WRITE && (outer == MS_CAUSE_EMULATE || outer == MS_CAUSE_NESTED))
+		return outer;
+	return cause;
+}
+
 INLINE int op_enter(u64 *ctx, u16 op, u8 cause, u32 who)
 {
 	struct thread *t = thread_get();
-	struct ms_op *at;
 	u64 kvm = 0;
-	u32 depth;
 
 	if (!t)
 		return 0;
-	/* A system call begins: nothing can be under way, whatever exits were missed. */
-	if (op == MS_OP_kvm_vcpu_ioctl || op == MS_OP_kvm_vm_ioctl) {
-		t->depth = 0;
-		if (op == MS_OP_kvm_vcpu_ioctl && (u32)ctx[1] == KVM_RUN) {
-			op = MS_OP_RUN;
-			cause = MS_CAUSE_NONE;
-		}
-	}
-	depth = t->depth;
+	ops_settle(&t->ops, op, who);
 	if (who == MS_OP_KVM)
 		kvm = ctx[0];
 	else if (who == MS_OP_NOTIFIER)
 		kvm = notifier_kvm(ctx[0]);
 	else if (who == MS_OP_FILE)
 		GET(kvm, ctx[0], off.file_private_data);
-	else if (depth)
-		kvm = t->ops[(depth - 1) % MS_OPS_MAX].kvm;
-	if (op == MS_OP_kvm_arch_commit_memory_region) {
-		cause = commit_cause(ctx[1], ctx[2]);
-	} else if (op == MS_OP_kvm_mmu_slot_gfn_write_protect) {
-		if (depth && t->ops[(depth - 1) % MS_OPS_MAX].cause == MS_CAUSE_WRITE_TRACK)
-			cause = MS_CAUSE_WRITE_TRACK;
-	} else if (cause == MS_CAUSE_HOST_WRITE && depth) {
-		u8 outer = t->ops[(depth - 1) % MS_OPS_MAX].cause;
-
-		/* The guest's own write that KVM carries out, and what KVM does for L2: more is known. */
-		if (outer == MS_CAUSE_EMULATE || outer == MS_CAUSE_NESTED || outer == MS_CAUSE_HOST_WRITE)
-			cause = outer;
+	else
+		kvm = ops_kvm(&t->ops);
+	cause = op_cause(ctx, op, cause, thread_cause(t));
+	if (op == MS_OP_kvm_vcpu_ioctl && (u32)ctx[1] == KVM_RUN) {
+		op = MS_OP_RUN;
+		cause = MS_CAUSE_NONE;
+	} else if (op == MS_OP_kvm_mmu_page_fault) {
+		t->fault_addr = ctx[1];
+		t->child_sptep = 0;
 	} else if (op == MS_OP_vmx_handle_exit) {
 		t->pml_entries = 0;
 		t->pml_full = 0;
 		t->pml_gfn = 0;
 	}
-	at = &t->ops[depth % MS_OPS_MAX];
-	at->kvm = kvm;
-	at->op = op;
-	at->cause = cause;
-	t->depth = depth + 1;
+	ops_enter(&t->ops, op, cause, kvm);
 	return 0;
 }
 
 INLINE int op_leave(u16 op)
 {
 	struct thread *t = thread_get();
-	u32 depth, i;
 
-	if (!t)
-		return 0;
-	depth = t->depth;
-	for (i = 0; i < MS_OPS_MAX && i < depth; i++) {
-		u16 found = t->ops[(depth - 1 - i) % MS_OPS_MAX].op;
-
-		if (found == op || (op == MS_OP_kvm_vcpu_ioctl && found == MS_OP_RUN)) {
-			t->depth = depth - 1 - i;
-			break;
-		}
-	}
-	/* Not found: it was entered before the probes were there. */
+	if (t)
+		ops_leave(&t->ops, op);
 	return 0;
 }
 
@@ -123,7 +122,7 @@ INLINE int op_leave(u16 op)
 SEC("fentry/kvm_mmu_page_fault")
 int BPF_PROG(fault_in, u64 vcpu, u64 addr, u64 error)
 {
-	struct thread *t = thread_get();
+	struct thread *t = count_names && !WANTED(fault_done) ? NULL : thread_get();
 	struct ms_event ev;
 	u64 mmu = 0;
 
@@ -261,6 +260,34 @@ int BPF_PROG(fast, u64 vcpu, u64 fault, u64 sptep, u64 old, u64 ret)
 	return 0;
 }
 
+/*
+ * As is_obsolete_sp() has it, of the root at work: zapped, or, in the legacy MMU, of a generation before. A root that
+ * is no shadow page has no such word of its own: not obsolete, as far as can be seen.
+ */
+INLINE bool root_is_obsolete(u64 vcpu, u64 kvm)
+{
+	u64 mmu = 0, hpa = ~0ull, sp = 0;
+	u8 is_tdp = 0, sp_gen = 0, gen = 0;
+	u32 role = 0;
+
+	GET(mmu, vcpu, off.vcpu_mmu);
+	if (!mmu || off.mmu_root_hpa == MS_OFF_NONE || GET(hpa, mmu, off.mmu_root_hpa) ||
+	    hpa >> 12 >= max_pfn)
+		return false;
+	if (GET(sp, vmemmap + (hpa >> 12) * page_bytes, off.page_private) || !sp ||
+	    GET(role, sp, off.sp_role))
+		return false;
+	if (role & role_at.invalid)
+		return true;
+	if (off.sp_mmu_valid_gen == MS_OFF_NONE || off.kvm_mmu_valid_gen == MS_OFF_NONE ||
+	    off.sp_tdp_mmu_page == MS_OFF_NONE)
+		return false;
+	GET(is_tdp, sp, off.sp_tdp_mmu_page);
+	GET(sp_gen, sp, off.sp_mmu_valid_gen);
+	GET(gen, kvm, off.kvm_mmu_valid_gen);
+	return !is_tdp && sp_gen != gen;
+}
+
 SEC("fexit/is_page_fault_stale")
 int BPF_PROG(stale, u64 vcpu, u64 fault, u64 ret)
 {
@@ -282,8 +309,7 @@ int BPF_PROG(stale, u64 vcpu, u64 fault, u64 ret)
 	}
 	if (off.kvm_invalidate_in_progress != MS_OFF_NONE)
 		GET(ev.u.stale.in_progress, ev.kvm, off.kvm_invalidate_in_progress);
-	/* The function has no other reason left. */
-	ev.u.stale.root_obsolete = ev.u.stale.seq_seen == ev.u.stale.seq_now && !ev.u.stale.in_progress;
+	ev.u.stale.root_obsolete = root_is_obsolete(vcpu, ev.kvm);
 	END_GFN(ev.u.stale.gfn);
 	return 0;
 }
@@ -395,8 +421,17 @@ int BPF_PROG(spte_made, u64 level, u64 gfn, u64 sptep)
 	if (!t || !sptep || t->made_sptep != sptep)
 		return 0;
 	t->made_sptep = 0;
-	spte_changed(ctx, t, 0, sptep, t->made_old, t->made_new, gfn, MS_CAUSE_NONE);
+	spte_changed(ctx, t, 0, sptep, t->made_old, t->made_new, gfn,
+		     thread_prefetches(t, (u32)level, sptep_index(sptep)) ? MS_CAUSE_PREFETCH
+									  : MS_CAUSE_NONE);
 	return 0;
+}
+
+/* What goes where a table is about to be linked goes for its sake (SEMANTICS C3). */
+INLINE u8 relink_cause(struct thread *t, u64 sptep)
+{
+	return t && t->child_sptep == sptep && ops_cause(&t->ops) == MS_CAUSE_FAULT ? MS_CAUSE_RELINK
+										    : MS_CAUSE_NONE;
 }
 
 SEC("fexit/mmu_spte_clear_track_bits")
@@ -410,7 +445,7 @@ int BPF_PROG(spte_cleared, u64 kvm, u64 sptep, u64 old)
 	if (!(old & SPTE_PRESENT))
 		return 0;
 	GET(new, sptep, 0);
-	spte_changed(ctx, t, 0, sptep, old, new, ~0ull, MS_CAUSE_NONE);
+	spte_changed(ctx, t, 0, sptep, old, new, ~0ull, relink_cause(t, sptep));
 	if (!WANTED(rmap_remove) || !event_begin(&ev, MS_EV_rmap_remove, t, 0, kvm))
 		return 0;
 	sp = sptep_to_sp(sptep);
@@ -496,7 +531,7 @@ int BPF_PROG(zap_pte_done, u64 kvm, u64 sp, u64 sptep)
 	GET(role, sp, off.sp_role);
 	/* Leaves are cleared by mmu_spte_clear_track_bits(). */
 	if (new != old && !spte_is_leaf(old, role_level(role)))
-		spte_changed(ctx, t, 0, sptep, old, new, ~0ull, MS_CAUSE_NONE);
+		spte_changed(ctx, t, 0, sptep, old, new, ~0ull, relink_cause(t, sptep));
 	return 0;
 }
 
@@ -521,10 +556,14 @@ int BPF_PROG(rmap_added, u64 kvm, u64 cache, u64 slot, u64 sptep, u64 gfn)
 {
 	struct thread *t = thread_get();
 	struct ms_event ev;
+	u32 role = 0;
 
 	if (!WANTED(rmap_add) || !event_begin(&ev, MS_EV_rmap_add, t, 0, kvm))
 		return 0;
 	ev.u.rmap_add.sp = sptep_to_sp(sptep);
+	if (t && ev.u.rmap_add.sp && !GET(role, ev.u.rmap_add.sp, off.sp_role) &&
+	    thread_prefetches(t, role_level(role), sptep_index(sptep)))
+		ev.cause = MS_CAUSE_PREFETCH;
 	ev.u.rmap_add.gfn = gfn;
 	ev.u.rmap_add.index = (u16)sptep_index(sptep);
 	END_GFN(gfn);

@@ -238,7 +238,7 @@ INLINE bool track_is_external(void)
 {
 	struct thread *t = thread_get();
 
-	return t && !t->depth && !vcpu_running() && !thread_is_nx_worker(t);
+	return t && !t->ops.depth && !vcpu_running() && !thread_is_nx_worker(t);
 }
 
 SEC("fentry/kvm_slot_page_track_add_page")

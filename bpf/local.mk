@@ -16,7 +16,7 @@ bpf/live.skel.h: bpf/live.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/live.bpf.o name live_bpf > $@.tmp && mv $@.tmp $@
 
 bpf/events.bpf.o: bpf/events.bpf.c bpf/host.h bpf/pages.h bpf/probe.h bpf/vcpu.h src/abi/causes.def \
-		src/abi/event.h src/abi/events.def src/abi/listen.h src/abi/probes.def src/abi/rets.def src/abi/types.h
+		src/abi/event.h src/abi/events.def src/abi/listen.h src/abi/ops.h src/abi/probes.def src/abi/rets.def src/abi/types.h
 	$(AM_V_GEN)$(MKDIR_P) bpf && $(BPF_CLANG) $(BPF_CFLAGS) -mcpu=v3 -c $(srcdir)/bpf/events.bpf.c -o $@
 
 bpf/events.skel.h: bpf/events.bpf.o

@@ -44,6 +44,23 @@ int BPF_PROG(nx_tdp, u64 kvm, u64 sp)
 	return 0;
 }
 
+/* When a page of the TDP MMU is freed, nothing tells its VM. */
+INLINE void page_is_zapped(struct thread *t, u64 sp, u64 kvm)
+{
+	u8 is_tdp = 0;
+	u64 vcpu;
+
+	if (off.sp_tdp_mmu_page == MS_OFF_NONE || GET(is_tdp, sp, off.sp_tdp_mmu_page) || !is_tdp)
+		return;
+	if (!kvm && t)
+		kvm = ops_kvm(&t->ops);
+	vcpu = vcpu_running();
+	if (!kvm && vcpu)
+		GET(kvm, vcpu, off.vcpu_kvm);
+	if (kvm)
+		bpf_map_update_elem(&zapped, &sp, &kvm, BPF_ANY);
+}
+
 SEC("tp_btf/kvm_mmu_prepare_zap_page")
 int BPF_PROG(page_zap, u64 sp)
 {
@@ -65,6 +82,8 @@ int BPF_PROG(page_zap, u64 sp)
 		GET(ev.u.sp_zap.role, sp, off.sp_role);
 		END_GFN(ev.u.sp_zap.gfn);
 	}
+	if (WANTED(sp_free))
+		page_is_zapped(t, sp, kvm);
 	/* Of a page's children too: the page itself is the one that was named on the way in. */
 	if (WANTED(nx_recover) && t && t->zap_sp == sp && thread_cause(t) == MS_CAUSE_NX &&
 	    event_begin(&ev, MS_EV_nx_recover, t, 0, kvm)) {
@@ -88,11 +107,12 @@ static long page_free_one(u32 i, struct free_list *list)
 	struct ms_event ev;
 	u64 next = 0;
 
-	if (list->cur == list->head || list->cur < page_offset || GET(next, list->cur, 0) ||
-	    !event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm))
+	if (list->cur == list->head || list->cur < page_offset || GET(next, list->cur, 0))
 		return 1;
-	ev.u.sp_free.sp = list->cur - off.sp_link;
-	event_end(list->ctx, &ev, ~0ull, 0, 0, MS_RET_NR);
+	if (event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm)) {
+		ev.u.sp_free.sp = list->cur - off.sp_link;
+		event_end(list->ctx, &ev, ~0ull, 0, 0, MS_RET_NR);
+	}
 	list->cur = next;
 	return 0;
 }
@@ -116,20 +136,27 @@ int page_free(struct pt_regs *ctx)
 	return 0;
 }
 
-/* After a grace period of RCU: no thread's work, and no VM is named. */
+/* After a grace period of RCU: no thread's work, and no VM is named but by who saw the page zapped. */
 SEC("fentry/tdp_mmu_free_sp_rcu_callback")
 int BPF_PROG(page_free_tdp, u64 head)
 {
 	struct ms_event ev;
+	u64 sp, *kvm;
 
 	if (off.sp_rcu_head == MS_OFF_NONE || !on)
 		return 0;
+	sp = head - off.sp_rcu_head;
+	kvm = bpf_map_lookup_elem(&zapped, &sp);
 	__builtin_memset(&ev, 0, sizeof(ev));
 	ev.id = MS_EV_sp_free;
 	ev.stack = MS_EV_NO_STACK;
 	ev.vcpu = MS_EV_NO_VCPU;
-	ev.u.sp_free.sp = head - off.sp_rcu_head;
-	if (filter_vcpu == MS_EV_NO_VCPU)
+	ev.u.sp_free.sp = sp;
+	if (kvm) {
+		ev.kvm = *kvm;
+		bpf_map_delete_elem(&zapped, &sp);
+	}
+	if (filter_vcpu == MS_EV_NO_VCPU && (!filter_kvm || !ev.kvm || ev.kvm == filter_kvm))
 		END_PLAIN();
 	return 0;
 }
@@ -205,7 +232,8 @@ int BPF_PROG(recycled, u64 kvm, u64 wanted, u64 zapped)
 
 	if (!zapped || !event_begin(&ev, MS_EV_recycle, thread_get(), 0, kvm))
 		return 0;
-	ev.cause = MS_CAUSE_RECYCLE;
+	if (ev.cause != MS_CAUSE_SHRINK)
+		ev.cause = MS_CAUSE_RECYCLE;
 	ev.u.recycle.pages = (u32)zapped;
 	END_PLAIN();
 	return 0;

@@ -6,7 +6,7 @@
 #ifndef BPF_PROBE_H
 #define BPF_PROBE_H
 
-#include "abi/listen.h"
+#include "abi/ops.h"
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -25,6 +25,7 @@ const volatile u32 filter_vcpu; /* MS_EV_NO_VCPU: any */
 const volatile bool filter_gfn;
 const volatile bool take_stacks;
 const volatile u32 count_by;
+const volatile bool count_names; /* counting, by the events' names alone, and all of them */
 const volatile u64 wake_bytes; /* the reader is woken when so much waits */
 const volatile u64 page_offset, vmemmap, max_pfn;
 const volatile u32 page_bytes;
@@ -41,6 +42,9 @@ u64 seq_next; /* of events sent, those that found no room included */
 bool on;
 u64 lost_buffer;
 u64 lost_count;
+u64 lost_thread; /* hits of a probe on a thread whose record could not be had */
+u64 lost_stack; /* events whose stack could not be kept */
+u64 unknown_vm; /* that passed but for the VM, which nothing tells */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -68,14 +72,21 @@ struct {
 	__uint(value_size, MS_STACK_DEPTH * sizeof(u64));
 } stacks SEC(".maps");
 
+/* Pages of the TDP MMU that were zapped and are not yet freed: whose they are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_ZAPPED_PAGES);
+	__type(key, u64);
+	__type(value, u64);
+} zapped SEC(".maps");
+
 /* --- a thread: the operations that it is in, and what one probe keeps for the next --- */
 
 #define ZAP_DEPTH 8u /* mmu_page_zap_pte() calls itself, a level of the tables each time */
 
 struct thread {
-	u32 depth;
+	struct ops ops;
 	u32 zap_depth;
-	struct ms_op ops[MS_OPS_MAX];
 	u32 sptes_set, pages_zapped, tables_hit; /* ever, for differences */
 	u32 at_start_sptes, at_start_pages, at_start_hit; /* when the operation at work began */
 	u32 sync_sptes;
@@ -84,12 +95,13 @@ struct thread {
 	u64 zap_sptep[ZAP_DEPTH], zap_old[ZAP_DEPTH];
 	u64 zap_kvm, zap_sp;
 	u64 inject_addr;
+	u64 fault_addr; /* of the fault at work */
 	u64 slot_gfn; /* first frame of the slot whose log is at work */
 	u64 pml_gfn; /* one more than the frame that the PML buffer named and that is to be marked dirty */
 	struct ms_ev_slot slot;
 	u32 pml_entries;
 	u8 pml_full, fault_handled, fault_fast, fault_open;
-	u8 is_nx_worker, comm_known;
+	u8 is_nx_worker, comm_known, in_flush;
 };
 
 struct {
@@ -99,11 +111,15 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
-/* NULL: no memory for a new thread's. What needs it is left out. */
+/* NULL: no memory for a new thread's, or the map is at work on this CPU. What needs it is left out, and counted. */
 INLINE struct thread *thread_get(void)
 {
-	return bpf_task_storage_get(&threads, (struct task_struct *)bpf_get_current_task_btf(), NULL,
-				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *t = bpf_task_storage_get(&threads, (struct task_struct *)bpf_get_current_task_btf(),
+						NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!t)
+		__sync_fetch_and_add(&lost_thread, 1);
+	return t;
 }
 
 /* --- reading --- */
@@ -212,32 +228,34 @@ INLINE bool thread_is_nx_worker(struct thread *t)
 
 INLINE u8 thread_cause(struct thread *t)
 {
-	u32 depth = t->depth;
-
-	if (!depth)
+	if (!t->ops.depth)
 		return thread_is_nx_worker(t) ? MS_CAUSE_NX : MS_CAUSE_NONE;
-	return t->ops[(depth - 1) % MS_OPS_MAX].cause;
+	return ops_cause(&t->ops);
 }
 
-INLINE u64 thread_kvm(struct thread *t)
+/* Of an event of this VM: an operation on another one's behalf does not explain it. */
+INLINE u8 thread_cause_for(struct thread *t, u64 kvm)
 {
-	u32 depth = t->depth;
+	u64 at_work = ops_kvm(&t->ops);
 
-	return depth ? t->ops[(depth - 1) % MS_OPS_MAX].kvm : 0;
+	return kvm && at_work && kvm != at_work ? MS_CAUSE_NONE : thread_cause(t);
 }
 
-INLINE bool thread_in(struct thread *t, u16 op)
+/*
+ * A leaf SPTE of level 1 that a fault makes: the one that the fault is for, or a neighbour of it that is made ahead.
+ * Both MMUs of a guest have 512 entries in a table (SEMANTICS C5).
+ */
+INLINE bool thread_prefetches(struct thread *t, u32 level, u32 index)
 {
-	u32 depth = t->depth;
-
-	return depth && t->ops[(depth - 1) % MS_OPS_MAX].op == op;
+	return level == 1 && ops_in(&t->ops, MS_OP_kvm_mmu_page_fault) &&
+	       index != (u32)(t->fault_addr >> 12 & 511);
 }
 
 /*
  * Begin an event: who and why. vcpu 0: the one that runs here; kvm 0: its VM, or the operation's. False: it does
- * not pass the filters of VM and vCPU.
+ * not pass the filters of VM and vCPU. One whose VM is not known is left out at its end.
  */
-INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
+INLINE bool event_begin_full(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
 {
 	u32 vcpu_id = 0;
 	u8 guest = 0;
@@ -263,16 +281,38 @@ INLINE bool event_begin(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu,
 		}
 	}
 	if (!kvm && t)
-		kvm = thread_kvm(t);
+		kvm = ops_kvm(&t->ops);
 	if (filter_kvm && kvm && kvm != filter_kvm)
 		return false;
 	if (filter_vcpu != MS_EV_NO_VCPU && ev->vcpu != filter_vcpu)
 		return false;
 	ev->kvm = kvm;
 	ev->tid = (u32)bpf_get_current_pid_tgid();
-	ev->cause = t ? thread_cause(t) : MS_CAUSE_NONE;
+	ev->cause = t ? thread_cause_for(t, kvm) : MS_CAUSE_NONE;
 	return true;
 }
+
+INLINE void event_note(u32 id)
+{
+	u64 *nr = bpf_map_lookup_elem(&by_event, &id);
+
+	if (nr)
+		(*nr)++;
+}
+
+/*
+ * When events are counted by nothing but their names, a begun one is counted, and over: who, why and what are not
+ * looked at. What stands for the thread is evaluated only if it is.
+ */
+INLINE bool event_name_only(u32 id)
+{
+	if (on)
+		event_note(id);
+	return false;
+}
+
+#define event_begin(ev, id, t, vcpu, kvm) \
+	(count_names ? event_name_only(id) : event_begin_full(ev, id, t, vcpu, kvm))
 
 INLINE void event_count(const struct ms_event *ev, u64 gfn, u8 level, u8 ret)
 {
@@ -310,6 +350,8 @@ INLINE void event_send(void *ctx, struct ms_event *ev)
 		long id = bpf_get_stackid(ctx, &stacks, 0);
 
 		ev->stack = id < 0 ? MS_EV_NO_STACK : (s32)id;
+		if (id < 0)
+			__sync_fetch_and_add(&lost_stack, 1);
 	}
 	ev->time_ns = bpf_ktime_get_ns();
 	ev->seq = __sync_fetch_and_add(&seq_next, 1) + 1;
@@ -323,14 +365,13 @@ INLINE void event_send(void *ctx, struct ms_event *ev)
 /* gfn ~0: it has none. pages: how many frames from there on. */
 INLINE void event_end(void *ctx, struct ms_event *ev, u64 gfn, u64 pages, u8 level, u8 ret)
 {
-	u32 id = ev->id;
-	u64 *nr;
-
 	if (filter_gfn && (gfn == ~0ull || gfn >= filter_gfn_end || gfn + pages <= filter_gfn_start))
 		return;
-	nr = bpf_map_lookup_elem(&by_event, &id);
-	if (nr)
-		(*nr)++;
+	if (filter_kvm && !ev->kvm) {
+		__sync_fetch_and_add(&unknown_vm, 1);
+		return;
+	}
+	event_note(ev->id);
 	if (count_by)
 		event_count(ev, gfn, level, ret);
 	else

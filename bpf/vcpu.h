@@ -25,6 +25,9 @@ INLINE int flush_event(void *ctx, u64 vcpu, u8 what)
 
 	if (!event_begin(&ev, MS_EV_flush_vcpu, thread_get(), vcpu, 0))
 		return 0;
+	/* Of linear mappings alone: nobody but the guest asks for it. */
+	if (what == MS_FLUSH_GUEST && ev.cause == MS_CAUSE_NONE)
+		ev.cause = MS_CAUSE_GUEST_FLUSH;
 	ev.u.flush_vcpu.what = what;
 	END_PLAIN();
 	return 0;
@@ -36,9 +39,47 @@ INLINE int flush_event(void *ctx, u64 vcpu, u8 what)
 	{                                                       \
 		return flush_event(ctx, vcpu, MS_FLUSH_##what); \
 	}
-FLUSH_PROBE(flush_svm_all, svm_flush_tlb_all, ALL)
-FLUSH_PROBE(flush_svm_current, svm_flush_tlb_current, CURRENT)
-FLUSH_PROBE(flush_svm_asid, svm_flush_tlb_asid, GUEST)
+/* SVM's larger ones are done by the smallest, whose own probe then has nothing to say. */
+INLINE int flush_outer(void *ctx, u64 vcpu, u8 what)
+{
+	struct thread *t = thread_get();
+
+	if (t)
+		t->in_flush = 1;
+	return flush_event(ctx, vcpu, what);
+}
+
+INLINE int flush_outer_done(void)
+{
+	struct thread *t = thread_get();
+
+	if (t)
+		t->in_flush = 0;
+	return 0;
+}
+
+#define FLUSH_OUTER_PROBES(prog, fn, what)                      \
+	SEC("fentry/" #fn)                                      \
+	int BPF_PROG(prog, u64 vcpu)                            \
+	{                                                       \
+		return flush_outer(ctx, vcpu, MS_FLUSH_##what); \
+	}                                                       \
+	SEC("fexit/" #fn)                                       \
+	int BPF_PROG(prog##_done, u64 vcpu)                     \
+	{                                                       \
+		return flush_outer_done();                      \
+	}
+FLUSH_OUTER_PROBES(flush_svm_all, svm_flush_tlb_all, ALL)
+FLUSH_OUTER_PROBES(flush_svm_current, svm_flush_tlb_current, CURRENT)
+
+SEC("fentry/svm_flush_tlb_asid")
+int BPF_PROG(flush_svm_asid, u64 vcpu)
+{
+	struct thread *t = thread_get();
+
+	return t && t->in_flush ? 0 : flush_event(ctx, vcpu, MS_FLUSH_GUEST);
+}
+
 FLUSH_PROBE(flush_svm_gva, svm_flush_tlb_gva, ADDRESS)
 FLUSH_PROBE(flush_vmx_all, vmx_flush_tlb_all, ALL)
 FLUSH_PROBE(flush_vmx_current, vmx_flush_tlb_current, CURRENT)
@@ -86,7 +127,7 @@ int BPF_PROG(pml_entry, u64 vcpu, u64 gfn)
 	u8 l2 = 0;
 	u32 i;
 
-	if (!t || !thread_in(t, MS_OP_vmx_handle_exit) || !drain_lo)
+	if (!t || !ops_in(&t->ops, MS_OP_vmx_handle_exit) || !drain_lo)
 		return 0;
 	/* L2 runs without PML of the host's (SEMANTICS E6): there pages of vmcs12 are marked by the same function. */
 	if (off.vcpu_guest_mode != MS_OFF_NONE && (GET(l2, vcpu, off.vcpu_guest_mode) || l2))

@@ -21,9 +21,11 @@ EXTRA_DIST += \
 	tests/lab/50-tui.sh \
 	tests/lab/70-audit.sh \
 	tests/lab/80-events.sh \
+	tests/lab/81-causes.sh \
 	tests/lab/82-dirty.sh \
 	tests/lab/85-stuck.sh \
 	tests/lab/fields.py \
+	tests/lab/lib-listen.sh \
 	tests/lab/rmap.py \
 	tests/lab/truth.py \
 	tests/tree/configure.sh \

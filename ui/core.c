@@ -32,6 +32,7 @@ void ms_ui_status(struct ms_ui *ui, enum ms_look look, const char *fmt, ...)
 	vsnprintf(ui->status, sizeof(ui->status), fmt, ap);
 	va_end(ap);
 	ui->status_look = look;
+	ui->status_read = false;
 }
 
 void ms_ui_error(struct ms_ui *ui, struct ms_err *err)

@@ -101,6 +101,7 @@ struct ms_ui {
 	size_t nr_views;
 	char status[320];
 	enum ms_look status_look;
+	bool status_read; /* it says that reading or listening failed: gone when that succeeds */
 	enum ms_ui_prompt prompt;
 	char line[MS_UI_LINE_MAX]; /* of the prompt, UTF-8 */
 	char needle[MS_UI_LINE_MAX];
@@ -109,6 +110,7 @@ struct ms_ui {
 	char candidates[MS_UI_LINE_MAX]; /* what the last word of `:' may become; "": not asked, or one */
 	u32 interval_s;
 	struct ms_ui_listen listen;
+	u64 now_ms; /* as the loop has looked at the clock last; any beginning */
 	bool utf8;
 	bool quit;
 	bool redraw; /* the terminal's content is not to be trusted */

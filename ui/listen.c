@@ -52,8 +52,17 @@ void ms_ui_listen_stop(struct ms_ui *ui)
 static void failed(struct ms_ui *ui, struct ms_err *err)
 {
 	ms_ui_error(ui, err);
+	ui->status_read = true;
 	end(ui);
 	ui->listen.failed = true;
+}
+
+static bool attaching(void *ctx, u32 nr)
+{
+	struct ms_ui *ui = ctx;
+
+	(void)nr;
+	return !ui->progress || ui->progress(ui->progress_ctx, 0);
 }
 
 void ms_ui_listen_sync(struct ms_ui *ui)
@@ -70,6 +79,8 @@ void ms_ui_listen_sync(struct ms_ui *ui)
 		return;
 	listen->view = view;
 	listen->want = want;
+	want.progress = attaching;
+	want.progress_ctx = ui;
 	err = ms_target_listen(ui->target, &want, &listen->l);
 	if (err) {
 		listen->l = NULL;

@@ -127,8 +127,10 @@ void ms_ui_refresh(struct ms_ui *ui)
 		err = reload_views(ui, of_vm);
 	if (!err && top->ops->again)
 		err = top->ops->again(ui, top);
-	if (err)
+	if (err) {
 		ms_ui_error(ui, err);
-	else if (ui->status_look == MS_LOOK_ERROR)
+		ui->status_read = true;
+	} else if (ui->status_read) {
 		ms_ui_status(ui, MS_LOOK_NORMAL, "%s", "");
+	}
 }

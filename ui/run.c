@@ -110,6 +110,7 @@ static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
 	int timeout, fd;
 
 	while (!ui->quit) {
+		ui->now_ms = now_ms();
 		/* Before drawing: what was read is shown now, not an interval later. */
 		interval_do(ui, run);
 		listen_do(ui, run);
@@ -121,6 +122,7 @@ static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
 		ui->redraw = false;
 		timeout = timeout_of(ui, run, &fd);
 		ms_term_wait(run->term, timeout, fd, &event);
+		ui->now_ms = now_ms();
 		if (event.kind == MS_EVENT_END)
 			break;
 		if (event.kind == MS_EVENT_KEY)

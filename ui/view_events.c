@@ -16,6 +16,7 @@
 #define TOP 2u /* lines above the list */
 #define DETAIL 4u /* lines below it, where there is room */
 #define DETAIL_FROM 16u /* lines of the view */
+#define SETTLED_MS 500u /* what has been selected for so long was seen by whoever presses a key */
 
 struct events_view {
 	struct ms_view view;
@@ -25,6 +26,8 @@ struct events_view {
 	u64 start_ns; /* times are told from here */
 	u64 lost; /* by listeners that have ended */
 	bool follow, paused;
+	u64 moved_ms; /* when following selected another one, on the clock of ui->now_ms */
+	bool gone; /* the one selected is no longer kept, another stands in its place */
 	char filter[MS_UI_LINE_MAX]; /* as typed; "" for none */
 	struct ms_listen want;
 };
@@ -59,7 +62,7 @@ static struct ms_err *events_reload(struct ms_ui *ui, struct ms_view *view)
 	return NULL;
 }
 
-static void take(struct events_view *v, const struct ms_event *event)
+static void take(const struct ms_ui *ui, struct events_view *v, const struct ms_event *event)
 {
 	bool full = v->nr_put >= KEPT;
 
@@ -69,8 +72,10 @@ static void take(struct events_view *v, const struct ms_event *event)
 	v->list.nr = nr_kept(v);
 	if (v->follow) {
 		ms_list_go(&v->list, v->list.nr - 1);
+		v->moved_ms = ui->now_ms;
 	} else if (full) {
 		/* Rows move up: what is selected stays selected as long as it is kept. */
+		v->gone |= !v->list.cursor;
 		v->list.cursor -= v->list.cursor > 0;
 		v->list.top -= v->list.top > 0;
 	}
@@ -96,8 +101,7 @@ static bool events_listen(struct ms_ui *ui, struct ms_view *view, struct ms_list
 
 static void events_event(struct ms_ui *ui, struct ms_view *view, const struct ms_event *event)
 {
-	(void)ui;
-	take(events_of(view), event);
+	take(ui, events_of(view), event);
 }
 
 static void events_ended(struct ms_ui *ui, struct ms_view *view)
@@ -422,6 +426,24 @@ static bool target_of(const struct ms_ui *ui, const struct ms_vm *vm, const stru
 	return has_sp;
 }
 
+/*
+ * Is the event under the cursor the one that was meant? Else it becomes the one selected, and stays it: who still wants
+ * it presses the key again.
+ */
+static bool is_meant(struct ms_ui *ui, struct events_view *v)
+{
+	bool moved = v->follow && !v->paused && ui->now_ms - v->moved_ms < SETTLED_MS;
+
+	v->follow = false;
+	if (v->gone)
+		ms_ui_status(ui, MS_LOOK_WARNING, "what was selected is no longer kept: this is the oldest");
+	else if (moved)
+		ms_ui_status(ui, MS_LOOK_NORMAL, "events go on, this one is selected: Enter opens it");
+	moved |= v->gone;
+	v->gone = false;
+	return !moved;
+}
+
 static void event_open(struct ms_ui *ui, struct events_view *v)
 {
 	const struct ms_event *at = event_at(v, v->list.cursor);
@@ -431,11 +453,10 @@ static void event_open(struct ms_ui *ui, struct events_view *v)
 	struct ms_err *err;
 	bool names;
 
-	if (!at)
+	if (!at || !is_meant(ui, v))
 		return;
 	/* Reading may make new events, where time passes only when it is asked for. */
 	event = *at;
-	v->follow = false;
 	/* What was read when it was paused is nearer to the event than what is there now. */
 	if (!v->paused && ui->target->caps & MS_CAP_LIVE)
 		ms_ui_refresh(ui);
@@ -497,6 +518,7 @@ static bool events_request(struct ms_ui *ui, struct ms_view *view, enum ms_reque
 	}
 	if (!ms_list_request(&v->list, request))
 		return false;
+	v->gone = false;
 	/* Who goes to the end stays there. */
 	v->follow = v->list.cursor + 1 >= v->list.nr;
 	return true;
@@ -523,7 +545,7 @@ static bool events_search(struct ms_ui *ui, struct ms_view *view, const char *ne
 	}
 	ms_buf_deinit(&buf);
 	if (found)
-		v->follow = false;
+		v->follow = v->gone = false;
 	return found;
 }
 
@@ -536,7 +558,7 @@ static bool events_click(struct ms_ui *ui, struct ms_view *view, u32 y, u32 x)
 	if (y < TOP || y - TOP >= v->list.rows || !event_at(v, v->list.top + y - TOP))
 		return false;
 	ms_list_go(&v->list, v->list.top + y - TOP);
-	v->follow = false;
+	v->follow = v->gone = false;
 	return true;
 }
 
@@ -570,7 +592,7 @@ static struct ms_err *before(struct ms_ui *ui, struct events_view *v)
 	if (err)
 		return err;
 	for (i = 0; i < log.nr; i++)
-		take(v, &log.events[i]);
+		take(ui, v, &log.events[i]);
 	free(log.events);
 	return NULL;
 }

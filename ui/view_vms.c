@@ -377,12 +377,10 @@ static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request 
 		return true;
 	}
 	/* Of the VM selected: its pages come first, so that there is a way back to them. */
-	if ((request == MS_REQ_AUDIT || request == MS_REQ_EVENTS) && v->kvm) {
+	if ((request == MS_REQ_AUDIT || request == MS_REQ_EVENTS || request == MS_REQ_DIRTY) && v->kvm) {
 		vm_open(ui, v);
-		if (ms_ui_top(ui) != view)
-			ms_ui_error(ui, request == MS_REQ_AUDIT ? ms_view_audit_open(ui)
-								: ms_view_events_open(ui));
-		return true;
+		/* The rest is the same as from there. */
+		return ms_ui_top(ui) == view;
 	}
 	return false;
 }

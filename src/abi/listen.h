@@ -20,7 +20,7 @@ struct ms_probe_offsets {
 /* Where a part of a page's role lies in its word. */
 struct ms_probe_role {
 	u32 level_shift, level_mask;
-	u32 direct, passthrough; /* masks; 0: this kernel has none */
+	u32 direct, passthrough, invalid; /* masks; 0: this kernel has none */
 };
 
 /* Who is at work, for an operation: what its first argument says. */
@@ -68,6 +68,7 @@ struct ms_count_key {
 
 #define MS_COUNT_KEYS 65536u
 #define MS_STACKS 16384u
+#define MS_ZAPPED_PAGES 32768u
 #define MS_STACK_DEPTH 32u
 #define MS_PROBE_CPUS 512u /* CPUs whose per-CPU area is known without asking */
 #define MS_PROBE_RETS 16u /* RET_PF_* of the kernel */

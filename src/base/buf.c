@@ -21,7 +21,7 @@ void ms_buf_reset(struct ms_buf *buf)
 		buf->data[0] = '\0';
 }
 
-static bool buf_reserve(struct ms_buf *buf, size_t more)
+static bool buf_grow(struct ms_buf *buf, size_t more)
 {
 	size_t cap = buf->cap ? buf->cap : 64;
 	char *data;
@@ -32,8 +32,6 @@ static bool buf_reserve(struct ms_buf *buf, size_t more)
 		buf->oom = true;
 		return false;
 	}
-	if (buf->len + more + 1 <= buf->cap)
-		return true;
 	while (cap < buf->len + more + 1)
 		cap *= 2;
 	data = realloc(buf->data, cap);
@@ -44,6 +42,12 @@ static bool buf_reserve(struct ms_buf *buf, size_t more)
 	buf->data = data;
 	buf->cap = cap;
 	return true;
+}
+
+/* Nearly always there is room: what is not is left out of line. */
+static inline bool buf_reserve(struct ms_buf *buf, size_t more)
+{
+	return (more < buf->cap - buf->len && !buf->oom) || buf_grow(buf, more);
 }
 
 void ms_buf_put(struct ms_buf *buf, const char *data, size_t len)
@@ -63,7 +67,10 @@ void ms_buf_puts(struct ms_buf *buf, const char *str)
 
 void ms_buf_putc(struct ms_buf *buf, char c)
 {
-	ms_buf_put(buf, &c, 1);
+	if (!buf_reserve(buf, 1))
+		return;
+	buf->data[buf->len++] = c;
+	buf->data[buf->len] = '\0';
 }
 
 void ms_buf_pad(struct ms_buf *buf, char c, size_t count)
@@ -78,17 +85,45 @@ void ms_buf_pad(struct ms_buf *buf, char c, size_t count)
 void ms_buf_printf(struct ms_buf *buf, const char *fmt, ...)
 {
 	va_list ap;
+	size_t room = buf->oom ? 0 : buf->cap - buf->len;
 	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	len = vsnprintf(room ? buf->data + buf->len : NULL, room, fmt, ap);
 	va_end(ap);
+	if (len >= 0 && (size_t)len < room) {
+		buf->len += (size_t)len;
+		return;
+	}
+	/* Nothing of it stays when there is no room for all. */
+	if (room)
+		buf->data[buf->len] = '\0';
 	if (len < 0 || !buf_reserve(buf, (size_t)len))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(buf->data + buf->len, (size_t)len + 1, fmt, ap);
 	va_end(ap);
 	buf->len += (size_t)len;
+}
+
+void ms_buf_put_number(struct ms_buf *buf, unsigned long long value, unsigned int base, unsigned int digits)
+{
+	char num[32], *end = num + sizeof(num), *p = end;
+
+	if (digits > sizeof(num))
+		digits = sizeof(num);
+	if (base == 16) {
+		do
+			*--p = "0123456789abcdef"[value & 15];
+		while (value >>= 4);
+	} else {
+		do
+			*--p = (char)('0' + value % 10);
+		while (value /= 10);
+	}
+	while ((unsigned int)(end - p) < digits)
+		*--p = '0';
+	ms_buf_put(buf, p, (size_t)(end - p));
 }
 
 const char *ms_buf_str(const struct ms_buf *buf)

@@ -29,6 +29,8 @@ void ms_buf_puts(struct ms_buf *buf, const char *str);
 void ms_buf_putc(struct ms_buf *buf, char c);
 void ms_buf_pad(struct ms_buf *buf, char c, size_t count);
 void ms_buf_printf(struct ms_buf *buf, const char *fmt, ...) MS_PRINTF(2, 3);
+/* In base 10 or 16, with zeros before it up to `digits'. ms_buf_printf() cost a third of a long table. */
+void ms_buf_put_number(struct ms_buf *buf, unsigned long long value, unsigned int base, unsigned int digits);
 /* The content as a string; "" when empty. */
 const char *ms_buf_str(const struct ms_buf *buf);
 

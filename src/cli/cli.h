@@ -13,6 +13,15 @@
 struct ms_render_opts;
 void cli_render_opts(const struct ms_args *args, int fd, struct ms_render_opts *ret);
 
+/*
+ * Output that a signal gets out of: as `out', but whoever was told to stop (stop.c) while nobody reads, or is told
+ * before, waits no longer than a moment for a reader; then writing fails with EINTR. Ended by fclose(), which leaves
+ * `out' open. NULL: errno.
+ */
+FILE *cli_out_open(FILE *out) MS_MUST_CHECK;
+/* A result could not be written: what is said of it, and the exit status. Takes err. */
+int cli_write_failed(const struct ms_args *args, struct ms_err *err, int write_errno);
+
 /* Run one parsed command and write its result. Returns the exit status; errors go to stderr. */
 int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out);
 

@@ -8,6 +8,7 @@ mmuscope_SOURCES = \
 	src/cli/completion.c \
 	src/cli/main.c \
 	src/cli/out.c \
+	src/cli/pipe.c \
 	src/cli/prompt.c \
 	src/cli/stop.c \
 	src/cli/stream.c \

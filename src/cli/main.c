@@ -51,9 +51,14 @@ static int run(struct ms_session *session, const struct ms_args *args)
 	return cli_fail(ms_err_hint(ms_err_new(MS_ERR_USAGE, "no command"), "the list above has them"));
 }
 
+static void tell(const char *line)
+{
+	fprintf(stderr, "mmuscope: %s\n", line);
+}
+
 int main(int argc, char **argv)
 {
-	struct ms_session session = { 0 };
+	struct ms_session session = { .tell = isatty(STDERR_FILENO) ? tell : NULL };
 	struct ms_args args = { 0 };
 	struct cli_stop before;
 	struct ms_err *err;

@@ -44,6 +44,35 @@ int cli_fail(struct ms_err *err)
 	return status;
 }
 
+int cli_write_failed(const struct ms_args *args, struct ms_err *err, int write_errno)
+{
+	int status = ms_err_exit_status(err);
+
+	/* The reader of a pipe has seen enough: not a word, but no 0 either. */
+	if (write_errno == EPIPE) {
+		ms_err_free(err);
+		return status;
+	}
+	if (write_errno != EINTR)
+		return cli_fail(err);
+	ms_err_free(err);
+	return cli_fail(ms_err_hint(
+		ms_err_new(MS_ERR_TARGET, "%s: stopped while nobody read the output", args->command->name),
+		"what was written so far is not complete"));
+}
+
+static struct ms_err *render_out(const struct ms_session *session, const struct ms_result *result,
+				 const struct ms_render_opts *opts, FILE *out, int *write_errno_ret)
+{
+	/* Without anybody who catches signals, one ends the process wherever it is. */
+	FILE *stoppable = session->progress ? cli_out_open(out) : NULL;
+	struct ms_err *err = ms_render(result, opts, stoppable ? stoppable : out, write_errno_ret);
+
+	if (stoppable)
+		fclose(stoppable);
+	return err;
+}
+
 int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
 	struct ms_result *result = NULL;
@@ -66,15 +95,7 @@ int cli_run(struct ms_session *session, const struct ms_args *args, FILE *out)
 		return cli_fail(err);
 	cli_render_opts(args, fileno(out), &opts);
 	status = result->status;
-	err = ms_render(result, &opts, out, &write_errno);
+	err = render_out(session, result, &opts, out, &write_errno);
 	ms_result_destroy(result);
-	if (!err)
-		return status;
-	/* The reader of a pipe has seen enough: not a word, but no 0 either. */
-	if (write_errno == EPIPE) {
-		status = ms_err_exit_status(err);
-		ms_err_free(err);
-		return status;
-	}
-	return cli_fail(err);
+	return err ? cli_write_failed(args, err, write_errno) : status;
 }

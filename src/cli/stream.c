@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "render/render.h"
 #include "render/trace.h"
@@ -12,7 +14,10 @@ struct out {
 	struct ms_render_opts opts;
 	struct ms_rows rows;
 	struct ms_tracefile *trace; /* NULL: events go to the output */
-	FILE *out;
+	FILE *out; /* that can be stopped; in front of `fd' */
+	int fd;
+	FILE *summary; /* where that goes: stderr if the output has a trace */
+	int write_errno; /* of what could not be written */
 };
 
 static struct ms_err *no_reader(const struct ms_args *args, const struct ms_stream *stream)
@@ -23,26 +28,26 @@ static struct ms_err *no_reader(const struct ms_args *args, const struct ms_stre
 }
 
 /* The end of a pipe's reader, before there is something to write. */
-static bool has_reader(FILE *out)
+static bool has_reader(int out)
 {
-	struct pollfd fd = { .fd = fileno(out) };
+	struct pollfd fd = { .fd = out };
 
 	return poll(&fd, 1, 0) <= 0 || !(fd.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
 static struct ms_err *write_result(const struct ms_args *args, const struct ms_stream *stream, struct out *o,
-				   const struct ms_result *result, bool rows)
+				   const struct ms_result *result, FILE *out, bool rows)
 {
-	int write_errno = 0;
 	struct ms_err *err;
 
 	if (rows)
-		err = ms_render_rows(result, &o->opts, &o->rows, o->out, &write_errno);
+		err = ms_render_rows(result, &o->opts, &o->rows, out, &o->write_errno);
 	else
-		err = ms_render(result, &o->opts, o->out, &write_errno);
-	if (!err || write_errno != EPIPE)
+		err = ms_render(result, &o->opts, out, &o->write_errno);
+	if (!err || o->write_errno != EPIPE)
 		return err;
 	ms_err_free(err);
+	o->write_errno = 0;
 	return no_reader(args, stream);
 }
 
@@ -52,7 +57,7 @@ static struct ms_err *round_run(struct ms_session *session, const struct ms_args
 	struct ms_result *result = NULL;
 	struct ms_err *err;
 
-	if (!has_reader(o->out))
+	if (!has_reader(o->fd))
 		return no_reader(args, stream);
 	err = ms_stream_round(session, args, stream, &result);
 	if (err)
@@ -60,9 +65,9 @@ static struct ms_err *round_run(struct ms_session *session, const struct ms_args
 	if (o->trace)
 		err = ms_tracefile_put(o->trace, result, stream->events, stream->nr);
 	else if (!args->by)
-		err = write_result(args, stream, o, result, true);
+		err = write_result(args, stream, o, result, o->out, true);
 	else if (args->watch && !stream->over)
-		err = write_result(args, stream, o, result, false);
+		err = write_result(args, stream, o, result, o->out, false);
 	ms_result_destroy(result);
 	return err;
 }
@@ -81,7 +86,7 @@ static struct ms_err *end(struct ms_session *session, const struct ms_args *args
 	if (o->rows.begun && !args->json && !args->no_header && fputc('\n', o->out) == EOF)
 		err = no_reader(args, stream);
 	if (!err)
-		err = write_result(args, stream, o, result, false);
+		err = write_result(args, stream, o, result, o->summary, false);
 	ms_result_destroy(result);
 	return err;
 }
@@ -97,14 +102,20 @@ static struct ms_err *target_there(struct ms_session *session, const struct ms_a
 
 int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
-	struct ms_stream stream = { 0 };
-	struct out o = { .out = out };
+	/* A trace is made of both. */
+	struct ms_stream stream = { .cells = args->trace  ? MS_STREAM_ALL
+					     : args->json ? MS_STREAM_DATA
+							  : MS_STREAM_TEXT };
+	struct out o = { .out = cli_out_open(out), .fd = fileno(out) };
 	struct ms_err *err = NULL, *closed;
 	bool caught = session->progress;
 	struct cli_stop before;
 	int status = 0;
 
-	cli_render_opts(args, fileno(out), &o.opts);
+	if (!o.out)
+		return cli_fail(ms_err_errno(MS_ERR_TARGET, errno, "%s: the output", args->command->name));
+	o.summary = args->trace && !strcmp(args->trace, "-") ? stderr : o.out;
+	cli_render_opts(args, o.summary == stderr ? STDERR_FILENO : o.fd, &o.opts);
 	/* Who was told to stop while the target was opened has not forgotten it. */
 	if (!caught)
 		cli_stop_catch(session, 0, &before);
@@ -112,7 +123,7 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 	if (args->trace)
 		err = target_there(session, args);
 	if (!err && args->trace)
-		err = ms_tracefile_create(args->trace, args->force, &o.trace);
+		err = ms_tracefile_create(args->trace, args->force, o.out, &o.trace);
 	while (!err && !stream.over)
 		err = round_run(session, args, &stream, &o);
 	/* Whatever ended it: the file is one that can be read. */
@@ -126,5 +137,6 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 	if (!caught)
 		cli_stop_release(session, &before);
 	ms_stream_deinit(session, &stream);
-	return err ? cli_fail(err) : status;
+	fclose(o.out);
+	return err ? cli_write_failed(args, err, o.write_errno) : status;
 }

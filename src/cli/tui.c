@@ -74,7 +74,7 @@ static struct ms_err *command(void *ctx, struct ms_target *target, const struct 
 	if (err)
 		return err;
 	args.redact |= tui->base->redact;
-	if (cmd->kvm && !args.vm && args.command && args.command->flags & MS_CMD_VM) {
+	if (cmd->kvm && !args.vm && args.command && args.command->flags & (MS_CMD_VM | MS_CMD_LISTEN)) {
 		snprintf(vm, sizeof(vm), "kvm:0x%llx", (unsigned long long)cmd->kvm);
 		args.vm = vm;
 	}

@@ -54,21 +54,26 @@ static int no_reader(const struct ms_args *args, const struct ms_watch *watch)
 		"it was carried out %llu times", (unsigned long long)watch->rounds));
 }
 
+struct watch_out {
+	FILE *out; /* that can be stopped */
+	int fd;
+};
+
 /* Text: what stands on a line of its own is all that a round without news has to say. */
 static struct ms_err *show(const struct ms_args *args, const struct ms_watch *watch,
-			   const struct ms_result *result, FILE *out, int *write_errno_ret)
+			   const struct ms_result *result, const struct watch_out *o, int *write_errno_ret)
 {
 	struct ms_render_opts opts;
 
-	cli_render_opts(args, fileno(out), &opts);
+	cli_render_opts(args, o->fd, &opts);
 	opts.lines_only = watch->whole && !watch->came && !watch->went;
 	opts.no_header |= opts.lines_only && watch->rounds > 1;
-	return ms_render(result, &opts, out, write_errno_ret);
+	return ms_render(result, &opts, o->out, write_errno_ret);
 }
 
 /* One round; *status_ret is what it adds to the exit status. False: there is no other. */
 static bool round_run(struct ms_session *session, const struct ms_args *args, struct ms_watch *watch,
-		      FILE *out, int *status_ret)
+		      const struct watch_out *o, int *status_ret)
 {
 	struct ms_result *result = NULL;
 	int write_errno = 0;
@@ -87,12 +92,12 @@ static bool round_run(struct ms_session *session, const struct ms_args *args, st
 	}
 	if (result->status > *status_ret)
 		*status_ret = result->status;
-	err = show(args, watch, result, out, &write_errno);
+	err = show(args, watch, result, o, &write_errno);
 	ms_result_destroy(result);
 	if (!err)
 		return true;
 	if (write_errno != EPIPE) {
-		*status_ret = cli_fail(err);
+		*status_ret = cli_write_failed(args, err, write_errno);
 	} else {
 		ms_err_free(err);
 		*status_ret = no_reader(args, watch);
@@ -102,6 +107,7 @@ static bool round_run(struct ms_session *session, const struct ms_args *args, st
 
 int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
+	struct watch_out o = { .out = cli_out_open(out), .fd = fileno(out) };
 	struct ms_watch watch = { 0 };
 	enum waited waited = WAIT_OVER;
 	bool caught = session->progress;
@@ -109,17 +115,19 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 	int status = 0;
 	s64 next_ms = now_ms();
 
+	if (!o.out)
+		return cli_fail(ms_err_errno(MS_ERR_TARGET, errno, "%s: the output", args->command->name));
 	/* Who was told to stop while the target was opened has not forgotten it. */
 	if (!caught)
 		cli_stop_catch(session, 0, &before);
-	while (waited == WAIT_OVER && round_run(session, args, &watch, out, &status)) {
+	while (waited == WAIT_OVER && round_run(session, args, &watch, &o, &status)) {
 		if (args->count && watch.rounds >= args->count)
 			break;
 		/* From start to start; a round that takes longer is followed by the next one at once. */
 		next_ms += args->interval_ms;
 		if (next_ms < now_ms())
 			next_ms = now_ms();
-		waited = wait_until(next_ms, fileno(out));
+		waited = wait_until(next_ms, o.fd);
 		if (waited == WAIT_NO_READER)
 			status = no_reader(args, &watch);
 	}
@@ -127,5 +135,6 @@ int cli_watch(struct ms_session *session, const struct ms_args *args, FILE *out)
 		cli_stop_release(session, &before);
 	/* Models and results name what is in it no longer. */
 	ms_watch_deinit(&watch);
+	fclose(o.out);
 	return status;
 }

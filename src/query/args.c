@@ -42,6 +42,14 @@ bool ms_parse_u64(const char *str, u64 max, u64 *ret)
 	return true;
 }
 
+/* How an option is written, "--by KEY,...". */
+static struct ms_err *write_it(struct ms_err *err, enum ms_opt_id opt)
+{
+	const char *arg = ms_options[opt].arg;
+
+	return ms_err_hint(err, "write --%s%s%s", ms_options[opt].name, arg ? " " : "", arg ? arg : "");
+}
+
 static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char *hint)
 {
 	return ms_err_hint(
@@ -131,7 +139,7 @@ static struct ms_err *parse_bugs(const char *words, u32 *ret)
 	for (*ret = 0;; word += len + 1) {
 		len = strcspn(word, ",");
 		if (!ms_bug_find(word, len, &bug) || *ret & 1u << bug)
-			return bad_value(MS_OPT_BUG, words, ms_options[MS_OPT_BUG].help);
+			return bad_value(MS_OPT_BUG, words, "`mmuscope help bugs' has them, each once");
 		*ret |= 1u << bug;
 		if (!word[len])
 			return NULL;
@@ -209,8 +217,14 @@ static struct ms_err *parse_by(const char *words, u32 *ret)
 	for (*ret = 0;; word += len + 1) {
 		len = strcspn(word, ",");
 		bit = event_key_find(word, len);
-		if (!bit || *ret & bit)
-			return bad_value(MS_OPT_BY, words, ms_options[MS_OPT_BY].help);
+		if (!bit)
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--by: '%.*s' is nothing to count by",
+						      (int)len, word),
+					   "event, vm, vcpu, guest, cause, gfn, level or ret");
+		if (*ret & bit)
+			return ms_err_hint(
+				ms_err_new(MS_ERR_USAGE, "--by: %.*s is given twice", (int)len, word),
+				"leave one of them out");
 		*ret |= bit;
 		if (!word[len])
 			return NULL;
@@ -259,7 +273,8 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: given twice", ms_options[opt].name),
 				   "leave one of them out");
 	if (word && !*word)
-		return bad_value(opt, word, ms_options[opt].help);
+		return write_it(ms_err_new(MS_ERR_USAGE, "--%s: its value is empty", ms_options[opt].name),
+				opt);
 	args->given |= 1ull << opt;
 	switch (opt) {
 	case MS_OPT_TARGET:
@@ -428,7 +443,7 @@ static struct ms_err *target_missing(const struct ms_args *args)
 		ms_err_new(MS_ERR_USAGE,
 			   "--target: there is no target '%s', which is a command: SPEC is missing",
 			   args->target),
-		"%s", ms_options[MS_OPT_TARGET].help);
+		"write -T live, -T snap:FILE or -T sim before it");
 }
 
 static bool is_events(const struct ms_args *args)
@@ -438,8 +453,8 @@ static bool is_events(const struct ms_args *args)
 
 static struct ms_err *events_need_by(const char *option)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --%s is for --by", option), "%s",
-			   ms_options[MS_OPT_BY].help);
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --%s is for --by", option),
+			   "e.g. --by event,cause --%s", option);
 }
 
 /* What of `events' goes with what. */
@@ -472,8 +487,7 @@ static struct ms_err *check_events(const struct ms_args *args)
 			ms_err_new(MS_ERR_USAGE, "events: --last is about those that were kept before"),
 			"--follow shows them, then those that happen");
 	if (!err && args->force && !args->trace)
-		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), "%s",
-				  ms_options[MS_OPT_TRACE].help);
+		err = write_it(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), MS_OPT_TRACE);
 	return err;
 }
 
@@ -498,8 +512,8 @@ static struct ms_err *check(const struct ms_args *args)
 	if (!err)
 		err = check_events(args);
 	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch && !is_events(args))
-		err = ms_err_hint(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
-				  "%s", ms_options[MS_OPT_WATCH].help);
+		err = write_it(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
+			       MS_OPT_WATCH);
 	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
 		return err;
 	if (!command)
@@ -597,12 +611,10 @@ static struct ms_err *getopt_error(int c, const char *word)
 	enum ms_opt_id opt = option_of(optopt);
 
 	if (c == ':' && opt < MS_NR_OPTS)
-		return ms_err_hint(
-			ms_err_new(MS_ERR_USAGE, "--%s: its value is missing", ms_options[opt].name), "%s",
-			ms_options[opt].help);
+		return write_it(ms_err_new(MS_ERR_USAGE, "--%s: its value is missing", ms_options[opt].name),
+				opt);
 	if (opt < MS_NR_OPTS && optopt >= 256)
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "--%s: takes no value", ms_options[opt].name),
-				   "%s", ms_options[opt].help);
+		return write_it(ms_err_new(MS_ERR_USAGE, "--%s: takes no value", ms_options[opt].name), opt);
 	if (optopt)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "-%c: no such option", optopt),
 				   "see `mmuscope help options'");

@@ -1,41 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* dirty: listen for a while, and say who dirtied what, by which way, and what the VMM did to the log meanwhile. */
-#include "query/private.h"
+#include "query/cmd_dirty.h"
 
 #include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/event_desc.h"
-#include "query/dirty.h"
-#include "query/dirty_check.h"
 
-#define TOP_DEFAULT 20u
+#define TOP_DEFAULT 8u
+#define TOP_DEFAULT_JSON 20u
 #define SPARK_CELLS 32u
 #define TEXT_GFNS 6u /* of a batch; JSON has all */
-/*
- * Of a live host: the probe of a clearing may run after the SPTE was stored, and be held up; and of the PML
- * buffers that a reading of the log asks for, the last come when it has ended.
- */
-#define CHECK_SLACK_NS 1000000ull
-#define CHECK_READINGS 2u
-
-struct dirty {
-	struct ms_dirty *d;
-	struct listened listened;
-	struct ms_dirty_check *check; /* NULL: not asked for */
-	struct ms_frame *frames; /* of it */
-	u64 kvm, lost; /* events, before the last digests */
-	bool utf8;
-	u64 rate_ns; /* what rates are about, 0: no time went by */
-	size_t *slots, nr_slots; /* those that are shown, of d->slots */
-	size_t *top, nr_top; /* of d->gfns */
-	u64 nr_batches, nr_marks, nr_pml12; /* shown */
-	size_t map; /* of d->slots */
-	u32 map_rows, map_max;
-	bool pml_known, pml;
-};
-
 static void dirty_free(void *owned)
 {
 	struct dirty *dirty = owned;
@@ -49,11 +25,6 @@ static void dirty_free(void *owned)
 }
 
 /* --- cells that several tables have --- */
-
-static void us_cell(struct ms_cell **at, const struct dirty *dirty, u64 time_ns)
-{
-	cell_count(at, time_ns > dirty->d->start_ns ? (time_ns - dirty->d->start_ns) / 1000 : 0);
-}
 
 static void vcpu_cell(struct ms_cell **at, u16 vcpu)
 {
@@ -252,12 +223,13 @@ static const struct ms_column way_cols[] = {
 static void way_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct dirty *dirty = section->ctx;
-	u64 nr = dirty->d->ways[row];
+	u32 way = dirty->ways[row];
+	u64 nr = dirty->d->ways[way];
 
-	cell_text(&cells, ms_dirty_way_name((u32)row))->style = nr ? MS_STYLE_ACCENT : MS_STYLE_DIM;
+	cell_text(&cells, ms_dirty_way_name(way))->style = nr ? MS_STYLE_ACCENT : MS_STYLE_DIM;
 	cell_count(&cells, nr);
 	rate_cell(&cells, dirty, nr);
-	cell_text(&cells, ms_dirty_way_text((u32)row));
+	cell_text(&cells, ms_dirty_way_text(way));
 }
 
 /* --- batches --- */
@@ -411,162 +383,6 @@ static void map_row(const struct ms_section *section, size_t row, struct ms_cell
 	timeline_cells(&cells, dirty, slot->map[row], dirty->map_max);
 }
 
-/* --- written but clean --- */
-
-static const struct ms_column check_cols[] = {
-	{ "gfn", "frames from", MS_V_HEX },
-	{ "end", "up to", MS_V_HEX },
-	{ "no_slot", "of no memslot", MS_V_COUNT },
-	{ "alias", "whose memory another memslot has, too", MS_V_COUNT },
-	{ "digests", "how often they were read", MS_V_COUNT },
-	{ "read", "frames read the last time", MS_V_COUNT },
-	{ "changes", "changes seen while it was logged", MS_V_COUNT },
-	{ "reported", "that a reading of the log has", MS_V_COUNT },
-	{ "found", "that none has", MS_V_COUNT },
-	{ "pending", "whose reading did not come yet", MS_V_COUNT },
-	{ "unknown", "of frames whose bit was not seen cleared before", MS_V_COUNT },
-	{ "dropped", "given up: host, memslot or a loss", MS_V_COUNT },
-};
-
-static void check_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
-{
-	const struct ms_dirty_check *c = ((const struct dirty *)section->ctx)->check;
-
-	(void)row;
-	cell_hex(&cells, c->opts.gfn);
-	cell_hex(&cells, c->opts.gfn + c->opts.nr);
-	cell_count(&cells, c->nr_no_slot);
-	cell_count(&cells, c->nr_alias);
-	cell_count(&cells, c->digested);
-	cell_count(&cells, c->nr_read);
-	cell_count(&cells, c->changes);
-	cell_count(&cells, c->reported);
-	cell_count(&cells, c->found)->style = c->found ? MS_STYLE_BAD : MS_STYLE_GOOD;
-	cell_count(&cells, c->pending);
-	cell_count(&cells, c->unknown);
-	cell_count(&cells, c->dropped);
-}
-
-static const struct ms_column finding_cols[] = {
-	{ "gfn", "GFN", MS_V_HEX },
-	{ "slot", "SLOT", MS_V_COUNT },
-	{ "loss", "ITS BIT WAS", MS_V_TEXT },
-	{ "clean_us", "CLEAN AT US", MS_V_COUNT },
-	{ "from_us", "CHANGED FROM US", MS_V_COUNT },
-	{ "to_us", "TO US", MS_V_COUNT },
-	{ "last", "LAST EVENTS OF THE FRAME", MS_V_WORDS, .prio = 1 },
-	{ "before", "DIGEST BEFORE", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 2 },
-	{ "after", "AFTER", MS_V_HEX, MS_SECRET_HIDE, .digits = 16, .prio = 2 },
-};
-
-static void finding_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
-{
-	const struct dirty *dirty = section->ctx;
-	const struct ms_dirty_finding *f = &dirty->check->findings[row];
-	struct ms_event_desc desc;
-	struct ms_cell *words;
-	char word[80];
-	u32 i;
-
-	cell_hex(&cells, f->gfn);
-	cell_count(&cells, f->slot);
-	cell_text(&cells, ms_dirty_loss_name(f->loss))->style = MS_STYLE_BAD;
-	us_cell(&cells, dirty, f->clean_ns);
-	us_cell(&cells, dirty, f->from_ns);
-	us_cell(&cells, dirty, f->to_ns);
-	words = cell_words(&cells);
-	for (i = 0; i < MS_DIRTY_CHECK_LAST; i++) {
-		if (!ms_event_desc(f->last[i].id, &desc))
-			continue;
-		snprintf(word, sizeof(word), "%s@%llu", desc.name,
-			 (unsigned long long)((f->last[i].time_ns - dirty->d->start_ns) / 1000));
-		word_add(words, word);
-	}
-	cell_hex(&cells, f->before);
-	cell_hex(&cells, f->after);
-}
-
-static struct ms_err *check_create(struct query *q, struct dirty *dirty)
-{
-	const struct ms_args *args = q->args;
-	bool sim = !(q->session->target->caps & MS_CAP_KREAD);
-	u64 nr = args->check_end - args->check_start;
-	const struct ms_dirty_check_opts opts = { .gfn = args->check_start,
-						  .nr = (u32)nr,
-						  .slack_ns = sim ? 0 : CHECK_SLACK_NS,
-						  .readings = sim ? 1 : CHECK_READINGS };
-	u32 i;
-
-	if (nr > MS_DIRTY_CHECK_MAX)
-		return ms_err_hint(
-			ms_err_new(MS_ERR_USAGE, "--check: %llu frames are too many", (unsigned long long)nr),
-			"at most %u, e.g. 0x%llx+%u", MS_DIRTY_CHECK_MAX,
-			(unsigned long long)args->check_start, MS_DIRTY_CHECK_MAX);
-	dirty->kvm = q->vm->rec.kvm;
-	dirty->frames = calloc(nr, sizeof(*dirty->frames));
-	if (!dirty->frames)
-		return ms_err_nomem();
-	for (i = 0; i < nr; i++)
-		dirty->frames[i].gfn = args->check_start + i;
-	return ms_dirty_check_create(&opts, q->vm, &dirty->check);
-}
-
-/* At the beginning, and whenever a log of the frames was read or cleared. */
-static struct ms_err *check_tick(void *ctx, struct ms_listener *l)
-{
-	struct dirty *dirty = ctx;
-	struct ms_dirty_check *c = dirty->check;
-	struct ms_listen_stats stats;
-	struct ms_err *err = ms_listen_stats(l, &stats);
-	u64 lost, start_ns;
-
-	if (err)
-		return err;
-	lost = stats.lost_buffer + stats.lost_recursion + stats.lost_probe;
-	if (lost != dirty->lost)
-		ms_dirty_check_lost(c);
-	dirty->lost = lost;
-	if (c->digested && !c->log_moved)
-		return NULL;
-	start_ns = ms_listen_now(l);
-	err = ms_target_frames(l->target, dirty->kvm, 0, dirty->frames, c->opts.nr);
-	if (!err)
-		ms_dirty_check_digests(c, start_ns, ms_listen_now(l), dirty->frames);
-	return err;
-}
-
-static struct ms_err *check_sections(struct query *q, struct dirty *dirty)
-{
-	const struct ms_dirty_check *c = dirty->check;
-	struct ms_section *section = section_add(q, "check", "Written but clean", false, check_cols,
-						 MS_LEN(check_cols), 1, check_row);
-	struct ms_err *err = NULL;
-
-	if (!section)
-		return ms_err_nomem();
-	section->ctx = dirty;
-	section = section_add(q, "written", "Frames that changed without a mark that was read", true,
-			      finding_cols, MS_LEN(finding_cols), c->nr_findings, finding_row);
-	if (!section)
-		return ms_err_nomem();
-	section->ctx = dirty;
-	if (c->found)
-		q->result->status = 1;
-	if (c->found > c->nr_findings)
-		err = note_add(q->result, "%llu frames more changed without a mark that was read",
-			       (unsigned long long)(c->found - c->nr_findings));
-	if (!err && c->found && q->session->target->caps & MS_CAP_KREAD)
-		err = note_add(
-			q->result,
-			"what the VMM itself, or a device by DMA, writes is in no log of KVM's: such a "
-			"change looks the same");
-	if (!err && !c->reported && !c->found)
-		err = note_add(
-			q->result,
-			"no change could be judged: that takes a clearing of the log, a write, and a reading of it");
-	return err;
-}
-
 /* --- listening --- */
 
 static bool on_event(void *ctx, const struct ms_event *event)
@@ -592,14 +408,22 @@ static struct ms_err *no_slot(const struct query *q)
 			   "`mmuscope slots' lists them");
 }
 
+/* Rows of a table that may be long. */
+static size_t top_of(const struct ms_args *args)
+{
+	if (args->last)
+		return args->last;
+	return args->json ? TOP_DEFAULT_JSON : TOP_DEFAULT;
+}
+
 /* What is shown of what was found. */
 static struct ms_err *choose(struct query *q, struct dirty *dirty)
 {
-	size_t max = q->args->last ? q->args->last : TOP_DEFAULT, i;
+	size_t max = top_of(q->args), i;
 	struct ms_dirty *d = dirty->d;
 	const struct ms_dirty_slot *slot;
 	u64 most = 0, start, end;
-	u32 row, bin;
+	u32 row, bin, way;
 
 	dirty->slots = calloc(d->nr_slots + 1, sizeof(*dirty->slots));
 	dirty->top = calloc(max, sizeof(*dirty->top));
@@ -625,6 +449,9 @@ static struct ms_err *choose(struct query *q, struct dirty *dirty)
 		dirty->nr_pml12 = max;
 	if (dirty->nr_marks > max)
 		dirty->nr_marks = max;
+	for (way = 0; way < MS_DIRTY_WAYS; way++)
+		if (d->ways[way] || q->args->json)
+			dirty->ways[dirty->nr_ways++] = way;
 	slot = &d->slots[dirty->map];
 	for (row = 0; dirty->map < d->nr_slots && row < MS_DIRTY_ROWS; row++) {
 		ms_dirty_row(slot, row, &start, &end);
@@ -638,8 +465,67 @@ static struct ms_err *choose(struct query *q, struct dirty *dirty)
 	return NULL;
 }
 
+/* Is there a memslot, before or since, that has a frame of this range? */
+static bool has_slot(const struct dirty *dirty, u64 start, u64 end)
+{
+	const struct ms_dirty *d = dirty->d;
+	size_t i;
+
+	for (i = 0; i < d->nr_slots; i++)
+		if (d->slots[i].known && d->slots[i].base_gfn < end &&
+		    start < d->slots[i].base_gfn + d->slots[i].nr_pages)
+			return true;
+	return false;
+}
+
+static struct ms_err *no_slot_note(struct query *q, const struct dirty *dirty, enum ms_opt_id opt, u64 start,
+				   u64 end)
+{
+	if (!(q->args->given & 1ull << opt) || has_slot(dirty, start, end))
+		return NULL;
+	return note_add(q->result, "--%s: no memslot has a frame of 0x%llx-0x%llx: see `mmuscope slots'",
+			ms_options[opt].name, (unsigned long long)start, (unsigned long long)end);
+}
+
+/* What the tables had no room for. */
+static struct ms_err *left_out_note(struct query *q, const struct dirty *dirty)
+{
+	const struct ms_dirty *d = dirty->d;
+	struct ms_buf words = { 0 };
+	struct ms_err *err = NULL;
+	u64 frames = 0;
+	size_t i;
+
+	for (i = 0; i < d->nr_gfns; i++)
+		frames += d->gfns[i].nr > 0;
+	{
+		const struct {
+			u64 nr;
+			const char *what;
+		} left[] = {
+			{ frames - dirty->nr_top, "frames" },
+			{ d->nr_batches - dirty->nr_batches, "PML buffers" },
+			{ d->nr_pml12 - dirty->nr_pml12, "entries of L1's PML" },
+			{ d->nr_marks - dirty->nr_marks, "readings and changes of logs" },
+		};
+
+		for (i = 0; i < MS_LEN(left); i++)
+			if (left[i].nr)
+				ms_buf_printf(&words, "%s%llu %s", words.len ? ", " : "",
+					      (unsigned long long)left[i].nr, left[i].what);
+	}
+	if (words.oom)
+		err = ms_err_nomem();
+	else if (words.len)
+		err = note_add(q->result, "not shown: %s; --last N shows more of what is kept",
+			       ms_buf_str(&words));
+	ms_buf_deinit(&words);
+	return err;
+}
+
 static struct ms_err *notes(struct query *q, const struct dirty *dirty)
 {
+	const struct ms_filter *f = &q->args->filter;
 	const struct ms_dirty *d = dirty->d;
 	struct ms_err *err = NULL;
 	bool logging = false;
@@ -647,7 +533,12 @@ static struct ms_err *notes(struct query *q, const struct dirty *dirty)
 
 	for (i = 0; i < dirty->nr_slots; i++)
 		logging |= d->slots[dirty->slots[i]].logging;
-	if (!logging && !d->nr)
+	err = no_slot_note(q, dirty, MS_OPT_GFN, f->gfn_start, f->gfn_end);
+	if (!err)
+		err = no_slot_note(q, dirty, MS_OPT_CHECK, q->args->check_start, q->args->check_end);
+	if (!err)
+		err = left_out_note(q, dirty);
+	if (!err && !logging && !d->nr)
 		err = note_add(q->result, "no memslot %slogs: nothing is marked until the VMM asks for it",
 			       q->args->given & 1ull << MS_OPT_SLOT ? "that was asked for " : "");
 	if (!err && dirty->listened.stopped)
@@ -677,22 +568,23 @@ static struct ms_err *sections(struct query *q, struct dirty *dirty)
 		void (*row)(const struct ms_section *section, size_t row, struct ms_cell *cells);
 	} all[] = {
 		{ "summary", "Dirty", false, summary_cols, MS_LEN(summary_cols), 1, summary_row },
+		{ "ways", "Ways", true, way_cols, MS_LEN(way_cols), dirty->nr_ways, way_row },
 		{ "slots", "Memslots", true, slot_cols, MS_LEN(slot_cols), dirty->nr_slots, slot_row },
-		{ "tracking", "Leaves, before it was listened", true, tracking_cols, MS_LEN(tracking_cols),
-		  dirty->nr_slots, tracking_row },
-		{ "ways", "Ways", true, way_cols, MS_LEN(way_cols), MS_DIRTY_WAYS, way_row },
-		{ "map", "The busiest memslot in time", true, map_cols, MS_LEN(map_cols), dirty->map_rows,
-		  map_row },
+		{ "gfns", "Frames, the most marked first", true, gfn_cols, MS_LEN(gfn_cols), dirty->nr_top,
+		  gfn_row },
 		{ "batches", "PML buffers of the host, the last first", true, batch_cols, MS_LEN(batch_cols),
 		  (size_t)dirty->nr_batches, batch_row },
 		{ "pml12", "Entries of the PML that L1 reads, the last first", true, pml12_cols,
 		  MS_LEN(pml12_cols), (size_t)dirty->nr_pml12, pml12_row },
-		{ "gfns", "Frames, the most marked first", true, gfn_cols, MS_LEN(gfn_cols), dirty->nr_top,
-		  gfn_row },
 		{ "log", "What the VMM did to the logs, the last first", true, mark_cols, MS_LEN(mark_cols),
 		  (size_t)dirty->nr_marks, mark_row },
+		{ "tracking", "Leaves, before it was listened", true, tracking_cols, MS_LEN(tracking_cols),
+		  dirty->nr_slots, tracking_row },
+		{ "map", "The busiest memslot in time", true, map_cols, MS_LEN(map_cols), dirty->map_rows,
+		  map_row },
 	};
 	struct ms_section *section;
+	struct ms_err *err;
 	size_t i;
 
 	for (i = 0; i < MS_LEN(all); i++) {
@@ -704,23 +596,18 @@ static struct ms_err *sections(struct query *q, struct dirty *dirty)
 			return ms_err_nomem();
 		}
 		section->ctx = dirty;
-		if (!i) {
-			section->owned = dirty;
-			section->owned_free = dirty_free;
-		}
-	}
-	if (dirty->check) {
-		struct ms_err *err = check_sections(q, dirty);
-
+		if (i)
+			continue;
+		section->owned = dirty;
+		section->owned_free = dirty_free;
+		/* The verdict is what was asked for. */
+		err = dirty->check ? dirty_check_sections(q, dirty) : NULL;
 		if (err)
 			return err;
 	}
-	if (q->session->listener) {
-		struct ms_err *err = probes_add(q, q->session->listener, false);
-
-		if (err)
-			return err;
-	}
+	err = q->session->listener ? probes_add(q, q->session->listener, false) : NULL;
+	if (err)
+		return err;
 	return listened_add(q, &dirty->listened);
 }
 
@@ -742,12 +629,12 @@ static struct ms_err *listen_run(struct query *q, struct dirty *dirty)
 	d->only_slot = q->args->given & 1ull << MS_OPT_SLOT;
 	d->slot_id = (u16)q->args->slot;
 	if (q->args->given & 1ull << MS_OPT_CHECK) {
-		err = check_create(q, dirty);
+		err = dirty_check_create(q, dirty);
 		if (err)
 			return err;
 		listen.events |= ms_dirty_check_events();
 	}
-	err = query_listen_ticks(q, &listen, for_ms, on_event, dirty->check ? check_tick : NULL, dirty,
+	err = query_listen_ticks(q, &listen, for_ms, on_event, dirty->check ? dirty_check_tick : NULL, dirty,
 				 &dirty->listened);
 	if (err)
 		return err;

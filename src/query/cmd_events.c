@@ -12,10 +12,10 @@ _Static_assert(MS_EV_NR <= 64, "--event keeps its choice in 64 bits");
 
 struct events {
 	struct ms_event_log log;
-	size_t cap; /* of log.events, when they are listened to */
-	bool no_memory;
+	size_t max; /* so many of the last are shown */
+	u64 nr_heard; /* when they are listened to: the i-th is at i % max of log.events */
 	struct listened listened;
-	size_t nr; /* of log.events, those that passed */
+	size_t first, nr; /* those that are shown: the i-th is at (first + i) % log.nr of log.events */
 	struct ms_event_table table;
 	struct ms_event_show show;
 };
@@ -28,11 +28,16 @@ static void events_free(void *owned)
 	free(events);
 }
 
+static const struct ms_event *event_at(const struct events *events, size_t row)
+{
+	return &events->log.events[(events->first + row) % events->log.nr];
+}
+
 static void event_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct events *events = section->ctx;
 
-	ms_event_cells(&events->table, &events->show, &events->log.events[row], cells);
+	ms_event_cells(&events->table, &events->show, event_at(events, row), cells);
 }
 
 /* --- what is kept --- */
@@ -52,7 +57,7 @@ static void log_row(const struct ms_section *section, size_t row, struct ms_cell
 	cell_count(&cells, events->log.nr_overwritten);
 	cell_count(&cells, events->log.nr_missing)->style =
 		events->log.nr_missing ? MS_STYLE_WARN : MS_STYLE_PLAIN;
-	cell_count(&cells, events->log.nr);
+	cell_count(&cells, events->nr_heard ? events->nr_heard : events->log.nr);
 	cell_count(&cells, events->nr);
 }
 
@@ -170,37 +175,53 @@ static struct ms_err *list_run(struct query *q)
 static bool listen_put(void *ctx, const struct ms_event *event)
 {
 	struct events *events = ctx;
-	struct ms_event *grown =
-		ms_grow(events->log.events, &events->cap, events->log.nr + 1, sizeof(*grown));
 
-	events->no_memory = !grown;
-	if (!grown)
-		return false;
-	events->log.events = grown;
-	grown[events->log.nr++] = *event;
+	events->log.events[events->nr_heard++ % events->max] = *event;
 	return true;
 }
 
-/* Those of so many ms, the last max of them. */
-static struct ms_err *listen_run(struct query *q, struct events *events, size_t max)
+/* Those of so many ms: only as many as are shown are kept. */
+static struct ms_err *listen_run(struct query *q, struct events *events)
 {
 	struct ms_listen listen = events_wanted(q);
 	struct ms_event_log *log = &events->log;
 	struct ms_err *err;
 
+	log->events = calloc(events->max, sizeof(*log->events));
+	if (!log->events)
+		return ms_err_nomem();
 	err = query_listen(q, &listen, q->args->for_ms ? q->args->for_ms : MS_FOR_MS, listen_put, events,
 			   &events->listened);
-	if (!err && events->no_memory)
-		err = ms_err_nomem();
 	if (err)
 		return err;
 	log->nr_raised = listened_raised(&events->listened);
 	log->nr_missing = listened_lost(&events->listened);
-	if (log->nr > max) {
-		log->nr_overwritten = log->nr - max;
-		memmove(log->events, log->events + log->nr - max, max * sizeof(*log->events));
-		log->nr = max;
-	}
+	log->nr = events->nr_heard < events->max ? (size_t)events->nr_heard : events->max;
+	log->nr_overwritten = events->nr_heard - log->nr;
+	events->nr = log->nr;
+	events->first = log->nr < events->max ? 0 : events->nr_heard % events->max;
+	return NULL;
+}
+
+/* Of all that the target has kept, the last of those that were asked for. */
+static struct ms_err *kept_run(struct query *q, struct events *events)
+{
+	const struct ms_listen listen = events_wanted(q);
+	struct ms_event_log *log = &events->log;
+	size_t nr = 0, i;
+	struct ms_err *err;
+	struct ms_vm *vm;
+
+	if (!q->vm)
+		return ms_model_find_vm(q->model, NULL, &vm); /* says what there is */
+	err = ms_target_events(q->session->target, q->vm->rec.kvm, MS_EVENTS_MAX, log);
+	if (err)
+		return err;
+	for (i = 0; i < log->nr; i++)
+		if (ms_listen_passes(&listen, &log->events[i]))
+			log->events[nr++] = log->events[i];
+	events->nr = nr < events->max ? nr : events->max;
+	events->first = nr - events->nr;
 	return NULL;
 }
 
@@ -246,12 +267,25 @@ static struct ms_err *kept_add(struct query *q, struct events *events)
 	return NULL;
 }
 
+/* What goes on needs somebody who goes on asking. */
+static struct ms_err *only_in_shell(const struct query *q)
+{
+	static const enum ms_opt_id opts[] = { MS_OPT_FOLLOW, MS_OPT_COUNT, MS_OPT_BY,
+					       MS_OPT_STACK,  MS_OPT_TRACE, MS_OPT_WATCH };
+	size_t i;
+
+	for (i = 0; i < MS_LEN(opts); i++)
+		if (q->args->given & 1ull << opts[i])
+			return ms_err_hint(ms_err_new(MS_ERR_USAGE, "events: --%s is not possible here",
+						      ms_options[opts[i]].name),
+					   "`mmuscope events --%s' in a shell; here --for listens",
+					   ms_options[opts[i]].name);
+	return NULL;
+}
+
 struct ms_err *query_run_events(struct query *q)
 {
-	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
-	struct ms_listen listen;
 	struct events *events;
-	struct ms_vm *vm;
 	struct ms_err *err;
 	u32 caps;
 
@@ -262,28 +296,26 @@ struct ms_err *query_run_events(struct query *q)
 		return err;
 	if (q->session->stream)
 		return stream_run(q);
+	err = only_in_shell(q);
+	if (err)
+		return err;
 	if (q->args->probes)
 		return probes_run(q);
 	events = calloc(1, sizeof(*events));
 	if (!events)
 		return ms_err_nomem();
-	listen = events_wanted(q);
+	events->max = q->args->last ? q->args->last : MS_EVENTS_LAST;
 	caps = q->session->target->caps;
 	if (q->args->for_ms || (caps & MS_CAP_LISTEN && !(caps & MS_CAP_EVENTS)))
-		err = listen_run(q, events, max);
-	else if (!q->vm)
-		err = ms_model_find_vm(q->model, NULL, &vm); /* says what there is */
+		err = listen_run(q, events);
 	else
-		err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &events->log);
+		err = kept_run(q, events);
 	if (err) {
 		events_free(events);
 		return err;
 	}
-	for (i = 0; i < events->log.nr; i++)
-		if (ms_listen_passes(&listen, &events->log.events[i]))
-			events->log.events[events->nr++] = events->log.events[i];
 	events->show = (struct ms_event_show){ .model = q->model,
-					       .start_ns = events->nr ? events->log.events[0].time_ns : 0,
+					       .start_ns = events->nr ? event_at(events, 0)->time_ns : 0,
 					       .redact = q->args->redact };
 	ms_event_columns(!q->vm, &events->table);
 	return kept_add(q, events);

@@ -108,28 +108,58 @@ static void vcpu_row(const struct ms_section *section, size_t row, struct ms_cel
 static const struct ms_column found_cols[] = {
 	{ "vcpu_id", "VCPU", MS_V_INT },
 	{ "guest", "OF", MS_V_TEXT },
-	{ "mmu", "MMU", MS_V_TEXT, .prio = 3 },
-	{ "pgd", "ROOT OF L2", MS_V_HEX, .prio = 4 },
+	{ "mmu", "MMU", MS_V_TEXT, .flags = MS_COL_SKIP },
+	{ "pgd", "ROOT OF L2", MS_V_HEX, .flags = MS_COL_SKIP },
 	{ "address", "ADDRESS", MS_V_HEX },
 	{ "gfn", "L1 GFN", MS_V_HEX, .prio = 2 },
-	{ "error", "ERROR", MS_V_HEX, .prio = 1 },
-	{ "reason", "REASON", MS_V_HEX, .prio = 2 },
-	{ "qual", "QUAL", MS_V_HEX, .prio = 1 },
+	{ "error", "ERROR", MS_V_HEX, .flags = MS_COL_SKIP },
+	{ "reason", "REASON", MS_V_HEX, .flags = MS_COL_SKIP },
+	{ "qual", "QUAL", MS_V_HEX, .flags = MS_COL_SKIP },
 	{ "count", "FAULTS", MS_V_COUNT },
-	{ "rate", "PER SECOND", MS_V_COUNT, .prio = 2 },
-	{ "first_ms", "FIRST, MS", MS_V_COUNT, .prio = 3 },
+	{ "rate", "/S", MS_V_COUNT, .prio = 3 },
+	{ "first_ms", "FIRST, MS", MS_V_COUNT, .flags = MS_COL_SKIP },
 	{ "last_ms", "LAST, MS", MS_V_COUNT, .prio = 3 },
 	{ "outcome", "OUTCOME", MS_V_TEXT, .prio = 2 },
-	{ "taken", "OF ALL", MS_V_COUNT, .prio = 5 },
-	{ "resolved", "RESOLVED", MS_V_COUNT, .prio = 5 },
-	{ "seq_seen", "SEQ", MS_V_COUNT, .prio = 4 },
-	{ "seq_now", "SEQ NOW", MS_V_COUNT, .prio = 4 },
-	{ "in_progress", "UNDER WAY", MS_V_COUNT, .prio = 4 },
-	{ "rip", "RIP", MS_V_HEX, .prio = 4 },
+	{ "taken", "OF ALL", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "resolved", "RESOLVED", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "seq_seen", "SEQ", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "seq_now", "SEQ NOW", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "in_progress", "UNDER WAY", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "rip", "RIP", MS_V_HEX, .flags = MS_COL_SKIP },
 	{ "open", "OPEN", MS_V_BOOL, .prio = 1 },
 	{ "cause", "CAUSE", MS_V_TEXT },
-	{ "text", "WHY", MS_V_TEXT },
+	{ "text", "WHY", MS_V_TEXT, .flags = MS_COL_BELOW },
+	{ "figures", "", MS_V_TEXT, .flags = MS_COL_BELOW | MS_COL_TEXT_ONLY },
 };
+
+static u64 since_ms(const struct stuck_view *view, u64 time_ns)
+{
+	return time_ns > view->start_ns ? (time_ns - view->start_ns) / 1000000 : 0;
+}
+
+/* What text has no column for: the rest of the members. */
+static void put_figures(struct ms_buf *out, const struct stuck_view *view, const struct ms_stuck_place *place)
+{
+	const char *mmu = place->mmu == MS_STUCK_NO_MMU ? NULL : ms_value_name(MS_UNIT_MMU, place->mmu);
+
+	if (place->injected)
+		ms_buf_printf(out, "exit reason 0x%llx, qualification 0x%llx",
+			      (unsigned long long)place->reason, (unsigned long long)place->error);
+	else
+		ms_buf_printf(out, "error code 0x%llx", (unsigned long long)place->error);
+	if (mmu)
+		ms_buf_printf(out, "; %s MMU", mmu);
+	if (place->pgd)
+		ms_buf_printf(out, "; root of L2 0x%llx", (unsigned long long)place->pgd);
+	ms_buf_printf(out, "; first at %llu ms; of %llu faults here %llu resolved",
+		      (unsigned long long)since_ms(view, place->first_ns), (unsigned long long)place->taken,
+		      (unsigned long long)place->resolved);
+	if (place->has_stale)
+		ms_buf_printf(out, "; seq %llu, now %llu, %u under way", (unsigned long long)place->seq_seen,
+			      (unsigned long long)place->seq_now, place->in_progress);
+	if (place->rip)
+		ms_buf_printf(out, "; RIP 0x%llx", (unsigned long long)place->rip);
+}
 
 static void put_list(struct ms_buf *out, u64 bits, const char *const words[3])
 {
@@ -183,11 +213,6 @@ static void put_why(struct ms_buf *out, const struct ms_stuck_place *place)
 				      ms_stuck_name(other));
 }
 
-static u64 since_ms(const struct stuck_view *view, u64 time_ns)
-{
-	return time_ns > view->start_ns ? (time_ns - view->start_ns) / 1000000 : 0;
-}
-
 /* Faults a second between the first and the last; false where no time passed. */
 static bool rate_of(const struct ms_stuck_place *place, u64 *ret)
 {
@@ -231,6 +256,8 @@ static void found_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_text(&cells, ms_stuck_name(ms_stuck_cause(place)))->style = MS_STYLE_BAD;
 	cell = cell_text(&cells, "");
 	put_why(&cell->text, place);
+	cell = cell_text(&cells, "");
+	put_figures(&cell->text, view, place);
 }
 
 static const struct ms_column round_cols[] = {

@@ -19,6 +19,7 @@ static const struct ms_column fixed[] = {
 	{ "cause", "CAUSE", MS_V_TEXT, .flags = MS_COL_OMIT },
 	{ "fields", "FIELDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
 	{ "stack", "STACK", MS_V_WORDS, .flags = MS_COL_BELOW | MS_COL_OMIT },
+	{ "stack_addrs", "ADDRESSES", MS_V_WORDS, .flags = MS_COL_SKIP | MS_COL_OMIT },
 };
 #define KVM_COL 3
 
@@ -58,11 +59,14 @@ void ms_event_columns(bool vms, struct ms_event_table *ret)
 	if (!vms)
 		ret->cols[KVM_COL].flags |= MS_COL_SKIP;
 	ret->nr = MS_LEN(fixed);
+	ret->no_words = false;
+	memset(ret->at, 0, sizeof(ret->at));
 	for (id = 1; ms_event_desc(id, &desc); id++)
-		for (i = 0; i < desc.nr_fields; i++) {
+		for (i = 0; i < desc.nr_fields && i < MS_EVENT_FIELDS_MAX; i++) {
 			for (c = MS_LEN(fixed); c < ret->nr; c++)
 				if (!strcmp(ret->cols[c].name, desc.fields[i].name))
 					break;
+			ret->at[id][i] = c < MS_EVENT_COLS_MAX ? (u8)c : 0;
 			if (c < ret->nr || c == MS_EVENT_COLS_MAX)
 				continue;
 			ret->cols[ret->nr++] = (struct ms_column){
@@ -76,13 +80,26 @@ void ms_event_columns(bool vms, struct ms_event_table *ret)
 		}
 }
 
+void ms_event_columns_for(enum ms_stream_cells cells, struct ms_event_table *table)
+{
+	table->no_words = cells == MS_STREAM_DATA;
+	if (cells == MS_STREAM_TEXT)
+		table->nr = MS_LEN(fixed);
+}
+
 /* --- one field --- */
 
 /* Blanks separate fields: within one they become commas. */
 static void put_joined(struct ms_buf *out, const char *text)
 {
-	for (; *text; text++)
-		ms_buf_putc(out, *text == ' ' ? ',' : *text);
+	size_t len;
+
+	for (; *text; text += len + (text[len] == ' ')) {
+		len = strcspn(text, " ");
+		ms_buf_put(out, text, len);
+		if (text[len])
+			ms_buf_putc(out, ',');
+	}
 }
 
 /* Of the table that an SPTE in the event is from: 1 unless the event says. */
@@ -97,19 +114,27 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 			const struct ms_event_field *field, u64 value, struct ms_buf *out)
 {
 	const struct spte_profile *p = &model->profile;
-	u32 level = level_of(event);
 	enum spte_class cls;
 	char text[160];
+	u32 level;
 
 	if (field->unit == MS_UNIT_ROLE) {
 		role_format(&model->roles, (u32)value, p->format == SPTE_FMT_EPT, text, sizeof(text));
 		ms_buf_putc(out, '[');
 		put_joined(out, text);
 		ms_buf_putc(out, ']');
-	} else if (field->unit == MS_UNIT_SPTE && level >= SPTE_LEVEL_MIN && level <= SPTE_LEVEL_MAX) {
+	} else if (field->unit == MS_UNIT_SPTE) {
+		level = level_of(event);
+		if (level < SPTE_LEVEL_MIN || level > SPTE_LEVEL_MAX)
+			return;
 		cls = spte_class(p, value, level);
-		ms_buf_printf(out, "[%s%s%s]", spte_class_name(cls), cls == SPTE_CLASS_LEAF ? "," : "",
-			      cls == SPTE_CLASS_LEAF ? spte_wstate_name(spte_wstate(p, value, level)) : "");
+		ms_buf_putc(out, '[');
+		ms_buf_puts(out, spte_class_name(cls));
+		if (cls == SPTE_CLASS_LEAF) {
+			ms_buf_putc(out, ',');
+			ms_buf_puts(out, spte_wstate_name(spte_wstate(p, value, level)));
+		}
+		ms_buf_putc(out, ']');
 	}
 }
 
@@ -117,6 +142,12 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 static bool is_absent(const struct ms_event_field *field, u64 value)
 {
 	return (field->unit == MS_UNIT_GFN && value == ~0ull) || (field->unit == MS_UNIT_SP && !value);
+}
+
+static void put_hex(struct ms_buf *out, u64 value)
+{
+	ms_buf_put(out, "0x", 2);
+	ms_buf_put_number(out, value, 16, 1);
 }
 
 void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
@@ -127,7 +158,8 @@ void ms_event_field(const struct ms_event_show *show, const struct ms_event *eve
 
 	if (out->len)
 		ms_buf_putc(out, ' ');
-	ms_buf_printf(out, "%s=", field->name);
+	ms_buf_puts(out, field->name);
+	ms_buf_putc(out, '=');
 	if (name)
 		put_joined(out, name);
 	else if (show->redact && secret_of(field->unit) != MS_PUBLIC)
@@ -135,11 +167,11 @@ void ms_event_field(const struct ms_event_show *show, const struct ms_event *eve
 	else if (is_absent(field, value))
 		ms_buf_putc(out, '-');
 	else if (ms_unit_form(field->unit) == MS_FORM_D)
-		ms_buf_printf(out, "%llu", (unsigned long long)value);
+		ms_buf_put_number(out, value, 10, 1);
 	else if (ms_unit_form(field->unit) == MS_FORM_B)
 		ms_buf_puts(out, value ? "yes" : "no");
 	else
-		ms_buf_printf(out, "0x%llx", (unsigned long long)value);
+		put_hex(out, value);
 	put_decoded(show->model, event, field, value, out);
 }
 
@@ -171,35 +203,42 @@ static void cell_field(struct ms_cell *cell, const struct ms_event *event, const
 
 void ms_event_time(u64 ns, struct ms_buf *ret)
 {
-	if (ns < 1000000)
-		ms_buf_printf(ret, "%llu.%03lluus", (unsigned long long)ns / 1000,
-			      (unsigned long long)ns % 1000);
-	else if (ns < 1000000000)
-		ms_buf_printf(ret, "%llu.%03llums", (unsigned long long)ns / 1000000,
-			      (unsigned long long)ns / 1000 % 1000);
+	u64 whole = ns < 1000000 ? 1000 : ns < 1000000000 ? 1000000 : 1000000000;
+
+	ms_buf_put_number(ret, ns / whole, 10, 1);
+	ms_buf_putc(ret, '.');
+	if (whole == 1000)
+		ms_buf_put_number(ret, ns % 1000, 10, 3);
+	else if (whole == 1000000)
+		ms_buf_put_number(ret, ns / 1000 % 1000, 10, 3);
 	else
-		ms_buf_printf(ret, "%llu.%06llus", (unsigned long long)ns / 1000000000,
-			      (unsigned long long)ns / 1000 % 1000000);
+		ms_buf_put_number(ret, ns / 1000 % 1000000, 10, 6);
+	ms_buf_puts(ret, whole == 1000 ? "us" : whole == 1000000 ? "ms" : "s");
 }
 
 /* --- one event --- */
 
+/* Of several CPUs, one may have been a little earlier than the first. */
+static void cell_since(struct ms_cell **at, u64 start_ns, u64 time_ns)
+{
+	struct ms_cell *cell = cell_text(at, time_ns < start_ns ? "-" : "");
+
+	ms_event_time(time_ns < start_ns ? start_ns - time_ns : time_ns - start_ns, &cell->text);
+}
+
 void ms_event_cells(const struct ms_event_table *table, const struct ms_event_show *show,
 		    const struct ms_event *event, struct ms_cell *cells)
 {
-	struct ms_cell *at = cells, *cell;
+	struct ms_cell *at = cells;
 	struct ms_event_desc desc;
 	size_t c;
 	u32 i;
 
 	cell_count(&at, event->seq);
-	cell = cell_text(&at, "");
-	/* Of several CPUs, one may have been a little earlier than the first. */
-	if (event->time_ns < show->start_ns)
-		ms_buf_putc(&cell->text, '-');
-	ms_event_time(event->time_ns < show->start_ns ? show->start_ns - event->time_ns
-						      : event->time_ns - show->start_ns,
-		      &cell->text);
+	if (table->no_words)
+		cell_none(&at);
+	else
+		cell_since(&at, show->start_ns, event->time_ns);
 	cell_count(&at, event->time_ns);
 	cell_opt(&at, event->kvm, MS_V_HEX, event->kvm);
 	cell_opt(&at, event->tid, MS_V_INT, event->tid);
@@ -212,11 +251,15 @@ void ms_event_cells(const struct ms_event_table *table, const struct ms_event_sh
 		cell_text(&at, ms_value_name(MS_UNIT_CAUSE, event->cause));
 	else
 		cell_none(&at);
-	ms_event_fields(show, event, &cell_words(&at)->text);
+	if (table->no_words)
+		cell_none(&at);
+	else
+		ms_event_fields(show, event, &cell_words(&at)->text);
 	if (show->stack && event->stack != MS_EV_NO_STACK)
 		show->stack(show->stack_ctx, event, at);
-	for (i = 0; i < desc.nr_fields; i++)
-		for (c = MS_LEN(fixed); c < table->nr; c++)
-			if (!strcmp(table->cols[c].name, desc.fields[i].name))
-				cell_field(&cells[c], event, &desc.fields[i]);
+	for (i = 0; i < desc.nr_fields && i < MS_EVENT_FIELDS_MAX; i++) {
+		c = table->at[event->id][i];
+		if (c && c < table->nr)
+			cell_field(&cells[c], event, &desc.fields[i]);
+	}
 }

@@ -12,9 +12,13 @@
 
 #define MS_EVENT_COLS_MAX 96
 
+#define MS_EVENT_FIELDS_MAX 16
+
 struct ms_event_table {
 	struct ms_column cols[MS_EVENT_COLS_MAX];
 	size_t nr;
+	bool no_words; /* cells that only text has stay absent */
+	u8 at[MS_EV_NR][MS_EVENT_FIELDS_MAX]; /* the column of an event's field; 0: it has none */
 };
 
 /* How events are shown. */
@@ -22,13 +26,15 @@ struct ms_event_show {
 	const struct ms_model *model; /* whose SPTEs and roles they are */
 	u64 start_ns; /* times are told from here */
 	bool redact; /* what a cell of words gives away is hidden; other cells are redacted by their columns */
-	/* The words of an event's stack, NULL: it has none to show. */
+	/* The words of an event's stack, and its addresses in the cell behind; NULL: it has none to show. */
 	void (*stack)(void *ctx, const struct ms_event *event, struct ms_cell *cell);
 	void *stack_ctx;
 };
 
 /* vms: of several VMs, text says whose each is. */
 void ms_event_columns(bool vms, struct ms_event_table *ret);
+/* Only what text shows, or what JSON does: less to fill for each event. */
+void ms_event_columns_for(enum ms_stream_cells cells, struct ms_event_table *table);
 /* The cells of an event, ret->nr of the table; kinds arrive as absent. */
 void ms_event_cells(const struct ms_event_table *table, const struct ms_event_show *show,
 		    const struct ms_event *event, struct ms_cell *cells);

@@ -5,7 +5,10 @@
  */
 #include "query/private.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "target/kmem.h"
 
 #define SLICE_MS 100 /* between two looks at whether to go on */
 #define TICK_MS 20 /* and between two ticks */
@@ -24,6 +27,28 @@ static bool same(const struct ms_listen *a, const struct ms_listen *b)
 	       a->buffer_bytes == b->buffer_bytes;
 }
 
+#define TELL_AFTER_NS 500000000ull
+
+struct attaching {
+	struct ms_session *session;
+	u64 start_ns;
+	bool told;
+};
+
+static bool attaching(void *ctx, u32 nr)
+{
+	struct attaching *at = ctx;
+	struct ms_session *session = at->session;
+	char line[64];
+
+	if (!at->told && session->tell && ms_kmem_now_ns() - at->start_ns > TELL_AFTER_NS) {
+		at->told = true;
+		snprintf(line, sizeof(line), "attaching %u probes...", nr);
+		session->tell(line);
+	}
+	return !session->progress || session->progress(session->progress_ctx, 0);
+}
+
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, struct ms_listener **ret)
 {
 	struct ms_session *session = q->session;
@@ -32,7 +57,12 @@ struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, s
 	if (session->listener && !same(&session->listener->listen, listen))
 		query_unlisten(session);
 	if (!session->listener) {
-		err = ms_target_listen(session->target, listen, &session->listener);
+		struct attaching at = { .session = session, .start_ns = ms_kmem_now_ns() };
+		struct ms_listen want = *listen;
+
+		want.progress = attaching;
+		want.progress_ctx = &at;
+		err = ms_target_listen(session->target, &want, &session->listener);
 		if (err) {
 			session->listener = NULL;
 			return err;
@@ -66,6 +96,9 @@ void listen_stats_since(const struct ms_listen_stats *before, struct ms_listen_s
 	stats->lost_count -= before->lost_count;
 	stats->lost_recursion -= before->lost_recursion;
 	stats->lost_probe -= before->lost_probe;
+	stats->lost_thread -= before->lost_thread;
+	stats->lost_stack -= before->lost_stack;
+	stats->unknown_vm -= before->unknown_vm;
 	stats->runs -= before->runs;
 	stats->run_ns -= before->run_ns;
 }
@@ -162,6 +195,9 @@ static const struct ms_column listened_cols[] = {
 	{ "lost_count", "lost, too many keys", MS_V_COUNT },
 	{ "lost_recursion", "not looked at, probe was at work", MS_V_COUNT },
 	{ "lost_probe", "missed by the kernel", MS_V_COUNT },
+	{ "lost_thread", "of threads without a record", MS_V_COUNT },
+	{ "lost_stack", "without the stack", MS_V_COUNT },
+	{ "unknown_vm", "left out, VM not known", MS_V_COUNT },
 	{ "probe_runs", "runs of the probes", MS_V_COUNT },
 	{ "probe_ns", "their time, ns", MS_V_COUNT },
 };
@@ -183,7 +219,13 @@ static void listened_row(const struct ms_section *section, size_t row, struct ms
 	lost_cell(&cells, stats->lost_buffer);
 	lost_cell(&cells, stats->lost_count);
 	lost_cell(&cells, stats->lost_recursion);
-	lost_cell(&cells, stats->lost_probe);
+	if (stats->lost_probe_unknown && !stats->lost_probe)
+		cell_opt(&cells, false, MS_V_COUNT, 0);
+	else
+		lost_cell(&cells, stats->lost_probe);
+	lost_cell(&cells, stats->lost_thread);
+	lost_cell(&cells, stats->lost_stack);
+	lost_cell(&cells, stats->unknown_vm);
 	cell_opt(&cells, stats->runs, MS_V_COUNT, stats->runs);
 	cell_opt(&cells, stats->runs, MS_V_COUNT, stats->run_ns);
 }
@@ -202,19 +244,35 @@ u64 listened_lost(const struct listened *listened)
 {
 	const struct ms_listen_stats *stats = &listened->stats;
 
-	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe;
+	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe +
+	       stats->lost_thread;
 }
 
 struct ms_err *listened_add(struct query *q, const struct listened *listened)
 {
+	const struct ms_listen_stats *stats = &listened->stats;
 	struct ms_section *section;
 	u64 lost = listened_lost(listened);
+	struct ms_err *err;
 
 	section = section_add(q, "listened", "Listened", false, listened_cols, MS_LEN(listened_cols), 1,
 			      listened_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = listened;
+	if (stats->lost_stack) {
+		err = note_add(q->result, "%llu stacks could not be kept: their events have none",
+			       (unsigned long long)stats->lost_stack);
+		if (err)
+			return err;
+	}
+	if (stats->unknown_vm) {
+		err = note_add(q->result,
+			       "%llu events were left out: nothing tells whether they are this VM's",
+			       (unsigned long long)stats->unknown_vm);
+		if (err)
+			return err;
+	}
 	if (!lost)
 		return NULL;
 	q->result->status = 1;

@@ -4,6 +4,8 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_audit.c \
 	src/query/cmd_diff.c \
 	src/query/cmd_dirty.c \
+	src/query/cmd_dirty.h \
+	src/query/cmd_dirty_check.c \
 	src/query/cmd_doctor.c \
 	src/query/cmd_events.c \
 	src/query/cmd_help.c \

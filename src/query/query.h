@@ -70,7 +70,7 @@ struct ms_cell {
 #define MS_COL_SKIP (1u << 1) /* text leaves it out (it is said in another way there) */
 #define MS_COL_TEXT_ONLY (1u << 2) /* JSON leaves it out (it is said in another way there) */
 #define MS_COL_OMIT (1u << 3) /* JSON has no member where it is absent, instead of null */
-#define MS_COL_BELOW (1u << 4) /* text: its words stand below the row, one a line */
+#define MS_COL_BELOW (1u << 4) /* text: below the row; words stand one a line, a text is wrapped */
 
 struct ms_column {
 	const char *name; /* JSON key */
@@ -314,6 +314,7 @@ struct ms_session {
 	bool hold;
 	bool (*progress)(void *ctx, u64 nr_pages); /* as in struct ms_want; may be NULL */
 	void *progress_ctx;
+	void (*tell)(const char *line); /* of what takes long, for whoever waits; may be NULL */
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 	struct ms_stream *stream; /* of the round under way, NULL without */
@@ -373,7 +374,15 @@ void ms_watch_deinit(struct ms_watch *watch);
 /* --- events as they happen: stream.c, of `events' --- */
 
 /* What is known from the rounds before. Zero-initialised is before the first; ended by ms_stream_deinit(). */
+/* Which cells of an event the caller is going to look at. */
+enum ms_stream_cells {
+	MS_STREAM_ALL,
+	MS_STREAM_TEXT, /* those that text shows */
+	MS_STREAM_DATA, /* those that JSON has */
+};
+
 struct ms_stream {
+	enum ms_stream_cells cells; /* set before the first round */
 	u64 rounds; /* carried out */
 	bool over; /* nothing more will come: time or number are reached, or somebody has had enough */
 	const struct ms_event *events; /* of this round, in the order of the rows of its section `events' */

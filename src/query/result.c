@@ -43,22 +43,6 @@ void ms_result_row(const struct ms_result *result, const struct ms_section *sect
 		redact_cell(result->redactor, &cells[i]);
 }
 
-/* A number in base 10 or 16, with zeros before it up to `digits'. snprintf() cost a third of a long table. */
-static void put_number(struct ms_buf *out, u64 value, unsigned int base, u32 digits)
-{
-	char num[32], *end = num + sizeof(num), *p = end;
-
-	if (digits > sizeof(num))
-		digits = sizeof(num);
-	do {
-		*--p = "0123456789abcdef"[value % base];
-		value /= base;
-	} while (value);
-	while ((u32)(end - p) < digits)
-		*--p = '0';
-	ms_buf_put(out, p, (size_t)(end - p));
-}
-
 void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, struct ms_buf *out)
 {
 	switch (cell->kind) {
@@ -66,16 +50,16 @@ void ms_cell_format(const struct ms_cell *cell, const struct ms_column *col, str
 		ms_buf_putc(out, '-');
 		return;
 	case MS_V_COUNT:
-		put_number(out, cell->u, 10, 1);
+		ms_buf_put_number(out, cell->u, 10, 1);
 		return;
 	case MS_V_INT:
 		if ((s64)cell->u < 0)
 			ms_buf_putc(out, '-');
-		put_number(out, (s64)cell->u < 0 ? 0 - cell->u : cell->u, 10, 1);
+		ms_buf_put_number(out, (s64)cell->u < 0 ? 0 - cell->u : cell->u, 10, 1);
 		return;
 	case MS_V_HEX:
 		ms_buf_put(out, "0x", 2);
-		put_number(out, cell->u, 16, col->digits);
+		ms_buf_put_number(out, cell->u, 16, col->digits);
 		return;
 	case MS_V_BOOL:
 		ms_buf_puts(out, cell->u ? "yes" : "no");

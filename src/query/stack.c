@@ -113,20 +113,45 @@ bool stack_word(const struct ms_symtab *symtab, struct ms_lines *lines, u64 addr
 	return true;
 }
 
+size_t stack_own(const struct ms_symtab *symtab, const u64 *ips, size_t nr)
+{
+	static const char *const own[] = { "bpf_prog_", "bpf_trampoline_", "bpf_dispatcher_",
+					   "ftrace_trampoline" };
+	struct ms_place place;
+	size_t i, k;
+
+	for (i = 0; symtab && i < nr; i++) {
+		if (!ms_symtab_find(symtab, ips[i], &place))
+			continue;
+		for (k = 0; k < MS_LEN(own); k++)
+			if (!strncmp(place.name, own[k], strlen(own[k])))
+				break;
+		if (k == MS_LEN(own))
+			return i;
+	}
+	return 0;
+}
+
 void stacks_cell(void *ctx, const struct ms_event *event, struct ms_cell *cell)
 {
 	struct stacks *s = ctx;
 	struct ms_cell *at = cell;
 	u64 ips[MS_STACK_MAX];
-	size_t nr = ms_listen_stack(s->l, event->stack, ips, MS_STACK_MAX), i;
+	size_t nr = ms_listen_stack(s->l, event->stack, ips, MS_STACK_MAX), first, i;
 
 	if (!nr)
 		return;
+	first = stack_own(s->symtab, ips, nr);
 	cell = cell_words(&at);
-	for (i = 0; i < nr; i++) {
-		if (i)
+	for (i = first; i < nr; i++) {
+		if (i > first)
 			ms_buf_putc(&cell->text, ' ');
-		s->any_line |= stack_word(s->symtab, s->lines, ips[i], !i, s->redact, &cell->text);
+		s->any_line |= stack_word(s->symtab, s->lines, ips[i], i == first, s->redact, &cell->text);
 	}
 	s->any = true;
+	if (s->redact)
+		return;
+	cell = cell_words(&at);
+	for (i = 0; i < nr; i++)
+		ms_buf_printf(&cell->text, "%s0x%llx", i ? " " : "", (unsigned long long)ips[i]);
 }

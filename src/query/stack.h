@@ -18,7 +18,16 @@ struct ms_err *stacks_create(struct ms_listener *l, const char *kallsyms, bool r
 void stacks_destroy(struct stacks *stacks); /* takes NULL */
 /* "" when nothing is missing. */
 const char *stacks_note(const struct stacks *stacks);
-/* For struct ms_event_show; ctx is a struct stacks. Leaves the cell absent when the stack was lost. */
+/*
+ * How many of the innermost frames are the listening's own: its program's and what called that, which KVM's function
+ * has no part in. By their names: those of programs and their trampolines, or none at all; when that is all there is,
+ * none.
+ */
+size_t stack_own(const struct ms_symtab *symtab, const u64 *ips, size_t nr);
+/*
+ * For struct ms_event_show; ctx is a struct stacks. The cell: words, without the listening's own frames; the one behind
+ * it: every address as the kernel gave it, unless they are to be hidden. Leaves both absent when the stack was lost.
+ */
 void stacks_cell(void *ctx, const struct ms_event *event, struct ms_cell *cell);
 /*
  * "kvm:mark_page_dirty+0x1f@virt/kvm/kvm_main.c:3400", as far as it is known; symtab and lines may be NULL. Returns

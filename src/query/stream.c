@@ -185,11 +185,18 @@ static struct ms_err *counts_add(struct query *q, struct ms_stream_state *s)
 /* --- probes --- */
 
 static const struct ms_column probe_cols[] = {
-	{ "probe", "PROBE", MS_V_TEXT },       { "status", "STATUS", MS_V_TEXT },
-	{ "events", "FEEDS", MS_V_WORDS },     { "explains", "CAUSE ONLY", MS_V_BOOL },
-	{ "misses", "MISSED", MS_V_COUNT },    { "lost", "WITHOUT IT", MS_V_TEXT },
-	{ "why", "WHY IT IS OFF", MS_V_TEXT },
+	{ "probe", "PROBE", MS_V_TEXT },
+	{ "status", "STATUS", MS_V_TEXT },
+	{ "explains", "CAUSE ONLY", MS_V_BOOL, .prio = 1 },
+	{ "misses", "MISSED", MS_V_COUNT },
+	{ "feeds", "FEEDS", MS_V_WORDS, .flags = MS_COL_TEXT_ONLY },
+	{ "events", "FEEDS", MS_V_WORDS, .flags = MS_COL_SKIP },
+	{ "lost", "WITHOUT IT", MS_V_TEXT, .flags = MS_COL_SKIP },
+	{ "why", "WHY IT IS OFF", MS_V_TEXT, .flags = MS_COL_SKIP },
+	{ "off", "", MS_V_TEXT, .flags = MS_COL_BELOW | MS_COL_TEXT_ONLY },
 };
+
+#define FEEDS_MAX 3 /* names of a probe's events in text; JSON has all */
 
 struct probes {
 	const struct ms_probe **probe;
@@ -204,6 +211,36 @@ static void probes_free(void *owned)
 	free(probes);
 }
 
+/* At most max of them, and how many there are beyond. */
+static void feeds_cell(struct ms_cell **at, u64 events, u32 max)
+{
+	struct ms_cell *words = cell_words(at);
+	char more[16];
+	u32 id, nr = 0;
+
+	for (id = 1; id < MS_EV_NR; id++)
+		if (events >> id & 1 && nr++ < max)
+			word_add(words, ms_event_name(id));
+	if (nr <= max)
+		return;
+	snprintf(more, sizeof(more), "+%u", nr - max);
+	word_add(words, more);
+}
+
+static void off_cell(struct ms_cell **at, const struct ms_probe *probe)
+{
+	struct ms_cell *cell;
+
+	if (probe->status != MS_PROBE_OFF) {
+		cell_none(at);
+		return;
+	}
+	cell = cell_text(at, "");
+	ms_buf_printf(&cell->text, "without it: %s; it is off: %s",
+		      probe->lost && *probe->lost ? probe->lost : "nothing is missed",
+		      probe->why && *probe->why ? probe->why : "the reason is not known");
+}
+
 static void probe_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	static const char *const status[] = { [MS_PROBE_ON] = "on",
@@ -216,19 +253,17 @@ static void probe_row(const struct ms_section *section, size_t row, struct ms_ce
 					       [MS_PROBE_OFF] = MS_STYLE_WARN };
 	const struct probes *probes = section->ctx;
 	const struct ms_probe *probe = probes->probe[row];
-	struct ms_cell *words;
-	u32 id;
 
 	cell_text(&cells, probe->name);
 	cell_text(&cells, status[probe->status])->style = style[probe->status];
-	words = cell_words(&cells);
-	for (id = 1; id < MS_EV_NR; id++)
-		if (probe->events >> id & 1)
-			word_add(words, ms_event_name(id));
 	cell_bool(&cells, probe->explains);
-	cell_count(&cells, probe->misses)->style = probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+	cell_opt(&cells, !probe->misses_unknown || probe->misses, MS_V_COUNT, probe->misses)->style =
+		probe->misses ? MS_STYLE_WARN : MS_STYLE_PLAIN;
+	feeds_cell(&cells, probe->events, FEEDS_MAX);
+	feeds_cell(&cells, probe->events, MS_EV_NR);
 	cell_text(&cells, probe->lost && *probe->lost ? probe->lost : NULL);
 	cell_text(&cells, probe->why && *probe->why ? probe->why : NULL);
+	off_cell(&cells, probe);
 }
 
 struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all)
@@ -245,8 +280,12 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 	if (!probes)
 		return ms_err_nomem();
 	probes->probe = calloc(nr ? nr : 1, sizeof(*probes->probe));
+	/* Those that are off come first: what cannot be seen. */
 	for (i = 0; probes->probe && i < nr; i++)
-		if (all || (probe[i].status == MS_PROBE_OFF && probe[i].events & l->listen.events))
+		if (probe[i].status == MS_PROBE_OFF && (all || probe[i].events & l->listen.events))
+			probes->probe[probes->nr++] = &probe[i];
+	for (i = 0; probes->probe && all && i < nr; i++)
+		if (probe[i].status != MS_PROBE_OFF)
 			probes->probe[probes->nr++] = &probe[i];
 	if (probes->probe && !probes->nr) {
 		probes_free(probes);
@@ -266,7 +305,7 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 
 /* --- a round --- */
 
-static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
+static struct ms_err *begin(struct query *q, enum ms_stream_cells cells, struct ms_stream_state *s)
 {
 	const struct ms_args *args = q->args;
 	struct ms_listen listen = events_wanted(q);
@@ -303,6 +342,7 @@ static struct ms_err *begin(struct query *q, struct ms_stream_state *s)
 		s->show.stack_ctx = s->stacks;
 	}
 	ms_event_columns(!q->vm, &s->table);
+	ms_event_columns_for(cells, &s->table);
 	count_columns(s, listen.count_by);
 	return NULL;
 }
@@ -326,19 +366,21 @@ static bool keep(struct ms_stream_state *s, const struct ms_event *event)
 /* What was kept before anybody listened: the last ones, as without --follow. */
 static struct ms_err *kept_before(struct query *q, struct ms_stream_state *s)
 {
-	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, i;
+	size_t max = q->args->last ? q->args->last : MS_EVENTS_LAST, nr = 0, i;
 	struct ms_listen listen = events_wanted(q);
 	struct ms_event_log log;
 	struct ms_err *err;
 
 	if (!q->args->follow || q->args->trace || !q->vm || !(q->session->target->caps & MS_CAP_EVENTS))
 		return NULL;
-	err = ms_target_events(q->session->target, q->vm->rec.kvm, max, &log);
+	err = ms_target_events(q->session->target, q->vm->rec.kvm, MS_EVENTS_MAX, &log);
 	if (err)
 		return err;
-	for (i = 0; i < log.nr && !s->no_memory; i++)
+	for (i = 0; i < log.nr; i++)
 		if (ms_listen_passes(&listen, &log.events[i]))
-			keep(s, &log.events[i]);
+			log.events[nr++] = log.events[i];
+	for (i = nr > max ? nr - max : 0; i < nr && !s->no_memory; i++)
+		keep(s, &log.events[i]);
 	free(log.events);
 	if (s->nr)
 		s->show.start_ns = s->events[0].time_ns;
@@ -552,6 +594,8 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 		err = trace_add(q, s);
 	if (!err)
 		err = probes_add(q, s->l, q->args->probes);
+	if (!err && !q->model->nr_vms)
+		err = note_add(q->result, "there was no VM when it began to listen");
 	if (!err && q->args->stack && !s->stacks)
 		err = note_add(q->result, "a simulated machine has no kernel stacks");
 	if (!err && s->stacks && *stacks_note(s->stacks))
@@ -566,7 +610,7 @@ struct ms_err *stream_run(struct query *q)
 	struct ms_err *err = NULL;
 
 	if (!s->l)
-		err = begin(q, s);
+		err = begin(q, stream->cells, s);
 	if (err)
 		return err;
 	if (s->summary)

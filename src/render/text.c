@@ -12,6 +12,7 @@
 #define GAP 2u
 #define INDENT 2u
 #define BELOW 8u
+#define BELOW_WIDTH 100u /* of a text there, where the output has no width of its own */
 #define PROV_BRIEF 3u /* the last column of provenance that its short form has: the kernel */
 #define WRAP_LEAST 24u /* a narrower last column is not wrapped */
 
@@ -32,17 +33,12 @@ struct text {
 /* Code points; texts are clean by now, so each is at least one column and nearly always exactly one. */
 static u32 display_width(const char *s, size_t len)
 {
-	unsigned int cp;
 	u32 width = 0;
-	size_t n;
+	size_t i;
 
-	while (len) {
-		n = ms_utf8_next(s, len, &cp);
-		n = n ? n : 1;
-		s += n;
-		len -= n;
-		width++;
-	}
+	/* All but those that go on with one. */
+	for (i = 0; i < len; i++)
+		width += ((unsigned char)s[i] & 0xc0) != 0x80;
 	return width;
 }
 
@@ -88,12 +84,17 @@ static void put_wrapped(struct text *t, enum ms_style style, const char *s, size
 	ms_buf_putc(&t->sink->buf, '\n');
 }
 
+static void add_cell(const struct ms_column *col, const struct ms_cell *cell, u64 depth, struct ms_buf *out)
+{
+	if (col->flags & MS_COL_INDENT)
+		ms_buf_pad(out, ' ', (depth < 16 ? depth : 16) * INDENT);
+	ms_cell_format(cell, col, out);
+}
+
 static void format_cell(struct text *t, const struct ms_column *col, const struct ms_cell *cell, u64 depth)
 {
 	ms_buf_reset(&t->cell);
-	if (col->flags & MS_COL_INDENT)
-		ms_buf_pad(&t->cell, ' ', (depth < 16 ? depth : 16) * INDENT);
-	ms_cell_format(cell, col, &t->cell);
+	add_cell(col, cell, depth, &t->cell);
 }
 
 /* --- objects --- */
@@ -202,17 +203,25 @@ static bool right_aligned(const struct ms_column *col)
 	       (col->kind == MS_V_HEX && !(col->flags & MS_COL_INDENT));
 }
 
-static bool measure(struct text *t, const struct ms_section *section, struct layout *layout,
-		    struct ms_cell *cells)
+static void measure_titles(const struct text *t, const struct ms_section *section, struct layout *layout)
 {
 	u32 width;
-	size_t r, i;
+	size_t i;
 
 	for (i = 0; i < section->nr_cols && !t->opts->no_header; i++) {
 		width = display_width(section->cols[i].title, strlen(section->cols[i].title));
 		if (width > layout->widths[i])
 			layout->widths[i] = width;
 	}
+}
+
+static bool measure(struct text *t, const struct ms_section *section, struct layout *layout,
+		    struct ms_cell *cells)
+{
+	u32 width;
+	size_t r, i;
+
+	measure_titles(t, section, layout);
 	for (r = 0; r < section->nr_rows; r++) {
 		ms_result_row(t->result, section, r, cells);
 		for (i = 0; i < section->nr_cols; i++) {
@@ -265,9 +274,9 @@ static void fit(struct text *t, const struct ms_section *section, struct layout 
 }
 
 static void put_field(struct text *t, const struct ms_column *col, const struct layout *layout, size_t i,
-		      enum ms_style style, const char *s, size_t len, u32 *at)
+		      enum ms_style style, const char *s, size_t len, u32 width, u32 *at)
 {
-	u32 width = display_width(s, len), pad = layout->widths[i] > width ? layout->widths[i] - width : 0;
+	u32 pad = layout->widths[i] > width ? layout->widths[i] - width : 0;
 	u32 room;
 
 	if (right_aligned(col)) {
@@ -289,26 +298,36 @@ static void put_field(struct text *t, const struct ms_column *col, const struct 
 	*at += layout->widths[i] + GAP;
 }
 
-/* What stands below a row: one word a line. */
-static void put_below(struct text *t, const struct ms_section *section, const struct ms_cell *cells)
+/* What stands below a row: words one a line, a text wrapped. */
+static void put_below(struct text *t, const struct ms_column *col, enum ms_style style, const char *s,
+		      size_t len)
 {
-	const char *at;
-	size_t i, len;
+	u32 width = t->opts->width ? t->opts->width : BELOW_WIDTH;
+	size_t word;
 
-	for (i = 0; i < section->nr_cols; i++) {
-		if (!(section->cols[i].flags & MS_COL_BELOW) || cells[i].kind == MS_V_ABSENT)
-			continue;
-		format_cell(t, &section->cols[i], &cells[i], 0);
-		for (at = ms_buf_str(&t->cell); *at; at += len) {
-			at += strspn(at, " ");
-			len = strcspn(at, " ");
-			if (!len)
-				break;
+	if (col->kind == MS_V_TEXT && len) {
+		ms_buf_pad(&t->sink->buf, ' ', BELOW);
+		put_wrapped(t, style, s, len, BELOW, width > BELOW + WRAP_LEAST ? width - BELOW : 0);
+		return;
+	}
+	while (len) {
+		for (word = 0; word < len && s[word] != ' ';)
+			word++;
+		if (word) {
 			ms_buf_pad(&t->sink->buf, ' ', BELOW);
-			put_styled(t, MS_STYLE_DIM, at, len);
+			put_styled(t, MS_STYLE_DIM, s, word);
 			ms_buf_putc(&t->sink->buf, '\n');
 		}
+		word += word < len;
+		s += word;
+		len -= word;
 	}
+}
+
+/* Of a cell that is there, in a column that stands below. */
+static bool is_below(const struct ms_column *col, const struct ms_cell *cell)
+{
+	return col->flags & MS_COL_BELOW && cell->kind != MS_V_ABSENT;
 }
 
 static bool put_rows(struct text *t, const struct ms_section *section, const struct layout *layout,
@@ -325,9 +344,14 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 			format_cell(t, &section->cols[i], &cells[i],
 				    layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
 			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell),
-				  t->cell.len, &at);
+				  t->cell.len, display_width(ms_buf_str(&t->cell), t->cell.len), &at);
 		}
-		put_below(t, section, cells);
+		for (i = 0; i < section->nr_cols; i++) {
+			if (!is_below(&section->cols[i], &cells[i]))
+				continue;
+			format_cell(t, &section->cols[i], &cells[i], 0);
+			put_below(t, &section->cols[i], cells[i].style, ms_buf_str(&t->cell), t->cell.len);
+		}
 		if (!sink_flush(t->sink, false))
 			return false;
 	}
@@ -385,7 +409,8 @@ static void put_titles(struct text *t, const struct ms_section *section, const s
 		if (layout->shown[i])
 			put_field(t, &section->cols[i], layout, i,
 				  t->opts->color ? MS_STYLE_DIM : MS_STYLE_PLAIN, section->cols[i].title,
-				  strlen(section->cols[i].title), &at);
+				  strlen(section->cols[i].title),
+				  display_width(section->cols[i].title, strlen(section->cols[i].title)), &at);
 }
 
 static bool put_table_with(struct text *t, const struct ms_section *section, struct layout *layout,
@@ -475,6 +500,66 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 	return ok && sink_flush(sink, false);
 }
 
+/* --- rows that come bit by bit --- */
+
+/* A batch of rows, formatted once: the widths are known when all of them are. */
+struct kept {
+	struct ms_buf text; /* of all cells, one after the other */
+	struct piece {
+		u32 len, width;
+		u8 style; /* enum ms_style */
+	} * pieces; /* nr_cols a row */
+};
+
+static bool keep_rows(struct text *t, const struct ms_section *section, struct layout *layout,
+		      struct ms_cell *cells, struct kept *kept)
+{
+	struct piece *piece = kept->pieces;
+	size_t r, i, start;
+
+	for (r = 0; r < section->nr_rows && !kept->text.oom; r++) {
+		ms_result_row(t->result, section, r, cells);
+		for (i = 0; i < section->nr_cols; i++, piece++) {
+			if (!layout->shown[i] && !is_below(&section->cols[i], &cells[i]))
+				continue;
+			start = kept->text.len;
+			add_cell(&section->cols[i], &cells[i],
+				 layout->depth < section->nr_cols ? cells[layout->depth].u : 0, &kept->text);
+			piece->len = (u32)(kept->text.len - start);
+			piece->style = (u8)cells[i].style;
+			/* Nothing stands behind the last one that would have to be moved. */
+			if (layout->shown[i] && (i != layout->last || right_aligned(&section->cols[i])))
+				piece->width = display_width(ms_buf_str(&kept->text) + start, piece->len);
+			if (piece->width > layout->widths[i])
+				layout->widths[i] = piece->width;
+		}
+	}
+	return !kept->text.oom;
+}
+
+static bool put_kept(struct text *t, const struct ms_section *section, const struct layout *layout,
+		     const struct kept *kept)
+{
+	const struct piece *piece = kept->pieces;
+	const char *s = ms_buf_str(&kept->text), *row;
+	size_t r, i;
+	u32 at;
+
+	for (r = 0; r < section->nr_rows; r++, piece += section->nr_cols) {
+		row = s;
+		for (i = 0, at = 0; i < section->nr_cols; s += piece[i].len, i++)
+			if (layout->shown[i])
+				put_field(t, &section->cols[i], layout, i, piece[i].style, s, piece[i].len,
+					  piece[i].width, &at);
+		for (i = 0; i < section->nr_cols; row += piece[i].len, i++)
+			if (!layout->shown[i])
+				put_below(t, &section->cols[i], piece[i].style, row, piece[i].len);
+		if (!sink_flush(t->sink, false))
+			return false;
+	}
+	return true;
+}
+
 bool render_rows_text(const struct ms_result *result, const struct ms_render_opts *opts, struct ms_rows *rows,
 		      struct sink *sink)
 {
@@ -482,16 +567,22 @@ bool render_rows_text(const struct ms_result *result, const struct ms_render_opt
 	const struct ms_section *section = &result->sections[0];
 	bool shown[MS_ROWS_COLS_MAX];
 	struct layout layout = { .widths = rows->widths, .shown = shown, .depth = section->nr_cols };
+	struct kept kept = { 0 };
 	struct ms_cell *cells;
 	bool ok;
 
 	if (section->nr_cols > MS_ROWS_COLS_MAX)
 		return false;
 	cells = ms_cells_create(section->nr_cols);
-	if (!cells)
+	kept.pieces = calloc(section->nr_rows * section->nr_cols + 1, sizeof(*kept.pieces));
+	if (!cells || !kept.pieces) {
+		ms_cells_destroy(cells, section->nr_cols);
+		free(kept.pieces);
 		return false;
+	}
 	choose(section, &layout);
-	ok = measure(&t, section, &layout, cells);
+	measure_titles(&t, section, &layout);
+	ok = keep_rows(&t, section, &layout, cells, &kept);
 	if (ok && !rows->begun && result->prov.present)
 		ok = put_provenance(&t, &result->prov_section);
 	if (ok && !rows->begun && !opts->no_header) {
@@ -499,9 +590,11 @@ bool render_rows_text(const struct ms_result *result, const struct ms_render_opt
 		put_titles(&t, section, &layout);
 	}
 	rows->begun = true;
-	ok = ok && put_rows(&t, section, &layout, cells);
+	ok = ok && put_kept(&t, section, &layout, &kept);
 	sink->buf.oom |= t.cell.oom;
 	ms_buf_deinit(&t.cell);
+	ms_buf_deinit(&kept.text);
+	free(kept.pieces);
 	ms_cells_destroy(cells, section->nr_cols);
 	return ok;
 }

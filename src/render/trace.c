@@ -9,7 +9,11 @@
 #include <unistd.h>
 
 #include "abi/event_desc.h"
+#include "base/map.h"
 #include "render/private.h"
+
+#define TAKEN_MAX 65536u /* under way at once; further ones are instants */
+#define TAKEN_CHAINS 1024u /* a power of two */
 
 /* Something that lasts, and has not ended yet. */
 struct slice {
@@ -18,32 +22,33 @@ struct slice {
 	struct ms_buf args; /* members of the event that began it */
 };
 
-/* A vCPU of a VM; or, without vCPU, a thread of the host: 0 when it is not known. */
+/* A vCPU of a VM; or, without vCPU, a thread of the host: number 0 when it is not known. */
 struct track {
-	u64 kvm;
-	u32 tid;
-	u16 vcpu;
 	u32 process, number; /* as the trace has them */
 	struct slice fault, drain;
 };
 
-/* An invalidation that is under way. */
+/* An invalidation that is under way, in the chain of its range; or one that is free. */
 struct taken {
 	u64 kvm, start, end, begun_ns;
 	u32 id, process, number;
+	u32 next; /* 1 + index of the one that began before it, 0: none */
 };
 
 struct ms_tracefile {
 	struct sink sink;
 	char *path;
+	bool lent; /* sink.out is somebody else's */
 	bool any; /* an event was written */
 	u64 last_ns;
-	u64 *vms; /* process i + 1 is that of vms[i] */
-	size_t nr_vms, cap_vms;
+	struct ms_map processes; /* by VM: kvm + 1 */
+	u32 nr_processes;
 	struct track *tracks;
 	size_t nr_tracks, cap_tracks;
+	struct ms_map by_track; /* track_key() to index of tracks */
 	struct taken *taken;
-	size_t nr_taken, cap_taken;
+	size_t nr_taken, cap_taken; /* free ones are part of it */
+	u32 chains[TAKEN_CHAINS], unused; /* 1 + index of the first, 0: none */
 	u32 next_id;
 	struct ms_buf args; /* of the event at hand */
 	size_t first_arg; /* column, in the rows at hand */
@@ -145,50 +150,49 @@ static void process_name(struct ms_tracefile *trace, const struct ms_result *res
 static u32 process_of(struct ms_tracefile *trace, const struct ms_result *result,
 		      const struct ms_section *section, const struct ms_cell *cells, u64 kvm)
 {
-	size_t i;
-	u64 *grown;
+	u32 process = ms_map_get(&trace->processes, kvm + 1);
 
-	for (i = 0; i < trace->nr_vms; i++)
-		if (trace->vms[i] == kvm)
-			return (u32)i + 1;
-	grown = ms_grow(trace->vms, &trace->cap_vms, trace->nr_vms + 1, sizeof(*grown));
-	if (!grown)
+	if (process != MS_MAP_NONE)
+		return process;
+	process = trace->nr_processes + 1;
+	if (!ms_map_put(&trace->processes, kvm + 1, process))
 		return 0;
-	trace->vms = grown;
-	grown[trace->nr_vms++] = kvm;
-	process_name(trace, result, section, cells, kvm, (u32)trace->nr_vms);
-	return (u32)trace->nr_vms;
+	trace->nr_processes = process;
+	process_name(trace, result, section, cells, kvm, process);
+	return process;
 }
 
 /* vCPU n is number n + 1; threads come behind all that there can be. */
 #define FIRST_THREAD 100000u
+#define NO_VCPU_BIT (1ull << 32)
+#define PROCESS_SHIFT 33
 
 static struct track *track_of(struct ms_tracefile *trace, const struct ms_result *result,
 			      const struct ms_section *section, const struct ms_cell *cells,
 			      const struct ms_event *event)
 {
 	bool has_vcpu = event->vcpu != MS_EV_NO_VCPU;
-	u32 tid = has_vcpu ? 0 : event->tid, process;
+	u32 tid = has_vcpu ? 0 : event->tid;
+	u32 process = process_of(trace, result, section, cells, event->kvm), at;
+	u64 key = (u64)process << PROCESS_SHIFT | (has_vcpu ? event->vcpu : NO_VCPU_BIT | tid);
 	struct ms_buf name = { 0 }, text = { 0 };
 	struct track *grown;
-	size_t i;
 
-	for (i = 0; i < trace->nr_tracks; i++)
-		if (trace->tracks[i].kvm == event->kvm && trace->tracks[i].vcpu == event->vcpu &&
-		    trace->tracks[i].tid == tid)
-			return &trace->tracks[i];
-	process = process_of(trace, result, section, cells, event->kvm);
+	at = process ? ms_map_get(&trace->by_track, key) : MS_MAP_NONE;
+	if (at != MS_MAP_NONE)
+		return &trace->tracks[at];
+	at = (u32)trace->nr_tracks;
 	grown = process ? ms_grow(trace->tracks, &trace->cap_tracks, trace->nr_tracks + 1, sizeof(*grown))
 			: NULL;
 	if (!grown)
 		return NULL;
 	trace->tracks = grown;
-	grown += trace->nr_tracks++;
-	*grown = (struct track){ .kvm = event->kvm,
-				 .tid = tid,
-				 .vcpu = event->vcpu,
-				 .process = process,
-				 .number = has_vcpu ? event->vcpu + 1u : FIRST_THREAD + (u32)i };
+	if (!ms_map_put(&trace->by_track, key, at))
+		return NULL;
+	trace->nr_tracks++;
+	grown += at;
+	*grown = (struct track){ .process = process,
+				 .number = has_vcpu ? event->vcpu + 1u : FIRST_THREAD + at };
 	cell_of(section, cells, has_vcpu ? "vcpu_id" : "tid", &text);
 	ms_buf_printf(&name, has_vcpu ? "vCPU %s" : tid ? "thread %s" : "host", ms_buf_str(&text));
 	name_put(trace, "thread_name", process, grown->number, ms_buf_str(&name));
@@ -248,39 +252,70 @@ static void taken_put(struct ms_tracefile *trace, const struct taken *taken, cha
 	entry_end(trace, phase == 'b' ? &trace->args : &none);
 }
 
+static u32 *taken_chain(struct ms_tracefile *trace, u64 kvm, u64 start, u64 end)
+{
+	u64 hash = (start ^ kvm) * 0x9e3779b97f4a7c15ull + end * 0xc2b2ae3d27d4eb4full;
+
+	return &trace->chains[hash >> 32 & (TAKEN_CHAINS - 1)];
+}
+
+/* NULL: memory is out, or there are too many. */
+static struct taken *taken_alloc(struct ms_tracefile *trace)
+{
+	struct taken *grown;
+
+	if (trace->unused) {
+		grown = &trace->taken[trace->unused - 1];
+		trace->unused = grown->next;
+		return grown;
+	}
+	grown = trace->nr_taken < TAKEN_MAX
+			? ms_grow(trace->taken, &trace->cap_taken, trace->nr_taken + 1, sizeof(*grown))
+			: NULL;
+	if (!grown)
+		return NULL;
+	trace->taken = grown;
+	return grown + trace->nr_taken++;
+}
+
+/* False: it is not followed to its end. */
 static bool taken_begin(struct ms_tracefile *trace, const struct track *track, const struct ms_event *event)
 {
-	struct taken *grown = ms_grow(trace->taken, &trace->cap_taken, trace->nr_taken + 1, sizeof(*grown));
+	const struct ms_ev_invalidate *ev = &event->u.invalidate;
+	u32 *chain = taken_chain(trace, event->kvm, ev->start, ev->end);
+	struct taken *taken = taken_alloc(trace);
 
-	if (!grown)
+	if (!taken)
 		return false;
-	trace->taken = grown;
-	grown += trace->nr_taken++;
-	*grown = (struct taken){ .kvm = event->kvm,
-				 .start = event->u.invalidate.start,
-				 .end = event->u.invalidate.end,
+	*taken = (struct taken){ .kvm = event->kvm,
+				 .start = ev->start,
+				 .end = ev->end,
 				 .begun_ns = event->time_ns,
 				 .id = ++trace->next_id,
 				 .process = track->process,
-				 .number = track->number };
-	taken_put(trace, grown, 'b', event->time_ns);
+				 .number = track->number,
+				 .next = *chain };
+	*chain = (u32)(taken - trace->taken) + 1;
+	taken_put(trace, taken, 'b', event->time_ns);
 	return true;
 }
 
 /* The one that began last, of those of this range. */
 static bool taken_end(struct ms_tracefile *trace, const struct ms_event *event)
 {
-	size_t i;
+	const struct ms_ev_invalidate_end *ev = &event->u.invalidate_end;
+	u32 *link = taken_chain(trace, event->kvm, ev->start, ev->end), at;
+	struct taken *taken;
 
-	for (i = trace->nr_taken; i--;) {
-		struct taken *taken = &trace->taken[i];
-
-		if (taken->kvm != event->kvm || taken->start != event->u.invalidate_end.start ||
-		    taken->end != event->u.invalidate_end.end)
+	for (; (at = *link); link = &taken->next) {
+		taken = &trace->taken[at - 1];
+		if (taken->kvm != event->kvm || taken->start != ev->start || taken->end != ev->end)
 			continue;
 		taken_put(trace, taken, 'e',
 			  event->time_ns < taken->begun_ns ? taken->begun_ns : event->time_ns);
-		*taken = trace->taken[--trace->nr_taken];
+		*link = taken->next;
+		*taken = (struct taken){ .next = trace->unused };
+		trace->unused = at;
 		return true;
 	}
 	return false;
@@ -313,7 +348,9 @@ static bool put_event(struct ms_tracefile *trace, struct track *track, const str
 		slice_begin(trace, &track->drain, ns);
 		return true;
 	case MS_EV_invalidate:
-		return taken_begin(trace, track, event);
+		if (taken_begin(trace, track, event))
+			return true;
+		break;
 	case MS_EV_invalidate_end:
 		if (taken_end(trace, event))
 			return true;
@@ -325,11 +362,11 @@ static bool put_event(struct ms_tracefile *trace, struct track *track, const str
 
 /* --- the file --- */
 
-struct ms_err *ms_tracefile_create(const char *path, bool force, struct ms_tracefile **ret)
+struct ms_err *ms_tracefile_create(const char *path, bool force, FILE *out, struct ms_tracefile **ret)
 {
 	struct ms_tracefile *trace = calloc(1, sizeof(*trace));
 	struct ms_err *err;
-	int fd;
+	int fd = -1;
 
 	if (!trace)
 		return ms_err_nomem();
@@ -338,8 +375,10 @@ struct ms_err *ms_tracefile_create(const char *path, bool force, struct ms_trace
 		free(trace);
 		return ms_err_nomem();
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
-	trace->sink.out = fd >= 0 ? fdopen(fd, "w") : NULL;
+	trace->lent = !strcmp(path, "-");
+	if (!trace->lent)
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
+	trace->sink.out = trace->lent ? out : fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!trace->sink.out) {
 		err = ms_err_errno(MS_ERR_USAGE, errno, "trace %s", path);
 		if (errno == EEXIST)
@@ -404,7 +443,8 @@ static void end_all(struct ms_tracefile *trace)
 		slice_end(trace, track, &track->fault, "fault", trace->last_ns, "fault_done", NULL);
 	}
 	for (i = 0; i < trace->nr_taken; i++)
-		taken_put(trace, &trace->taken[i], 'e', trace->last_ns);
+		if (trace->taken[i].id)
+			taken_put(trace, &trace->taken[i], 'e', trace->last_ns);
 	ms_buf_puts(&trace->sink.buf, "\n]}\n");
 }
 
@@ -418,7 +458,7 @@ struct ms_err *ms_tracefile_close(struct ms_tracefile *trace)
 	end_all(trace);
 	if (!sink_flush(&trace->sink, true))
 		err = trace_err(trace);
-	if (fclose(trace->sink.out) && !err) {
+	if (!trace->lent && fclose(trace->sink.out) && !err) {
 		trace->sink.error = errno;
 		err = trace_err(trace);
 	}
@@ -428,7 +468,8 @@ struct ms_err *ms_tracefile_close(struct ms_tracefile *trace)
 	}
 	free(trace->tracks);
 	free(trace->taken);
-	free(trace->vms);
+	ms_map_deinit(&trace->processes);
+	ms_map_deinit(&trace->by_track);
 	ms_buf_deinit(&trace->args);
 	ms_buf_deinit(&trace->sink.buf);
 	free(trace->path);

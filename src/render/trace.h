@@ -8,12 +8,18 @@
 #ifndef RENDER_TRACE_H
 #define RENDER_TRACE_H
 
+#include <stdio.h>
+
 #include "query/query.h"
 
 struct ms_tracefile;
 
-/* A file that is there is replaced with force alone. Readable by its owner only. */
-struct ms_err *ms_tracefile_create(const char *path, bool force, struct ms_tracefile **ret) MS_MUST_CHECK;
+/*
+ * A file that is there is replaced with force alone. Readable by its owner only. "-" is `out', which stays open. It is
+ * written as events come: what is kept of them is which vCPUs and threads there were, and what is under way.
+ */
+struct ms_err *ms_tracefile_create(const char *path, bool force, FILE *out,
+				   struct ms_tracefile **ret) MS_MUST_CHECK;
 /* The rows of the result's first section, and the nr events that they are of, in their order. */
 struct ms_err *ms_tracefile_put(struct ms_tracefile *trace, const struct ms_result *result,
 				const struct ms_event *events, size_t nr) MS_MUST_CHECK;

@@ -10,7 +10,7 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 
 	if (!event->id || event->id >= MS_EV_NR || !(listen->events & 1ull << event->id))
 		return false;
-	if (listen->kvm && event->kvm && event->kvm != listen->kvm)
+	if (listen->kvm && event->kvm != listen->kvm)
 		return false;
 	if (listen->has_vcpu && event->vcpu != listen->vcpu)
 		return false;
@@ -53,6 +53,7 @@ struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen
 		return err;
 	(*ret)->target = target;
 	(*ret)->listen = *listen;
+	(*ret)->listen.progress = NULL;
 	return NULL;
 }
 

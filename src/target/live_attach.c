@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/btf.h>
@@ -164,6 +165,35 @@ static bool of_other_vendor(const struct live_listener *ll, const struct ms_prob
 	return (desc->vendor == MS_PROBE_amd && !ll->amd) || (desc->vendor == MS_PROBE_intel && !ll->intel);
 }
 
+/* Counted by their names alone, events have no cause and no VM: what is there to tell these is left alone. */
+static bool names_only(const struct ms_listen *listen)
+{
+	return listen->count_by == MS_BY_EVENT && !listen->kvm && !listen->has_vcpu && !listen->has_gfn;
+}
+
+/* 6.1: shadowing is tracked by the same functions as what others track; who is at work tells them apart. */
+static bool track_is_shared(const struct live_listener *ll)
+{
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		if (!strcmp(ms_probe_descs[i].fn, "kvm_slot_page_track_add_page"))
+			return ll->probes[i].there && ms_probe_descs[i].events & ll->l.listen.events;
+	return false;
+}
+
+/*
+ * An operation has a cause to give, which names do not show. Two things need one to be known at all: that a PML
+ * buffer is emptied, and that nobody of KVM's is at work.
+ */
+static bool wants_probe(const struct live_listener *ll, const struct ms_probe_desc *desc)
+{
+	if (!(desc->events & ll->l.listen.events))
+		return false;
+	return !desc->is_operation || !names_only(&ll->l.listen) || desc->cause == MS_CAUSE_NONE ||
+	       (desc->who != MS_OP_VCPU && track_is_shared(ll));
+}
+
 static void choose(struct live_listener *ll)
 {
 	size_t i;
@@ -171,8 +201,8 @@ static void choose(struct live_listener *ll)
 	for (i = 0; i < ms_nr_probe_descs; i++) {
 		struct probe *probe = &ll->probes[i];
 
-		probe->wanted = ms_probe_descs[i].events & ll->l.listen.events &&
-				!of_other_vendor(ll, &ms_probe_descs[i]);
+		probe->wanted =
+			wants_probe(ll, &ms_probe_descs[i]) && !of_other_vendor(ll, &ms_probe_descs[i]);
 		/* A part that the compiler split off has no BTF: attaching it tells. */
 		probe->there |= ms_probe_descs[i].is_kprobe;
 		if (!probe->there)
@@ -273,6 +303,8 @@ static struct ms_err *configure_layout(struct live_listener *ll)
 	role->direct = bit ? 1u << bit->bit : 0;
 	bit = ms_layout_role_bit(layout, "passthrough");
 	role->passthrough = bit ? 1u << bit->bit : 0;
+	bit = ms_layout_role_bit(layout, "invalid");
+	role->invalid = bit ? 1u << bit->bit : 0;
 	return NULL;
 }
 
@@ -318,6 +350,7 @@ static struct ms_err *configure(struct live_listener *ll)
 	skel->rodata->filter_gfn_end = listen->gfn_end;
 	skel->rodata->take_stacks = listen->stacks && !listen->count_by;
 	skel->rodata->count_by = listen->count_by;
+	skel->rodata->count_names = names_only(listen);
 	skel->rodata->wake_bytes = listen->buffer_bytes / 4;
 	skel->rodata->page_offset = ll->kmem->page_offset;
 	skel->rodata->vmemmap = ll->kmem->vmemmap;
@@ -331,10 +364,14 @@ static struct ms_err *configure(struct live_listener *ll)
 	/* What is not used takes no memory. */
 	bpf_map__set_max_entries(skel->maps.ring,
 				 listen->count_by ? MS_LISTEN_MIN_BUFFER : listen->buffer_bytes);
-	if (!listen->count_by)
+	if (!listen->count_by || names_only(listen))
 		bpf_map__set_max_entries(skel->maps.counts, 1);
 	if (!skel->rodata->take_stacks)
 		bpf_map__set_max_entries(skel->maps.stacks, 1);
+	else if (listen->stacks_max)
+		bpf_map__set_max_entries(skel->maps.stacks, listen->stacks_max);
+	if (!(listen->events >> MS_EV_sp_free & 1))
+		bpf_map__set_max_entries(skel->maps.zapped, 1);
 	return NULL;
 }
 
@@ -415,13 +452,36 @@ static void attach_one(struct probe *probe, const struct ms_probe_desc *desc)
 	}
 }
 
-static void attach_all(struct live_listener *ll)
+static bool attaches(const struct probe *probe)
 {
-	size_t i;
+	return probe->wanted && probe->there && !probe->why[0];
+}
+
+static struct ms_err *go_on(const struct live_listener *ll)
+{
+	const struct ms_listen *listen = &ll->l.listen;
+	size_t i, nr = 0;
 
 	for (i = 0; i < ms_nr_probe_descs; i++)
-		if (ll->probes[i].wanted && ll->probes[i].there && !ll->probes[i].why[0])
+		nr += attaches(&ll->probes[i]) || ll->probes[i].link[0];
+	if (!listen->progress || listen->progress(listen->progress_ctx, (u32)nr))
+		return NULL;
+	return ms_err_new(MS_ERR_TARGET, "live: interrupted while probes were attached");
+}
+
+static struct ms_err *attach_all(struct live_listener *ll)
+{
+	struct ms_err *err = NULL;
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs && !err; i++) {
+		if (!attaches(&ll->probes[i]))
+			continue;
+		err = go_on(ll);
+		if (!err)
 			attach_one(&ll->probes[i], &ms_probe_descs[i]);
+	}
+	return err;
 }
 
 static enum ms_probe_status status_of(const struct live_listener *ll, size_t i)
@@ -464,19 +524,84 @@ struct ms_err *ms_live_load(struct live_listener *ll)
 	if (err)
 		return err;
 	choose(ll);
-	return load_programs(ll);
+	err = go_on(ll);
+	return err ? err : load_programs(ll);
 }
 
-void ms_live_attach(struct live_listener *ll)
+struct ms_err *ms_live_attach(struct live_listener *ll)
 {
-	attach_all(ll);
-	show_probes(ll);
+	struct ms_err *err = attach_all(ll);
+
+	if (!err)
+		show_probes(ll);
+	return err;
+}
+
+/* --- detaching --- */
+
+/* So many links are closed at once by whoever had them. */
+#define CLOSE_AT_ONCE 16u
+
+static u32 nr_links(const struct live_listener *ll)
+{
+	u32 nr = 0;
+	size_t i;
+
+	for (i = 0; ll->probes && i < ms_nr_probe_descs; i++)
+		nr += (ll->probes[i].link[0] != NULL) + (ll->probes[i].link[1] != NULL);
+	return nr;
+}
+
+static bool is_link(const struct live_listener *ll, int fd)
+{
+	size_t i;
+	int k;
+
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		for (k = 0; k < 2; k++)
+			if (ll->probes[i].link[k] && bpf_link__fd(ll->probes[i].link[k]) == fd)
+				return true;
+	return false;
+}
+
+/* Whoever waits for the end of a pipe or for a lock does not wait for the kernel. */
+static void close_others(const struct live_listener *ll)
+{
+	int fd, max = (int)sysconf(_SC_OPEN_MAX);
+
+	for (fd = 0; fd < max && fd < 4096; fd++)
+		if (!is_link(ll, fd))
+			close(fd);
+}
+
+/*
+ * The last link of a function's is only closed after a grace period of RCU tasks, under a lock that all share
+ * (ftrace_shutdown(): measured 60 to 100 ms each, so that threads do not help). The links' descriptors are left to a
+ * process whose parent is init: it ends at once, and with it they are closed. It holds no memory meanwhile, and no
+ * other descriptor. When it cannot be made we close them ourselves.
+ */
+static void leave_links(const struct live_listener *ll)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return;
+	if (!pid) {
+		setsid();
+		if (fork() <= 0)
+			close_others(ll);
+		_exit(0);
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 void ms_live_detach(struct live_listener *ll)
 {
 	size_t i;
 
+	if (nr_links(ll) > CLOSE_AT_ONCE)
+		leave_links(ll);
 	for (i = 0; ll->probes && i < ms_nr_probe_descs; i++) {
 		bpf_link__destroy(ll->probes[i].link[1]);
 		bpf_link__destroy(ll->probes[i].link[0]);

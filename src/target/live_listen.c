@@ -143,39 +143,68 @@ struct link_info_kprobe {
 	u64 rest[8];
 };
 
-static u64 kprobe_missed(const struct bpf_link *link)
+/* False: this kernel does not tell. */
+static bool kprobe_missed(const struct bpf_link *link, u64 *ret)
 {
 	struct link_info_kprobe info = { 0 };
 	u32 len = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len))
-		return 0;
-	return len > offsetof(struct link_info_kprobe, missed) ? info.missed : 0;
+	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) ||
+	    len < offsetof(struct link_info_kprobe, missed) + sizeof(info.missed))
+		return false;
+	*ret = info.missed;
+	return true;
 }
 
-static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+static void kprobe_stats(const struct bpf_link *link, struct ms_probe *shown, struct ms_listen_stats *stats)
 {
-	struct live_listener *ll = to_live(l);
-	struct ms_listen_stats stats = { 0 };
-	int cpus = libbpf_num_possible_cpus(), cpu, k;
+	u64 missed = 0;
+
+	shown->misses_unknown = !kprobe_missed(link, &missed);
+	stats->lost_probe_unknown |= shown->misses_unknown;
+	stats->lost_probe += missed;
+	shown->misses += missed;
+}
+
+/* How often each event passed, by id; 0 of none. */
+static struct ms_err *by_event_read(struct live_listener *ll, u64 *ret)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
 	u64 *per_cpu = calloc((size_t)(cpus > 0 ? cpus : 1), sizeof(*per_cpu));
-	size_t i;
 	u32 id;
 
 	if (!per_cpu || cpus < 1) {
 		free(per_cpu);
 		return ms_err_nomem();
 	}
+	ret[0] = 0;
 	for (id = 1; id < MS_EV_NR; id++) {
+		ret[id] = 0;
 		if (bpf_map_lookup_elem(bpf_map__fd(ll->skel->maps.by_event), &id, per_cpu))
 			continue;
 		for (cpu = 0; cpu < cpus; cpu++)
-			stats.by_event[id] += per_cpu[cpu];
+			ret[id] += per_cpu[cpu];
 	}
 	free(per_cpu);
+	return NULL;
+}
+
+static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *ret)
+{
+	struct live_listener *ll = to_live(l);
+	struct ms_listen_stats stats = { 0 };
+	struct ms_err *err = by_event_read(ll, stats.by_event);
+	size_t i;
+	int k;
+
+	if (err)
+		return err;
 	stats.delivered = ll->delivered;
 	stats.lost_buffer = ll->skel->bss->lost_buffer;
 	stats.lost_count = ll->skel->bss->lost_count;
+	stats.lost_thread = ll->skel->bss->lost_thread;
+	stats.lost_stack = ll->skel->bss->lost_stack;
+	stats.unknown_vm = ll->skel->bss->unknown_vm;
 	for (i = 0; i < ms_nr_probe_descs; i++) {
 		ll->shown[i].misses = 0;
 		for (k = 0; k < 2 && ll->probes[i].link[k]; k++) {
@@ -188,15 +217,35 @@ static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *
 			stats.run_ns += info.run_time_ns;
 			stats.lost_recursion += info.recursion_misses;
 			ll->shown[i].misses += info.recursion_misses;
-			if (ms_probe_descs[i].is_kprobe) {
-				u64 missed = kprobe_missed(ll->probes[i].link[k]);
-
-				stats.lost_probe += missed;
-				ll->shown[i].misses += missed;
-			}
+			if (ms_probe_descs[i].is_kprobe)
+				kprobe_stats(ll->probes[i].link[k], &ll->shown[i], &stats);
 		}
 	}
 	*ret = stats;
+	return NULL;
+}
+
+/* The rows of a count by names alone: these are counted anyway. */
+static struct ms_err *name_counts(struct live_listener *ll, struct ms_event_count **ret, size_t *nr_ret)
+{
+	struct ms_event_count *rows = calloc(MS_EV_NR, sizeof(*rows));
+	u64 by_event[MS_EV_NR];
+	struct ms_err *err;
+	size_t nr = 0;
+	u16 id;
+
+	if (!rows)
+		return ms_err_nomem();
+	err = by_event_read(ll, by_event);
+	if (err) {
+		free(rows);
+		return err;
+	}
+	for (id = 1; id < MS_EV_NR; id++)
+		if (by_event[id])
+			rows[nr++] = (struct ms_event_count){ .id = id, .nr = by_event[id] };
+	*ret = rows;
+	*nr_ret = nr;
 	return NULL;
 }
 
@@ -209,6 +258,10 @@ static struct ms_err *live_counts(struct ms_listener *l, struct ms_event_count *
 	struct ms_event_count *rows = NULL, *grown;
 	size_t nr = 0, cap = 0;
 
+	if (ll->skel->rodata->count_names) {
+		free(per_cpu);
+		return name_counts(ll, ret, nr_ret);
+	}
 	if (!per_cpu || cpus < 1)
 		goto nomem;
 	while (l->listen.count_by && !bpf_map_get_next_key(fd, last, &key)) {
@@ -275,14 +328,17 @@ static void live_unlisten(struct ms_listener *l)
 	if (!l)
 		return;
 	ll = to_live(l);
+	if (ll->skel)
+		ll->skel->bss->on = false;
+	/* Before others can hold it, too: the kernel times its programs as long as anybody does. */
+	if (ll->stats_fd >= 0)
+		close(ll->stats_fd);
 	ms_live_detach(ll);
 	ring_buffer__free(ll->rb);
 	if (ll->epoll_fd >= 0)
 		close(ll->epoll_fd);
 	if (ll->timer_fd >= 0)
 		close(ll->timer_fd);
-	if (ll->stats_fd >= 0)
-		close(ll->stats_fd);
 	ms_event_queue_deinit(&ll->queue);
 	free(ll->probes);
 	free(ll->shown);
@@ -335,7 +391,11 @@ struct ms_err *ms_live_listen(struct ms_target *target, const struct ms_listen *
 		return err;
 	}
 	ll->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	ms_live_attach(ll);
+	err = ms_live_attach(ll);
+	if (err) {
+		live_unlisten(&ll->l);
+		return err;
+	}
 	ll->skel->bss->on = true;
 	*ret = &ll->l;
 	return NULL;

@@ -32,6 +32,7 @@ struct ms_probe_desc {
 	u64 events; /* fed, or explained */
 	u8 group; /* 0: none */
 	u8 vendor; /* enum ms_probe_vendor */
+	u8 cause, who; /* of an operation: enum ms_cause, enum ms_op_who */
 	bool is_operation, is_tracepoint, is_kprobe;
 };
 

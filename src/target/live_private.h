@@ -40,9 +40,12 @@ struct live_listener {
 
 /* Load what listens for ll->l.listen. */
 struct ms_err *ms_live_load(struct live_listener *ll) MS_MUST_CHECK;
-/* Begin; and fill in ll->shown. */
-void ms_live_attach(struct live_listener *ll);
-/* End, and give everything of the above back. */
+/* Begin; and fill in ll->shown. The error: somebody has had enough. */
+struct ms_err *ms_live_attach(struct live_listener *ll) MS_MUST_CHECK;
+/*
+ * End, and give everything of the above back. What is attached to many functions is taken away by a process of its
+ * own, after this one went on or ended: the kernel does it one after the other, a tenth of a second each.
+ */
 void ms_live_detach(struct live_listener *ll);
 
 #endif

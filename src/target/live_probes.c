@@ -15,14 +15,16 @@
 
 const struct ms_probe_desc ms_probe_descs[] = {
 /* Operations first: an event's own probe on the same function finds itself within it. */
-#define OPERATION(f, cause, who, module, grp, explains, what) \
-	{ .name = "fentry+fexit/" #f,                         \
-	  .prog = #f,                                         \
-	  .fn = #f,                                           \
-	  .lost = what,                                       \
-	  .events = explains,                                 \
-	  .group = grp,                                       \
-	  .vendor = MS_PROBE_##module,                        \
+#define OPERATION(f, op_cause, op_who, module, grp, explains, what) \
+	{ .name = "fentry+fexit/" #f,                               \
+	  .prog = #f,                                               \
+	  .fn = #f,                                                 \
+	  .lost = what,                                             \
+	  .events = explains,                                       \
+	  .group = grp,                                             \
+	  .vendor = MS_PROBE_##module,                              \
+	  .cause = MS_CAUSE_##op_cause,                             \
+	  .who = MS_OP_##op_who,                                    \
 	  .is_operation = true },
 #define PROBE(program, kind, f, module, grp, feeds, what) \
 	{ .name = #kind "/" #f,                           \

@@ -72,13 +72,24 @@ static void count(struct sim_listener *s, const struct ms_event *event)
 
 /* --- events --- */
 
+/* It passes but for its VM, of which nothing is known. */
+static bool of_no_vm(const struct ms_listen *listen, const struct ms_event *event)
+{
+	struct ms_event known = *event;
+
+	known.kvm = listen->kvm;
+	return listen->kvm && !event->kvm && ms_listen_passes(listen, &known);
+}
+
 void ms_sim_listener_put(struct ms_listener *l, const struct ms_event *event)
 {
 	struct sim_listener *s = sim_listener(l);
 	struct ms_event *grown;
 
-	if (!ms_listen_passes(&l->listen, event))
+	if (!ms_listen_passes(&l->listen, event)) {
+		s->stats.unknown_vm += of_no_vm(&l->listen, event);
 		return;
+	}
 	s->stats.by_event[event->id]++;
 	if (l->listen.count_by) {
 		count(s, event);

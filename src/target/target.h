@@ -105,7 +105,8 @@ struct ms_event_log {
 
 /* What is wanted. Filters are applied where the events happen: what does not pass costs a comparison. */
 struct ms_listen {
-	u64 kvm; /* of this VM only; 0: of any. An event whose VM is not known passes */
+	/* Of this VM only; 0: of any. An event whose VM is not known does not pass, and is counted (unknown_vm). */
+	u64 kvm;
 	u64 events; /* 1 << enum ms_event_id */
 	u64 gfn_start, gfn_end; /* [start, end) in L1 frames, when has_gfn: events with a GFN or GPA in it */
 	u16 vcpu; /* when has_vcpu */
@@ -117,6 +118,13 @@ struct ms_listen {
 	 */
 	u32 count_by;
 	u32 buffer_bytes; /* between kernel and reader, a power of two; 0: the target's default */
+	/*
+	 * Called while ms_target_listen() attaches, which takes seconds where there are many probes: nr of them are to
+	 * be attached. False: it gives up, with an error. May be NULL; not used afterwards.
+	 */
+	bool (*progress)(void *ctx, u32 nr);
+	void *progress_ctx;
+	u32 stacks_max; /* different stacks that are kept; 0: the target's default */
 };
 
 /* One row of a count: zero, or what MS_BY_ says of those without one, where the key has no such part. */
@@ -134,6 +142,10 @@ struct ms_listen_stats {
 	u64 lost_count; /* passed, and found no room for another key */
 	u64 lost_recursion; /* a probe hit while it ran on the same CPU: not looked at (recursion_misses) */
 	u64 lost_probe; /* hits that the kernel missed (a kprobe's nmissed) */
+	bool lost_probe_unknown; /* there are probes of which the kernel does not tell it: before 6.7 */
+	u64 lost_thread; /* hits on a thread whose record could not be had: no event, or one without its cause */
+	u64 lost_stack; /* delivered, and the stack that was wanted with it could not be kept */
+	u64 unknown_vm; /* passed but for the VM, which is not known: not of those that passed */
 	u64 runs, run_ns; /* of the probes' own programs; 0, 0 when the kernel does not count them */
 };
 
@@ -153,6 +165,7 @@ struct ms_probe {
 	const char *lost; /* what is not seen without it: one clause */
 	const char *why; /* MS_PROBE_OFF: the kernel's reason, clean text; else "" */
 	u64 misses; /* recursion and kprobe misses of this one */
+	bool misses_unknown; /* a kprobe on a kernel that does not tell: before 6.7 */
 };
 
 struct ms_listener;

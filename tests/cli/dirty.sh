@@ -91,6 +91,31 @@ for spec in sim:seed=3 sim:seed=5,kernel=6.1; do
 done
 run 1 -T sim:bug=pml-l2 dirty --for 4 --check 0x1000+0x1000 --redact -j && has "$T/out" 'all(f["before"] == f["after"] == "hidden" for f in d["written"])'
 ok '--redact hides what was in them'
+# Text: what was asked for first, tables bounded, and what they had no room for.
+titles() {
+	sed -n 's/^\([A-Z][^:]*\) ([0-9]*)$/\1/p; /^Dirty$/p; /^Written but clean$/p; /^Listened$/p' "$T/out" | cut -d, -f1 | tr '\n' ';'
+}
+run 1 -T sim:bug=pml-l2 dirty --for 4 --check 0x1000+0x1000 && head -n 24 "$T/out" | grep -qE '^verdict +[1-9][0-9]* changes are in no log$' &&
+	[ "$(titles)" = 'Dirty;Written but clean;Frames that changed without a mark that was read;Ways;Memslots;Frames;PML buffers of the host;Entries of the PML that L1 reads;What the VMM did to the logs;Leaves;The busiest memslot in time;Listened;' ]
+ok 'text: the verdict first'
+run 0 -T sim dirty --for 4 --check 0x1000+0x1000 && grep -qE '^verdict +nothing found$' "$T/out" && run 0 -T sim dirty --for 0.1 --check 0x1000+4 && grep -qE '^verdict +not known: see the notes$' "$T/out"
+ok 'text: nothing found, and nothing to judge'
+run 0 -T sim dirty --for 2 && $python - "$T/out" "$T/dirty" <<'END'
+import json, re, sys
+text, d = open(sys.argv[1]).read(), json.load(open(sys.argv[2]))
+rows = {m[1]: int(m[2]) for m in re.finditer(r"^([A-Z].*) \((\d+)\)$", text, re.M)}
+left = {m[2]: int(m[1]) for m in re.finditer(r"(\d+) (frames|PML buffers|entries of L1's PML|readings and changes of logs)", re.search("^note: not shown: (.*)", text, re.M)[1])}
+s = d["summary"]
+want = {"frames": s["frames"] - 8, "PML buffers": s["batches"] - 8, "entries of L1's PML": s["pml12"] - 8, "readings and changes of logs": s["log_marks"] - 8}
+if left != want or rows["Frames, the most marked first"] != 8 or rows["Ways"] != sum(w["count"] > 0 for w in d["ways"]) or len(text.splitlines()) > 120:
+    sys.exit("# %s, not %s; %s; %d lines" % (left, want, rows, len(text.splitlines())))
+END
+ok 'text: eight rows of a table, and how many are not shown'
+run 0 -T sim dirty --for 0.3 --last 16384 && ! grep -q '^note: not shown: .*frames' "$T/out"
+ok 'text: all of them, when asked'
+run 0 -T sim dirty --for 0.1 --gfn 0x100000+4 --check 0x200000+2 -j && has "$T/out" '[n.split(":")[0] for n in d["notes"] if "no memslot has a frame of" in n] == ["--gfn", "--check"] and
+	any("0x100000-0x100004" in n for n in d["notes"])' && run 0 -T sim dirty --for 0.1 --gfn 0x3fff-0x100000 --check 0xfd000 -j && has "$T/out" 'not any("no memslot has" in n for n in d["notes"])'
+ok 'a range outside of every memslot is told'
 run 2 -T sim dirty --check 0+4097 && grep -q '0x0+4096' "$T/err"
 ok 'too many frames'
 run 2 -T sim dirty --check 5-4 && grep -q -e '--check' "$T/err"

@@ -111,6 +111,8 @@ run 0 -T sim events --for 0.4 -g 0x3000-0x3800 -j && so "$T/out" 'e and all(0x30
 ok '--gfn'
 run 0 -T sim events -F -n 5 --count 4 -j && so "$T/out" 'len(e) == 9 and s["listened"]["delivered"] == 4 and [x["seq"] for x in e] == list(range(e[0]["seq"], e[0]["seq"] + 9))'
 ok '--follow goes on where the last ones end'
+run 0 -T sim events -F -n 3 --count 2 -e fault -j && so "$T/out" 'len(e) == 5 and s["listened"]["delivered"] == 2 and {x["event"] for x in e} == {"fault"}'
+ok '--follow --last --event: the last of these, --count counts from now on'
 run 0 -T sim events --for 0.2 --redact -j && by_schema "$T/out" && hidden "$T/out" && so "$T/out" '{x["kvm"] for x in e} == {"kvm#0"}' && ! grep -q 'sim:hypervisor\|0xffffc9' "$T/out"
 ok '--redact'
 
@@ -226,6 +228,9 @@ ok 'the trace: structure, nesting, every event of the same run with its time, tr
 run 2 -T sim events --for 0.1 --trace "$T/trace" && grep -q -- '--force replaces it' "$T/err" && run 0 -T sim events --for 0.1 --trace "$T/trace" --force &&
 	run 0 -T sim events --for 0.1 -j && $python "$T/judge.py" "$T/trace" "$T/out"
 ok 'a file that is there is kept, but with --force'
+run 0 -T sim events --for 0.4 --trace - -j && mv "$T/out" "$T/piped" && mv "$T/err" "$T/out" && $python "$T/judge.py" "$T/piped" "$T/all" && by_schema "$T/out" &&
+	so "$T/out" 's["trace"] == {"file": "-", "events": s["listened"]["raised"]}' && [ ! -e ./- ]
+ok '--trace -: the trace on stdout, the summary on stderr'
 run 0 -T sim events --for 0.2 --trace "$T/hidden" --redact && hidden "$T/hidden" && ! grep -q 'sim:hypervisor\|0xffffc9' "$T/hidden" && grep -q '"VM kvm#0"' "$T/hidden"
 ok 'the trace with --redact'
 run 2 -T sim events --for 0.1 --trace /nowhere/at/all && [ "$(wc -l <"$T/err")" = 1 ] && run 3 -T sim events --for 2 --trace /dev/full --force && grep -q 'not complete' "$T/err"
@@ -272,6 +277,45 @@ if p.returncode != 3 or not err.startswith("mmuscope: events: nobody reads the o
     sys.exit("# status %d: %r" % (p.returncode, err))
 END
 ok 'a closed pipe ends it, with status 3 and one line'
+# A reader that does not read any more: the pipe is full, and an interrupt ends it all the same; one that goes on reading gets the summary.
+cat >"$T/full.py" <<'END'
+import fcntl, os, signal, subprocess, sys, termios, time
+m, goes_on, words = sys.argv[1], sys.argv[2] == "reads", sys.argv[3:]
+p = subprocess.Popen([m, "-T", "sim"] + words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+fcntl.fcntl(p.stdout, 1031, 4096)  # F_SETPIPE_SZ
+held, same = -1, 0
+for _ in range(600):
+    time.sleep(0.1)
+    now = int.from_bytes(fcntl.ioctl(p.stdout, termios.FIONREAD, b"1234"), sys.byteorder)
+    same = same + 1 if now == held and now else 0
+    held = now
+    if same >= 5:
+        break
+else:
+    sys.exit("# the pipe never filled")
+p.send_signal(signal.SIGINT)
+try:
+    if goes_on:
+        out, err = p.communicate(timeout=60)
+    else:
+        p.wait(60)
+        out, err = b"", p.stderr.read()
+except subprocess.TimeoutExpired:
+    p.kill()
+    sys.exit("# it goes on")
+if goes_on:
+    sys.exit(p.returncode or err or b"listened for, ms" not in out)
+if p.returncode != 3 or err.count(b"\n") != 1 or not err.startswith(b"mmuscope: "):
+    sys.exit("# status %d: %r" % (p.returncode, err))
+END
+for words in 'events --follow' 'events --follow -j' 'events --follow --trace -' 'stuck --watch 0.1' 'dirty --for 0.2' 'audit --watch 0.1'; do
+	# shellcheck disable=SC2086
+	$python "$T/full.py" "$M" stops $words
+	ok "an interrupt, and nobody reads the pipe: $words"
+done
+$python "$T/full.py" "$M" reads events --follow
+ok 'an interrupt, and the reader is only slow: the summary, status 0'
 printf 'events --count 2 --no-header\nvms --no-header\nevents --for 0.1 -j | wc -l\n' >"$T/lines"
 "$M" -T sim prompt <"$T/lines" >"$T/out" 2>"$T/err" && grep -q sim:hypervisor "$T/out" && [ "$(tail -n 1 "$T/out")" -gt 100 ]
 ok 'at the prompt, which goes on'

@@ -64,6 +64,7 @@ static inline void ask(struct run *run, const char *line)
 static inline void refuse(struct run *run, const char *line, const char *part)
 {
 	struct ms_err *err;
+	size_t i;
 
 	drop(run);
 	err = ms_args_parse_line(line, NULL, &run->args);
@@ -75,6 +76,9 @@ static inline void refuse(struct run *run, const char *line, const char *part)
 	assert_non_null(ms_err_hint_text(err));
 	if (!strstr(ms_err_text(err), part) && !strstr(ms_err_hint_text(err), part))
 		fail_msg("%s: '%s: %s' lacks '%s'", line, ms_err_text(err), ms_err_hint_text(err), part);
+	/* A whole option's help is no hint. */
+	for (i = 0; i < MS_NR_OPTS; i++)
+		assert_string_not_equal(ms_err_hint_text(err), ms_options[i].help);
 	ms_err_free(err);
 }
 

@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test_nmmu_walk \
 	tests/unit/test_nmmu_walk_random \
 	tests/unit/test_nmmu_who \
+	tests/unit/test_ops \
 	tests/unit/test_probes \
 	tests/unit/test_query \
 	tests/unit/test_random_mutants \
@@ -52,6 +53,7 @@ unit_tests = \
 	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_scenario \
+	tests/unit/test_rounds \
 	tests/unit/test_sched \
 	tests/unit/test_sim \
 	tests/unit/test_snap \
@@ -62,6 +64,7 @@ unit_tests = \
 	tests/unit/test_stuck \
 	tests/unit/test_stream \
 	tests/unit/test_sym \
+	tests/unit/test_trace \
 	tests/unit/test_ui_core \
 	tests/unit/test_ui_dirty \
 	tests/unit/test_ui_events \
@@ -143,7 +146,9 @@ tests_unit_test_nmmu_unsync_SOURCES = tests/unit/test_nmmu_unsync.c $(box_source
 small_sources = tests/unit/small.c tests/unit/small.h
 tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
-tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/ask.h $(small_sources)
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/made.h tests/unit/ask.h $(small_sources)
+tests_unit_test_rounds_SOURCES = tests/unit/test_rounds.c tests/unit/made.h tests/unit/ask.h $(small_sources)
+tests_unit_test_stuck_SOURCES = tests/unit/test_stuck.c tests/unit/stuckfeed.h
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)

@@ -132,6 +132,12 @@ static const struct way_case way_cases[] = {
 	{ "no cause, an emulation that failed",
 	  MS_DIRTY_UNKNOWN,
 	  { EV(emulate, .rip = 1, .failed = 1), DIRTY(NONE, GFN) } },
+	{ "no cause, SPTEs are set on behalf of an emulation",
+	  MS_DIRTY_EMULATE,
+	  { EV(emulate, .rip = 1), EV(spte_set, .gfn = GFN + 9, .level = 1), DIRTY(NONE, GFN) } },
+	{ "no cause, an emulation is over when something else follows",
+	  MS_DIRTY_UNKNOWN,
+	  { EV(emulate, .rip = 1), EV(fault_done, .gfn = GFN + 9), DIRTY(NONE, GFN) } },
 	{ "cause nested switch", MS_DIRTY_NESTED, { DIRTY(NESTED, GFN) } },
 	{ "cause host write", MS_DIRTY_HOST, { DIRTY(HOST_WRITE, GFN) } },
 	{ "cause sync, within a fault", MS_DIRTY_SYNC, { EV(fault, .error = W), DIRTY(SYNC, GFN) } },
@@ -303,6 +309,48 @@ static void test_batches(void **state)
 	ms_dirty_destroy(d);
 }
 
+/* What is of two batches stays two, whatever of them was lost. */
+static void test_batches_apart(void **state)
+{
+	struct ms_dirty *d = make();
+
+	(void)state;
+	/* Two of one size, of the second no entry was seen. */
+	FEED(d, EV(pml_drain, .entries = 1), EV(pml, .gfn = 1, .nth = 0), EV(pml_drain, .entries = 1));
+	assert_int_equal(d->nr_batches, 2);
+	assert_int_equal(ms_dirty_batch(d, 0)->seen, 1);
+	assert_int_equal(ms_dirty_batch(d, 1)->seen, 0);
+	/* Entries of one whose pml_drain was lost, then a larger one. */
+	FEED(d, EV(fault, .error = W), EV(pml, .gfn = 1, .nth = 0), EV(pml, .gfn = 2, .nth = 1),
+	     EV(pml_drain, .entries = 5));
+	assert_int_equal(d->nr_batches, 4);
+	assert_false(ms_dirty_batch(d, 2)->announced);
+	assert_int_equal(ms_dirty_batch(d, 3)->entries, 5);
+	/* An entry that cannot be of the one announced, of which some were lost. */
+	FEED(d, EV(fault, .error = W), EV(pml_drain, .entries = 2), EV(pml, .gfn = 1, .nth = 0),
+	     EV(pml, .gfn = 2, .nth = 7));
+	assert_int_equal(d->nr_batches, 6);
+	assert_int_equal(ms_dirty_batch(d, 4)->seen, 1);
+	assert_int_equal(ms_dirty_batch(d, 5)->gfns[7], 2);
+	ms_dirty_destroy(d);
+}
+
+/* An entry marks once; an entry of the next batch marks anew. */
+static void test_entry_marks_once(void **state)
+{
+	struct ms_dirty *d = make();
+
+	(void)state;
+	FEED(d, EV(pml_drain, .entries = 1), EV(pml, .gfn = GFN), DIRTY(NONE, GFN), DIRTY(NONE, GFN));
+	assert_int_equal(d->ways[MS_DIRTY_PML], 1);
+	assert_int_equal(d->ways[MS_DIRTY_UNKNOWN], 1);
+	assert_int_equal(ms_dirty_batch(d, 0)->marked, 1);
+	FEED(d, EV(pml_drain, .entries = 1), EV(pml, .gfn = GFN), DIRTY(NONE, GFN));
+	assert_int_equal(d->ways[MS_DIRTY_PML], 2);
+	assert_int_equal(ms_dirty_batch(d, 1)->marked, 1);
+	ms_dirty_destroy(d);
+}
+
 static void test_batches_kept(void **state)
 {
 	struct ms_dirty *d = make();
@@ -416,6 +464,27 @@ static void test_slots_of_one_number(void **state)
 	assert_int_equal(d->nr_slots, 2);
 	assert_int_equal(d->slots[0].nr, 1);
 	assert_int_equal(d->slots[1].nr, 1);
+	ms_dirty_destroy(d);
+}
+
+/* A frame number of two address spaces is two frames; a D bit is of address space 0. */
+static void test_address_spaces(void **state)
+{
+	const u64 leaf = 0x8600000000000b77ull | 1ull << 9;
+	const struct ms_event cleared = EVC(spte_set, LOG_CLEAR, .gfn = 1, .level = 1, .old_spte = leaf,
+					    .new_spte = leaf & ~(1ull << 9));
+	struct ms_dirty *d = make();
+
+	(void)state;
+	FEED(d, EV(slot, .slot = 4, .as_id = 1, .gfn = 0, .pages = 16), cleared);
+	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 0);
+	FEED(d, EV(slot, .slot = 3, .as_id = 0, .gfn = 0, .pages = 16), cleared,
+	     EVC(dirty, PML, .gfn = 1, .slot = 3), EVC(dirty, PML, .gfn = 1, .slot = 4));
+	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 1);
+	assert_int_equal(d->slots[1].ways[MS_DIRTY_D_BIT], 1);
+	assert_int_equal(d->nr_gfns, 2);
+	assert_int_equal(d->gfns[0].nr, 1);
+	assert_int_equal(d->gfns[1].nr, 1);
 	ms_dirty_destroy(d);
 }
 
@@ -598,7 +667,10 @@ int main(void)
 		cmocka_unit_test(test_pml_and_fault_on_one_frame),
 		cmocka_unit_test(test_vcpus_apart),
 		cmocka_unit_test(test_batches),
+		cmocka_unit_test(test_batches_apart),
+		cmocka_unit_test(test_entry_marks_once),
 		cmocka_unit_test(test_batches_kept),
+		cmocka_unit_test(test_address_spaces),
 		cmocka_unit_test(test_map),
 		cmocka_unit_test(test_slot_without_end),
 		cmocka_unit_test(test_slots_of_one_number),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "abi/event_desc.h"
+#include "target/sim.h"
 #include "target/target.h"
 
 #define ALL (~0ull)
@@ -34,8 +35,10 @@ static void test_passes(void **state)
 	assert_true(ms_listen_passes(&listen, &event));
 	listen.kvm = 0x2000;
 	assert_false(ms_listen_passes(&listen, &event));
-	/* Whose it is nobody knows: it may be this VM's. */
+	/* Whose it is nobody knows: it may be another's. */
 	event.kvm = 0;
+	assert_false(ms_listen_passes(&listen, &event));
+	listen.kvm = 0;
 	assert_true(ms_listen_passes(&listen, &event));
 	listen.vcpu = 0;
 	assert_false(ms_listen_passes(&listen, &event));
@@ -220,11 +223,141 @@ static void test_nobody(void **state)
 	ms_unlisten(NULL);
 }
 
+/* --- what a source can raise --- */
+
+static const struct ms_probe *list;
+static size_t nr_list;
+
+static size_t made_probes(const struct ms_listener *l, const struct ms_probe **ret)
+{
+	(void)l;
+	*ret = list;
+	return nr_list;
+}
+
+/* A probe that is on, or whose events another one raises; never one that is for the cause only, idle or off. */
+static void test_fed(void **state)
+{
+	static const struct ms_listen_ops ops = { .probes = made_probes }, bare = { 0 };
+	const struct ms_probe probes[] = {
+		{ .status = MS_PROBE_ON, .events = BIT(fault) },
+		{ .status = MS_PROBE_SPARE, .events = BIT(dirty) },
+		{ .status = MS_PROBE_IDLE, .events = BIT(age) },
+		{ .status = MS_PROBE_OFF, .events = BIT(flush) },
+		{ .status = MS_PROBE_ON, .events = BIT(slot), .explains = true },
+		{ .status = MS_PROBE_SPARE, .events = BIT(wp), .explains = true },
+	};
+	struct ms_listener l = { .ops = &ops };
+
+	(void)state;
+	list = probes;
+	nr_list = sizeof(probes) / sizeof(probes[0]);
+	assert_true(ms_listen_fed(&l) == (BIT(fault) | BIT(dirty)));
+	nr_list = 3;
+	list = probes + 2;
+	assert_true(ms_listen_fed(&l) == 0);
+	/* Without probes every event is seen. */
+	nr_list = 0;
+	assert_true(ms_listen_fed(&l) == ALL);
+	l.ops = &bare;
+	assert_true(ms_listen_fed(&l) == ALL);
+}
+
+/* --- counts of a simulated machine, of events made up --- */
+
+static struct ms_err *stands_still(struct ms_sim_clock *clock, u32 steps)
+{
+	(void)clock;
+	(void)steps;
+	return NULL;
+}
+
+/* Each key by itself keeps apart what differs in it alone. */
+static void test_sim_keys(void **state)
+{
+	struct ms_event one = { .id = MS_EV_fault_done,
+				.kvm = 0x1000,
+				.vcpu = 1,
+				.guest = MS_EV_L1,
+				.cause = MS_CAUSE_FAULT,
+				.u.fault_done = { .gfn = 5, .ret = MS_RET_FIXED } };
+	const struct ms_listen listen = { .events = ALL, .count_by = ~0u };
+	struct ms_sim_clock clock = { .run = stands_still };
+	struct ms_event other[6], level = { .id = MS_EV_spte_set, .u.spte_set = { .level = 1 } };
+	struct ms_event_count *counts;
+	struct ms_listener *l;
+	size_t n, i, round;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		other[i] = one;
+	other[0].kvm++;
+	other[1].vcpu++;
+	other[2].guest = MS_EV_L2;
+	other[3].cause = MS_CAUSE_SYNC;
+	other[4].u.fault_done.gfn++;
+	other[5].u.fault_done.ret = MS_RET_RETRY;
+	must(ms_sim_listen(&clock, &listen, &l));
+	l->listen = listen;
+	for (round = 0; round < 3; round++) {
+		ms_sim_listener_put(l, &one);
+		for (i = 0; i < 6; i++)
+			ms_sim_listener_put(l, &other[i]);
+		level.u.spte_set.level = 1;
+		ms_sim_listener_put(l, &level);
+		level.u.spte_set.level = 2;
+		ms_sim_listener_put(l, &level);
+	}
+	must(ms_listen_counts(l, &counts, &n));
+	assert_int_equal(n, 9);
+	for (i = 0; i < n; i++)
+		assert_int_equal(counts[i].nr, 3);
+	free(counts);
+	ms_unlisten(l);
+	assert_null(clock.listener);
+}
+
+/* More keys than there is room for, and what the source itself has lost: counted as such. */
+static void test_sim_losses(void **state)
+{
+	const struct ms_listen listen = { .events = ALL, .count_by = MS_BY_GFN };
+	struct ms_event event = { .id = MS_EV_dirty };
+	struct ms_sim_clock clock = { .run = stands_still };
+	struct ms_event_count *counts;
+	struct ms_listen_stats stats;
+	struct ms_listener *l;
+	size_t n;
+	u64 gfn;
+
+	(void)state;
+	must(ms_sim_listen(&clock, &listen, &l));
+	l->listen = listen;
+	for (gfn = 0; gfn < 65536 + 7; gfn++) {
+		event.u.dirty.gfn = gfn;
+		ms_sim_listener_put(l, &event);
+	}
+	/* One that has a count already goes on. */
+	event.u.dirty.gfn = 3;
+	ms_sim_listener_put(l, &event);
+	ms_sim_listener_lost(l, 11);
+	must(ms_listen_stats(l, &stats));
+	assert_int_equal(stats.lost_count, 7);
+	assert_int_equal(stats.lost_buffer, 11);
+	assert_int_equal(stats.by_event[MS_EV_dirty], 65536 + 8);
+	must(ms_listen_counts(l, &counts, &n));
+	assert_int_equal(n, 65536);
+	assert_int_equal(counts[3].nr, 2);
+	free(counts);
+	ms_unlisten(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_passes),	cmocka_unit_test(test_key),    cmocka_unit_test(test_sim),
-		cmocka_unit_test(test_filters), cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_passes),	 cmocka_unit_test(test_key),
+		cmocka_unit_test(test_sim),	 cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_nobody),	 cmocka_unit_test(test_fed),
+		cmocka_unit_test(test_sim_keys), cmocka_unit_test(test_sim_losses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,15 @@ static void test_words(void **state)
 	refuse(&run, "vms -j -j", "twice");
 	refuse(&run, "vms --json=1", "takes no value");
 	refuse(&run, "sps --vm", "missing");
-	refuse(&run, "sps --vm ''", "not a value");
+	refuse(&run, "sps --vm ''", "write --vm VM");
+	refuse(&run, "events --by event,event", "event is given twice");
+	refuse(&run, "events --by cause,evento", "'evento' is nothing to count by");
+	refuse(&run, "events --by cause,", "'' is nothing to count by");
+	refuse(&run, "events --by", "write --by KEY");
+	refuse(&run, "events --watch", "is for --by");
+	refuse(&run, "events --force", "write --trace FILE");
+	refuse(&run, "stuck --count 2", "write --watch [SECONDS]");
+	refuse(&run, "run --bug pml-l2,pml-l2 x", "help bugs");
 	refuse(&run, "sps --tree --list", "contradict");
 	refuse(&run, "sps --mmu root --root 0x1", "contradict");
 	refuse(&run, "sps --level 0", "level");

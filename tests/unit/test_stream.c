@@ -3,7 +3,7 @@
  * events as they happen, from a listener made up: what is asked of it, when it ends, what it lost, where its probes
  * are, stacks; and what text and the trace make of it.
  */
-#include "ask.h"
+#include "made.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -13,194 +13,6 @@
 #include "query/events.h"
 #include "render/render.h"
 #include "render/trace.h"
-
-#define MS 1000000ull
-
-struct made {
-	struct ms_listener l; /* first */
-	const struct ms_event *events;
-	size_t nr, at;
-	size_t per_call; /* what comes at once; 0: all */
-	u64 now_ns, step_ns; /* of each call */
-	struct ms_listen_stats stats, before;
-	u32 asked; /* how often for stats */
-	const struct ms_probe *probes;
-	size_t nr_probes;
-	u32 nr_ips;
-	bool fails;
-	bool open;
-};
-
-static struct made made;
-static struct ms_target_ops ops;
-
-static int made_fd(const struct ms_listener *l)
-{
-	return -1;
-}
-
-static struct ms_err *made_next(struct ms_listener *l, int timeout_ms,
-				bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
-{
-	size_t end = made.per_call ? made.at + made.per_call : made.nr;
-
-	assert_in_range(timeout_ms, 0, 100);
-	if (made.fails)
-		return ms_err_new(MS_ERR_TARGET, "made: it broke");
-	made.now_ns += made.step_ns;
-	while (made.at < end && made.at < made.nr)
-		if (!put(ctx, &made.events[made.at++]))
-			break;
-	return NULL;
-}
-
-static struct ms_err *made_stats(struct ms_listener *l, struct ms_listen_stats *ret)
-{
-	*ret = made.asked++ ? made.stats : made.before;
-	return NULL;
-}
-
-static struct ms_err *made_counts(struct ms_listener *l, struct ms_event_count **ret, size_t *nr_ret)
-{
-	static const struct ms_event_count counts[] = {
-		{ .id = MS_EV_dirty,
-		  .vcpu = 1,
-		  .gfn = 0x20,
-		  .cause = MS_CAUSE_PML,
-		  .ret = MS_RET_NR,
-		  .nr = 3 },
-		{ .id = MS_EV_fault_done,
-		  .vcpu = MS_EV_NO_VCPU,
-		  .gfn = ~0ull,
-		  .guest = MS_EV_L2,
-		  .ret = MS_RET_FIXED,
-		  .nr = 9 },
-		{ .id = MS_EV_spte_set,
-		  .kvm = SMALL_KVM,
-		  .gfn = 0x10,
-		  .level = 2,
-		  .ret = MS_RET_NR,
-		  .nr = 3 },
-		{ .id = MS_EV_fault, .vcpu = 0, .gfn = ~0ull, .ret = MS_RET_NR, .nr = 1 },
-	};
-
-	*ret = malloc(sizeof(counts));
-	memcpy(*ret, counts, sizeof(counts));
-	*nr_ret = sizeof(counts) / sizeof(counts[0]);
-	return NULL;
-}
-
-static size_t made_probes(const struct ms_listener *l, const struct ms_probe **ret)
-{
-	*ret = made.probes;
-	return made.nr_probes;
-}
-
-static size_t made_stack(struct ms_listener *l, s32 stack, u64 *ips, size_t max)
-{
-	u32 i;
-
-	for (i = 0; i < made.nr_ips && i < max; i++)
-		ips[i] = 0x1000u * (i + 1) + (u32)stack;
-	return i;
-}
-
-static u64 made_now(const struct ms_listener *l)
-{
-	return made.now_ns;
-}
-
-static void made_unlisten(struct ms_listener *l)
-{
-	made.open = false;
-}
-
-static const struct ms_listen_ops listen_ops = {
-	.fd = made_fd,
-	.next = made_next,
-	.stats = made_stats,
-	.counts = made_counts,
-	.probes = made_probes,
-	.stack = made_stack,
-	.now = made_now,
-	.unlisten = made_unlisten,
-};
-
-static struct ms_err *made_listen(struct ms_target *target, const struct ms_listen *listen,
-				  struct ms_listener **ret)
-{
-	assert_false(made.open);
-	made.open = true;
-	made.l.ops = &listen_ops;
-	*ret = &made.l;
-	return NULL;
-}
-
-/* --- what happens --- */
-
-#define EV(ns, of, name, ...)                                                                            \
-	{                                                                                                \
-		.seq = 7, .time_ns = 5000 * MS + (ns), .kvm = SMALL_KVM, .vcpu = of, .id = MS_EV_##name, \
-		.stack = MS_EV_NO_STACK, .u.name = {                                                     \
-			__VA_ARGS__                                                                      \
-		}                                                                                        \
-	}
-
-static const struct ms_event events[] = {
-	EV(10, 0, fault, .addr = 0x1000, .error = 2),
-	EV(1510, 0, dirty, .gfn = 1),
-	EV(2000510, 0, fault_done, .addr = 0x1000, .gfn = 1, .ret = MS_RET_FIXED),
-	EV(3000010, 1, dirty, .gfn = 2),
-	EV(1200 * MS, 1, flush_vcpu, .what = MS_FLUSH_ALL),
-};
-#define NR_EVENTS (sizeof(events) / sizeof(events[0]))
-
-static void begin(struct run *run)
-{
-	setup(run);
-	made = (struct made){ .events = events, .nr = NR_EVENTS, .now_ns = 5000 * MS, .step_ns = 400 * MS };
-	ops = *run->session.target->ops;
-	ops.listen = made_listen;
-	run->session.target->ops = &ops;
-	run->session.target->caps |= MS_CAP_LISTEN | MS_CAP_LIVE;
-}
-
-static void line(struct run *run, const char *words)
-{
-	struct ms_err *err;
-	bool wanted = false;
-
-	drop(run);
-	err = ms_args_parse_line(words, NULL, &run->args);
-	if (err)
-		fail_msg("%s: %s", words, ms_err_text(err));
-	assert_null(ms_stream_wanted(&run->session, &run->args, &wanted));
-	if (!wanted)
-		fail_msg("%s: does not listen", words);
-}
-
-static void next(struct run *run, struct ms_stream *stream)
-{
-	ms_result_destroy(run->result);
-	run->result = NULL;
-	assert_null(ms_stream_round(&run->session, &run->args, stream, &run->result));
-}
-
-static void summary(struct run *run, struct ms_stream *stream)
-{
-	ms_result_destroy(run->result);
-	run->result = NULL;
-	assert_null(ms_stream_summary(&run->session, &run->args, stream, &run->result));
-}
-
-static void end(struct run *run, struct ms_stream *stream)
-{
-	ms_result_destroy(run->result);
-	run->result = NULL;
-	ms_stream_deinit(&run->session, stream);
-	assert_false(made.open);
-	teardown(run);
-}
 
 /* --- tests --- */
 
@@ -305,6 +117,7 @@ static const struct ms_probe probes[] = {
 	{ .name = "kprobe/x",
 	  .status = MS_PROBE_SPARE,
 	  .events = 1ull << MS_EV_flush,
+	  .misses_unknown = true,
 	  .lost = "",
 	  .why = "" },
 	{ .name = "fexit/y",
@@ -313,7 +126,36 @@ static const struct ms_probe probes[] = {
 	  .explains = true,
 	  .lost = "ages",
 	  .why = "" },
+	{ .name = "fexit/z",
+	  .status = MS_PROBE_ON,
+	  .events = 1ull << MS_EV_age | 1ull << MS_EV_flush | 1ull << MS_EV_fault | 1ull << MS_EV_pml |
+		    1ull << MS_EV_zap_all,
+	  .lost = "this and that",
+	  .why = "" },
+	{ .name = "fentry/gone",
+	  .status = MS_PROBE_OFF,
+	  .events = 1ull << MS_EV_slot,
+	  .lost = "which memslots changed, from where to where, how large they were, "
+		  "and whether their log was on or off at that time",
+	  .why = "" },
 };
+
+/* All lines of text, but for that of provenance, end within so many columns. */
+static void fits(const struct run *run, size_t width)
+{
+	struct ms_render_opts opts = { .no_header = false };
+	int write_errno;
+	char *text = NULL, *line;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_null(ms_render(run->result, &opts, out, &write_errno));
+	fclose(out);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (*line != '#' && strlen(line) > width)
+			fail_msg("%zu columns: %s", strlen(line), line);
+	free(text);
+}
 
 static void test_summary(void **state)
 {
@@ -323,7 +165,7 @@ static void test_summary(void **state)
 
 	begin(&run);
 	made.probes = probes;
-	made.nr_probes = 4;
+	made.nr_probes = 5;
 	made.before.by_event[MS_EV_dirty] = made.before.delivered = 100;
 	made.stats = (struct ms_listen_stats){ .delivered = 105, .runs = 60, .run_ns = 9000 };
 	made.stats.by_event[MS_EV_dirty] = 102;
@@ -350,12 +192,38 @@ static void test_summary(void **state)
 	is(&run, "probes", 0, "misses", "4");
 	end(&run, &stream);
 
+	/* Of all figures, what was before anybody asked is no part. */
+	begin(&run);
+	made.before = (struct ms_listen_stats){ .lost_buffer = 5,
+						.lost_count = 6,
+						.lost_recursion = 7,
+						.lost_probe = 8,
+						.runs = 9,
+						.run_ns = 10,
+						.delivered = 11 };
+	made.stats = made.before;
+	made.stats.runs += 2;
+	made.stats.run_ns += 300;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_buffer", "0");
+	is(&run, "listened", 0, "lost_count", "0");
+	is(&run, "listened", 0, "lost_recursion", "0");
+	is(&run, "listened", 0, "lost_probe", "0");
+	is(&run, "listened", 0, "delivered", "0");
+	is(&run, "listened", 0, "probe_runs", "2");
+	is(&run, "listened", 0, "probe_ns", "300");
+	end(&run, &stream);
+
 	/* Each kind of loss by itself. */
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 5; i++) {
 		static const char *const names[] = { "lost_buffer", "lost_count", "lost_recursion",
-						     "lost_probe" };
+						     "lost_probe", "lost_thread" };
 		u64 *const lost[] = { &made.stats.lost_buffer, &made.stats.lost_count,
-				      &made.stats.lost_recursion, &made.stats.lost_probe };
+				      &made.stats.lost_recursion, &made.stats.lost_probe,
+				      &made.stats.lost_thread };
 
 		begin(&run);
 		*lost[i] = 3;
@@ -369,21 +237,68 @@ static void test_summary(void **state)
 	}
 }
 
+/* What is told beside the losses: stacks, events of no known VM, and figures that a kernel does not give. */
+static void test_not_whole(void **state)
+{
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	(void)state;
+	begin(&run);
+	made.before = (struct ms_listen_stats){ .lost_stack = 1, .unknown_vm = 2, .lost_thread = 5 };
+	made.stats = (struct ms_listen_stats){ .lost_stack = 8, .unknown_vm = 4, .lost_thread = 5 };
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_stack", "7");
+	is(&run, "listened", 0, "unknown_vm", "2");
+	is(&run, "listened", 0, "lost_thread", "0");
+	is(&run, "listened", 0, "lost_probe", "0");
+	assert_int_equal(run.result->nr_notes, 2);
+	assert_non_null(strstr(run.result->notes[0], "7 stacks could not be kept"));
+	assert_non_null(strstr(run.result->notes[1], "2 events were left out"));
+	end(&run, &stream);
+
+	/* What a kernel does not tell is no 0. */
+	begin(&run);
+	made.stats = (struct ms_listen_stats){ .lost_probe_unknown = true };
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	summary(&run, &stream);
+	assert_int_equal(run.result->status, 0);
+	is(&run, "listened", 0, "lost_probe", "-");
+	end(&run, &stream);
+}
+
 static void test_probes(void **state)
 {
 	struct run run;
 
 	begin(&run);
 	made.probes = probes;
-	made.nr_probes = 4;
+	made.nr_probes = 6;
 	ask(&run, "events --probes");
-	rows(&run, "probes", 4);
-	is(&run, "probes", 0, "status", "on");
-	is(&run, "probes", 2, "status", "spare");
-	is(&run, "probes", 2, "lost", "-");
-	is(&run, "probes", 3, "status", "idle");
-	is(&run, "probes", 3, "explains", "yes");
-	is(&run, "probes", 0, "explains", "no");
+	rows(&run, "probes", 6);
+	/* First what cannot be seen. */
+	is(&run, "probes", 0, "probe", "fentry/mark_page_dirty");
+	is(&run, "probes", 0, "off", "without it: who dirties what; it is off: no such function");
+	is(&run, "probes", 1, "probe", "fentry/gone");
+	is(&run, "probes", 2, "status", "on");
+	is(&run, "probes", 2, "off", "-");
+	is(&run, "probes", 3, "status", "spare");
+	is(&run, "probes", 3, "lost", "-");
+	is(&run, "probes", 4, "status", "idle");
+	is(&run, "probes", 4, "explains", "yes");
+	is(&run, "probes", 2, "explains", "no");
+	is(&run, "probes", 5, "probe", "fexit/z");
+	is(&run, "probes", 3, "misses", "-");
+	is(&run, "probes", 4, "misses", "0");
+	/* Text has room for some names only. */
+	is(&run, "probes", 5, "events", "fault flush zap_all pml age");
+	is(&run, "probes", 5, "feeds", "fault flush zap_all +2");
+	is(&run, "probes", 0, "feeds", "dirty pml");
+	fits(&run, 100);
 	drop(&run);
 	teardown(&run);
 	assert_false(made.open);
@@ -507,7 +422,7 @@ static char *trace(const struct ms_event *list, size_t nr, const char *words)
 	made.nr = nr;
 	line(&run, words);
 	next(&run, &stream);
-	assert_null(ms_tracefile_create(path, true, &file));
+	assert_null(ms_tracefile_create(path, true, stdout, &file));
 	assert_null(ms_tracefile_put(file, run.result, stream.events, stream.nr));
 	assert_null(ms_tracefile_close(file));
 	end(&run, &stream);
@@ -598,9 +513,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
-		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_probes),
-		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_stacks),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_not_whole),
+		cmocka_unit_test(test_probes),	  cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_stacks),	  cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

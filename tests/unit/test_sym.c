@@ -314,6 +314,29 @@ static void test_words(void **state)
 	ms_symtab_destroy(symtab);
 }
 
+/* What listens is there first, and is no part of what was at work; nor is what has no name among it. */
+static void test_own_frames(void **state)
+{
+	static const char text[] = "ffffffff81001000 T fault\n"
+				   "ffffffff81002000 T caller\n"
+				   "ffffffffc0a00000 t bpf_prog_1234567890abcdef_dirtied\t[bpf]\n"
+				   "ffffffffc0b00000 t bpf_trampoline_6442539111\t[bpf]\n";
+	struct ms_symtab *symtab = symtab_of(text);
+	const u64 prog = 0xffffffffc0a00040, tramp = 0xffffffffc0b00050, none = 0xffffffff90000000;
+	const u64 fault = 0xffffffff81001005, caller = 0xffffffff81002010;
+	const u64 live[] = { prog, tramp, fault, caller }, nameless[] = { prog, none, fault, prog };
+
+	(void)state;
+	assert_int_equal(stack_own(symtab, live, 4), 2);
+	assert_int_equal(stack_own(symtab, nameless, 4), 2);
+	assert_int_equal(stack_own(symtab, live + 2, 2), 0);
+	/* Rather all of it than nothing. */
+	assert_int_equal(stack_own(symtab, live, 2), 0);
+	assert_int_equal(stack_own(symtab, live, 0), 0);
+	assert_int_equal(stack_own(NULL, live, 4), 0);
+	ms_symtab_destroy(symtab);
+}
+
 #ifdef WITH_LIBDW
 enum { MARKER_LINE = __LINE__ + 1 };
 static __attribute__((noinline, noclone)) int marker(volatile int *at)
@@ -351,6 +374,13 @@ static void test_lines(void **state)
 	snprintf(want, sizeof(want), "tests/unit/test_sym.c:%d", line);
 	assert_non_null(strstr(ms_buf_str(&got), want));
 	assert_int_equal(strncmp(ms_buf_str(&got), "hidden@", 7), 0);
+	/* Who is to go on with the first instruction has called from before it; who is at it, is there. */
+	ms_buf_reset(&got);
+	stack_word(NULL, lines, addr, true, true, &got);
+	assert_non_null(strstr(ms_buf_str(&got), want));
+	ms_buf_reset(&got);
+	stack_word(NULL, lines, addr, false, true, &got);
+	assert_null(strstr(ms_buf_str(&got), want));
 	ms_buf_deinit(&got);
 	assert_false(ms_lines_find(lines, 0x10, &file, &line));
 	ms_lines_close(lines);
@@ -378,17 +408,12 @@ static void test_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),
-		cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_odd_lines),
-		cmocka_unit_test(test_long_file),
-		cmocka_unit_test(test_line_without_end),
-		cmocka_unit_test(test_records),
-		cmocka_unit_test(test_records_refused),
-		cmocka_unit_test(test_wanted),
-		cmocka_unit_test(test_by_address),
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_lookup),		 cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_odd_lines),	 cmocka_unit_test(test_long_file),
+		cmocka_unit_test(test_line_without_end), cmocka_unit_test(test_records),
+		cmocka_unit_test(test_records_refused),	 cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_by_address),	 cmocka_unit_test(test_words),
+		cmocka_unit_test(test_own_frames),	 cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,14 @@ static void test_read_fails(void **state)
 	type(rig, "\r"); /* and opening one */
 	sees(rig, "it is off");
 	sees(rig, "4242");
+	/* What a reading by itself had to say goes when one succeeds. */
+	ms_ui_refresh(rig->ui);
+	rig->machine.fail = false;
+	look(rig);
+	sees(rig, "it is off");
+	ms_ui_refresh(rig->ui);
+	look(rig);
+	misses(rig, "it is off");
 	rig_end(rig);
 
 	/* At the start there is nothing to keep: the error comes back. */

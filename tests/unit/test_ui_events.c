@@ -232,6 +232,13 @@ static void test_filter(void **state)
 	sees(rig, "'nosuch' is no event");
 	type(rig, "f\025spte_set,nosuch\r");
 	sees(rig, "'nosuch' is no event");
+	/* Until the next key, whatever is read meanwhile. */
+	ms_ui_refresh(rig->ui);
+	faults(rig, 1);
+	look(rig);
+	sees(rig, "'nosuch' is no event");
+	type(rig, "j");
+	misses(rig, "'nosuch' is no event");
 	type(rig, "f\025 fault,flush -c 1\r");
 	sees(rig, "only fault,flush -c 1");
 	assert_int_equal(rig->machine.listener->listen.events, 1ull << MS_EV_fault | 1ull << MS_EV_flush);
@@ -249,6 +256,13 @@ static void test_filter(void **state)
 	rig_end(rig);
 }
 
+/* Enter, when what is on the screen has been seen. */
+static void enter(struct rig *rig)
+{
+	rig->ui->now_ms += 1000;
+	type(rig, "\r");
+}
+
 static void test_enter(void **state)
 {
 	struct rig *rig = rig_start(1);
@@ -258,47 +272,113 @@ static void test_enter(void **state)
 	type(rig, "e");
 	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
 	look(rig);
-	type(rig, "\r");
+	enter(rig);
 	sees(rig, "role 0x20701");
 	sees(rig, "entry 6");
 	type(rig, "q");
 	sees(rig, "1 events");
 	/* The page alone. */
 	happens(rig, MS_EV_unsync, UI_KVM_A, 0, MS_EV_L2)->u.unsync.sp = UI_SP(UI_SP_SHADOW_L2);
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "role 0x20702");
 	type(rig, "q");
 	/* A frame: the leaf of L1's pages for L1, of L2's for L2, of the other's where there is but that. */
 	happens(rig, MS_EV_dirty, UI_KVM_A, 1, MS_EV_L1)->u.dirty.gfn = 3;
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "role 0x3781");
 	sees(rig, "entry 3");
 	type(rig, "q");
 	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 3;
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "role 0x20701");
 	sees(rig, "entry 6");
 	type(rig, "q");
 	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 513;
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "role 0x3782");
 	sees(rig, "entry 1");
 	type(rig, "q");
 	/* Neither. */
 	happens(rig, MS_EV_dirty, UI_KVM_A, 0, MS_EV_L2)->u.dirty.gfn = 0x7777;
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "what it was about is not there any more");
 	happens(rig, MS_EV_sp_zap, UI_KVM_A, 0, MS_EV_L2)->u.sp_zap =
 		(struct ms_ev_sp_zap){ .sp = UI_SP(99), .gfn = 0x7777 };
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "what it was about is not there any more");
 	happens(rig, MS_EV_flush, UI_KVM_A, 0, MS_EV_L2);
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "this event names no page and no frame");
 	/* An index that is none. */
 	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 600, 3);
-	type(rig, "G\r");
+	type(rig, "G");
+	enter(rig);
 	sees(rig, "role 0x20701");
+	rig_end(rig);
+}
+
+/* Events go on between seeing one and pressing a key: Enter opens none that has just come. */
+static void test_enter_while_they_come(void **state)
+{
+	struct rig *rig = rig_start(1);
+	u32 i;
+
+	(void)state;
+	type(rig, "e");
+	rig->ui->now_ms = 10000;
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	look(rig);
+	/* It came right before the key. */
+	rig->ui->now_ms += 499;
+	type(rig, "\r");
+	sees(rig, "events go on, this one is selected");
+	misses(rig, "following");
+	sees(rig, "seq=1");
+	/* It stays the one, whatever comes. */
+	faults(rig, 50);
+	look(rig);
+	sees(rig, "51 events");
+	sees(rig, "seq=1");
+	type(rig, "\r");
+	sees(rig, "entry 6");
+	type(rig, "q");
+	/* Nothing came for a while. */
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 5, 3);
+	type(rig, "G");
+	rig->ui->now_ms += 500;
+	type(rig, "\r");
+	sees(rig, "entry 5");
+	type(rig, "q");
+	/* Paused: rows stand still. */
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	type(rig, "Gp\r");
+	sees(rig, "entry 6");
+	/* The one selected is pushed out: Enter says so, and opens no other unseen. */
+	type(rig, "qpk");
+	sees(rig, "seq=52");
+	for (i = 0; i < 4096; i++)
+		spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	look(rig);
+	type(rig, "\r");
+	sees(rig, "what was selected is no longer kept");
+	misses(rig, "entry 6");
+	type(rig, "\r");
+	sees(rig, "entry 6");
+	type(rig, "q");
+	/* Who goes to another row has seen that one. */
+	type(rig, "gk");
+	for (i = 0; i < 10; i++)
+		spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	look(rig);
+	type(rig, "j\r");
+	sees(rig, "entry 6");
 	rig_end(rig);
 }
 
@@ -345,6 +425,13 @@ static void test_listening_fails(void **state)
 	look(rig);
 	sees(rig, "it is deaf");
 	assert_null(rig->machine.listener);
+	rig->machine.fail_listen = false;
+	ms_ui_refresh(rig->ui);
+	look(rig);
+	misses(rig, "it is deaf");
+	assert_non_null(rig->machine.listener);
+	ms_ui_listen_stop(rig->ui);
+	type(rig, "q");
 	rig_end(rig);
 }
 
@@ -539,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_enter),
+		cmocka_unit_test(test_enter_while_they_come),
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_listening_fails),
 		cmocka_unit_test(test_command_listens),

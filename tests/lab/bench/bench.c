@@ -15,6 +15,8 @@
  *				how many events of these names happen while a command runs
  *	bench beside TRACER... -- COMMAND...
  *				a command alone, and beside a tracer that is at rest when it starts
+ *	bench storm TRACER... -- COMMAND...
+ *				the same, once
  *
  * A line of output: name, unit, value (the median of the rounds), least, most; separated by blanks.
  */
@@ -438,17 +440,25 @@ static u64 run_ns(pid_t pid)
 
 #define REST_MS 400 /* of which a process at rest spends */
 #define REST_NS 4000000 /* no more than this: it may look at the clock now and then */
+#define LOOK_MS 10
 
-static u64 run_ns_at_rest(pid_t pid)
+/* When the rest began: LOOK_MS late at most, and what the process spends in REST_NS. */
+static u64 run_ns_at_rest(pid_t pid, u64 *since_ret)
 {
-	u64 before, after = run_ns(pid);
+	u64 spent = 0, since = now_ns(), now, ns;
 
-	do {
-		before = after;
-		usleep(REST_MS * 1000);
-		after = run_ns(pid);
-	} while (after - before > REST_NS || !before);
-	return after;
+	for (;;) {
+		ns = run_ns(pid);
+		now = now_ns();
+		if (ns - spent > REST_NS) {
+			spent = ns;
+			since = now;
+		} else if (spent && now - since >= REST_MS * 1000000ull) {
+			*since_ret = since;
+			return ns;
+		}
+		usleep(LOOK_MS * 1000);
+	}
 }
 
 static u64 command_us(char **command, int out)
@@ -462,16 +472,58 @@ static u64 command_us(char **command, int out)
 	return rusage_us(&usage);
 }
 
+/* What a tracer says of the events that it saw and lost: mmuscope's summary; bpftrace's map, or a line of each. */
+static void tracer_says(int fd, u64 *seen_ret, u64 *lost_ret)
+{
+	static const char *const lost_as[] = { "lost, ", "not looked at, ", "missed by the kernel" };
+	FILE *f = fdopen(dup(fd), "re");
+	char line[512], *at;
+	unsigned int i;
+
+	*seen_ret = *lost_ret = 0;
+	if (!f || fseek(f, 0, SEEK_SET))
+		fail("output of the tracer", strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		at = strrchr(line, ' ');
+		if (!strncmp(line, "events ", 7) && at)
+			*seen_ret = strtoull(at, NULL, 10);
+		for (i = 0; at && i < sizeof(lost_as) / sizeof(lost_as[0]); i++)
+			if (!strncmp(line, lost_as[i], strlen(lost_as[i])))
+				*lost_ret += strtoull(at, NULL, 10);
+		if (!strncmp(line, "Lost ", 5))
+			*lost_ret += strtoull(line + 5, NULL, 10);
+		else if (line[0] == '@' && at)
+			*seen_ret += strtoull(at, NULL, 10);
+		else if (strstr(line, " tracepoint:"))
+			++*seen_ret;
+	}
+	fclose(f);
+}
+
+/* How many BPF programs of any kind the kernel holds. */
+static unsigned int nr_programs(void)
+{
+	unsigned int nr = 0;
+	u32 id = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		nr++;
+	return nr;
+}
+
 /*
  * CPU time, of the command and the tracer both: what a probe costs is in the command's, what is made of it in the
- * tracer's. start: the tracer until it rests; then the command with and without it, and what the tracer spends
- * until it rests again.
+ * tracer's. start: the tracer until it rests, and ready: by the clock; then the command with and without it, and what
+ * the tracer spends until it rests again; end: by the clock, from its interrupt to its end, and gone: to the end of
+ * its last program.
  */
 static void round_beside(char **args)
 {
 	char **command = args;
 	int out = memfd_create("out", MFD_CLOEXEC), status;
-	u64 alone, beside, at_start, at_end;
+	u64 alone, beside, at_start, at_end, began, since, seen, lost;
+	unsigned int programs = nr_programs();
 	struct stat st;
 	pid_t tracer;
 
@@ -483,22 +535,35 @@ static void round_beside(char **args)
 	alone = command_us(command + 1, out);
 	if (ftruncate(out, 0) || lseek(out, 0, SEEK_SET))
 		fail("beside", strerror(errno));
+	began = now_ns();
 	tracer = start(args, out);
-	at_start = run_ns_at_rest(tracer);
-	beside = command_us(command + 1, out);
-	at_end = run_ns_at_rest(tracer);
+	at_start = run_ns_at_rest(tracer, &since);
+	note("start", "us", at_start / 1000);
+	note("ready", "us", (since - began) / 1000);
+	/* What the command says is none of the tracer's. */
+	beside = command_us(command + 1, open("/dev/null", O_WRONLY | O_CLOEXEC));
+	at_end = run_ns_at_rest(tracer, &since);
+	began = now_ns();
 	kill(tracer, SIGINT);
 	/* A tracer may say by its status that events were lost. */
-	if (waitpid(tracer, &status, 0) != tracer || !WIFEXITED(status) || WEXITSTATUS(status) > 1)
+	if (waitpid(tracer, &status, 0) != tracer || !WIFEXITED(status) || WEXITSTATUS(status) > 1) {
+		show_tail(out);
 		fail(args[0], "failed");
+	}
+	note_since("end", began);
+	while (nr_programs() > programs)
+		usleep(LOOK_MS * 1000);
+	note_since("gone", began);
 	*command = "--";
 	fstat(out, &st);
-	note("start", "us", at_start / 1000);
+	tracer_says(out, &seen, &lost);
 	note("alone", "us", alone);
 	note("beside", "us", beside);
 	note("tracer", "us", (at_end - at_start) / 1000);
+	note("seen", "events", seen);
+	note("lost", "events", lost);
 	note("output", "bytes", (u64)st.st_size);
-	if (round_nr == ROUNDS - 1)
+	if (!seen)
 		show_tail(out);
 	close(out);
 }
@@ -589,16 +654,20 @@ int main(int argc, char **argv)
 		const char *name;
 		int args;
 		void (*round)(char **args);
+		bool once;
 	} ways[] = {
-		{ "steps", 0, round_steps }, { "walk", 0, round_walk }, { "snap", 1, round_snap },
-		{ "audit", 0, round_audit }, { "run", 1, round_run },	{ "beside", 3, round_beside },
+		{ "steps", 0, round_steps, false }, { "walk", 0, round_walk, false },
+		{ "snap", 1, round_snap, false },   { "audit", 0, round_audit, false },
+		{ "run", 1, round_run, false },	    { "beside", 3, round_beside, false },
+		{ "storm", 3, round_beside, true },
 	};
 	unsigned int i;
 
 	for (i = 0; argc > 1 && i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (strcmp(argv[1], ways[i].name) || argc < 2 + ways[i].args)
 			continue;
-		for (round_nr = -WARM_UP; round_nr < ROUNDS; round_nr++)
+		for (round_nr = ways[i].once ? 0 : -WARM_UP; round_nr < (ways[i].once ? 1 : ROUNDS);
+		     round_nr++)
 			ways[i].round(argv + 2);
 		print_figures();
 		return 0;
@@ -613,7 +682,7 @@ int main(int argc, char **argv)
 	}
 	if (argc != 2 || strcmp(argv[1], "bpf")) {
 		fprintf(stderr,
-			"usage: bench steps | walk | snap FILE | audit | bpf | run COMMAND... | beside TRACER... -- COMMAND... | trace FUNCTION COMMAND... | count NAME,... COMMAND...\n");
+			"usage: bench steps | walk | snap FILE | audit | bpf | run COMMAND... | beside TRACER... -- COMMAND... | storm TRACER... -- COMMAND... | trace FUNCTION COMMAND... | count NAME,... COMMAND...\n");
 		return 2;
 	}
 	show_bpf();

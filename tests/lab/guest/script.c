@@ -140,8 +140,22 @@ static void wp_set(int on)
 	asm volatile("mov %0, %%cr0" ::"r"(cr0) : "memory");
 }
 
+static void pge_turn(void)
+{
+	unsigned long cr4;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		asm volatile("mov %%cr4, %0" : "=r"(cr4));
+		asm volatile("mov %0, %%cr4" ::"r"(cr4 ^ 0x80) : "memory");
+	}
+}
+
 static int run(struct gs_op *op)
 {
+	volatile gf_u32 *word = (volatile gf_u32 *)(unsigned long)op->addr;
+	gf_u32 i, value;
+
 	switch (op->code) {
 	case GS_TABLE:
 		table_store(op);
@@ -154,6 +168,17 @@ static int run(struct gs_op *op)
 		return 0;
 	case GS_WP:
 		wp_set(op->value);
+		return 0;
+	case GS_NOT:
+		asm volatile("notl (%0)\n notl (%0)" ::"r"(word) : "memory");
+		return 0;
+	case GS_FLOOD:
+		value = *word;
+		for (i = 0; i < op->value; i++)
+			*word = value;
+		return 0;
+	case GS_PGE:
+		pge_turn();
 		return 0;
 	case GS_CHECKPOINT:
 		port_write(GF_PORT_CHECKPOINT, 0);

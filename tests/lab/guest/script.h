@@ -33,6 +33,9 @@ enum gs_code {
 	GS_INVLPG,
 	GS_CR3, /* value */
 	GS_WP, /* CR0.WP = value */
+	GS_NOT, /* twice `not' of 4 bytes at addr: KVM does not take that for a write of tables */
+	GS_FLOOD, /* so many stores as value says of what is in the 4 bytes at addr */
+	GS_PGE, /* CR4.PGE is turned over twice */
 	GS_CHECKPOINT,
 	GS_NR_CODES
 };

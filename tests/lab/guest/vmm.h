@@ -47,7 +47,7 @@ struct vmm_opts {
 		dups, dirty, log_mode, nx_off;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
 		paging, sys_hugetlb, eptp_ad, pml, misconf, stubborn, stubborn_pages, stubborn_mmio, l1_write,
-		write_redraw, dirty_lose;
+		write_redraw, dirty_lose, odd;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
 	const char *comm, *ctl, *truth, *image, *trace;
@@ -157,6 +157,12 @@ void paging_sregs(struct vmm_vm *vm, struct kvm_sregs *sregs);
 /* vcpu */
 void vcpu_setup(struct vmm_vcpu *vcpu);
 void vcpu_start(struct vmm_vcpu *vcpu);
+/*
+ * While everything is held, by vCPU 0 of each VM: its clock's MSR is told to write to the data slot, and what was there
+ * is put back; the tables lose their A bits, with the system slot logged, and KVM_TRANSLATE sets them again.
+ */
+void vcpu_clock(struct vmm *vmm);
+void vcpu_translate(struct vmm *vmm);
 /* Makes all vCPU threads leave KVM_RUN and end, and waits for them. */
 void vcpu_stop_all(struct vmm *vmm);
 

@@ -143,6 +143,20 @@ static bool held(struct loop *l)
 	return is;
 }
 
+/* The storm slot's log goes on and off so many times: each time memslots have a new generation, and nothing else. */
+static bool slots_turn(struct loop *l, uint64_t nr)
+{
+	struct vmm_vm *vm = &l->vmm->vm[0];
+
+	if (!held(l) || !vm->slot[SLOT_STORM].size_bytes)
+		return false;
+	for (uint64_t i = 0; i < 2 * nr; i++) {
+		vm->slot[SLOT_STORM].flags ^= KVM_MEM_LOG_DIRTY_PAGES;
+		mem_slot_set(vm, SLOT_STORM, true);
+	}
+	return true;
+}
+
 /* Dirty logging of the data slots, with the guest's pages where they are. */
 static bool log_set(struct loop *l, bool on)
 {
@@ -192,6 +206,20 @@ static void request(struct loop *l, struct client *c, const char *text)
 	} else if (!strcmp(text, "refill")) {
 		why = uffd_refill(l->vmm);
 		answer(c, "%s%s", why ? "err " : "ok", why ? why : "");
+	} else if (!strcmp(text, "clock") || !strcmp(text, "translate")) {
+		if (!held(l)) {
+			answer(c, "err nothing is held");
+			return;
+		}
+		if (text[0] == 'c')
+			vcpu_clock(l->vmm);
+		else
+			vcpu_translate(l->vmm);
+		answer(c, "ok");
+	} else if (!strncmp(text, "slots ", 6)) {
+		answer(c, slots_turn(l, strtoull(text + 6, NULL, 10))
+				  ? "ok"
+				  : "err nothing is held, or there is no storm slot");
 	} else if (!strcmp(text, "log on") || !strcmp(text, "log off")) {
 		answer(c, log_set(l, !strcmp(text, "log on")) ? "ok" : "err nothing is held");
 	} else if (!strcmp(text, "status")) {
@@ -357,8 +385,10 @@ int ctl_client(int argc, char **argv)
 		i = 3;
 	}
 	if (argc < i + 2)
-		vmm_fail(VMM_USAGE, "usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | "
-				    "evict | faults | device | refill | status | quit");
+		vmm_fail(
+			VMM_USAGE,
+			"usage: vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | clock | translate | "
+			"evict | faults | device | refill | status | quit");
 	for (int j = i + 1; j < argc; j++)
 		out += snprintf(out, text + 200 - out > 0 ? text + 200 - out : 0, "%s%s",
 				out > text ? " " : "", argv[j]);

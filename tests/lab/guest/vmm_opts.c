@@ -67,6 +67,8 @@ static const struct opt opts_table[] = {
 	CHOICE("stubborn-on", stubborn_mmio, "data|mmio", "what they are to L1 (data)"),
 	NUMBER("alias", alias, 0, 65536, "more L2 addresses on drawn data pages (0)"),
 	NUMBER("ro", ro, 0, 65536, "pages of a read-only slot that are read (0)"),
+	FLAG("odd", odd,
+	     "--paging 64: each round begins with what tables that are only edited do not bring about"),
 	FLAG("write-redraw", write_redraw, "the written share is drawn for each round anew"),
 	FLAG("ro-write", ro_write, "write the --write share of them as well"),
 	NUMBER("mmio", mmio, 0, 65536, "pages of an MMIO hole that are touched (0)"),
@@ -115,8 +117,8 @@ static void print_help(void)
 
 	printf("vmm: fixture guests for the tests of mmuscope, on raw KVM\n"
 	       "usage: vmm [OPTION...]\n"
-	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | evict | faults |\n"
-	       "                                device | refill | status | quit\n\n");
+	       "       vmm ctl PATH [-t SECONDS] wait N | go | zap | log on|off | clock |\n"
+	       "                                translate | evict | faults | device | refill | status | quit\n\n");
 	for (size_t i = 0; i < NR_OPTS; i++) {
 		const struct opt *o = &opts_table[i];
 		const char *arg = o->choices ? o->choices : o->kind == OPT_NUMBER ? "N" : "TEXT";
@@ -128,6 +130,7 @@ static void print_help(void)
 	       "At a checkpoint the truth is complete before `wait' answers. SIGUSR1: `go', SIGTERM: quit.\n"
 	       "`zap', while held: the storm slot is deleted and made again, and its memory dropped.\n"
 	       "`log on', while held: the data slot is logged from now on, with what is mapped there.\n"
+	       "`clock', `translate', while held: KVM writes the wall clock into guest memory; sets A bits of tables.\n"
 	       "`evict', while held: NPT12's pages are dropped and left to userfaultfd; `faults': how many faults\n"
 	       "wait there; `device', while held: VGA memory of the host in place of NPT12's root; `refill': what was\n"
 	       "there is put back.\n"

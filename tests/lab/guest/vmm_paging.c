@@ -64,6 +64,7 @@ struct build {
 	uint64_t word; /* offset touched in every page */
 	struct region region[MAX_REGIONS];
 	unsigned int nr_region;
+	const struct region *odd; /* --odd: a large page in both roots */
 	uint64_t window; /* address of WINDOW_GPA in both roots; 0: none */
 	struct gs_op *op;
 	uint64_t nr_op, max_op;
@@ -274,6 +275,18 @@ static void region_make(struct build *b, uint64_t system_end)
 			entry_write(b, walk(b, root, r->va, 2), directory_draw(b, r));
 }
 
+static void odd_region_make(struct build *b, uint64_t system_end)
+{
+	struct region *r = &b->region[b->nr_region++];
+
+	*r = (struct region){
+		.va = region_va(b, system_end), .roots = 3, .large = true, .exec_only_ram = true
+	};
+	for (int root = 0; root < NR_ROOTS; root++)
+		entry_write(b, walk(b, root, r->va, 2), directory_draw(b, r));
+	b->odd = r;
+}
+
 static struct gs_op *op_add(struct build *b, enum gs_code code, uint64_t addr, uint64_t value)
 {
 	struct gs_op *op = &b->op[b->nr_op];
@@ -408,9 +421,38 @@ static void edit_add(struct build *b)
 		cr3_add(b);
 }
 
+/*
+ * What makes KVM do what tables that are only edited do not: on an entry of the root in use that maps nothing, and on
+ * that of a region of its own. What they hold is the same afterwards, but for A and D.
+ */
+static void odd_add(struct build *b)
+{
+	uint64_t gpa = b->root[b->root_now] + PAGE, at;
+
+	do
+		gpa -= b->f->entry_bytes;
+	while (gpa > b->root[b->root_now] && entry_read(b, gpa));
+	if (entry_read(b, gpa))
+		vmm_fail(VMM_USAGE, "--odd: no entry of the root is free; fewer --pages");
+	/* A large page over small ones that was only read, and is now written: other rights, so another direct page. */
+	at = walk(b, b->root_now, b->odd->va, 2);
+	store_add(b, at, b->vm->slot[SLOT_DATA].gpa | P_P | P_W | P_A | P_PS);
+	op_add(b, GS_INVLPG, b->odd->va, 0);
+	op_add(b, GS_LOAD, b->odd->va + b->word, 0);
+	op_add(b, GS_STORE, b->odd->va + b->word, 0xc3);
+	/* Not a table through which it is reached itself: KVM counts writes since such a table was last walked. */
+	op_add(b, GS_FLOOD, at, 6);
+	op_add(b, GS_NOT, gpa, 0);
+	op_add(b, GS_PGE, 0, 0);
+	op_add(b, GS_WP, 0, 0);
+	op_add(b, GS_WP, 0, 1);
+}
+
 static void script_make(struct build *b, uint64_t nr_rounds, uint64_t nr_pages)
 {
 	for (uint64_t round = 0; round < nr_rounds; round++) {
+		if (b->vm->vmm->opts.odd)
+			odd_add(b);
 		for (uint64_t n = 0; n < nr_pages; n++) {
 			unsigned int kind = draw(b, 100);
 
@@ -489,9 +531,14 @@ static void values_fill(struct build *b)
 	}
 }
 
+static uint64_t ops_max(const struct vmm_opts *o)
+{
+	return o->rounds * (o->pages * 5 + 2 + (o->odd ? 12 : 0));
+}
+
 uint64_t paging_area_bytes(const struct vmm_opts *o)
 {
-	uint64_t nr_op = o->rounds * (o->pages * 5 + 2);
+	uint64_t nr_op = ops_max(o);
 
 	return (3 + MAX_TABLES) * PAGE + nr_op * sizeof(struct gs_op) + PAGE;
 }
@@ -520,7 +567,7 @@ void paging_setup(struct vmm_vm *vm, uint64_t area_gpa)
 	if (p->op_gpa > WINDOW_GPA + SIZE_2M)
 		vmm_fail(VMM_USAGE, "--paging: the tables do not lie in one large page");
 	p->user_sp = vm->user_stack_gpa + PAGE - 64;
-	b->max_op = o->rounds * (o->pages * 5 + 2);
+	b->max_op = ops_max(o);
 	b->op = mem_ptr(vm, p->op_gpa, b->max_op * sizeof(*b->op));
 	for (int i = 0; i < NR_ROOTS; i++)
 		b->root[i] = table_take(b);
@@ -532,6 +579,10 @@ void paging_setup(struct vmm_vm *vm, uint64_t area_gpa)
 		window_make(b, end);
 	for (uint64_t n = 6 + draw(b, 10); n; n--)
 		region_make(b, end);
+	if (o->odd && o->paging != PAGING_64)
+		vmm_fail(VMM_USAGE, "--odd is for --paging 64");
+	if (o->odd)
+		odd_region_make(b, end);
 	vm->l1_cr3 = b->root[0];
 	/* The tables that the guest will find; what the script stores is undone below. */
 	vm->nr_table_pages = (b->at - vm->table_gpa) / PAGE;

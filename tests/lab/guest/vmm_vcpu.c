@@ -273,6 +273,47 @@ void vcpu_start(struct vmm_vcpu *vcpu)
 	vcpu->started = true;
 }
 
+void vcpu_clock(struct vmm *vmm)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head.nmsrs = 1, .entry.index = 0x4b564d00 }; /* MSR_KVM_WALL_CLOCK_NEW */
+	char before[12]; /* struct pvclock_wall_clock */
+
+	for (unsigned int i = 0; i < vmm->opts.vms; i++) {
+		struct vmm_vm *vm = &vmm->vm[i];
+		void *at = vm->slot[SLOT_DATA].hva;
+
+		memcpy(before, at, sizeof(before));
+		msrs.entry.data = vm->slot[SLOT_DATA].gpa;
+		if (vmm_ioctl(vm->vcpu[0].fd, KVM_SET_MSRS, &msrs, "KVM_SET_MSRS") != 1 ||
+		    !memcmp(before, at, sizeof(before)))
+			vmm_fail(VMM_ENVIRONMENT, "KVM wrote no wall clock");
+		memcpy(at, before, sizeof(before));
+	}
+}
+
+void vcpu_translate(struct vmm *vmm)
+{
+	for (unsigned int i = 0; i < vmm->opts.vms; i++) {
+		struct kvm_translation translation = { .linear_address = GF_IMAGE_GPA };
+		struct vmm_vm *vm = &vmm->vm[i];
+		uint64_t *tables = mem_ptr(vm, vm->table_gpa, vm->nr_table_pages << GFN_SHIFT);
+
+		for (uint64_t k = 0; k < vm->nr_table_pages * 512; k++)
+			tables[k] &= ~(tables[k] & 1 ? 0x20ull : 0);
+		vm->slot[SLOT_SYS].flags = KVM_MEM_LOG_DIRTY_PAGES;
+		mem_slot_set(vm, SLOT_SYS, true);
+		vmm_ioctl(vm->vcpu[0].fd, KVM_TRANSLATE, &translation, "KVM_TRANSLATE");
+		vm->slot[SLOT_SYS].flags = 0;
+		mem_slot_set(vm, SLOT_SYS, true);
+		if (!translation.valid || translation.physical_address != GF_IMAGE_GPA)
+			vmm_fail(VMM_ENVIRONMENT, "KVM_TRANSLATE of the image: %#llx",
+				 (unsigned long long)translation.physical_address);
+	}
+}
+
 void vcpu_stop_all(struct vmm *vmm)
 {
 	pthread_mutex_lock(&vmm->lock);

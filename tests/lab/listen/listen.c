@@ -43,7 +43,7 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: listen [-e NAME,...] [-k KVM] [-v VCPU] [-g FIRST-END] [-b BYTES] [-c BY] [-s]\n"
-		"              [-t SECONDS] [-w MILLISECONDS before it reads] [-q]\n");
+		"              [-S STACKS kept] [-t SECONDS] [-w MILLISECONDS before it reads] [-q]\n");
 	exit(2);
 }
 
@@ -175,9 +175,11 @@ static void print_stats(struct listen *li)
 	printf("stat delivered %" PRIu64 "\nstat heard %" PRIu64 "\nstat gaps %" PRIu64
 	       "\nstat backwards %" PRIu64 "\nstat lost_buffer %" PRIu64 "\nstat lost_count %" PRIu64
 	       "\nstat lost_recursion %" PRIu64 "\nstat lost_probe %" PRIu64 "\nstat runs %" PRIu64
-	       "\nstat run_ns %" PRIu64 "\n",
+	       "\nstat run_ns %" PRIu64 "\nstat lost_thread %" PRIu64 "\nstat lost_stack %" PRIu64
+	       "\nstat unknown_vm %" PRIu64 "\nstat lost_probe_unknown %u\n",
 	       stats.delivered, li->heard, li->gaps, li->backwards, stats.lost_buffer, stats.lost_count,
-	       stats.lost_recursion, stats.lost_probe, stats.runs, stats.run_ns);
+	       stats.lost_recursion, stats.lost_probe, stats.runs, stats.run_ns, stats.lost_thread,
+	       stats.lost_stack, stats.unknown_vm, stats.lost_probe_unknown);
 }
 
 static double now(void)
@@ -200,7 +202,7 @@ int main(int argc, char **argv)
 	int opt, wait_ms = 0;
 	char *at;
 
-	while ((opt = getopt(argc, argv, "e:k:v:g:b:c:st:w:q")) != -1) {
+	while ((opt = getopt(argc, argv, "e:k:v:g:b:c:sS:t:w:q")) != -1) {
 		switch (opt) {
 		case 'e':
 			listen.events = events_of(optarg);
@@ -227,6 +229,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			listen.stacks = true;
+			break;
+		case 'S':
+			listen.stacks_max = (u32)strtoul(optarg, NULL, 0);
 			break;
 		case 't':
 			seconds = strtod(optarg, NULL);

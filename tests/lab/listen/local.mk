@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What tests/lab/80-events.sh listens with: the ops of target live, without a command around them.
+# What tests/lab/80-events.sh and 81-causes.sh listen with: the ops of target live, without a command around them.
 if WITH_BPF
 check_PROGRAMS += tests/lab/listen/listen
 tests_lab_listen_listen_SOURCES = tests/lab/listen/listen.c
