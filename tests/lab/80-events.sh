@@ -226,7 +226,7 @@ if want filters; then
 	kill -KILL "$listener"
 	wait "$listener" 2>/dev/null
 	ok "killed: no program and no probe is left" nothing_left
-	"$mmuscope" events --probes >"$SCRATCH/probes" 2>"$SCRATCH/err" &
+	"$BUILD/mmuscope" events --probes >"$SCRATCH/probes" 2>"$SCRATCH/err" &
 	pid=$!
 	# While the first are attached, and long before the last.
 	for ((i = 0; i < 600; i++)); do
