@@ -201,7 +201,6 @@ union vmx_exit_reason {
 
 struct vcpu_vmx {
 	union vmx_exit_reason exit_reason;
-	unsigned long exit_qualification;
 	struct nested_vmx nested;
 } __attribute__((preserve_access_index));
 
@@ -363,8 +362,9 @@ int BPF_PROG(exited, u64 vcpu)
 		u32 reason = 0;
 
 		GET(reason, vcpu, FIELD_AT(struct vcpu_vmx, exit_reason.full));
-		GET(ev.u.nested_exit.qual, vcpu, FIELD_AT(struct vcpu_vmx, exit_qualification));
 		ev.u.nested_exit.reason = reason;
+		/* KVM reads these from the VMCS when it needs them, later: what is kept is an earlier exit's. */
+		ev.u.nested_exit.qual = ev.u.nested_exit.addr = ~0ull;
 	} else {
 		u64 vmcb = 0;
 		u32 code = 0;

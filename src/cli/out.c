@@ -38,8 +38,13 @@ int cli_fail(struct ms_err *err)
 {
 	const char *hint = ms_err_hint_text(err);
 	int status = ms_err_exit_status(err);
+	/* Who was told to stop does not wait for a terminal that takes nothing. */
+	FILE *stoppable = cli_stop_asked() ? cli_out_open(stderr) : NULL;
 
-	fprintf(stderr, "mmuscope: %s%s%s\n", ms_err_text(err), hint ? ": " : "", hint ? hint : "");
+	fprintf(stoppable ? stoppable : stderr, "mmuscope: %s%s%s\n", ms_err_text(err), hint ? ": " : "",
+		hint ? hint : "");
+	if (stoppable)
+		fclose(stoppable);
 	ms_err_free(err);
 	return status;
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Output that can be stopped. write() into a full pipe waits for its reader, and a signal that comes right before it is
- * not noticed; so here it is waited for room, with signals let in there only, and no more is written than has room.
+ * not noticed; so here it is waited for room, with signals let in there only, and no more is written than has room: of a
+ * pipe poll() says so for PIPE_BUF bytes, of a terminal for one, which is therefore opened again to be written without
+ * waiting.
  */
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,6 +19,7 @@
 
 struct pipe_out {
 	int fd;
+	bool own; /* closed in the end */
 };
 
 /* False: errno. */
@@ -62,8 +67,23 @@ static ssize_t pipe_write(void *cookie, const char *buf, size_t size)
 
 static int pipe_close(void *cookie)
 {
-	free(cookie);
+	struct pipe_out *pipe = cookie;
+
+	if (pipe->own)
+		close(pipe->fd);
+	free(pipe);
 	return 0;
+}
+
+/* The same terminal by a file description of its own, -1 where it cannot be had: O_NONBLOCK is nobody else's. */
+static int reopened(int fd)
+{
+	char path[32];
+
+	if (!isatty(fd))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 FILE *cli_out_open(FILE *out)
@@ -74,10 +94,15 @@ FILE *cli_out_open(FILE *out)
 
 	if (!pipe || fflush(out))
 		goto fail;
-	pipe->fd = fileno(out);
+	pipe->fd = reopened(fileno(out));
+	pipe->own = pipe->fd >= 0;
+	if (!pipe->own)
+		pipe->fd = fileno(out);
 	ret = fopencookie(pipe, "w", ops);
 	if (ret)
 		return ret;
+	if (pipe->own)
+		close(pipe->fd);
 fail:
 	free(pipe);
 	return NULL;

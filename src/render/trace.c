@@ -26,6 +26,11 @@ struct slice {
 struct track {
 	u32 process, number; /* as the trace has them */
 	struct slice fault, drain;
+	/*
+	 * A live host tells of a drain when it is over, after its entries; the engine before them. entries: it was begun
+	 * by one and ends with that event; other: something else came since the last one.
+	 */
+	bool entries, other;
 };
 
 /* An invalidation that is under way, in the chain of its range; or one that is free. */
@@ -321,6 +326,26 @@ static bool taken_end(struct ms_tracefile *trace, const struct ms_event *event)
 	return false;
 }
 
+/* An event but pml_drain: an entry of the buffer, or what it dirties; or something else. */
+static void drain_goes_on(struct ms_tracefile *trace, struct track *track, u64 ns, bool entry)
+{
+	/* Without its pml_drain, which may not be listened to, a drain ends with its last entry. */
+	if (entry ? track->entries && track->other : !track->entries) {
+		slice_end(trace, track, &track->drain, "pml_drain", track->drain.last_ns, NULL, NULL);
+		track->entries = false;
+	}
+	track->other = !entry;
+	if (!entry)
+		return;
+	if (!track->drain.on) {
+		slice_begin(trace, &track->drain, ns);
+		/* What is said of a drain comes with its end. */
+		ms_buf_reset(&track->drain.args);
+		track->entries = true;
+	}
+	track->drain.last_ns = ns;
+}
+
 static bool put_event(struct ms_tracefile *trace, struct track *track, const struct ms_event *event)
 {
 	struct ms_event_desc desc;
@@ -328,11 +353,8 @@ static bool put_event(struct ms_tracefile *trace, struct track *track, const str
 
 	if (!ms_event_desc(event->id, &desc))
 		return true;
-	/* Entries of the buffer, and what they dirty. */
-	if (track->drain.on && event->id != MS_EV_pml_drain && event->cause == MS_CAUSE_PML)
-		track->drain.last_ns = ns;
-	else
-		slice_end(trace, track, &track->drain, "pml_drain", track->drain.last_ns, NULL, NULL);
+	if (event->id != MS_EV_pml_drain)
+		drain_goes_on(trace, track, ns, event->cause == MS_CAUSE_PML);
 	switch (event->id) {
 	case MS_EV_fault:
 		/* One that ended with an error has no fault_done. */
@@ -345,6 +367,12 @@ static bool put_event(struct ms_tracefile *trace, struct track *track, const str
 		slice_end(trace, track, &track->fault, "fault", ns, "fault_done", &trace->args);
 		return true;
 	case MS_EV_pml_drain:
+		if (track->entries) {
+			slice_end(trace, track, &track->drain, "pml_drain", ns, "pml_drain", &trace->args);
+			track->entries = false;
+			return true;
+		}
+		slice_end(trace, track, &track->drain, "pml_drain", track->drain.last_ns, NULL, NULL);
 		slice_begin(trace, &track->drain, ns);
 		return true;
 	case MS_EV_invalidate:

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -469,6 +470,17 @@ static struct ms_err *go_on(const struct live_listener *ll)
 	return ms_err_new(MS_ERR_TARGET, "live: interrupted while probes were attached");
 }
 
+/* Each link is a descriptor, and each program: more than a shell's usual limit may be. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static struct ms_err *attach_all(struct live_listener *ll)
 {
 	struct ms_err *err = NULL;
@@ -519,7 +531,10 @@ static void show_probes(struct live_listener *ll)
 
 struct ms_err *ms_live_load(struct live_listener *ll)
 {
-	struct ms_err *err = look_at_kernel(ll);
+	struct ms_err *err;
+
+	allow_descriptors();
+	err = look_at_kernel(ll);
 
 	if (err)
 		return err;

@@ -316,6 +316,36 @@ for words in 'events --follow' 'events --follow -j' 'events --follow --trace -' 
 done
 $python "$T/full.py" "$M" reads events --follow
 ok 'an interrupt, and the reader is only slow: the summary, status 0'
+# The same of a terminal that takes nothing more, for its errors, too.
+cat >"$T/stalled.py" <<'END'
+import os, pty, signal, sys, time
+pid, fd = pty.fork()
+if not pid:
+    os.execv(sys.argv[1], [sys.argv[1], "-T", "sim"] + sys.argv[3:])
+spent, same = None, 0
+for _ in range(600):
+    time.sleep(0.1)
+    # It sleeps, and spends no more time: its output waits.
+    now = open("/proc/%d/stat" % pid).read().rsplit(") ", 1)[1].split()
+    same = same + 1 if now[0] == "S" and now[11:13] == spent else 0
+    spent = now[11:13]
+    if same >= 5:
+        break
+else:
+    sys.exit("# the terminal never filled")
+os.kill(pid, getattr(signal, "SIG" + sys.argv[2]))
+for _ in range(600):
+    time.sleep(0.1)
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if ended:
+        sys.exit(os.waitstatus_to_exitcode(status) != 3 and "# status %d" % status)
+os.kill(pid, signal.SIGKILL)
+sys.exit("# it goes on")
+END
+for sig in INT TERM HUP; do
+	$python "$T/stalled.py" "$M" $sig events --follow
+	ok "SIG$sig, and the terminal takes nothing more"
+done
 printf 'events --count 2 --no-header\nvms --no-header\nevents --for 0.1 -j | wc -l\n' >"$T/lines"
 "$M" -T sim prompt <"$T/lines" >"$T/out" 2>"$T/err" && grep -q sim:hypervisor "$T/out" && [ "$(tail -n 1 "$T/out")" -gt 100 ]
 ok 'at the prompt, which goes on'

@@ -102,6 +102,51 @@ static void test_backwards(void **state)
 	free(text);
 }
 
+/* A drain is told of before its entries by the engine, after them by a live host; either way it is as long as it took. */
+static void test_drains(void **state)
+{
+#define PML(t, id_, ...)                                                                         \
+	(struct ms_event)                                                                        \
+	{                                                                                        \
+		.time_ns = (t), .kvm = VM1, .id = MS_EV_##id_, .cause = MS_CAUSE_PML, .u.id_ = { \
+			__VA_ARGS__                                                              \
+		}                                                                                \
+	}
+	const struct ms_event live[] = {
+		PML(1000, pml, .gfn = 1),
+		PML(2000, pml, .gfn = 2),
+		PML(2500, dirty, .gfn = 2),
+		PML(3000, pml_drain, 2),
+		EV(4000, VM1, 0, sp_find, .gfn = 1),
+		PML(9000, pml, .gfn = 1),
+		PML(9500, pml_drain, 1),
+	};
+	const struct ms_event engine[] = {
+		PML(1000, pml_drain, 2), PML(2000, pml, .gfn = 1), PML(3000, pml, .gfn = 2),
+		PML(4000, pml_drain, 1), PML(5000, pml, .gfn = 1), EV(8000, VM1, 0, sp_find, .gfn = 1),
+	};
+	/* pml_drain is not listened to. */
+	const struct ms_event without[] = { PML(1000, pml, .gfn = 1), EV(2000, VM1, 0, sp_find, .gfn = 1),
+					    PML(5000, pml, .gfn = 1), PML(5500, pml, .gfn = 2) };
+	char *text = trace(live, 7);
+
+	has(text, "\"ts\":1.000,\"dur\":2.000,");
+	has(text, "\"ts\":9.000,\"dur\":0.500,");
+	assert_int_equal(times(text, "\"ph\":\"X\""), 2);
+	free(text);
+	text = trace(engine, 6);
+	has(text, "\"ts\":1.000,\"dur\":2.000,");
+	has(text, "\"ts\":4.000,\"dur\":1.000,");
+	assert_int_equal(times(text, "\"ph\":\"X\""), 2);
+	free(text);
+	text = trace(without, 4);
+	has(text, "\"ts\":1.000,\"dur\":0.000,");
+	has(text, "\"ts\":5.000,\"dur\":0.500,");
+	assert_int_equal(times(text, "\"ph\":\"X\""), 2);
+	free(text);
+#undef PML
+}
+
 /* An end is of its VM and its range, start and end; of two of one range, the one that began last. */
 static void test_whose_end(void **state)
 {
@@ -257,9 +302,10 @@ static void test_as_it_comes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backwards),    cmocka_unit_test(test_whose_end),
-		cmocka_unit_test(test_tracks),	     cmocka_unit_test(test_many_taken),
-		cmocka_unit_test(test_each_its_own), cmocka_unit_test(test_as_it_comes),
+		cmocka_unit_test(test_backwards),   cmocka_unit_test(test_drains),
+		cmocka_unit_test(test_whose_end),   cmocka_unit_test(test_tracks),
+		cmocka_unit_test(test_many_taken),  cmocka_unit_test(test_each_its_own),
+		cmocka_unit_test(test_as_it_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
