@@ -165,7 +165,10 @@ if want counts; then
 			"$([ "$(printf '%s\n' 6.7 "$(uname -r)" | sort -V | head -n 1)" = 6.7 ]; echo $?)"
 		is "every thread had its record" "$(stat_of lost_thread)" 0
 		diag "off on this kernel: $(awk '$1 == "probe" && $2 == "off" { print $3 }' "$heard" | xargs)"
-		if listen_start -c 1; then
+		# Another listening, which the emulated Intel has no time for.
+		if [ "$vendor" = intel ]; then
+			:
+		elif listen_start -c 1; then
 			hist ''
 			run_through --pages 200 --mmio 3 --ro 4 --rounds 2 --dirty get
 			run_through --mode nested --pages 200 --map shuffle --alias 7 --mmio 3 --rounds 2 --rewrite mix --npt-ro 20
