@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Output that can be stopped. write() into a full pipe waits for its reader, and a signal that comes right before it is
- * not noticed; so here it is waited for room, with signals let in there only, and no more is written than has room: of a
- * pipe poll() says so for PIPE_BUF bytes, of a terminal for one, which is therefore opened again to be written without
- * waiting.
+ * Output that can be stopped. write() into a full pipe waits for its reader, and a signal that comes right before
+ * it is not noticed; so here it is waited for room, with signals let in there only, and no more is written than has
+ * room: of a pipe poll() says so for PIPE_BUF bytes, of a terminal for one, which is therefore opened again to be
+ * written without waiting.
  */
 #include "cli/cli.h"
 

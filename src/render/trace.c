@@ -27,8 +27,8 @@ struct track {
 	u32 process, number; /* as the trace has them */
 	struct slice fault, drain;
 	/*
-	 * A live host tells of a drain when it is over, after its entries; the engine before them. entries: it was begun
-	 * by one and ends with that event; other: something else came since the last one.
+	 * A live host tells of a drain when it is over, after its entries; the engine before them. entries: it was
+	 * begun by one and ends with that event; other: something else came since the last one.
 	 */
 	bool entries, other;
 };

@@ -102,7 +102,10 @@ static void test_backwards(void **state)
 	free(text);
 }
 
-/* A drain is told of before its entries by the engine, after them by a live host; either way it is as long as it took. */
+/*
+ * A drain is told of before its entries by the engine, after them by a live host; either way it is as long as it
+ * took.
+ */
 static void test_drains(void **state)
 {
 #define PML(t, id_, ...)                                                                         \
