@@ -4,25 +4,31 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Of the events that a target keeps, so many of the last. */
 #define EVENTS_JUDGED 16384u
 /*
- * Readings of a running VM that a finding has to be in. What compares things that change at different moments (an SPTE
- * and a page's unsync, a list and its entries) may well miss in the same way three times where they never rest.
+ * Readings of a running VM that a finding has to be in, with longer and longer pauses between them, 155 ms in all.
+ * What is compared (an SPTE and a page's unsync, a list and its entries, pages and a generation) changes at
+ * different moments: where it never rests three readings miss in the same way now and then, and a busy host may
+ * take a while from one change to the next.
  */
-#define READINGS 3u
-#define READINGS_OF_SEVERAL 6u
+#define READINGS 6u
+#define PAUSE_NS 5000000l
 
-static u32 readings_needed(u32 row)
+static void wait_a_little(u32 reading)
 {
-	return ms_invariants[row].lock >= MS_AUDIT_LOCK ? READINGS_OF_SEVERAL : READINGS;
+	const struct timespec pause = { .tv_nsec = PAUSE_NS << (reading - 1) };
+
+	/* A signal cuts it short, and the readings decide all the same. */
+	nanosleep(&pause, NULL);
 }
 
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding)
 {
-	return finding->readings >= readings_needed(finding->row) ||
-	       ms_invariants[finding->row].lock == MS_AUDIT_ONE || ms_audit_is_still(model);
+	return finding->readings >= READINGS || ms_invariants[finding->row].lock == MS_AUDIT_ONE ||
+	       ms_audit_is_still(model);
 }
 
 /* The worst first, then by row and place. */
@@ -126,7 +132,7 @@ static bool any_may_count(const struct ms_audit *audit, u32 readings)
 
 	for (i = 0; i < audit->nr; i++)
 		if (audit->findings[i].readings == readings &&
-		    readings < readings_needed(audit->findings[i].row))
+		    ms_invariants[audit->findings[i].row].lock != MS_AUDIT_ONE)
 			return true;
 	return false;
 }
@@ -150,7 +156,9 @@ struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *w
 		return err;
 	if (!err && target->caps & MS_CAP_KREAD)
 		err = look_again(target, model, ret);
-	for (reading = 1; !err && any_may_count(ret, reading); reading++)
+	for (reading = 1; !err && reading < READINGS && any_may_count(ret, reading); reading++) {
+		wait_a_little(reading);
 		err = read_again(target, want, rows, ret);
+	}
 	return err;
 }

@@ -103,9 +103,9 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 			   const struct ms_event_log *events, struct ms_audit *ret) MS_MUST_CHECK;
 void ms_audit_deinit(struct ms_audit *audit);
 /*
- * The same for a target that can be read again: what is found in a machine in motion is looked for in two more
- * readings of the VM that want names (want->kvm), or five where its row is of MS_AUDIT_LOCK or _STOPPED. An error of
- * a later reading is one of the whole.
+ * The same for a target that can be read again: what is found in a machine in motion is looked for in five more
+ * readings of the VM that want names (want->kvm), within 155 ms or longer. An error of a later reading is one of the
+ * whole.
  */
 struct ms_err *ms_audit_target(struct ms_target *target, const struct ms_want *want,
 			       const struct ms_model *model, const struct ms_vm *vm, u64 rows,

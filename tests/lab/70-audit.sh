@@ -156,7 +156,8 @@ watched()
 	end_vmm g KILL 2>/dev/null
 	wait $pid
 	status=$?
-	is "watched: no round has a finding" "$(jq -s '(length >= 3) and all(.[]; .changes == [] and .watch.findings == 0)' "$SCRATCH/w.json")" true
+	is "watched: no round has a finding" "$(jq -s '(length >= 3) and all(.[]; .changes == [] and .watch.findings == 0)' "$SCRATCH/w.json")" true ||
+		diag "rounds: $(wc -l <"$SCRATCH/w.json")" "$(jq -c '.changes[]' "$SCRATCH/w.json" | head -n 5)"
 	is "watched: the end of the VM ends it, with one line" "$status $(grep -c . "$SCRATCH/w.err") $(cut -d : -f 1-3 "$SCRATCH/w.err")" \
 		"3 1 mmuscope: audit: the VM that is watched has ended"
 }
