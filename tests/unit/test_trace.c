@@ -76,12 +76,11 @@ static void has(const char *text, const char *part)
 
 static size_t times(const char *text, const char *part)
 {
-	size_t nr = 0;
+	size_t len = strlen(part), nr = 0;
 
-	while ((text = strstr(text, part))) {
-		text += strlen(part);
-		nr++;
-	}
+	/* Not strstr(): a sanitizer's measures the whole rest of the text each time. */
+	for (; *text; text++)
+		nr += *text == *part && !strncmp(text, part, len);
 	return nr;
 }
 
