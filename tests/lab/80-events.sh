@@ -145,8 +145,12 @@ row_nr()
 }
 
 hold_kvm
-# Each listening costs the emulated Intel half a minute or more.
-[ "$vendor" != intel ] || : "${ONLY:=counts inject}"
+# Each listening costs the emulated Intel half a minute or more. There, on 6.1, a second one in the same boot hears nothing (on 6.12 and on
+# AMD it hears all): not understood yet, so `inject' is not asked of it.
+case "$vendor $(uname -r)" in
+intel\ 6.1.*) : "${ONLY:=counts}" ;;
+intel*) : "${ONLY:=counts inject}" ;;
+esac
 [ -z "${ONLY:-}" ] || diag "only: $ONLY"
 
 if want counts; then
