@@ -142,7 +142,5 @@ int ms_ui_listen_fd(const struct ms_ui *ui)
 
 u64 ms_ui_listen_lost(const struct ms_ui *ui)
 {
-	const struct ms_listen_stats *stats = &ui->listen.stats;
-
-	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe;
+	return ms_listen_lost(&ui->listen.stats);
 }

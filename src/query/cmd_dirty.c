@@ -12,6 +12,7 @@
 #define TOP_DEFAULT_JSON 20u
 #define SPARK_CELLS 32u
 #define TEXT_GFNS 6u /* of a batch; JSON has all */
+
 static void dirty_free(void *owned)
 {
 	struct dirty *dirty = owned;

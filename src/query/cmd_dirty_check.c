@@ -130,7 +130,7 @@ struct ms_err *dirty_check_tick(void *ctx, struct ms_listener *l)
 
 	if (err)
 		return err;
-	lost = stats.lost_buffer + stats.lost_recursion + stats.lost_probe + stats.lost_thread;
+	lost = ms_listen_lost(&stats);
 	if (lost != dirty->lost)
 		ms_dirty_check_lost(c);
 	dirty->lost = lost;

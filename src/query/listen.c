@@ -242,10 +242,7 @@ u64 listened_raised(const struct listened *listened)
 
 u64 listened_lost(const struct listened *listened)
 {
-	const struct ms_listen_stats *stats = &listened->stats;
-
-	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe +
-	       stats->lost_thread;
+	return ms_listen_lost(&listened->stats);
 }
 
 struct ms_err *listened_add(struct query *q, const struct listened *listened)

@@ -197,6 +197,13 @@ struct layout {
 	size_t depth; /* the column called "depth", or nr_cols */
 };
 
+/* How deep a row stands in a tree; 0 where no column says. */
+static u64 depth_of(const struct ms_section *section, const struct layout *layout,
+		    const struct ms_cell *cells)
+{
+	return layout->depth < section->nr_cols ? cells[layout->depth].u : 0;
+}
+
 static bool right_aligned(const struct ms_column *col)
 {
 	return col->kind == MS_V_COUNT || col->kind == MS_V_INT ||
@@ -227,8 +234,7 @@ static bool measure(struct text *t, const struct ms_section *section, struct lay
 		for (i = 0; i < section->nr_cols; i++) {
 			if (!layout->shown[i])
 				continue;
-			format_cell(t, &section->cols[i], &cells[i],
-				    layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			format_cell(t, &section->cols[i], &cells[i], depth_of(section, layout, cells));
 			width = display_width(ms_buf_str(&t->cell), t->cell.len);
 			if (width > layout->widths[i])
 				layout->widths[i] = width;
@@ -341,8 +347,7 @@ static bool put_rows(struct text *t, const struct ms_section *section, const str
 		for (i = 0, at = 0; i < section->nr_cols; i++) {
 			if (!layout->shown[i])
 				continue;
-			format_cell(t, &section->cols[i], &cells[i],
-				    layout->depth < section->nr_cols ? cells[layout->depth].u : 0);
+			format_cell(t, &section->cols[i], &cells[i], depth_of(section, layout, cells));
 			put_field(t, &section->cols[i], layout, i, cells[i].style, ms_buf_str(&t->cell),
 				  t->cell.len, display_width(ms_buf_str(&t->cell), t->cell.len), &at);
 		}
@@ -523,8 +528,7 @@ static bool keep_rows(struct text *t, const struct ms_section *section, struct l
 			if (!layout->shown[i] && !is_below(&section->cols[i], &cells[i]))
 				continue;
 			start = kept->text.len;
-			add_cell(&section->cols[i], &cells[i],
-				 layout->depth < section->nr_cols ? cells[layout->depth].u : 0, &kept->text);
+			add_cell(&section->cols[i], &cells[i], depth_of(section, layout, cells), &kept->text);
 			piece->len = (u32)(kept->text.len - start);
 			piece->style = (u8)cells[i].style;
 			/* Nothing stands behind the last one that would have to be moved. */

@@ -18,6 +18,12 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 	       (ms_event_gfn(event, &gfn) && gfn >= listen->gfn_start && gfn < listen->gfn_end);
 }
 
+u64 ms_listen_lost(const struct ms_listen_stats *stats)
+{
+	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe +
+	       stats->lost_thread;
+}
+
 void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret)
 {
 	u64 value;

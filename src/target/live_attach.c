@@ -535,7 +535,6 @@ struct ms_err *ms_live_load(struct live_listener *ll)
 
 	allow_descriptors();
 	err = look_at_kernel(ll);
-
 	if (err)
 		return err;
 	choose(ll);

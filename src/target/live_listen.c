@@ -253,15 +253,14 @@ static struct ms_err *live_counts(struct ms_listener *l, struct ms_event_count *
 {
 	struct live_listener *ll = to_live(l);
 	int fd = bpf_map__fd(ll->skel->maps.counts), cpus = libbpf_num_possible_cpus(), cpu;
-	u64 *per_cpu = calloc((size_t)(cpus > 0 ? cpus : 1), sizeof(*per_cpu));
 	struct ms_count_key key, *last = NULL, at;
 	struct ms_event_count *rows = NULL, *grown;
 	size_t nr = 0, cap = 0;
+	u64 *per_cpu;
 
-	if (ll->skel->rodata->count_names) {
-		free(per_cpu);
+	if (ll->skel->rodata->count_names)
 		return name_counts(ll, ret, nr_ret);
-	}
+	per_cpu = calloc((size_t)(cpus > 0 ? cpus : 1), sizeof(*per_cpu));
 	if (!per_cpu || cpus < 1)
 		goto nomem;
 	while (l->listen.count_by && !bpf_map_get_next_key(fd, last, &key)) {

@@ -329,6 +329,8 @@ void ms_listen_hold(struct ms_listener *l);
 /* Now, on the clock of the events' time_ns. */
 u64 ms_listen_now(const struct ms_listener *l);
 void ms_unlisten(struct ms_listener *l); /* takes NULL */
+/* All that was lost, of every kind: what was heard is not all that happened if it is not 0. */
+u64 ms_listen_lost(const struct ms_listen_stats *stats);
 
 /* For targets: does an event pass the filter (the set of events included)? */
 bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event);
