@@ -303,10 +303,13 @@ int BPF_PROG(stale, u64 vcpu, u64 fault, u64 ret)
 	ev.cause = MS_CAUSE_FAULT;
 	GET(ev.u.stale.addr, fault, off.fault_addr);
 	GET(ev.u.stale.gfn, fault, off.fault_gfn);
-	if (off.fault_mmu_seq != MS_OFF_NONE && off.kvm_invalidate_seq != MS_OFF_NONE) {
+	/* Not known, which is not 0, where this kernel lacks the member. */
+	ev.u.stale.seq_seen = ev.u.stale.seq_now = MS_EV_NO_SEQ;
+	ev.u.stale.in_progress = MS_EV_NO_NR;
+	if (off.fault_mmu_seq != MS_OFF_NONE)
 		GET(ev.u.stale.seq_seen, fault, off.fault_mmu_seq);
+	if (off.kvm_invalidate_seq != MS_OFF_NONE)
 		GET(ev.u.stale.seq_now, ev.kvm, off.kvm_invalidate_seq);
-	}
 	if (off.kvm_invalidate_in_progress != MS_OFF_NONE)
 		GET(ev.u.stale.in_progress, ev.kvm, off.kvm_invalidate_in_progress);
 	ev.u.stale.root_obsolete = root_is_obsolete(vcpu, ev.kvm);
@@ -333,9 +336,14 @@ int BPF_PROG(inject_exit, u64 exit_code, u64 info1, u64 info2)
 	}
 	if (!event_begin(&ev, MS_EV_inject, t, 0, 0))
 		return 0;
+	/* Told when the exit is made, L1 already at work: it is L2's access, and for what the exit is made. */
+	ev.guest = MS_EV_L2;
+	if (t && ev.cause == MS_CAUSE_NESTED)
+		ev.cause = ops_cause_around(&t->ops);
 	ev.u.inject.reason = reason;
 	ev.u.inject.qual = info1;
 	ev.u.inject.addr = addr;
+	ev.u.inject.unbacked = MS_EV_UNKNOWN;
 	END_PLAIN();
 	return 0;
 }
@@ -362,6 +370,7 @@ int BPF_PROG(inject_pf, u64 vcpu, u64 fault)
 	ev.u.inject.reason = 14;
 	ev.u.inject.qual = error;
 	GET(ev.u.inject.addr, fault, off.exception_address);
+	ev.u.inject.unbacked = MS_EV_UNKNOWN;
 	END_PLAIN();
 	return 0;
 }

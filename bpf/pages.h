@@ -57,8 +57,8 @@ INLINE void page_is_zapped(struct thread *t, u64 sp, u64 kvm)
 	vcpu = vcpu_running();
 	if (!kvm && vcpu)
 		GET(kvm, vcpu, off.vcpu_kvm);
-	if (kvm)
-		bpf_map_update_elem(&zapped, &sp, &kvm, BPF_ANY);
+	if (kvm && bpf_map_update_elem(&zapped, &sp, &kvm, BPF_ANY) && (!filter_kvm || kvm == filter_kvm))
+		__sync_fetch_and_add(&lost_owner, 1);
 }
 
 SEC("tp_btf/kvm_mmu_prepare_zap_page")
@@ -95,13 +95,27 @@ int BPF_PROG(page_zap, u64 sp)
 	return 0;
 }
 
-#define FREE_MAX 4096u
+#define FREE_WALK_MAX (8u << 20) /* BPF_MAX_LOOPS */
 
 struct free_list {
 	void *ctx;
 	u64 head, cur, kvm;
 };
 
+/* One that is not told would have been. */
+INLINE void page_untold(u64 kvm)
+{
+	struct ms_event ev;
+
+	if (count_names || (!filter_gfn && event_begin(&ev, MS_EV_sp_free, thread_get(), 0, kvm)))
+		__sync_fetch_and_add(&lost_free, 1);
+}
+
+/*
+ * KVM waits meanwhile, and holds its lock: beyond free_max pages are only counted. Nothing of that is kept in the list:
+ * to a verifier from 6.7 on a number that grows there is another state each time, and an older one takes what it was
+ * before the loop for what it is in it.
+ */
 static long page_free_one(u32 i, struct free_list *list)
 {
 	struct ms_event ev;
@@ -109,7 +123,9 @@ static long page_free_one(u32 i, struct free_list *list)
 
 	if (list->cur == list->head || list->cur < page_offset || GET(next, list->cur, 0))
 		return 1;
-	if (event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm)) {
+	if (i >= free_max && !count_by) {
+		page_untold(list->kvm);
+	} else if (event_begin(&ev, MS_EV_sp_free, thread_get(), 0, list->kvm)) {
 		ev.u.sp_free.sp = list->cur - off.sp_link;
 		event_end(list->ctx, &ev, ~0ull, 0, 0, MS_RET_NR);
 	}
@@ -119,7 +135,7 @@ static long page_free_one(u32 i, struct free_list *list)
 
 /*
  * The compiler splits the function, and no BTF describes the part: its first two arguments stay where they are.
- * A list whose nodes are no kernel memory ends the walk.
+ * A list whose nodes are no kernel memory ends the walk: what lies behind counts as one more that is not told.
  */
 SEC("kprobe/kvm_mmu_commit_zap_page.part.0")
 int page_free(struct pt_regs *ctx)
@@ -132,7 +148,9 @@ int page_free(struct pt_regs *ctx)
 	list.kvm = regs[0];
 	list.head = regs[1];
 	if (!GET(list.cur, list.head, 0))
-		bpf_loop(FREE_MAX, page_free_one, &list, 0);
+		bpf_loop(FREE_WALK_MAX, page_free_one, &list, 0);
+	if (list.cur != list.head)
+		page_untold(list.kvm);
 	return 0;
 }
 

@@ -30,8 +30,9 @@ const volatile u64 wake_bytes; /* the reader is woken when so much waits */
 const volatile u64 page_offset, vmemmap, max_pfn;
 const volatile u32 page_bytes;
 const volatile u64 running_vcpu; /* per-CPU variable kvm_running_vcpu; 0: not there */
-const volatile u64 cpu_area[MS_PROBE_CPUS]; /* where each CPU's per-CPU variables lie */
-const volatile u64 drain_lo, drain_hi; /* text of the function that empties the PML buffer */
+const volatile u32 free_max; /* pages of one list of freed ones that are told */
+const volatile u32 threads_max; /* threads that get a record; 0: all that there is memory for */
+const volatile u64 drain_lo, drain_hi; /* code that empties the PML buffer: [lo, hi) */
 const volatile u8 ret_of[MS_PROBE_RETS]; /* enum ms_ret of the kernel's RET_PF_*, MS_RET_NR: unknown */
 const volatile bool is_intel;
 
@@ -43,6 +44,9 @@ bool on;
 u64 lost_buffer;
 u64 lost_count;
 u64 lost_thread; /* hits of a probe on a thread whose record could not be had */
+u32 nr_threads; /* that were given a record; counted when there is a limit */
+u64 lost_free; /* pages freed beyond free_max of one list */
+u64 lost_owner; /* pages zapped whose VM could not be kept until they are freed */
 u64 lost_stack; /* events sent, and their stack could not be kept */
 u64 unknown_vm; /* that passed but for the VM, which nothing tells */
 
@@ -72,6 +76,14 @@ struct {
 	__uint(value_size, MS_STACK_DEPTH * sizeof(u64));
 } stacks SEC(".maps");
 
+/* Where each CPU's per-CPU variables lie. As large as there are possible CPUs, which x86 numbers without gaps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} cpu_area SEC(".maps");
+
 /* Pages of the TDP MMU that were zapped and are not yet freed: whose they are. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -100,6 +112,7 @@ struct thread {
 	u64 pml_gfn; /* one more than the frame that the PML buffer named and that is to be marked dirty */
 	struct ms_ev_slot slot;
 	u32 pml_entries;
+	u32 pml12_index; /* one more than that of L1's log, before an entry is written */
 	u8 pml_full, fault_handled, fault_fast, fault_open;
 	u8 is_nx_worker, comm_known, in_flush;
 };
@@ -114,9 +127,13 @@ struct {
 /* NULL: no memory for a new thread's, or the map is at work on this CPU. What needs it is left out, and counted. */
 INLINE struct thread *thread_get(void)
 {
-	struct thread *t = bpf_task_storage_get(&threads, (struct task_struct *)bpf_get_current_task_btf(),
-						NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct thread *t = NULL;
 
+	if (threads_max)
+		t = bpf_task_storage_get(&threads, task, NULL, 0);
+	if (!t && (!threads_max || __sync_fetch_and_add(&nr_threads, 1) < threads_max))
+		t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!t)
 		__sync_fetch_and_add(&lost_thread, 1);
 	return t;
@@ -143,11 +160,13 @@ INLINE void kprobe_args(const void *regs, u64 ret[2])
 INLINE u64 vcpu_running(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
-	u64 vcpu = 0;
+	u64 vcpu = 0, *area;
 
-	if (!running_vcpu || cpu >= MS_PROBE_CPUS)
+	if (!running_vcpu)
 		return 0;
-	GET(vcpu, running_vcpu, cpu_area[cpu]);
+	area = bpf_map_lookup_elem(&cpu_area, &cpu);
+	if (area)
+		GET(vcpu, running_vcpu, *area);
 	return vcpu;
 }
 

@@ -219,22 +219,47 @@ struct vcpu_svm {
 
 #define FIELD_AT(type, member) __builtin_preserve_field_info(((type *)0)->member, 0) /* its byte offset */
 
-SEC("fexit/nested_vmx_write_pml_buffer")
-int BPF_PROG(pml_l1, u64 vcpu, u64 gpa, u64 ret)
+/* One more than where vmcs12 has its PML go on; 0: not known. */
+INLINE u32 pml12_index(u64 vcpu)
 {
 	u64 vmcs12 = 0;
-	struct ms_event ev;
 	u16 index = 0;
 
 	/* The struct vcpu_vmx begins with its struct kvm_vcpu. */
-	if ((u32)ret || GET(vmcs12, vcpu, FIELD_AT(struct vcpu_vmx, nested.cached_vmcs12)) || !vmcs12)
+	if (GET(vmcs12, vcpu, FIELD_AT(struct vcpu_vmx, nested.cached_vmcs12)) || !vmcs12 ||
+	    GET(index, vmcs12, FIELD_AT(struct vmcs12, guest_pml_index)))
 		return 0;
-	GET(index, vmcs12, FIELD_AT(struct vmcs12, guest_pml_index));
-	if (!event_begin(&ev, MS_EV_pml12, thread_get(), vcpu, 0))
+	return index + 1u;
+}
+
+SEC("fentry/nested_vmx_write_pml_buffer")
+int BPF_PROG(pml_l1_in, u64 vcpu)
+{
+	struct thread *t = thread_get();
+
+	if (t)
+		t->pml12_index = pml12_index(vcpu);
+	return 0;
+}
+
+SEC("fexit/nested_vmx_write_pml_buffer")
+int BPF_PROG(pml_l1, u64 vcpu, u64 gpa)
+{
+	struct thread *t = thread_get();
+	struct ms_event ev;
+	u32 before, after;
+
+	if (!t)
 		return 0;
-	ev.u.pml12.addr = gpa;
-	/* It has been counted down since. */
-	ev.u.pml12.index = (u16)(index + 1);
+	before = t->pml12_index;
+	t->pml12_index = 0;
+	after = pml12_index(vcpu);
+	/* Counted down when an entry was written: not without PML, with a full log, or when that cannot be written. */
+	if (!before || !after || (u16)after != (u16)(before - 1) ||
+	    !event_begin(&ev, MS_EV_pml12, t, vcpu, 0))
+		return 0;
+	ev.u.pml12.addr = gpa & ~0xfffull;
+	ev.u.pml12.index = (u16)(before - 1);
 	END_PLAIN();
 	return 0;
 }

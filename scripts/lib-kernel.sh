@@ -225,3 +225,54 @@ kernel_ensure()
 	_dir_ret=$_dir
 	_initrd_ret=$_initrd
 }
+
+# kernel_headers_packages KVER: the packages of its build directory: its own, those of all its flavours, and the programs of
+# its build, by what the first depends on.
+kernel_headers_packages()
+{
+	echo "linux-headers-$1"
+	LC_ALL=C apt-cache depends "linux-headers-$1" 2>/dev/null |
+		sed -n 's/^ *Depends: \(linux-\(headers\|kbuild\)-.*\)$/\1/p'
+}
+
+# kernel_headers KVER DIR_RET: makes sure that modules can be built for a kernel of the cache, and names its build
+# directory (what /lib/modules/KVER/build is where it is installed). Ends the script with one line when it cannot.
+#
+#   $CACHE/headers/KVER/	usr/ as unpacked, with usr/src/linux-headers-KVER made to find its neighbours
+kernel_headers()
+{
+	local cache dir tmp lock p packages
+	local -a opts=(-qq -o Acquire::Retries=2)
+	local -n _headers_ret=$2
+
+	cache=$(cache_dir)
+	dir=$cache/headers/$1
+	mkdir -p "$cache/headers" 2>/dev/null || die "cannot write the kernel cache $cache"
+	exec {lock}>"$cache/lock"
+	flock "$lock"
+	if [ ! -d "$dir" ]; then
+		[ "$(id -u)" != 0 ] || opts+=(-o APT::Sandbox::User=root)
+		mapfile -t packages < <(kernel_headers_packages "$1")
+		if [ ${#packages[@]} -lt 3 ]; then
+			apt_get update >/dev/null 2>&1
+			mapfile -t packages < <(kernel_headers_packages "$1")
+		fi
+		tmp=$(mktemp -d "$cache/headers/.tmp.XXXXXX") || die "cannot write the kernel cache $cache"
+		say "downloading ${packages[*]} into $cache (once)"
+		if ! (cd "$tmp" && timeout 600 apt-get "${opts[@]}" download "${packages[@]}") \
+			</dev/null >/dev/null 2>&1; then
+			rm -rf "$tmp"
+			die "the headers of $1 cannot be downloaded: needs the network once"
+		fi
+		for p in "$tmp"/*.deb; do
+			dpkg-deb -x "$p" "$tmp/root" || { rm -rf "$tmp"; die "$p cannot be unpacked (disk full below $cache?)"; }
+			rm "$p"
+		done
+		# It names the common part by where it would be installed.
+		sed -i "s,/usr/src/,$dir/usr/src/," "$tmp/root/usr/src/linux-headers-$1/Makefile"
+		mv -T "$tmp/root" "$dir" || die "cannot write the kernel cache $cache"
+		rm -rf "$tmp"
+	fi
+	exec {lock}>&-
+	_headers_ret=$dir/usr/src/linux-headers-$1
+}

@@ -26,7 +26,11 @@ MS_NAME=${MS_NAME:-${0##*/}}
 	# pages, clang-format the layout of the code, and compiler-rt carries the fuzzer and the sanitizers
 	# for clang.
 	MS_PKG_TEST=(git libcmocka-dev tmux jq python3 python3-jsonschema mandoc strace clang-format-14
-		libclang-rt-14-dev git)
+		libclang-rt-14-dev libdebuginfod1)
+	# The kernel module: its compiler, what makes its BTF, its checker. Headers are downloaded, not installed.
+	MS_PKG_KMOD=(gcc make dkms libc6-dev libelf-dev dwarves sparse kmod xz-utils)
+	# The lab's debug kernel, from Debian's source.
+	MS_PKG_DEBUG_KERNEL=(gcc make libc6-dev libelf-dev libssl-dev flex bison bc dwarves kmod xz-utils)
 	# What scripts/bench compares with.
 	MS_PKG_BENCH=(bpftrace)
 }

@@ -7,11 +7,15 @@ EXTRA_DIST += \
 	scripts/check-asan \
 	scripts/check-coverage \
 	scripts/lab \
+	scripts/kmod \
+	scripts/debug-kernel/config \
+	scripts/lib-debug-kernel.sh \
 	scripts/lib-intel.sh \
 	scripts/lib-kernel.sh \
 	scripts/lib.sh \
 	scripts/run \
 	scripts/tap \
+	scripts/types \
 	scripts/intel/channel.c \
 	scripts/intel/image \
 	scripts/intel/loader.S \
@@ -23,6 +27,9 @@ EXTRA_DIST += \
 	scripts/in-lab/init \
 	scripts/in-lab/session \
 	tests/scripts/bench.sh \
+	tests/scripts/intel-image.sh \
+	tests/scripts/dwarf.sh \
+	tests/scripts/kmod.sh \
 	tests/scripts/lab.sh \
 	tests/scripts/lab-intel.sh \
 	tests/scripts/run.sh \

@@ -23,11 +23,25 @@ EXTRA_DIST += \
 	tests/lab/80-events.sh \
 	tests/lab/81-causes.sh \
 	tests/lab/82-dirty.sh \
+	tests/lab/83-values.sh \
+	tests/lab/84-losses.sh \
 	tests/lab/85-stuck.sh \
+	tests/lab/86-filters.sh \
+	tests/lab/87-events.sh \
+	tests/lab/90-kmod.sh \
+	tests/lab/91-exact.sh \
+	tests/lab/92-dwarf.sh \
+	tests/lab/92-wp.sh \
+	tests/lab/93-nmmu.sh \
+	tests/lab/95-safety.sh \
 	tests/lab/fields.py \
+	tests/lab/lib-kmod.sh \
 	tests/lab/lib-listen.sh \
+	tests/lab/lib-tui.sh \
 	tests/lab/rmap.py \
 	tests/lab/truth.py \
+	tests/lab/values.py \
+	tests/lab/wp.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \
 	tests/tree/includes.sh \

@@ -4,6 +4,7 @@
  * read and when is in load.c, what is shown of it in view_*.c. Must not include curses.
  */
 #include "ui/core.h"
+#include "ui/flip.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -62,17 +63,10 @@ struct ms_err *ms_ui_push(struct ms_ui *ui, struct ms_view *view)
 	return NULL;
 }
 
-void ms_ui_pop(struct ms_ui *ui)
+void ms_ui_forget_vm(struct ms_ui *ui)
 {
-	struct ms_view *view;
 	size_t i;
 
-	if (!ui->nr_views)
-		return;
-	view = ui->views[--ui->nr_views];
-	if (view == ui->listen.view)
-		ms_ui_listen_stop(ui);
-	view->ops->destroy(view);
 	for (i = 0; i < ui->nr_views; i++)
 		if (ui->views[i]->ops->of_vm)
 			return;
@@ -80,6 +74,20 @@ void ms_ui_pop(struct ms_ui *ui)
 	ms_model_destroy(ui->detail);
 	ui->detail = NULL;
 	ui->kvm = 0;
+}
+
+void ms_ui_pop(struct ms_ui *ui)
+{
+	struct ms_view *view;
+
+	if (!ui->nr_views)
+		return;
+	view = ui->views[--ui->nr_views];
+	if (view == ui->listen.view)
+		ms_ui_listen_stop(ui);
+	view->ops->destroy(view);
+	ui->refused[0] = '\0';
+	ms_ui_forget_vm(ui);
 }
 
 static struct ms_err *open_first(struct ms_ui *ui)
@@ -134,6 +142,7 @@ void ms_ui_destroy(struct ms_ui *ui)
 	if (!ui)
 		return;
 	ms_ui_listen_stop(ui);
+	ms_ui_flip_end(ui);
 	while (ui->nr_views)
 		ms_ui_pop(ui);
 	ms_model_destroy(ui->detail);
@@ -216,7 +225,7 @@ static void prompt_open(struct ms_ui *ui, enum ms_ui_prompt prompt)
 void ms_ui_prompt_filter(struct ms_ui *ui, const char *now)
 {
 	prompt_open(ui, MS_PROMPT_FILTER);
-	snprintf(ui->line, sizeof(ui->line), "%s", now);
+	snprintf(ui->line, sizeof(ui->line), "%s", ui->refused[0] ? ui->refused : now);
 }
 
 static void search(struct ms_ui *ui, int dir)
@@ -243,7 +252,10 @@ static void prompt_commit(struct ms_ui *ui)
 		return;
 	}
 	if (prompt == MS_PROMPT_FILTER) {
-		ms_ui_error(ui, ms_ui_top(ui)->ops->filter(ui, ms_ui_top(ui), ui->line));
+		struct ms_err *err = ms_ui_top(ui)->ops->filter(ui, ms_ui_top(ui), ui->line);
+
+		snprintf(ui->refused, sizeof(ui->refused), "%s", err ? ui->line : "");
+		ms_ui_error(ui, err);
 		return;
 	}
 	if (!ui->line[0] && !ui->needle[0])
@@ -300,6 +312,8 @@ static void prompt_key(struct ms_ui *ui, u32 key)
 		prompt_commit(ui);
 		return;
 	case MS_KEY_ESC:
+		if (ui->prompt == MS_PROMPT_FILTER)
+			ui->refused[0] = '\0';
 		ui->prompt = MS_PROMPT_NONE;
 		return;
 	case MS_KEY_BACKSPACE:
@@ -526,6 +540,21 @@ static void draw_header(struct ms_ui *ui, struct ms_grid *grid)
 	ms_buf_deinit(&right);
 }
 
+/* Without the VM's pages below it, a view of the VM says whose it is. */
+static void title_put(struct ms_ui *ui, size_t nr, struct ms_buf *buf)
+{
+	struct ms_view *view = ui->views[nr];
+	const struct ms_vm *vm = ms_ui_vm(ui);
+
+	ms_buf_reset(buf);
+	if (nr && vm && view->ops->of_vm && view->ops->context != MS_CTX_TREE &&
+	    !ui->views[nr - 1]->ops->of_vm) {
+		ms_ui_vm_words(vm, buf);
+		ms_buf_puts(buf, ": ");
+	}
+	view->ops->title(ui, view, buf);
+}
+
 static void draw_crumbs(struct ms_ui *ui, struct ms_grid *grid)
 {
 	u32 x = 1, widths[MS_UI_MAX_VIEWS], total = 0;
@@ -533,8 +562,7 @@ static void draw_crumbs(struct ms_ui *ui, struct ms_grid *grid)
 	size_t i, first = 0;
 
 	for (i = 0; i < ui->nr_views; i++) {
-		ms_buf_reset(&title);
-		ui->views[i]->ops->title(ui, ui->views[i], &title);
+		title_put(ui, i, &title);
 		widths[i] = ms_text_width(ms_buf_str(&title)) + 3;
 		total += widths[i];
 	}
@@ -544,8 +572,7 @@ static void draw_crumbs(struct ms_ui *ui, struct ms_grid *grid)
 	for (i = first; i < ui->nr_views && x < grid->width; i++) {
 		bool last = i + 1 == ui->nr_views;
 
-		ms_buf_reset(&title);
-		ui->views[i]->ops->title(ui, ui->views[i], &title);
+		title_put(ui, i, &title);
 		x += ms_grid_put(grid, 1, x, grid->width - x, last ? MS_LOOK_TITLE : MS_LOOK_DIM,
 				 ms_buf_str(&title));
 		if (!last) {
@@ -556,6 +583,14 @@ static void draw_crumbs(struct ms_ui *ui, struct ms_grid *grid)
 	ms_buf_deinit(&title);
 }
 
+static const char *label_of(struct ms_ui *ui, enum ms_request request)
+{
+	struct ms_view *view = ms_ui_top(ui);
+	const char *label = view->ops->label ? view->ops->label(view, request) : NULL;
+
+	return label ? label : ms_request_label(request);
+}
+
 static void draw_hints(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 {
 	const struct ms_view_ops *ops = ms_ui_top(ui)->ops;
@@ -564,7 +599,7 @@ static void draw_hints(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 	size_t i;
 
 	for (i = 0; i < sizeof(ops->hints) / sizeof(*ops->hints) && ops->hints[i] != MS_REQ_NONE; i++) {
-		const char *label = ms_request_label(ops->hints[i]);
+		const char *label = label_of(ui, ops->hints[i]);
 		u32 key = ms_request_key(ops->context, ops->hints[i]);
 
 		if (!key)
@@ -614,7 +649,7 @@ static void draw_fkeys(struct ms_ui *ui, struct ms_grid *grid, u32 y)
 
 		ms_grid_printf(grid, y, x, len, MS_LOOK_KEY, "%u", i);
 		ms_grid_fill(grid, y, x + len, part - len - 1, MS_LOOK_BAR, ' ');
-		ms_grid_put(grid, y, x + len, part - len - 1, MS_LOOK_BAR, ms_request_label(request));
+		ms_grid_put(grid, y, x + len, part - len - 1, MS_LOOK_BAR, label_of(ui, request));
 	}
 }
 

@@ -22,6 +22,7 @@
 
 struct ms_ui;
 struct ms_view;
+struct ms_wp;
 
 struct ms_view_ops {
 	enum ms_key_context context;
@@ -59,6 +60,8 @@ struct ms_view_ops {
 	void (*ended)(struct ms_ui *ui, struct ms_view *view);
 	/* What was typed after ms_ui_prompt_filter(). An error is shown, and leaves the filter as it was. */
 	struct ms_err *(*filter)(struct ms_ui *ui, struct ms_view *view, const char *line);
+	/* What a request is called now, at most 6 columns. NULL, or the answer NULL: as ever. */
+	const char *(*label)(struct ms_view *view, enum ms_request request);
 	enum ms_request hints[8]; /* named in the footer, MS_REQ_NONE ends */
 };
 
@@ -104,12 +107,15 @@ struct ms_ui {
 	bool status_read; /* it says that reading or listening failed: gone when that succeeds */
 	enum ms_ui_prompt prompt;
 	char line[MS_UI_LINE_MAX]; /* of the prompt, UTF-8 */
+	char refused
+		[MS_UI_LINE_MAX]; /* the filter that was an error: what is asked for next begins with it */
 	char needle[MS_UI_LINE_MAX];
 	char history[MS_UI_HISTORY][MS_UI_LINE_MAX]; /* of `:', oldest first */
 	size_t nr_history, history_at; /* at: the one in `line', nr_history: none */
 	char candidates[MS_UI_LINE_MAX]; /* what the last word of `:' may become; "": not asked, or one */
 	u32 interval_s;
 	struct ms_ui_listen listen;
+	struct ms_wp *wp; /* flips made here, NULL: none */
 	u64 now_ms; /* as the loop has looked at the clock last; any beginning */
 	bool utf8;
 	bool quit;
@@ -142,8 +148,10 @@ struct ms_view *ms_ui_top(struct ms_ui *ui);
 /* Takes ownership of the view, reloads and shows it. An error has destroyed it. */
 struct ms_err *ms_ui_push(struct ms_ui *ui, struct ms_view *view) MS_MUST_CHECK;
 void ms_ui_pop(struct ms_ui *ui);
+/* The VM in ui->detail goes, unless a view shows it. */
+void ms_ui_forget_vm(struct ms_ui *ui);
 void ms_ui_status(struct ms_ui *ui, enum ms_look look, const char *fmt, ...) MS_PRINTF(3, 4);
-/* Ask for the top view's filter, which is `now'. */
+/* Ask for the top view's filter, which is `now'; or again for what was refused. */
 void ms_ui_prompt_filter(struct ms_ui *ui, const char *now);
 /* Show an error in the status line, and free it. NULL is fine. */
 void ms_ui_error(struct ms_ui *ui, struct ms_err *err);

@@ -2,6 +2,7 @@
 # The state machine and the views need no terminal; only term.c and run.c do.
 libmmuscope_a_SOURCES += \
 	ui/core.c ui/core.h \
+	ui/flip.c ui/flip.h \
 	ui/grid.c ui/grid.h \
 	ui/keymap.c ui/keymap.def ui/keymap.h \
 	ui/list.c ui/list.h \

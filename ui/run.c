@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "ui/core.h"
+#include "ui/flip.h"
 #include "ui/term.h"
 
 #define BUSY_EVERY_MS 100
@@ -14,6 +15,7 @@ struct runner {
 	struct ms_grid grid;
 	u64 busy_ms; /* when progress was shown last */
 	u64 refresh_ms; /* when to read again, with an interval */
+	u64 flip_ms; /* when to look for writes to flipped frames again */
 	u64 listen_ms; /* when to look for events again, while somebody listens */
 };
 
@@ -65,6 +67,8 @@ static int timeout_of(struct ms_ui *ui, const struct runner *run, int *fd_ret)
 	u64 now = now_ms();
 	int ret = ui->interval_s ? until(run->refresh_ms, now) : -1, listen;
 
+	if (ui->wp && (ret < 0 || until(run->flip_ms, now) < ret))
+		ret = until(run->flip_ms, now);
 	*fd_ret = -1;
 	if (!ui->listen.l)
 		return ret;
@@ -83,6 +87,14 @@ static void listen_do(struct ms_ui *ui, struct runner *run)
 		return;
 	ms_ui_listen_poll(ui);
 	run->listen_ms = now_ms() + MS_UI_LISTEN_MS;
+}
+
+static void flip_do(struct ms_ui *ui, struct runner *run)
+{
+	if (!ui->wp || run->flip_ms > now_ms())
+		return;
+	ms_ui_flip_poll(ui);
+	run->flip_ms = now_ms() + MS_UI_FLIP_MS;
 }
 
 static void interval_do(struct ms_ui *ui, struct runner *run)
@@ -114,6 +126,7 @@ static struct ms_err *loop(struct ms_ui *ui, struct runner *run)
 		/* Before drawing: what was read is shown now, not an interval later. */
 		interval_do(ui, run);
 		listen_do(ui, run);
+		flip_do(ui, run);
 		err = resize(run);
 		if (err)
 			return err;

@@ -44,6 +44,7 @@ struct ms_ui_opts {
 	enum ms_ui_charset charset;
 	const char *vm; /* open this VM (words as for ms_model_find_vm()); NULL: by what is there */
 	const char *notice; /* shown in the status line until a key is pressed; NULL or "": nothing */
+	bool may_write; /* --write: what changes a VM is allowed */
 	u32 interval_s; /* read again by itself, 0 off; on a live target only */
 	u32 width, height; /* of ms_ui_frame(); 0: COLUMNS and LINES of the environment, else 80 and 24 */
 	/*

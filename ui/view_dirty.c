@@ -514,6 +514,11 @@ static void selected_open(struct ms_ui *ui, struct dirty_view *v)
 	}
 }
 
+static const char *dirty_label(struct ms_view *view, enum ms_request request)
+{
+	return request == MS_REQ_PAUSE && dirty_of(view)->paused ? "Go on" : NULL;
+}
+
 static bool dirty_request(struct ms_ui *ui, struct ms_view *view, enum ms_request request)
 {
 	struct dirty_view *v = dirty_of(view);
@@ -607,6 +612,7 @@ static const struct ms_view_ops dirty_ops = {
 	.listen = dirty_listen,
 	.event = dirty_event,
 	.ended = dirty_ended,
+	.label = dirty_label,
 	.hints = { MS_REQ_OPEN, MS_REQ_NEXT_PANE, MS_REQ_PAUSE, MS_REQ_REFRESH, MS_REQ_SEARCH, MS_REQ_BACK },
 };
 

@@ -191,6 +191,8 @@ u32 ms_entry_draw(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, const char 
 	(void)spte_decode(&ui->detail->profile, sp->tables->sptes[idx], sp->level, &info);
 	lines_summary(ui, &l, sp, idx, &info);
 	lines_pin(ui, &l, sp, idx);
+	if (ms_sp_entry_flipped(ui->detail, ms_ui_vm(ui), sp, idx))
+		line_printf(&l, MS_LOOK_WARNING, "wp-flip: a tool catches each store to it");
 	lines_rules(ui, &l, sp, &info);
 	line_printf(&l, MS_LOOK_NORMAL, "%s %s", ms_root_address_kind(ui->detail, sp), address);
 	line_printf(&l, MS_LOOK_NORMAL, "raw 0x%016llx", (unsigned long long)info.raw);

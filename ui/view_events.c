@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A VM's events as they happen: the last ones in a ring, what is not kept and what was lost said above them. While the
- * view is open it listens, unless it is paused; Enter leads to the page or the entry that an event is about.
+ * view is open it listens, unless it is paused; Enter leads to the page or the entry that an event is about. From a
+ * search on nothing that is kept gives way to what comes, until it follows again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,9 @@ struct events_view {
 	u64 nr_put; /* since it was opened, or the filter was changed */
 	u64 start_ns; /* times are told from here */
 	u64 lost; /* by listeners that have ended */
+	u64 skipped; /* came while it was held, and found no room */
 	bool follow, paused;
+	bool held; /* a match is shown: what is kept stays */
 	u64 moved_ms; /* when following selected another one, on the clock of ui->now_ms */
 	bool gone; /* the one selected is no longer kept, another stands in its place */
 	char filter[MS_UI_LINE_MAX]; /* as typed; "" for none */
@@ -62,10 +65,26 @@ static struct ms_err *events_reload(struct ms_ui *ui, struct ms_view *view)
 	return NULL;
 }
 
-static void take(const struct ms_ui *ui, struct events_view *v, const struct ms_event *event)
+static void follow_set(struct events_view *v, bool follow)
+{
+	v->follow = follow;
+	v->held &= !follow;
+}
+
+/* Who types what to look for looks for it among what is on the screen now. */
+static bool is_held(struct ms_ui *ui, const struct events_view *v)
+{
+	return v->held || (ui->prompt == MS_PROMPT_SEARCH && ms_ui_top(ui) == &v->view);
+}
+
+static void take(struct ms_ui *ui, struct events_view *v, const struct ms_event *event)
 {
 	bool full = v->nr_put >= KEPT;
 
+	if (full && is_held(ui, v)) {
+		v->skipped++;
+		return;
+	}
 	if (!v->nr_put)
 		v->start_ns = event->time_ns;
 	v->ring[v->nr_put++ & (KEPT - 1)] = *event;
@@ -166,11 +185,20 @@ static void sift(struct events_view *v)
 static struct ms_err *events_filter(struct ms_ui *ui, struct ms_view *view, const char *line)
 {
 	struct events_view *v = events_of(view);
-	struct ms_err *err = filter_parse(line, &v->want);
+	const struct ms_vm *vm = ms_ui_vm(ui);
+	struct ms_listen want;
+	struct ms_err *err = filter_parse(line, &want);
+	size_t i;
 
-	(void)ui;
 	if (err)
 		return err;
+	for (i = 0; vm && want.has_vcpu && i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i].rec.vcpu_id == want.vcpu)
+			break;
+	if (vm && want.has_vcpu && i == vm->nr_vcpus)
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "the VM has no vCPU %u", want.vcpu),
+				   "`:vcpus' lists them");
+	v->want = want;
 	snprintf(v->filter, sizeof(v->filter), "%s", line + strspn(line, " "));
 	sift(v);
 	return NULL;
@@ -183,7 +211,10 @@ static void events_title(struct ms_ui *ui, struct ms_view *view, struct ms_buf *
 	const struct events_view *v = events_of(view);
 	u64 lost = lost_of(ui, v);
 
-	ms_buf_puts(buf, v->paused ? "Events, paused" : v->follow ? "Events, following" : "Events");
+	ms_buf_puts(buf, v->paused   ? "Events, paused"
+			 : v->follow ? "Events, following"
+			 : v->held   ? "Events, held at a match"
+				     : "Events");
 	if (lost)
 		ms_buf_printf(buf, ", %llu LOST", (unsigned long long)lost);
 }
@@ -207,6 +238,8 @@ static void draw_top(struct ms_ui *ui, const struct events_view *v, struct ms_gr
 	ms_buf_printf(&buf, "%zu events", nr_kept(v));
 	if (dropped)
 		ms_buf_printf(&buf, ", %llu before them no longer kept", (unsigned long long)dropped);
+	if (v->skipped)
+		ms_buf_printf(&buf, ", %llu not kept while it was held", (unsigned long long)v->skipped);
 	if (lost)
 		ms_buf_printf(&buf, ", %llu lost on the way", (unsigned long long)lost);
 	if (ui->listen.view == &v->view && ui->listen.l && unheard(ui))
@@ -258,6 +291,11 @@ static void put_time(const struct events_view *v, const struct ms_event *event, 
 {
 	bool before = event->time_ns < v->start_ns;
 
+	/* Of a machine without a clock. */
+	if (!event->time_ns) {
+		ms_buf_putc(buf, '-');
+		return;
+	}
 	if (before)
 		ms_buf_putc(buf, '-');
 	ms_event_time(before ? v->start_ns - event->time_ns : event->time_ns - v->start_ns, buf);
@@ -360,7 +398,7 @@ static void events_draw(struct ms_ui *ui, struct ms_view *view, struct ms_grid *
 	ms_list_fit(&v->list, nr_kept(v), r.h - TOP - detail);
 	if (!nr_kept(v))
 		ms_grid_put(grid, r.y + TOP, r.x + 1, r.w - 1, MS_LOOK_DIM,
-			    v->paused ? "Paused: nobody listens." : "Nothing has happened yet.");
+			    v->paused ? "Paused: nobody listens; p goes on." : "Nothing has happened yet.");
 	for (i = 0; i < v->list.rows && event_at(v, v->list.top + i); i++) {
 		draw_row(ui, v, grid, r.y + TOP + i, r.w, event_at(v, v->list.top + i));
 		if (v->list.top + i == v->list.cursor)
@@ -491,6 +529,11 @@ static void pause_set(struct ms_ui *ui, struct events_view *v, bool paused)
 	ms_ui_status(ui, MS_LOOK_NORMAL, "paused: what happens now is not heard");
 }
 
+static const char *events_label(struct ms_view *view, enum ms_request request)
+{
+	return request == MS_REQ_PAUSE && events_of(view)->paused ? "Go on" : NULL;
+}
+
 static bool events_request(struct ms_ui *ui, struct ms_view *view, enum ms_request request)
 {
 	struct events_view *v = events_of(view);
@@ -502,7 +545,7 @@ static bool events_request(struct ms_ui *ui, struct ms_view *view, enum ms_reque
 		pause_set(ui, v, !v->paused);
 		return true;
 	case MS_REQ_FOLLOW:
-		v->follow = !v->follow;
+		follow_set(v, !v->follow);
 		if (v->follow)
 			ms_list_go(&v->list, v->list.nr);
 		return true;
@@ -520,19 +563,22 @@ static bool events_request(struct ms_ui *ui, struct ms_view *view, enum ms_reque
 		return false;
 	v->gone = false;
 	/* Who goes to the end stays there. */
-	v->follow = v->list.cursor + 1 >= v->list.nr;
+	follow_set(v, v->list.cursor + 1 >= v->list.nr);
 	return true;
 }
 
+/* While it follows, from the newest back: that is what was seen. */
 static bool events_search(struct ms_ui *ui, struct ms_view *view, const char *needle, int dir)
 {
 	struct events_view *v = events_of(view);
-	size_t nr = nr_kept(v), i, row;
+	size_t nr = nr_kept(v), first = v->follow ? 0 : 1, i, row;
 	struct ms_buf buf = { 0 };
 	bool found = false;
 	u32 c;
 
-	for (i = 1; i <= nr && !found; i++) {
+	if (v->follow)
+		dir = -1;
+	for (i = first; i < nr + first && !found; i++) {
 		row = (v->list.cursor + (dir > 0 ? i : nr - i)) % nr;
 		ms_buf_reset(&buf);
 		for (c = COL_VCPU; c < NR_COLS; c++) {
@@ -544,8 +590,10 @@ static bool events_search(struct ms_ui *ui, struct ms_view *view, const char *ne
 			ms_list_go(&v->list, row);
 	}
 	ms_buf_deinit(&buf);
-	if (found)
+	if (found) {
 		v->follow = v->gone = false;
+		v->held = true;
+	}
 	return found;
 }
 
@@ -575,6 +623,7 @@ static const struct ms_view_ops events_ops = {
 	.listen = events_listen,
 	.event = events_event,
 	.ended = events_ended,
+	.label = events_label,
 	.filter = events_filter,
 	.hints = { MS_REQ_OPEN, MS_REQ_FILTER, MS_REQ_PAUSE, MS_REQ_FOLLOW, MS_REQ_SEARCH, MS_REQ_BACK },
 };

@@ -76,6 +76,8 @@ static void legend_put(struct ms_buf *buf)
 	ms_buf_puts(buf,
 		    "  p  behind a leaf's state: its page is pinned; z: and zapped from L1's own mapping\n");
 	ms_buf_puts(buf,
+		    "  f  behind a leaf's state: a write-protect flip catches each store to its frame\n");
+	ms_buf_puts(buf,
 		    "\nMarks of a page\n"
 		    "  T  torn: its header changed while it was copied, the entries may be of two pages\n"
 		    "  L  unlinked: no longer reached from the VM after the copy\n"
@@ -86,6 +88,7 @@ static void legend_put(struct ms_buf *buf)
 		    "  O  obsolete: of an older generation than the VM's\n"
 		    "  N  a huge page was refused here for the sake of NX\n"
 		    "  p  holds leaves of pinned pages\n"
+		    "  f  holds leaves of frames that are under a write-protect flip\n"
 		    "  !  holds entries that are not explained, or illegal\n");
 }
 

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ui/flip.h"
+
 enum sp_pane { PANE_TABLE, PANE_MAP, PANE_ENTRY, NR_PANES };
 
 enum sp_filter { SHOW_ALL, SHOW_USED, SHOW_LEAVES, NR_FILTERS };
@@ -291,11 +293,13 @@ static void gfn_put(struct ms_ui *ui, const struct ms_sp *sp, u32 idx, char *buf
 		snprintf(buf, size, "0x%llx", (unsigned long long)gfn);
 }
 
-/* Behind the state of a leaf of a pinned page: its pin is in state P or Z. */
+/* Behind the state of a leaf: its frame is under a write-protect flip; its pin is in state P or Z. */
 static const char *pin_mark(struct ms_ui *ui, const struct ms_sp *sp, u32 idx)
 {
 	const struct ms_rec_pin *pin = ms_sp_entry_pin(ui->detail, ms_ui_vm(ui), sp, idx);
 
+	if (ms_sp_entry_flipped(ui->detail, ms_ui_vm(ui), sp, idx))
+		return " f";
 	return !pin ? "" : pin->mapped ? " p" : " z";
 }
 
@@ -516,6 +520,24 @@ static bool entry_request(struct sp_view *v, enum ms_request request)
 	return true;
 }
 
+static void flip(struct ms_ui *ui, const struct sp_view *v)
+{
+	const struct ms_sp *sp = page_read(ui, v);
+	struct spte_info info;
+	u64 gfn;
+
+	if (sp)
+		entry_decode(ui, sp, v->idx, &info);
+	if (!sp || info.cls != SPTE_CLASS_LEAF ||
+	    ms_sp_entry_gfn(ui->detail, sp, v->idx, &gfn) == MS_GFN_NONE)
+		ms_ui_status(ui, MS_LOOK_ERROR, "This entry maps no frame.");
+	else if (sp->level > SPTE_LEVEL_MIN)
+		ms_ui_status(ui, MS_LOOK_ERROR,
+			     "It maps a large page: `:wp' or a shell names single frames.");
+	else
+		ms_ui_flip(ui, gfn);
+}
+
 static bool sp_request(struct ms_ui *ui, struct ms_view *view, enum ms_request request)
 {
 	struct sp_view *v = sp_of(view);
@@ -528,6 +550,9 @@ static bool sp_request(struct ms_ui *ui, struct ms_view *view, enum ms_request r
 		return parent_open(ui, v);
 	case MS_REQ_NEXT_PANE:
 		v->pane = (v->pane + 1) % NR_PANES;
+		return true;
+	case MS_REQ_FLIP:
+		flip(ui, v);
 		return true;
 	case MS_REQ_FILTER:
 		v->filter = (v->filter + 1) % NR_FILTERS;

@@ -230,6 +230,7 @@ static void marks_put(struct ms_ui *ui, const struct ms_sp *sp, bool words, stru
 		  'O', "obsolete" },
 		{ rec->have & MS_SP_HAVE_NX_DISALLOWED && rec->nx_disallowed, 'N', "nx" },
 		{ ms_sp_nr_pinned(ui->detail, vm, sp), 'p', "pinned" },
+		{ ms_sp_nr_flipped(ui->detail, vm, sp), 'f', "wp-flip" },
 	};
 	size_t i;
 

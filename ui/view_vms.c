@@ -360,6 +360,26 @@ static void vm_open(struct ms_ui *ui, struct vms_view *v)
 	ms_ui_error(ui, err);
 }
 
+/* What is of the VM selected, without its pages: the way back is to the list. False: none of these. */
+static bool open_beside_tree(struct ms_ui *ui, struct vms_view *v, enum ms_request request)
+{
+	struct ms_err *err;
+
+	if (request != MS_REQ_AUDIT && request != MS_REQ_EVENTS && request != MS_REQ_DIRTY)
+		return false;
+	/* Which is said by who asks otherwise. */
+	if (request != MS_REQ_AUDIT && !(ui->target->caps & MS_CAP_LISTEN))
+		return false;
+	err = ms_ui_load_vm(ui, v->kvm);
+	if (!err)
+		err = request == MS_REQ_AUDIT	 ? ms_view_audit_open(ui)
+		      : request == MS_REQ_EVENTS ? ms_view_events_open(ui)
+						 : ms_view_dirty_open(ui);
+	ms_ui_forget_vm(ui);
+	ms_ui_error(ui, err);
+	return true;
+}
+
 static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request request)
 {
 	struct vms_view *v = vms_of(view);
@@ -376,13 +396,7 @@ static bool vms_request(struct ms_ui *ui, struct ms_view *view, enum ms_request 
 		rates_toggle(ui, v);
 		return true;
 	}
-	/* Of the VM selected: its pages come first, so that there is a way back to them. */
-	if ((request == MS_REQ_AUDIT || request == MS_REQ_EVENTS || request == MS_REQ_DIRTY) && v->kvm) {
-		vm_open(ui, v);
-		/* The rest is the same as from there. */
-		return ms_ui_top(ui) == view;
-	}
-	return false;
+	return v->kvm && open_beside_tree(ui, v, request);
 }
 
 static bool vms_search(struct ms_ui *ui, struct ms_view *view, const char *needle, int dir)

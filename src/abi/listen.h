@@ -70,7 +70,7 @@ struct ms_count_key {
 #define MS_STACKS 16384u
 #define MS_ZAPPED_PAGES 32768u
 #define MS_STACK_DEPTH 32u
-#define MS_PROBE_CPUS 512u /* CPUs whose per-CPU area is known without asking */
+#define MS_FREE_MAX 4096u /* pages of one list of freed ones that are told */
 #define MS_PROBE_RETS 16u /* RET_PF_* of the kernel */
 
 _Static_assert(sizeof(struct ms_op) == 16, "shared with BPF");

@@ -32,6 +32,15 @@ static inline __attribute__((always_inline)) u8 ops_cause(struct ops *o)
 	return depth ? ops_at(o, depth - 1)->cause : MS_CAUSE_NONE;
 }
 
+/* What the one around the innermost says; the innermost where none is known, or only the system call. */
+static inline __attribute__((always_inline)) u8 ops_cause_around(struct ops *o)
+{
+	u32 depth = o->depth;
+	u8 cause = depth > 1 ? ops_at(o, depth - 2)->cause : MS_CAUSE_NONE;
+
+	return cause == MS_CAUSE_NONE || cause == MS_CAUSE_IOCTL ? ops_cause(o) : cause;
+}
+
 static inline __attribute__((always_inline)) u64 ops_kvm(struct ops *o)
 {
 	u32 depth = o->depth;

@@ -39,6 +39,8 @@ enum ms_rec_type {
 	MS_REC_PIN = 14, /* struct ms_rec_pin: a page that its memslot's pin table has */
 	MS_REC_GTABLE = 15, /* struct ms_rec_gtable: a guest table, as it lies in the guest's memory */
 	MS_REC_CHANGED = 16, /* struct ms_rec_changed: a page of a logged memslot that was written */
+	MS_REC_EXACT =
+		17, /* struct ms_rec_exact: this VM's pages, lists and counts were read under its lock */
 };
 
 /* The masks of the running kernel that decide what an SPTE means: the index of each in ms_rec_host.masks. */
@@ -446,6 +448,20 @@ struct ms_rec_changed {
 	u8 pad[3];
 };
 
+/* All that was read under the lock was so at one moment: it was read twice, and was the same. */
+#define MS_EXACT_ONE_MOMENT (1u << 0)
+
+/*
+ * How pages, lists and counts of a VM were read by target exact: kvm->mmu_lock was held while each was. A VM without
+ * this record was read without a lock.
+ */
+struct ms_rec_exact {
+	u64 kvm;
+	u32 flags; /* MS_EXACT_ */
+	u32 holds; /* how often the lock was taken */
+	u64 longest_ns, held_ns; /* the longest of these, and all of them */
+};
+
 struct ms_rec_end {
 	u64 nr_records; /* all before this one */
 };
@@ -468,5 +484,6 @@ _Static_assert(sizeof(struct ms_rec_rmaps) == 104, "record layout");
 _Static_assert(sizeof(struct ms_rec_pin) == 32, "record layout");
 _Static_assert(sizeof(struct ms_rec_gtable) == 32 + 4096, "record layout");
 _Static_assert(sizeof(struct ms_rec_changed) == 24, "record layout");
+_Static_assert(sizeof(struct ms_rec_exact) == 32, "record layout");
 
 #endif

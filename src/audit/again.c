@@ -27,8 +27,8 @@ static void wait_a_little(u32 reading)
 
 bool ms_audit_counts(const struct ms_model *model, const struct ms_finding *finding)
 {
-	return finding->readings >= READINGS || ms_invariants[finding->row].lock == MS_AUDIT_ONE ||
-	       ms_audit_is_still(model);
+	return finding->readings >= READINGS || finding->of_one_moment ||
+	       ms_invariants[finding->row].lock == MS_AUDIT_ONE || ms_audit_is_still(model);
 }
 
 /* The worst first, then by row and place. */
@@ -131,7 +131,7 @@ static bool any_may_count(const struct ms_audit *audit, u32 readings)
 	size_t i;
 
 	for (i = 0; i < audit->nr; i++)
-		if (audit->findings[i].readings == readings &&
+		if (audit->findings[i].readings == readings && !audit->findings[i].of_one_moment &&
 		    ms_invariants[audit->findings[i].row].lock != MS_AUDIT_ONE)
 			return true;
 	return false;

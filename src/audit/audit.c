@@ -90,10 +90,21 @@ u32 ms_audit_want_guest(u64 rows)
 
 bool ms_audit_is_still(const struct ms_model *model)
 {
-	return !strncmp(model->host.target, "sim", sizeof(model->host.target));
+	return !strncmp(model->host.target, "sim", sizeof(model->host.target)) ||
+	       !strncmp(model->host.target, "kmod", sizeof(model->host.target));
 }
 
 /* --- findings --- */
+
+/*
+ * What a row may be judged by and still be of the moment that pages and lists are of. Memslots are: their generations
+ * are compared with those that were read under the lock. vCPUs' MMUs, the VM's generation and the guest's memory are
+ * read at other times.
+ */
+#define UNDER_THE_LOCK                                                                                   \
+	(MS_AUDIT_NEED_SPTES | MS_AUDIT_NEED_ROLES | MS_AUDIT_NEED_TRANSLATIONS | MS_AUDIT_NEED_UNSYNC | \
+	 MS_AUDIT_NEED_PML | MS_AUDIT_NEED_NX | MS_AUDIT_NEED_STEADY | MS_AUDIT_NEED_RMAPS |             \
+	 MS_AUDIT_NEED_PARENTS | MS_AUDIT_NEED_TRACK)
 
 void audit_found(struct audit *a, u32 row, const struct place *at, const char *fmt, ...)
 {
@@ -130,6 +141,8 @@ void audit_found(struct audit *a, u32 row, const struct place *at, const char *f
 		.have_gfn = at->have_gfn,
 		.have_gpte = at->have_gpte,
 		.readings = 1,
+		.of_one_moment = a->one_moment && ms_invariants[row].lock <= MS_AUDIT_LOCK &&
+				 !(ms_invariants[row].needs & ~UNDER_THE_LOCK),
 	};
 	va_start(ap, fmt);
 	vsnprintf(grown->text, sizeof(grown->text), fmt, ap);
@@ -393,6 +406,7 @@ struct ms_err *ms_audit_vm(const struct ms_model *model, const struct ms_vm *vm,
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
+	a.one_moment = vm->exact.flags & MS_EXACT_ONE_MOMENT;
 	a.pages_whole = !(vm->walks[0].flags & (MS_WALK_BROKEN | MS_WALK_VM_GONE));
 	a.valid = calloc(vm->nr_sps ? vm->nr_sps : 1, 1);
 	if (!a.valid)

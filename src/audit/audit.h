@@ -69,6 +69,7 @@ struct ms_finding {
 	u64 gpte; /* the guest's entry that it was held against, with have_gpte */
 	bool have_gpte;
 	u32 readings; /* that had it, 1 for the first */
+	bool of_one_moment; /* all that it compares was read as it was at one moment */
 	char text[MS_AUDIT_TEXT]; /* what is wrong, in our words */
 };
 

@@ -42,7 +42,10 @@ static void spte_set(struct audit *a, const struct ms_event *event)
 			    (unsigned long long)ev->new_spte);
 }
 
-/* 44. Where a table has no memory, or its A and D bits could not be set, what is reported may be granted (D.1). */
+/*
+ * 44. Where a table has no memory, or its A and D bits could not be set, what is reported may be granted (D.1); and
+ * where that is not known.
+ */
 static void inject(struct audit *a, const struct ms_event *event)
 {
 	const struct ms_ev_inject *ev = &event->u.inject;

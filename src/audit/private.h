@@ -34,6 +34,7 @@ struct audit {
 	struct shadowed *shadowed; /* by as_id, gfn, one of each */
 	size_t nr_shadowed;
 	u8 *valid; /* by page index: its rows are to be judged (H1, H3) */
+	bool one_moment; /* pages, lists and counts are of one moment (struct ms_rec_exact) */
 	bool pages_whole; /* the legacy MMU's list was followed to its end */
 	bool oom;
 };

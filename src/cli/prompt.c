@@ -146,6 +146,7 @@ int cli_prompt(struct ms_session *session, const struct ms_args *base)
 	rl_completer_word_break_characters = " \t";
 	using_history();
 #endif
+	session->keeps = true;
 	while ((line = read_line(tty))) {
 		char *at = line + strspn(line, " \t");
 

@@ -62,11 +62,14 @@ static struct ms_err *round_run(struct ms_session *session, const struct ms_args
 	err = ms_stream_round(session, args, stream, &result);
 	if (err)
 		return err;
-	if (o->trace)
+	/* Not before the target is listened to: what fails until then leaves no file, and an old one as it is. */
+	if (args->trace && !o->trace)
+		err = ms_tracefile_create(args->trace, args->force, o->out, &o->trace);
+	if (!err && o->trace)
 		err = ms_tracefile_put(o->trace, result, stream->events, stream->nr);
-	else if (!args->by)
+	else if (!err && !args->by)
 		err = write_result(args, stream, o, result, o->out, true);
-	else if (args->watch && !stream->over)
+	else if (!err && args->watch && !stream->over)
 		err = write_result(args, stream, o, result, o->out, false);
 	ms_result_destroy(result);
 	return err;
@@ -91,15 +94,6 @@ static struct ms_err *end(struct ms_session *session, const struct ms_args *args
 	return err;
 }
 
-static struct ms_err *target_there(struct ms_session *session, const struct ms_args *args)
-{
-	const struct ms_model *model;
-	const struct ms_vm *vm;
-	struct ms_err *err = ms_session_open(session, args);
-
-	return err ? err : ms_session_load(session, 0, args->vm, &model, args->vm ? &vm : NULL);
-}
-
 int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out)
 {
 	/* A trace is made of both. */
@@ -119,11 +113,8 @@ int cli_stream(struct ms_session *session, const struct ms_args *args, FILE *out
 	/* Who was told to stop while the target was opened has not forgotten it. */
 	if (!caught)
 		cli_stop_catch(session, 0, &before);
-	/* A file that is there is not replaced before there is something to say. */
 	if (args->trace)
-		err = target_there(session, args);
-	if (!err && args->trace)
-		err = ms_tracefile_create(args->trace, args->force, o.out, &o.trace);
+		err = ms_tracefile_check(args->trace, args->force);
 	while (!err && !stream.over)
 		err = round_run(session, args, &stream, &o);
 	/* Whatever ended it: the file is one that can be read. */

@@ -70,7 +70,7 @@ static struct ms_err *command(void *ctx, struct ms_target *target, const struct 
 	if (line[strspn(line, " ")] == '!' || cli_find_pipe(line))
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "no shell here: neither `!' nor `|'"),
 				   "mmuscope prompt has both");
-	err = ms_args_parse_line(line, NULL, &args);
+	err = ms_args_parse_line(line, &(struct ms_args){ .may_write = tui->base->may_write }, &args);
 	if (err)
 		return err;
 	args.redact |= tui->base->redact;
@@ -143,6 +143,7 @@ int cli_ui(struct ms_session *session, const struct ms_args *args)
 	struct tui_ctx ctx = { .base = args };
 	struct ms_ui_opts opts = { .color = colors[args->color],
 				   .vm = args->vm,
+				   .may_write = args->may_write,
 				   .command = command,
 				   .command_ctx = &ctx,
 				   .complete = ms_query_complete };

@@ -7,6 +7,7 @@
 #define LAYOUT_LAYOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -73,5 +74,47 @@ const char *ms_field_name(enum ms_field_id id);
  */
 struct ms_err *ms_layout_from_btf(const char *vmlinux, const char *module, const char *vendor,
 				  struct ms_layout *ret) MS_MUST_CHECK;
+
+#define MS_LAYOUT_FILES 8
+
+/*
+ * The same from DWARF. files: ELF files with debug information, or whose debug files lie where the system has them;
+ * a type is the first one's that defines it. They are read in this process.
+ */
+struct ms_err *ms_layout_from_dwarf(const char *const *files, size_t nr, struct ms_layout *ret) MS_MUST_CHECK;
+
+/* --- the running kernel (running.c) --- */
+
+enum ms_layout_from { MS_LAYOUT_BTF, MS_LAYOUT_DWARF };
+
+struct ms_layout_part {
+	enum ms_layout_from from;
+	char name[32]; /* vmlinux, kvm, kvm_intel, or what was named */
+	char path[512];
+};
+
+/* From which files the table is made. */
+struct ms_layout_plan {
+	struct ms_layout_part part[MS_LAYOUT_FILES];
+	size_t nr;
+	char lacking
+		[1024]; /* what was not found that can be done without, and where it was looked for; "": nothing */
+};
+
+/*
+ * Where types of the running kernel are found. root: "" for this host, as ms_doctor_run() has it. spec: NULL or
+ * "auto": BTF, and debug files for what has none; "btf"; "dwarf"; a directory in which debug files lie as below
+ * /usr/lib/debug; or debug files, separated by commas. network: debuginfod may be asked, if the user has set
+ * DEBUGINFOD_URLS. The error names the build-id and the places.
+ */
+struct ms_err *ms_layout_plan(const char *root, const char *spec, bool network,
+			      struct ms_layout_plan *ret) MS_MUST_CHECK;
+/*
+ * Debug files are read in a process of its own: one that is damaged is an error, whatever it does to the library
+ * that reads it.
+ */
+struct ms_err *ms_layout_load(const struct ms_layout_plan *plan, struct ms_layout *ret) MS_MUST_CHECK;
+/* "BTF /sys/kernel/btf/kvm, DWARF /usr/lib/debug/...": for doctor. */
+void ms_layout_plan_text(const struct ms_layout_plan *plan, char *text, size_t size);
 
 #endif

@@ -159,6 +159,36 @@ u32 ms_sp_nr_pinned(const struct ms_model *model, const struct ms_vm *vm, const 
 	return nr;
 }
 
+bool ms_sp_entry_flipped(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp,
+			 u32 idx)
+{
+	size_t lo = 0, hi = vm->nr_flips, mid;
+	u64 gfn;
+
+	if (!vm->nr_flips || !sp->tables ||
+	    spte_class(&model->profile, sp->tables->sptes[idx], sp->level) != SPTE_CLASS_LEAF ||
+	    ms_sp_entry_gfn(model, sp, idx, &gfn) == MS_GFN_NONE)
+		return false;
+	/* The first one that is not before it. */
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (vm->flips[mid] < gfn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < vm->nr_flips && vm->flips[lo] - gfn < ms_level_pages(sp->level);
+}
+
+u32 ms_sp_nr_flipped(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp)
+{
+	u32 idx, nr = 0;
+
+	for (idx = 0; vm->nr_flips && sp->tables && idx < MS_SPTES; idx++)
+		nr += ms_sp_entry_flipped(model, vm, sp, idx);
+	return nr;
+}
+
 size_t ms_vm_gtable_from(const struct ms_vm *vm, u32 as_id, u64 gfn)
 {
 	size_t lo = 0, hi = vm->nr_gtables, mid;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "model/private.h"
+#include "target/wp.h"
 
 /* Room in the arrays of one VM. */
 struct vm_room {
@@ -205,6 +206,9 @@ static struct ms_err *put_detail(struct builder *b, enum ms_rec_type type, u64 k
 	case MS_REC_GFN:
 	case MS_REC_RMAPS:
 		return rmap_put(vm, &room->rmaps, type, rec);
+	case MS_REC_EXACT:
+		vm->exact = *(const struct ms_rec_exact *)rec;
+		return NULL;
 	case MS_REC_PIN:
 	case MS_REC_GTABLE:
 	case MS_REC_CHANGED:
@@ -375,6 +379,7 @@ static void vm_free(struct ms_vm *vm)
 
 	for (i = 0; i < vm->nr_sps; i++)
 		free((void *)vm->sps[i].tables);
+	free(vm->flips);
 	free(vm->fds);
 	free(vm->vcpus);
 	free(vm->slots);
@@ -403,6 +408,10 @@ struct ms_err *ms_model_load(struct ms_target *target, const struct ms_want *wan
 		err = ms_err_new(MS_ERR_TARGET, "%s: it says nothing about its host", b.model->target);
 	for (i = 0; i < b.model->nr_vms && !err; i++)
 		err = vm_finish(&b.model->vms[i], &b.room[i]);
+	/* Flips are no part of what a target tells: the kernel module has them. */
+	for (i = 0; i < b.model->nr_vms && !err && target->caps & MS_CAP_KREAD; i++)
+		b.model->vms[i].nr_flips = ms_wp_marks(b.model->vms[i].rec.kvm, b.model->vms[i].fds,
+						       b.model->vms[i].nr_fds, &b.model->vms[i].flips);
 	if (!err) {
 		sort(b.model->vms, b.model->nr_vms, sizeof(*b.model->vms), vm_cmp);
 		model_decode(b.model);

@@ -66,11 +66,13 @@ struct ms_vm {
 	struct ms_rmap_pte *rmap_ptes; /* by SPTE; one that is listed twice is here twice */
 	struct ms_rec_gfn *gfn_counts; /* by as_id, level, gfn */
 	size_t nr_rmaps, nr_gfn_rmaps, nr_rmap_descs, nr_rmap_ptes, nr_gfn_counts;
+	struct ms_rec_exact exact; /* kvm 0: read without a lock, or on a machine that has none */
 	struct ms_rec_rmaps rmaps_end; /* have and kvm 0: not read */
 	struct ms_rec_pin *pins; /* by as_id, gfn, no two of which overlap; known with MS_VM_HAVE_PINS */
 	struct ms_rec_gtable **gtables; /* by as_id, gfn */
 	struct ms_rec_changed *changed; /* by as_id, gfn; known with MS_VM_HAVE_CHANGED */
-	size_t nr_pins, nr_gtables, nr_changed;
+	u64 *flips; /* frames under a write-protect flip, ascending; live only */
+	size_t nr_pins, nr_gtables, nr_changed, nr_flips;
 	bool detailed; /* its details were asked for */
 };
 
@@ -155,6 +157,11 @@ u32 ms_sp_nr_pinned(const struct ms_model *model, const struct ms_vm *vm, const 
 /* The pinned page that holds the frame which a leaf maps, whoever's leaf it is; NULL for all other entries. */
 const struct ms_rec_pin *ms_sp_entry_pin(const struct ms_model *model, const struct ms_vm *vm,
 					 const struct ms_sp *sp, u32 idx);
+/* Does a leaf map a frame that is under a write-protect flip? */
+bool ms_sp_entry_flipped(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp,
+			 u32 idx);
+/* Such leaves of a page. */
+u32 ms_sp_nr_flipped(const struct ms_model *model, const struct ms_vm *vm, const struct ms_sp *sp);
 /* Guest pages that one entry of a page at this level spans: 1, 512, 512^2, ... */
 u64 ms_level_pages(u32 level);
 

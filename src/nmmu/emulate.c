@@ -35,7 +35,7 @@ static int exchange(struct nmmu *m, u64 hva, u64 value, u32 bytes, u64 *old_ret)
 		if (bytes < 4 || (hva & (bytes - 1)))
 			err = m->ops->write(m->host, hva, &value, bytes);
 		else
-			err = m->ops->cmpxchg(m->host, hva, old, value, bytes);
+			err = (m->ops->cmpxchg)(m->host, hva, old, value, bytes);
 	} while (err == -EAGAIN);
 	if (!err)
 		*old_ret = old;

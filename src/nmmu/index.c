@@ -8,6 +8,7 @@
  * it can be met, old tables are buried like old slots, and a lookup that finds nothing while pages are moved
  * to new tables looks again.
  */
+#include "nmmu/image.h"
 #include "nmmu/private.h"
 
 #define FIRST_BITS 8
@@ -121,6 +122,41 @@ void nmmu_index_grow(struct nmmu *m)
 	nmmu_add64(&m->index_seq, 1);
 	nmmu_bury(m, &old->grave);
 	nmmu_unlock(m);
+}
+
+int nmmu_index_adopt(struct nmmu *m, const struct nmmu_image *image,
+		     struct nmmu_sp *(*find)(void *ctx, struct nmmu_sp *p),
+		     bool (*each)(void *ctx, struct nmmu_sp *sp), void *ctx)
+{
+	const u64 address = (uintptr_t)m->index;
+	struct nmmu_index *old, *index;
+	u64 left = m->nr_used + 65536ULL;
+	bool fresh;
+
+	old = image->at(image->ctx, address, sizeof(*old), &fresh);
+	if (!old || old->bits > 32 ||
+	    !image->at(image->ctx, address, sizeof(*old) + ((u64)NR_BY << old->bits) * sizeof(old->bucket[0]),
+		       &fresh))
+		return -EINVAL;
+	index = make(m, old->bits);
+	if (!index)
+		return -ENOMEM;
+	m->index = index;
+	m->index_seq &= ~1ULL;
+	for (u64 i = 0; i < 1ULL << old->bits; i++) {
+		struct nmmu_sp *p = old->bucket[((u64)BY_GFN << old->bits) + i], *sp;
+
+		for (; p; left--) {
+			sp = left ? find(ctx, p) : NULL;
+			if (!sp)
+				return -EINVAL;
+			p = sp->hash_next;
+			if (!each(ctx, sp))
+				return -EINVAL;
+			add(index, sp);
+		}
+	}
+	return 0;
 }
 
 /* --- looking up --- */

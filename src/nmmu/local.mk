@@ -12,6 +12,8 @@ nmmu_sources = \
 	src/nmmu/fault_shadow.c \
 	src/nmmu/gfmt.c \
 	src/nmmu/host_rw.c \
+	src/nmmu/image.c \
+	src/nmmu/image.h \
 	src/nmmu/index.c \
 	src/nmmu/invalidate.c \
 	src/nmmu/lpage.c \

@@ -14,26 +14,58 @@
 #include <linux/compiler.h>
 #include <linux/string.h>
 
-#define NMMU_YIELDS 0
-#define nmmu_read64(p) READ_ONCE(*(p))
-#define nmmu_write64(p, v) WRITE_ONCE(*(p), (v))
-#define nmmu_xchg64(p, v) xchg((p), (v))
+static inline u64 nmmu_read64(const u64 *p)
+{
+	return READ_ONCE(*p);
+}
+
+static inline void nmmu_write64(u64 *p, u64 v)
+{
+	WRITE_ONCE(*p, v);
+}
+
+static inline u64 nmmu_xchg64(u64 *p, u64 v)
+{
+	return xchg(p, v);
+}
+
 /* True when *p was old and is now new. */
-#define nmmu_cmpxchg64(p, old, new) (cmpxchg64((p), (old), (new)) == (old))
-#define nmmu_and64(p, v) atomic64_and((s64)(v), (atomic64_t *)(p))
+static inline bool nmmu_cmpxchg64(u64 *p, u64 old, u64 new_value)
+{
+	return cmpxchg64(p, old, new_value) == old;
+}
+
+static inline void nmmu_and64(u64 *p, u64 v)
+{
+	atomic64_and((s64)v, (atomic64_t *)p);
+}
+
 /* The value before. */
-#define nmmu_fetch_or64(p, v) ((u64)atomic64_fetch_or((s64)(v), (atomic64_t *)(p)))
-#define nmmu_fetch_and64(p, v) ((u64)atomic64_fetch_and((s64)(v), (atomic64_t *)(p)))
+static inline u64 nmmu_fetch_or64(u64 *p, u64 v)
+{
+	return (u64)atomic64_fetch_or((s64)v, (atomic64_t *)p);
+}
+
+static inline u64 nmmu_fetch_and64(u64 *p, u64 v)
+{
+	return (u64)atomic64_fetch_and((s64)v, (atomic64_t *)p);
+}
+
 /* *p += n; returns the new value. */
-#define nmmu_add64(p, n) ((u64)atomic64_add_return((s64)(n), (atomic64_t *)(p)))
-#define nmmu_smp_wmb() smp_wmb()
+static inline u64 nmmu_add64(u64 *p, u64 n)
+{
+	return (u64)atomic64_add_return((s64)n, (atomic64_t *)p);
+}
+
+static inline void nmmu_smp_wmb(void)
+{
+	smp_wmb();
+}
+
 #define nmmu_zero(p, n) memset((p), 0, (n))
 #define nmmu_copy(d, s, n) memcpy((d), (s), (n))
 #define nmmu_fill64(p, v, n) memset64((p), (v), (n))
 #else
-/* Yield points are worked only where somebody can interleave vCPUs. */
-#define NMMU_YIELDS 1
-
 static inline u64 nmmu_read64(const u64 *p)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED);

@@ -20,7 +20,7 @@
 
 static inline void nmmu_yield(struct nmmu *m, enum nmmu_point point)
 {
-	if (NMMU_YIELDS && m->ops->yield)
+	if (m->ops->yield)
 		m->ops->yield(m->host, point);
 }
 
@@ -308,6 +308,11 @@ void nmmu_index_deinit(struct nmmu *m);
 void nmmu_index_add(struct nmmu *m, struct nmmu_sp *sp); /* locked */
 void nmmu_index_del(struct nmmu *m, struct nmmu_sp *sp); /* locked */
 void nmmu_index_grow(struct nmmu *m); /* when there are many pages; unlocked */
+struct nmmu_image;
+/* image.c: an index of pages that an image's has, each of which find() tells the place of and each() is called with. */
+int nmmu_index_adopt(struct nmmu *m, const struct nmmu_image *image,
+		     struct nmmu_sp *(*find)(void *ctx, struct nmmu_sp *p),
+		     bool (*each)(void *ctx, struct nmmu_sp *sp), void *ctx);
 /* Zapped roots too, which are not on active_pages. */
 void nmmu_index_each(const struct nmmu *m, bool (*visit)(void *ctx, const struct nmmu_sp *sp), void *ctx);
 

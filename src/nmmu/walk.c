@@ -318,7 +318,7 @@ static int set_entry_bits(struct walk *c, u32 level, u64 new_pte, u64 d_mask)
 		return 0;
 	if (c->slot[i]->flags & MS_SLOT_READONLY)
 		return 1;
-	err = m->ops->cmpxchg(m->host, c->hva[i], w->pte[i], new_pte, nmmu_gfmt_bytes(&c->mmu->fmt));
+	err = (m->ops->cmpxchg)(m->host, c->hva[i], w->pte[i], new_pte, nmmu_gfmt_bytes(&c->mmu->fmt));
 	if (err == -EAGAIN)
 		return err;
 	if (err)

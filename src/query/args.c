@@ -15,33 +15,6 @@
 
 #define WORDS_MAX 64
 
-bool ms_parse_u64(const char *str, u64 max, u64 *ret)
-{
-	bool hex = !strncmp(str, "0x", 2) || !strncmp(str, "0X", 2);
-	const char *digits = hex ? str + 2 : str;
-	u64 base = hex ? 16 : 10, value = 0, digit;
-
-	if (!*digits)
-		return false;
-	for (; *digits; digits++) {
-		if (*digits >= '0' && *digits <= '9')
-			digit = (u64)(*digits - '0');
-		else if (hex && *digits >= 'a' && *digits <= 'f')
-			digit = (u64)(*digits - 'a' + 10);
-		else if (hex && *digits >= 'A' && *digits <= 'F')
-			digit = (u64)(*digits - 'A' + 10);
-		else
-			return false;
-		if (value > (~0ull - digit) / base)
-			return false;
-		value = value * base + digit;
-	}
-	if (value > max)
-		return false;
-	*ret = value;
-	return true;
-}
-
 /* How an option is written, "--by KEY,...". */
 static struct ms_err *write_it(struct ms_err *err, enum ms_opt_id opt)
 {
@@ -57,33 +30,14 @@ static struct ms_err *bad_value(enum ms_opt_id opt, const char *word, const char
 		"%s", hint);
 }
 
-/* A, A-B (B excluded), A+N. Frames have at most 40 bits (52 address bits). */
+/* A, A-B (B excluded), A+N. */
 static struct ms_err *parse_gfn(enum ms_opt_id opt, const char *word, u64 *start_ret, u64 *end_ret)
 {
-	const u64 max = 1ull << 40;
-	size_t at = strcspn(word, "-+");
-	char first[24];
-	u64 a, b;
-
-	if (at >= sizeof(first))
-		goto bad;
-	memcpy(first, word, at);
-	first[at] = '\0';
-	if (!ms_parse_u64(first, max - 1, &a))
-		goto bad;
-	b = a + 1;
-	if (word[at] && !ms_parse_u64(word + at + 1, max, &b))
-		goto bad;
-	if (word[at] == '+')
-		b += a;
-	if (b <= a || b > max)
-		goto bad;
-	*start_ret = a;
-	*end_ret = b;
-	return NULL;
-bad:
-	return bad_value(opt, word,
-			 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
+	return ms_parse_gfns(word, start_ret, end_ret)
+		       ? NULL
+		       : bad_value(
+				 opt, word,
+				 "a frame number A, a range A-B without B, or A+N for N frames, e.g. 0x100-0x200");
 }
 
 /* A, A-B (B excluded), A+N: bytes of any address space. */
@@ -189,6 +143,15 @@ static struct ms_err *parse_severity(const char *word, struct ms_args *args)
 			   "low, medium, high or critical");
 }
 
+static struct ms_err *no_event(const char *word, size_t len)
+{
+	const char *nearest = event_nearest(word, len);
+	struct ms_err *err = ms_err_new(MS_ERR_USAGE, "--event: '%.*s' is no event", (int)len, word);
+
+	return nearest ? ms_err_hint(err, "did you mean `%s'?", nearest)
+		       : ms_err_hint(err, "`mmuscope events --list' has them");
+}
+
 static struct ms_err *parse_events(const char *words, struct ms_args *args)
 {
 	size_t len;
@@ -198,9 +161,7 @@ static struct ms_err *parse_events(const char *words, struct ms_args *args)
 		len = strcspn(words, ",");
 		id = ms_event_find(words, len);
 		if (!id)
-			return ms_err_hint(
-				ms_err_new(MS_ERR_USAGE, "--event: '%.*s' is no event", (int)len, words),
-				"`mmuscope events --list' has them");
+			return no_event(words, len);
 		args->events |= 1ull << id;
 		if (!words[len])
 			return NULL;
@@ -400,6 +361,12 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 	case MS_OPT_NO_HEADER:
 		args->no_header = true;
 		return NULL;
+	case MS_OPT_WRITE:
+		args->may_write = true;
+		return NULL;
+	case MS_OPT_MAY_KILL:
+		args->may_kill = true;
+		return NULL;
 	case MS_OPT_FORCE:
 		args->force = true;
 		return NULL;
@@ -410,6 +377,9 @@ static struct ms_err *take_option(struct ms_args *args, enum ms_opt_id opt, cons
 			return bad_value(opt, word, "a number of pages from 1 to 1048576");
 		args->buffer_pages = (u32)number;
 		return NULL;
+	case MS_OPT_TYPES:
+		args->types = word;
+		return *word ? NULL : bad_value(opt, word, "auto, btf, dwarf, a directory or debug files");
 	case MS_OPT_FRAME:
 	case MS_OPT_HELP:
 	case MS_OPT_VERSION:
@@ -460,7 +430,7 @@ static struct ms_err *events_need_by(const char *option)
 /* What of `events' goes with what. */
 static struct ms_err *check_events(const struct ms_args *args)
 {
-	static const enum ms_opt_id alone[] = { MS_OPT_FOLLOW, MS_OPT_LAST, MS_OPT_STACK, MS_OPT_TRACE };
+	static const enum ms_opt_id alone[] = { MS_OPT_FOLLOW, MS_OPT_STACK, MS_OPT_TRACE };
 	struct ms_err *err = NULL;
 	size_t i;
 
@@ -477,18 +447,73 @@ static struct ms_err *check_events(const struct ms_args *args)
 	for (i = 0; i < MS_LEN(alone) && !err; i++)
 		err = check_pair(args, MS_OPT_LIST, alone[i]);
 	if (!err)
+		err = check_pair(args, MS_OPT_LIST, MS_OPT_LAST);
+	if (!err)
 		err = check_pair(args, MS_OPT_LIST, MS_OPT_PROBES);
 	if (!err)
 		err = check_pair(args, MS_OPT_LIST, MS_OPT_BY);
 	if (!err)
 		err = check_pair(args, MS_OPT_LAST, MS_OPT_TRACE);
-	if (!err && args->last && (args->for_ms || args->stack || args->count) && !args->follow)
+	if (!err && args->last && !args->by && (args->for_ms || args->stack || args->count) && !args->follow)
 		err = ms_err_hint(
 			ms_err_new(MS_ERR_USAGE, "events: --last is about those that were kept before"),
 			"--follow shows them, then those that happen");
 	if (!err && args->force && !args->trace)
 		err = write_it(ms_err_new(MS_ERR_USAGE, "events: --force is for --trace"), MS_OPT_TRACE);
 	return err;
+}
+
+static bool is_wp(const struct ms_args *args)
+{
+	return args->command == &ms_commands[MS_CMD_ID_wp];
+}
+
+/* The words of `wp'; that it may change something is looked at when it is known what it inherits. */
+static struct ms_err *check_wp(const struct ms_args *args)
+{
+	const char *verb = args->args[0];
+	bool list;
+
+	if (!is_wp(args) || !args->nr_args)
+		return NULL;
+	list = !strcmp(verb, "list");
+	if (!list && strcmp(verb, "on") && strcmp(verb, "off"))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "wp: '%s' is nothing it does", verb),
+				   "on, off or list");
+	if (list != (args->nr_args == 1))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "wp %s: %s", verb,
+					      list ? "takes no frames" : "which frames is missing"),
+				   "e.g. `wp list', `wp on 0x1a2b+4'");
+	return NULL;
+}
+
+static struct ms_err *check_write(const struct ms_args *args)
+{
+	if (!is_wp(args) || !args->nr_args || strcmp(args->args[0], "on") || args->may_write ||
+	    args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
+		return NULL;
+	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "wp on: changes a running VM, which needs --write"),
+			   "mmuscope --write wp on %s", args->nr_args > 1 ? args->args[1] : "GFN");
+}
+
+/* What goes with --watch, where it is not events'. */
+static struct ms_err *check_watch(const struct ms_args *args)
+{
+	const u64 both = 1ull << MS_OPT_WATCH | 1ull << MS_OPT_FOR;
+
+	if (args->given & 1ull << MS_OPT_COUNT && !args->watch)
+		return write_it(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
+				MS_OPT_WATCH);
+	if ((args->given & both) == both)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "--watch and --for: a round lasts as long as --watch says"),
+			"--watch SECONDS is each round's length, --count N ends it after so many");
+	if (args->command == &ms_commands[MS_CMD_ID_audit]) {
+		struct ms_err *err = check_pair(args, MS_OPT_WATCH, MS_OPT_LAST);
+
+		return err ? err : check_pair(args, MS_OPT_LIST, MS_OPT_LAST);
+	}
+	return NULL;
 }
 
 static struct ms_err *check(const struct ms_args *args)
@@ -511,9 +536,8 @@ static struct ms_err *check(const struct ms_args *args)
 		err = check_pair(args, MS_OPT_WATCH, MS_OPT_PRETTY);
 	if (!err)
 		err = check_events(args);
-	if (!err && args->given & 1ull << MS_OPT_COUNT && !args->watch && !is_events(args))
-		err = write_it(ms_err_new(MS_ERR_USAGE, "--count: there is but one round without --watch"),
-			       MS_OPT_WATCH);
+	if (!err && !is_events(args) && !is_wp(args))
+		err = check_watch(args);
 	if (err || args->given & (1ull << MS_OPT_HELP | 1ull << MS_OPT_VERSION))
 		return err;
 	if (!command)
@@ -530,7 +554,7 @@ static struct ms_err *check(const struct ms_args *args)
 						      : "something is missing behind it"),
 				   "usage: mmuscope %s%s%s [OPTION...]", command->name,
 				   *command->args ? " " : "", command->args);
-	return NULL;
+	return check_wp(args);
 }
 
 static struct ms_err *unknown_command(const char *word)
@@ -656,10 +680,13 @@ static void inherit(struct ms_args *args, const struct ms_args *base)
 	if (!args->target)
 		args->target = base->target;
 	args->redact |= base->redact;
+	args->may_write |= base->may_write;
 	if (!(args->given & 1ull << MS_OPT_COLOR))
 		args->color = base->color;
 	if (!args->buffer_pages)
 		args->buffer_pages = base->buffer_pages;
+	if (!args->types)
+		args->types = base->types;
 }
 
 struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base,
@@ -691,6 +718,11 @@ struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct m
 	}
 	if (base)
 		inherit(&args, base);
+	err = check_write(&args);
+	if (err) {
+		ms_args_deinit(&args);
+		return err;
+	}
 	*ret = args;
 	return NULL;
 }

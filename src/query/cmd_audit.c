@@ -281,6 +281,8 @@ static struct ms_err *notes(struct query *q, const struct audit_view *view)
 static struct ms_err *sections_add(struct query *q, struct audit_view *view)
 {
 	struct ms_section *section;
+	struct ms_err *err;
+	size_t nr;
 
 	section = section_add(q, "audit", "Audit", false, sum_cols, MS_LEN(sum_cols), 1, sum_row);
 	if (!section) {
@@ -289,11 +291,15 @@ static struct ms_err *sections_add(struct query *q, struct audit_view *view)
 	}
 	section->ctx = section->owned = view;
 	section->owned_free = audit_view_free;
-	section = section_add(q, "findings", "Findings", true, finding_cols, MS_LEN(finding_cols),
-			      view->audit.nr, finding_row);
+	nr = q->args->last && q->args->last < view->audit.nr ? q->args->last : view->audit.nr;
+	section = section_add(q, "findings", "Findings", true, finding_cols, MS_LEN(finding_cols), nr,
+			      finding_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = view;
+	err = rows_left_note(q, "findings", view->audit.nr - nr);
+	if (err)
+		return err;
 	section = section_add(q, "invariants", "Invariants", true, row_cols, MS_LEN(row_cols), view->nr_rows,
 			      row_row);
 	if (!section)

@@ -139,7 +139,7 @@ static const struct ms_column slot_cols[] = {
 	{ "rate", "/S", MS_V_COUNT },
 	{ "l1", "L1", MS_V_COUNT, .prio = 4 },
 	{ "l2", "L2", MS_V_COUNT, .prio = 4 },
-	{ "of_none", "OF NONE", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "of_none", "NEITHER", MS_V_COUNT, .prio = 5 },
 	{ "since_read", "UNREAD", MS_V_COUNT, .prio = 2 },
 	{ "reads", "READS", MS_V_COUNT, .prio = 6 },
 	{ "clears", "CLEARS", MS_V_COUNT, .prio = 6 },
@@ -466,6 +466,23 @@ static struct ms_err *choose(struct query *q, struct dirty *dirty)
 	return NULL;
 }
 
+/* For nothing to be heard there: more likely a number that is off. A memslot that goes later is a note. */
+static struct ms_err *no_frame(const struct query *q, enum ms_opt_id opt, u64 start, u64 end)
+{
+	size_t i;
+
+	if (!(q->args->given & 1ull << opt) || (q->session->watch && q->session->watch->rounds))
+		return NULL;
+	for (i = 0; i < q->vm->nr_slots; i++)
+		if (q->vm->slots[i].base_gfn < end &&
+		    start < q->vm->slots[i].base_gfn + q->vm->slots[i].nr_pages)
+			return NULL;
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "dirty: --%s: no memslot of this VM has a frame of 0x%llx-0x%llx",
+			   ms_options[opt].name, (unsigned long long)start, (unsigned long long)end),
+		"`mmuscope slots' lists them");
+}
+
 /* Is there a memslot, before or since, that has a frame of this range? */
 static bool has_slot(const struct dirty *dirty, u64 start, u64 end)
 {
@@ -657,7 +674,11 @@ struct ms_err *query_run_dirty(struct query *q)
 			break;
 	if (q->args->given & 1ull << MS_OPT_SLOT && i == q->vm->nr_slots)
 		return no_slot(q);
-	err = watch_begin(q);
+	err = no_frame(q, MS_OPT_GFN, q->args->filter.gfn_start, q->args->filter.gfn_end);
+	if (!err)
+		err = no_frame(q, MS_OPT_CHECK, q->args->check_start, q->args->check_end);
+	if (!err)
+		err = watch_begin(q);
 	if (err)
 		return err;
 	dirty = calloc(1, sizeof(*dirty));

@@ -31,16 +31,20 @@ static const struct ms_column check_cols[] = {
 
 static void check_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
-	const struct ms_dirty_check *c = ((const struct dirty *)section->ctx)->check;
+	const struct dirty *dirty = section->ctx;
+	const struct ms_dirty_check *c = dirty->check;
+	u64 lost = listened_lost(&dirty->listened);
 	struct ms_cell *verdict;
 
 	(void)row;
-	verdict = cell_text(&cells, c->found	  ? ""
-				    : c->reported ? "nothing found"
-						  : "not known: see the notes");
-	verdict->style = c->found ? MS_STYLE_BAD : c->reported ? MS_STYLE_GOOD : MS_STYLE_WARN;
+	verdict = cell_text(&cells, "");
+	verdict->style = c->found ? MS_STYLE_BAD : c->reported && !lost ? MS_STYLE_GOOD : MS_STYLE_WARN;
 	if (c->found)
 		ms_buf_printf(&verdict->text, "%llu changes are in no log", (unsigned long long)c->found);
+	else if (lost)
+		ms_buf_printf(&verdict->text, "not known: %llu events were lost", (unsigned long long)lost);
+	else
+		ms_buf_puts(&verdict->text, c->reported ? "nothing found" : "not known: see the notes");
 	cell_hex(&cells, c->opts.gfn);
 	cell_hex(&cells, c->opts.gfn + c->opts.nr);
 	cell_count(&cells, c->nr_no_slot);

@@ -46,6 +46,7 @@ static const struct ms_column verdict_cols[] = {
 	{ "live", "target live", MS_V_TEXT },
 	{ "snap", "target snap", MS_V_TEXT },
 	{ "sim", "target sim", MS_V_TEXT },
+	{ "module", "kernel module", MS_V_TEXT },
 };
 
 static void verdict_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -57,6 +58,7 @@ static void verdict_row(const struct ms_section *section, size_t row, struct ms_
 	cell_text(&cells, ms_check_status_name(doctor->snap))->style = status_style(doctor->snap);
 	/* It asks nothing of the host. */
 	cell_text(&cells, ms_check_status_name(MS_CHECK_OK))->style = status_style(MS_CHECK_OK);
+	cell_text(&cells, ms_check_status_name(doctor->module))->style = status_style(doctor->module);
 }
 
 struct ms_err *query_run_doctor(struct query *q)
@@ -66,7 +68,7 @@ struct ms_err *query_run_doctor(struct query *q)
 
 	if (!doctor)
 		return ms_err_nomem();
-	ms_doctor_run("", doctor);
+	ms_doctor_run("", q->args->types, doctor);
 	section = section_add(q, "checks", "Checks", true, check_cols, MS_LEN(check_cols), doctor->nr,
 			      check_row);
 	if (!section) {

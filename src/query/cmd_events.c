@@ -69,6 +69,25 @@ static const struct ms_column list_cols[] = {
 	{ "meaning", "MEANING", MS_V_TEXT }, { "unit_meaning", "UNIT IS", MS_V_TEXT, .prio = 1 },
 };
 
+/* events: those of --event, 1 << id; 0: all. */
+static bool is_listed(u64 events, u32 id)
+{
+	return !events || events >> id & 1;
+}
+
+/* Has an event that is listed such a value? A cause has each. */
+static bool is_unit_listed(u64 events, enum ms_event_unit unit)
+{
+	struct ms_event_desc desc;
+	u32 id, i;
+
+	for (id = 1; ms_event_desc(id, &desc); id++)
+		for (i = 0; i < desc.nr_fields && is_listed(events, id); i++)
+			if (desc.fields[i].unit == unit)
+				return true;
+	return unit == MS_UNIT_CAUSE;
+}
+
 /* The values that have names, one a row, unit by unit. */
 static const struct ms_column value_cols[] = {
 	{ "unit", "UNIT", MS_V_TEXT },
@@ -76,13 +95,13 @@ static const struct ms_column value_cols[] = {
 	{ "meaning", "MEANING", MS_V_TEXT },
 };
 
-static bool value_find(size_t row, enum ms_event_unit *unit_ret, u64 *value_ret)
+static bool value_find(u64 events, size_t row, enum ms_event_unit *unit_ret, u64 *value_ret)
 {
 	u32 unit;
 	u64 value;
 
 	for (unit = 0; unit < MS_NR_UNITS; unit++)
-		for (value = 0; ms_value_name(unit, value); value++)
+		for (value = 0; is_unit_listed(events, unit) && ms_value_name(unit, value); value++)
 			if (!row--) {
 				*unit_ret = unit;
 				*value_ret = value;
@@ -97,8 +116,7 @@ static void value_row(const struct ms_section *section, size_t row, struct ms_ce
 	const char *text;
 	u64 value;
 
-	(void)section;
-	if (!value_find(row, &unit, &value))
+	if (!value_find(*(const u64 *)section->ctx, row, &unit, &value))
 		return;
 	cell_text(&cells, ms_unit_name(unit));
 	cell_text(&cells, ms_value_name(unit, value))->style = MS_STYLE_ACCENT;
@@ -107,13 +125,15 @@ static void value_row(const struct ms_section *section, size_t row, struct ms_ce
 }
 
 /* Each event has a row of its own before its fields'. */
-static bool list_find(size_t row, struct ms_event_desc *desc_ret, u32 *field_ret)
+static bool list_find(u64 events, size_t row, struct ms_event_desc *desc_ret, u32 *field_ret)
 {
 	struct ms_event_desc desc;
 	size_t at = 0;
 	u32 id;
 
 	for (id = 1; ms_event_desc(id, &desc); id++) {
+		if (!is_listed(events, id))
+			continue;
 		if (row <= at + desc.nr_fields) {
 			*desc_ret = desc;
 			*field_ret = (u32)(row - at);
@@ -130,8 +150,7 @@ static void list_row(const struct ms_section *section, size_t row, struct ms_cel
 	struct ms_event_desc desc;
 	u32 nr;
 
-	(void)section;
-	if (!list_find(row, &desc, &nr))
+	if (!list_find(*(const u64 *)section->ctx, row, &desc, &nr))
 		return;
 	cell_text(&cells, desc.name)->style = MS_STYLE_ACCENT;
 	if (!nr) {
@@ -151,6 +170,8 @@ static void list_row(const struct ms_section *section, size_t row, struct ms_cel
 
 static struct ms_err *list_run(struct query *q)
 {
+	u64 *events = malloc(sizeof(*events));
+	struct ms_section *section;
 	struct ms_event_desc desc;
 	enum ms_event_unit unit;
 	size_t nr = 0;
@@ -158,16 +179,24 @@ static struct ms_err *list_run(struct query *q)
 	u32 id;
 
 	for (id = 1; ms_event_desc(id, &desc); id++)
-		nr += desc.nr_fields + 1;
-	if (!section_add(q, "list", "Events and their fields", true, list_cols, MS_LEN(list_cols), nr,
-			 list_row))
+		nr += is_listed(q->args->events, id) ? desc.nr_fields + 1 : 0;
+	section = events ? section_add(q, "list", "Events and their fields", true, list_cols,
+				       MS_LEN(list_cols), nr, list_row)
+			 : NULL;
+	if (!section) {
+		free(events);
 		return ms_err_nomem();
-	for (nr = 0; value_find(nr, &unit, &value); nr++)
+	}
+	*events = q->args->events;
+	section->ctx = section->owned = events;
+	for (nr = 0; value_find(*events, nr, &unit, &value); nr++)
 		;
-	return section_add(q, "values", "Values that have names", true, value_cols, MS_LEN(value_cols), nr,
-			   value_row)
-		       ? NULL
-		       : ms_err_nomem();
+	section = section_add(q, "values", "Values that have names", true, value_cols, MS_LEN(value_cols), nr,
+			      value_row);
+	if (!section)
+		return ms_err_nomem();
+	section->ctx = events;
+	return NULL;
 }
 
 /* --- listening --- */
@@ -249,6 +278,24 @@ static struct ms_err *find_vm(struct query *q)
 	return err;
 }
 
+/* A simulated machine's clock goes on by a step at a time, and one that is not stepped has none. */
+static struct ms_err *time_note(struct query *q, const struct events *events)
+{
+	u64 first_ns, last_ns;
+
+	if (events->nr < 2)
+		return NULL;
+	first_ns = event_at(events, 0)->time_ns;
+	last_ns = event_at(events, events->nr - 1)->time_ns;
+	if (!last_ns)
+		return note_add(q->result,
+				"this machine has no clock: its events have an order, and no times");
+	return first_ns == last_ns && q->session->target->ops == &ms_target_sim
+		       ? note_add(q->result, "these events are of one step of the machine: its clock has "
+					     "nothing shorter, so that no time passes between them")
+		       : NULL;
+}
+
 static struct ms_err *kept_add(struct query *q, struct events *events)
 {
 	struct ms_section *section = section_add(q, "events", "Events", true, events->table.cols,
@@ -316,7 +363,8 @@ struct ms_err *query_run_events(struct query *q)
 	}
 	events->show = (struct ms_event_show){ .model = q->model,
 					       .start_ns = events->nr ? event_at(events, 0)->time_ns : 0,
-					       .redact = q->args->redact };
+					       .redactor = q->result->redactor };
 	ms_event_columns(!q->vm, &events->table);
-	return kept_add(q, events);
+	err = kept_add(q, events);
+	return err ? err : time_note(q, events);
 }

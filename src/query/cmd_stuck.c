@@ -10,9 +10,8 @@
 #include <string.h>
 
 #include "abi/event_desc.h"
+#include "query/exit_words.h"
 #include "query/stuck.h"
-
-#define REASON_VIOLATION 48
 
 struct stuck_view {
 	struct ms_stuck *stuck; /* NULL: the watch's */
@@ -53,6 +52,7 @@ static const struct ms_column sum_cols[] = {
 	{ "injected", "given to a guest", MS_V_COUNT },
 	{ "failed", "failed", MS_V_COUNT },
 	{ "unfinished", "end not seen", MS_V_COUNT },
+	{ "unasked", "given to a guest without a fault", MS_V_COUNT },
 	{ "no_vcpu", "of no vCPU", MS_V_COUNT },
 	{ "places", "places kept", MS_V_COUNT },
 	{ "dropped", "places given up", MS_V_COUNT },
@@ -69,6 +69,7 @@ static void figures_put(struct ms_cell **at, const struct ms_stuck_vcpu *v)
 	cell_count(at, v->injected);
 	cell_count(at, v->failed)->style = v->failed ? MS_STYLE_WARN : MS_STYLE_PLAIN;
 	cell_count(at, v->unfinished);
+	cell_count(at, v->unasked);
 }
 
 static void sum_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -92,7 +93,7 @@ static const struct ms_column vcpu_cols[] = {
 	{ "fixed", "FIXED", MS_V_COUNT },	{ "spurious", "SPURIOUS", MS_V_COUNT },
 	{ "emulated", "EMULATED", MS_V_COUNT }, { "retried", "RETRIED", MS_V_COUNT },
 	{ "injected", "TO GUEST", MS_V_COUNT }, { "failed", "FAILED", MS_V_COUNT },
-	{ "unfinished", "NO END", MS_V_COUNT },
+	{ "unfinished", "NO END", MS_V_COUNT }, { "unasked", "NO FAULT", MS_V_COUNT },
 };
 
 static void vcpu_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -137,54 +138,55 @@ static u64 since_ms(const struct stuck_view *view, u64 time_ns)
 	return time_ns > view->start_ns ? (time_ns - view->start_ns) / 1000000 : 0;
 }
 
+/* Of a kernel that lacks the members nothing is known. */
+static bool has_seqs(const struct ms_stuck_place *place)
+{
+	return place->has_stale && place->seq_seen != MS_EV_NO_SEQ && place->seq_now != MS_EV_NO_SEQ;
+}
+
+static bool has_in_progress(const struct ms_stuck_place *place)
+{
+	return place->has_stale && place->in_progress != MS_EV_NO_NR;
+}
+
 /* What text has no column for: the rest of the members. */
 static void put_figures(struct ms_buf *out, const struct stuck_view *view, const struct ms_stuck_place *place)
 {
 	const char *mmu = place->mmu == MS_STUCK_NO_MMU ? NULL : ms_value_name(MS_UNIT_MMU, place->mmu);
 
-	if (place->injected)
+	if (place->injected) {
 		ms_buf_printf(out, "exit reason 0x%llx, qualification 0x%llx",
 			      (unsigned long long)place->reason, (unsigned long long)place->error);
-	else
-		ms_buf_printf(out, "error code 0x%llx", (unsigned long long)place->error);
+	} else {
+		ms_buf_printf(out, "error code 0x%llx (", (unsigned long long)place->error);
+		pferr_words(place->error, out);
+		ms_buf_putc(out, ')');
+	}
 	if (mmu)
 		ms_buf_printf(out, "; %s MMU", mmu);
 	if (place->pgd)
 		ms_buf_printf(out, "; root of L2 0x%llx", (unsigned long long)place->pgd);
-	ms_buf_printf(out, "; first at %llu ms; of %llu faults here %llu resolved",
+	ms_buf_printf(out, "; first at %llu ms; of %llu faults here %llu resolved: %s since",
 		      (unsigned long long)since_ms(view, place->first_ns), (unsigned long long)place->taken,
-		      (unsigned long long)place->resolved);
-	if (place->has_stale)
-		ms_buf_printf(out, "; seq %llu, now %llu, %u under way", (unsigned long long)place->seq_seen,
-			      (unsigned long long)place->seq_now, place->in_progress);
+		      (unsigned long long)place->resolved,
+		      place->open ? "it has not got on" : "such an access has got on");
+	if (has_seqs(place))
+		ms_buf_printf(out, "; seq %llu, now %llu", (unsigned long long)place->seq_seen,
+			      (unsigned long long)place->seq_now);
+	if (has_in_progress(place))
+		ms_buf_printf(out, "%s %u under way", has_seqs(place) ? "," : ";", place->in_progress);
 	if (place->rip)
 		ms_buf_printf(out, "; RIP 0x%llx", (unsigned long long)place->rip);
-}
-
-static void put_list(struct ms_buf *out, u64 bits, const char *const words[3])
-{
-	bool any = false;
-	u32 i;
-
-	for (i = 0; i < 3; i++)
-		if (bits & 1ull << i) {
-			ms_buf_printf(out, "%s%s", any ? "+" : "", words[i]);
-			any = true;
-		}
-	if (!any)
-		ms_buf_puts(out, "nothing");
 }
 
 /* What L1 was told, in words. */
 static void put_told(struct ms_buf *out, const struct ms_stuck_place *place)
 {
-	static const char *const ept[3] = { "read", "write", "fetch" };
-
 	if (place->reason == REASON_VIOLATION) {
 		ms_buf_puts(out, "; told of ");
-		put_list(out, place->error, ept);
+		access_words(place->error, out);
 		ms_buf_puts(out, ", its entries grant ");
-		put_list(out, place->error >> 3, ept);
+		access_words(place->error >> 3, out);
 		return;
 	}
 	ms_buf_printf(out, "; told of %s of %s page",
@@ -201,12 +203,14 @@ static void put_why(struct ms_buf *out, const struct ms_stuck_place *place)
 	ms_buf_puts(out, ms_stuck_text(cause));
 	if (place->injected)
 		put_told(out, place);
-	else if (place->has_stale && (cause == MS_STUCK_SEQ || cause == MS_STUCK_ROOT))
+	else if (has_seqs(place) && (cause == MS_STUCK_SEQ || cause == MS_STUCK_ROOT))
 		ms_buf_printf(out, "; seq %llu, then %llu", (unsigned long long)place->seq_seen,
 			      (unsigned long long)place->seq_now);
-	else if (place->has_stale && cause == MS_STUCK_IN_PROGRESS)
-		ms_buf_printf(out, "; %u under way, seq %llu", place->in_progress,
-			      (unsigned long long)place->seq_now);
+	else if (has_in_progress(place) && cause == MS_STUCK_IN_PROGRESS) {
+		ms_buf_printf(out, "; %u under way", place->in_progress);
+		if (has_seqs(place))
+			ms_buf_printf(out, ", seq %llu", (unsigned long long)place->seq_now);
+	}
 	for (other = 0; other < MS_NR_STUCK; other++)
 		if (other != cause && place->by_cause[other])
 			ms_buf_printf(out, "; %llu of them: %s", (unsigned long long)place->by_cause[other],
@@ -248,9 +252,9 @@ static void found_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_text(&cells, place->last_ret < MS_RET_NR ? ms_value_name(MS_UNIT_RET, place->last_ret) : NULL);
 	cell_count(&cells, place->taken);
 	cell_count(&cells, place->resolved);
-	cell_opt(&cells, place->has_stale, MS_V_COUNT, place->seq_seen);
-	cell_opt(&cells, place->has_stale, MS_V_COUNT, place->seq_now);
-	cell_opt(&cells, place->has_stale, MS_V_COUNT, place->in_progress);
+	cell_opt(&cells, place->has_stale && place->seq_seen != MS_EV_NO_SEQ, MS_V_COUNT, place->seq_seen);
+	cell_opt(&cells, place->has_stale && place->seq_now != MS_EV_NO_SEQ, MS_V_COUNT, place->seq_now);
+	cell_opt(&cells, has_in_progress(place), MS_V_COUNT, place->in_progress);
 	cell_opt(&cells, place->rip, MS_V_HEX, place->rip);
 	cell_bool(&cells, place->open)->style = place->open ? MS_STYLE_BAD : MS_STYLE_PLAIN;
 	cell_text(&cells, ms_stuck_name(ms_stuck_cause(place)))->style = MS_STYLE_BAD;
@@ -383,6 +387,7 @@ static struct ms_err *view_fill(const struct query *q, struct stuck_view *view)
 		view->sum.injected += v.injected;
 		view->sum.failed += v.failed;
 		view->sum.unfinished += v.unfinished;
+		view->sum.unasked += v.unasked;
 	}
 	q->result->status |= view->nr_found > 0;
 	return NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/event_desc.h"
+#include "query/exit_words.h"
 #include "query/private.h"
 
 static const struct ms_column fixed[] = {
@@ -21,7 +22,33 @@ static const struct ms_column fixed[] = {
 	{ "stack", "STACK", MS_V_WORDS, .flags = MS_COL_BELOW | MS_COL_OMIT },
 	{ "stack_addrs", "ADDRESSES", MS_V_WORDS, .flags = MS_COL_SKIP | MS_COL_OMIT },
 };
-#define KVM_COL 3
+/* Of `fixed'. */
+enum { SEQ_COL, TIME_COL, KVM_COL = 3, EVENT_COL = 7, CAUSE_COL };
+
+/* So wide that headings fit what comes later, but for what lasts longer than most. */
+#define SEQ_LEAST 8u
+#define TIME_LEAST 10u /* 99.123456s */
+
+static const char *event_word(u32 id)
+{
+	return ms_event_name(id + 1);
+}
+
+static const char *cause_word(u32 cause)
+{
+	return ms_value_name(MS_UNIT_CAUSE, cause);
+}
+
+static u8 longest(const char *(*word)(u32 nr))
+{
+	size_t ret = 0;
+	u32 i;
+
+	for (i = 0; word(i); i++)
+		if (strlen(word(i)) > ret)
+			ret = strlen(word(i));
+	return (u8)ret;
+}
 
 static enum ms_secret secret_of(enum ms_event_unit unit)
 {
@@ -56,6 +83,10 @@ void ms_event_columns(bool vms, struct ms_event_table *ret)
 	size_t c;
 
 	memcpy(ret->cols, fixed, sizeof(fixed));
+	ret->cols[SEQ_COL].least = SEQ_LEAST;
+	ret->cols[TIME_COL].least = TIME_LEAST;
+	ret->cols[EVENT_COL].least = longest(event_word);
+	ret->cols[CAUSE_COL].least = longest(cause_word);
 	if (!vms)
 		ret->cols[KVM_COL].flags |= MS_COL_SKIP;
 	ret->nr = MS_LEN(fixed);
@@ -115,10 +146,16 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 {
 	const struct spte_profile *p = &model->profile;
 	enum spte_class cls;
+	struct ms_buf words = { 0 };
 	char text[160];
 	u32 level;
 
-	if (field->unit == MS_UNIT_ROLE) {
+	event_exit_words(model->host.hv, event, field->unit, value, &words);
+	if (words.len) {
+		ms_buf_printf(out, "[%s]", ms_buf_str(&words));
+		out->oom |= words.oom;
+		ms_buf_deinit(&words);
+	} else if (field->unit == MS_UNIT_ROLE) {
 		role_format(&model->roles, (u32)value, p->format == SPTE_FMT_EPT, text, sizeof(text));
 		ms_buf_putc(out, '[');
 		put_joined(out, text);
@@ -138,16 +175,37 @@ static void put_decoded(const struct ms_model *model, const struct ms_event *eve
 	}
 }
 
-/* No frame, or no page that the source knows, is no number. */
-static bool is_absent(const struct ms_event_field *field, u64 value)
+/* No frame, no page that the source knows, and what KVM has not read of an exit yet: these are no numbers. */
+static bool is_absent(const struct ms_event *event, const struct ms_event_field *field, u64 value)
 {
-	return (field->unit == MS_UNIT_GFN && value == ~0ull) || (field->unit == MS_UNIT_SP && !value);
+	if (event->id == MS_EV_nested_exit)
+		return value == ~0ull;
+	/* Members that this kernel lacks. */
+	if (event->id == MS_EV_stale && field->unit == MS_UNIT_COUNT)
+		return value == (field->bytes == sizeof(u32) ? MS_EV_NO_NR : MS_EV_NO_SEQ);
+	return (field->unit == MS_UNIT_GFN && value == ~0ull) || (field->unit == MS_UNIT_SP && !value) ||
+	       (field->unit == MS_UNIT_BOOL && value == MS_EV_UNKNOWN);
 }
 
 static void put_hex(struct ms_buf *out, u64 value)
 {
 	ms_buf_put(out, "0x", 2);
 	ms_buf_put_number(out, value, 16, 1);
+}
+
+/* As the field has it in a column of its own, so that text and JSON name the same thing alike. */
+static void put_redacted(struct ms_redactor *redactor, const struct ms_event_field *field, u64 value,
+			 struct ms_buf *out)
+{
+	struct ms_cell cell = { .kind = kind_of(field->unit), .secret = secret_of(field->unit), .u = value };
+
+	redact_cell(redactor, &cell);
+	if (cell.kind == MS_V_TEXT)
+		ms_buf_put(out, cell.text.data, cell.text.len);
+	else
+		put_hex(out, value);
+	out->oom |= cell.text.oom;
+	ms_buf_deinit(&cell.text);
 }
 
 void ms_event_field(const struct ms_event_show *show, const struct ms_event *event,
@@ -160,12 +218,14 @@ void ms_event_field(const struct ms_event_show *show, const struct ms_event *eve
 		ms_buf_putc(out, ' ');
 	ms_buf_puts(out, field->name);
 	ms_buf_putc(out, '=');
+	if (!name && is_absent(event, field, value)) {
+		ms_buf_putc(out, '-');
+		return;
+	}
 	if (name)
 		put_joined(out, name);
-	else if (show->redact && secret_of(field->unit) != MS_PUBLIC)
-		ms_buf_puts(out, "hidden");
-	else if (is_absent(field, value))
-		ms_buf_putc(out, '-');
+	else if (show->redactor && secret_of(field->unit) != MS_PUBLIC)
+		put_redacted(show->redactor, field, value, out);
 	else if (ms_unit_form(field->unit) == MS_FORM_D)
 		ms_buf_put_number(out, value, 10, 1);
 	else if (ms_unit_form(field->unit) == MS_FORM_B)
@@ -191,7 +251,7 @@ static void cell_field(struct ms_cell *cell, const struct ms_event *event, const
 	u64 value = ms_event_value(event, field);
 	const char *name = ms_value_name(field->unit, value);
 
-	if (is_absent(field, value))
+	if (is_absent(event, field, value))
 		return;
 	if (name)
 		cell_text(&cell, name);
@@ -235,11 +295,12 @@ void ms_event_cells(const struct ms_event_table *table, const struct ms_event_sh
 	u32 i;
 
 	cell_count(&at, event->seq);
-	if (table->no_words)
+	/* A simulated machine may have no clock. */
+	if (table->no_words || !event->time_ns)
 		cell_none(&at);
 	else
 		cell_since(&at, show->start_ns, event->time_ns);
-	cell_count(&at, event->time_ns);
+	cell_opt(&at, event->time_ns, MS_V_COUNT, event->time_ns);
 	cell_opt(&at, event->kvm, MS_V_HEX, event->kvm);
 	cell_opt(&at, event->tid, MS_V_INT, event->tid);
 	cell_opt(&at, event->vcpu != MS_EV_NO_VCPU, MS_V_INT, event->vcpu);

@@ -25,7 +25,8 @@ struct ms_event_table {
 struct ms_event_show {
 	const struct ms_model *model; /* whose SPTEs and roles they are */
 	u64 start_ns; /* times are told from here */
-	bool redact; /* what a cell of words gives away is hidden; other cells are redacted by their columns */
+	/* Whose pseudonyms fields in words have, NULL: none. Other cells are redacted by their columns. */
+	struct ms_redactor *redactor;
 	/* The words of an event's stack, and its addresses in the cell behind; NULL: it has none to show. */
 	void (*stack)(void *ctx, const struct ms_event *event, struct ms_cell *cell);
 	void *stack_ctx;

@@ -19,14 +19,6 @@ void query_unlisten(struct ms_session *session)
 	session->listener = NULL;
 }
 
-static bool same(const struct ms_listen *a, const struct ms_listen *b)
-{
-	return a->kvm == b->kvm && a->events == b->events && a->gfn_start == b->gfn_start &&
-	       a->gfn_end == b->gfn_end && a->vcpu == b->vcpu && a->has_gfn == b->has_gfn &&
-	       a->has_vcpu == b->has_vcpu && a->stacks == b->stacks && a->count_by == b->count_by &&
-	       a->buffer_bytes == b->buffer_bytes;
-}
-
 #define TELL_AFTER_NS 500000000ull
 
 struct attaching {
@@ -39,11 +31,13 @@ static bool attaching(void *ctx, u32 nr)
 {
 	struct attaching *at = ctx;
 	struct ms_session *session = at->session;
-	char line[64];
+	char line[128];
 
 	if (!at->told && session->tell && ms_kmem_now_ns() - at->start_ns > TELL_AFTER_NS) {
 		at->told = true;
-		snprintf(line, sizeof(line), "attaching %u probes...", nr);
+		/* The kernel deals with one at a time, also with those that it still takes away. */
+		snprintf(line, sizeof(line),
+			 "attaching %u probes, behind those that an earlier listening may have left...", nr);
 		session->tell(line);
 	}
 	return !session->progress || session->progress(session->progress_ctx, 0);
@@ -54,7 +48,7 @@ struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, s
 	struct ms_session *session = q->session;
 	struct ms_err *err;
 
-	if (session->listener && !same(&session->listener->listen, listen))
+	if (session->listener && !ms_listen_same(&session->listener->listen, listen))
 		query_unlisten(session);
 	if (!session->listener) {
 		struct attaching at = { .session = session, .start_ns = ms_kmem_now_ns() };
@@ -97,6 +91,8 @@ void listen_stats_since(const struct ms_listen_stats *before, struct ms_listen_s
 	stats->lost_recursion -= before->lost_recursion;
 	stats->lost_probe -= before->lost_probe;
 	stats->lost_thread -= before->lost_thread;
+	stats->lost_free -= before->lost_free;
+	stats->lost_owner -= before->lost_owner;
 	stats->lost_stack -= before->lost_stack;
 	stats->unknown_vm -= before->unknown_vm;
 	stats->runs -= before->runs;
@@ -187,20 +183,27 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 
 /* --- what is said of it --- */
 
-static const struct ms_column listened_cols[] = {
-	{ "ms", "listened for, ms", MS_V_COUNT },
-	{ "raised", "events", MS_V_COUNT },
-	{ "delivered", "of these seen", MS_V_COUNT },
-	{ "lost_buffer", "lost, buffer full", MS_V_COUNT },
-	{ "lost_count", "lost, too many keys", MS_V_COUNT },
-	{ "lost_recursion", "not looked at, probe was at work", MS_V_COUNT },
-	{ "lost_probe", "missed by the kernel", MS_V_COUNT },
-	{ "lost_thread", "of threads without a record", MS_V_COUNT },
-	{ "lost_stack", "without the stack", MS_V_COUNT },
-	{ "unknown_vm", "left out, VM not known", MS_V_COUNT },
-	{ "probe_runs", "runs of the probes", MS_V_COUNT },
-	{ "probe_ns", "their time, ns", MS_V_COUNT },
-};
+/* raised: its title; delivered: the flags of that column. */
+#define LISTENED_COLS(raised, delivered)                                              \
+	{ "ms", "listened for, ms", MS_V_COUNT }, { "raised", raised, MS_V_COUNT },   \
+		{ "delivered", "of these seen", MS_V_COUNT, .flags = delivered },     \
+		{ "lost_buffer", "lost, buffer full", MS_V_COUNT },                   \
+		{ "lost_count", "lost, too many keys", MS_V_COUNT },                  \
+		{ "lost_recursion", "not looked at, probe was at work", MS_V_COUNT }, \
+		{ "lost_probe", "missed by the kernel", MS_V_COUNT },                 \
+		{ "lost_thread", "of threads without a record", MS_V_COUNT },         \
+		{ "lost_free", "lost, too many freed at once", MS_V_COUNT },          \
+		{ "lost_owner", "lost, VM of freed pages", MS_V_COUNT },              \
+		{ "lost_stack", "without the stack", MS_V_COUNT },                    \
+		{ "unknown_vm", "left out, VM not known", MS_V_COUNT },               \
+		{ "probe_runs", "runs of the probes", MS_V_COUNT },                   \
+	{                                                                             \
+		"probe_ns", "their time, ns", MS_V_COUNT                              \
+	}
+
+static const struct ms_column listened_cols[] = { LISTENED_COLS("events", 0) };
+static const struct ms_column counted_cols[] = { LISTENED_COLS("events, counted where they happened",
+							       MS_COL_SKIP) };
 
 static void lost_cell(struct ms_cell **at, u64 nr)
 {
@@ -224,6 +227,8 @@ static void listened_row(const struct ms_section *section, size_t row, struct ms
 	else
 		lost_cell(&cells, stats->lost_probe);
 	lost_cell(&cells, stats->lost_thread);
+	lost_cell(&cells, stats->lost_free);
+	lost_cell(&cells, stats->lost_owner);
 	lost_cell(&cells, stats->lost_stack);
 	lost_cell(&cells, stats->unknown_vm);
 	cell_opt(&cells, stats->runs, MS_V_COUNT, stats->runs);
@@ -252,7 +257,8 @@ struct ms_err *listened_add(struct query *q, const struct listened *listened)
 	u64 lost = listened_lost(listened);
 	struct ms_err *err;
 
-	section = section_add(q, "listened", "Listened", false, listened_cols, MS_LEN(listened_cols), 1,
+	section = section_add(q, "listened", "Listened", false,
+			      listened->counted ? counted_cols : listened_cols, MS_LEN(listened_cols), 1,
 			      listened_row);
 	if (!section)
 		return ms_err_nomem();

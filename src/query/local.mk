@@ -21,6 +21,7 @@ libmmuscope_a_SOURCES += \
 	src/query/cmd_sps.c \
 	src/query/cmd_vms.c \
 	src/query/cmd_walk.c \
+	src/query/cmd_wp.c \
 	src/query/commands.def \
 	src/query/diff.c \
 	src/query/diff.def \
@@ -35,8 +36,11 @@ libmmuscope_a_SOURCES += \
 	src/query/dirty_show.c \
 	src/query/event_row.c \
 	src/query/events.h \
+	src/query/exit_words.c \
+	src/query/exit_words.h \
 	src/query/filter.c \
 	src/query/listen.c \
+	src/query/number.c \
 	src/query/options.def \
 	src/query/private.h \
 	src/query/query.h \

@@ -37,6 +37,8 @@ struct ms_section *section_add(struct query *q, const char *key, const char *tit
 			       const struct ms_column *cols, size_t nr_cols, size_t nr_rows,
 			       void (*row)(const struct ms_section *section, size_t row,
 					   struct ms_cell *cells));
+/* What --last left out of a table; 0: nothing to say. */
+struct ms_err *rows_left_note(struct query *q, const char *what, size_t nr) MS_MUST_CHECK;
 struct ms_err *note_add(struct ms_result *result, const char *fmt, ...) MS_PRINTF(2, 3) MS_MUST_CHECK;
 
 /* --- cells: a row is written from left to right through a cursor --- */
@@ -94,6 +96,9 @@ struct ms_cell *cell_cpu_role(struct ms_cell **at, const struct ms_model *model,
 struct ms_cell *cell_sp_state(struct ms_cell **at, u32 state);
 /* ns since the epoch as a date; absent when 0 or no time that was ever read. */
 void cell_time(struct ms_cell **at, u64 time_ns);
+
+/* The closest name of an event for a misspelt one of len bytes, NULL when nothing is close. */
+const char *event_nearest(const char *word, size_t len);
 
 /* --- redact.c --- */
 
@@ -224,6 +229,7 @@ struct ms_err *watch_begin(struct query *q) MS_MUST_CHECK;
 struct listened {
 	u64 start_ns, end_ns; /* on the clock of the events */
 	bool stopped; /* before its time, by whoever is at the terminal */
+	bool counted; /* where they happened: none was to be seen */
 	struct ms_listen_stats stats; /* of this time alone */
 };
 
@@ -266,6 +272,15 @@ struct ms_listen events_wanted(const struct query *q);
 struct ms_err *stream_run(struct query *q) MS_MUST_CHECK;
 /* Where events are taken; all, or those that this listener lacks for want of a place. Nothing when there are none. */
 struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all) MS_MUST_CHECK;
+
+/* The round is the last, about all that were before. */
+bool stream_is_summing(const struct ms_stream *stream);
+
+/* --- wp --- */
+
+bool wp_is_on(const struct ms_args *args);
+/* Undoes the session's flips; takes NULL. */
+void wp_state_destroy(struct wp_state *state);
 
 const char *hv_name(u32 hv);
 

@@ -80,6 +80,7 @@ struct ms_column {
 	u8 digits; /* MS_V_HEX: least number of hex digits */
 	u8 prio; /* 0: always shown; on a narrow terminal columns with the highest number go first */
 	u8 flags; /* MS_COL_ */
+	u8 least; /* columns of text, where rows come bit by bit and the widest is not known */
 };
 
 struct ms_result;
@@ -89,6 +90,7 @@ struct ms_section {
 	const char *title; /* text heading */
 	bool table; /* else one object, nr_rows is 1 */
 	bool line; /* an object that text shows on one line */
+	bool data_only; /* not in text: another section has the same */
 	const struct ms_column *cols;
 	size_t nr_cols, nr_rows;
 	/* Fill all cells of a row; kinds arrive as absent. Raw values: ms_result_row() redacts. */
@@ -170,7 +172,7 @@ extern const struct ms_option ms_options[MS_NR_OPTS];
 #define MS_OPTS_OUTPUT                                                                        \
 	(MS_OPTS_HELP | 1ull << MS_OPT_JSON | 1ull << MS_OPT_PRETTY | 1ull << MS_OPT_REDACT | \
 	 1ull << MS_OPT_COLOR | 1ull << MS_OPT_NO_HEADER)
-#define MS_OPTS_TARGET (1ull << MS_OPT_TARGET | 1ull << MS_OPT_BUFFER_PAGES)
+#define MS_OPTS_TARGET (1ull << MS_OPT_TARGET | 1ull << MS_OPT_BUFFER_PAGES | 1ull << MS_OPT_TYPES)
 
 #define MS_CMD_TARGET (1u << 0) /* reads a target */
 #define MS_CMD_VM (1u << 1) /* is about one VM */
@@ -268,12 +270,14 @@ struct ms_args {
 	u32 interval_ms; /* of --watch */
 	u32 count; /* rounds, of events: events; 0: no end */
 	u32 for_ms; /* --for, 0: the command's default */
+	bool may_write, may_kill; /* --write, --may-kill-guest */
 	bool follow, probes, stack;
 	u32 by; /* MS_BY_, 0: not given */
 	const char *trace; /* NULL: not given */
 	bool json, pretty, redact, no_header, force;
 	enum ms_color color;
 	u32 buffer_pages;
+	const char *types; /* NULL: not given */
 	u32 bugs; /* 1u << enum nmmu_bug */
 	const char *args[MS_ARGS_MAX];
 	size_t nr_args;
@@ -283,7 +287,7 @@ struct ms_args {
 
 /*
  * Parse words (without program name) as options and one command. `base', if not NULL, gives target, redact,
- * color and buffer_pages where the words do not. Nothing in words need outlive the call. *ret is ended by
+ * color, buffer_pages and types where the words do not. Nothing in words need outlive the call. *ret is ended by
  * ms_args_deinit(). Usage errors only.
  */
 struct ms_err *ms_args_parse(size_t nr, const char *const *words, const struct ms_args *base,
@@ -298,8 +302,12 @@ void ms_args_deinit(struct ms_args *args);
 
 /* "12", "0x1f": the whole string, no sign, no blanks. False when it is not a number or above max. */
 bool ms_parse_u64(const char *str, u64 max, u64 *ret);
+/* Frames: "A", "A-B" without B, "A+N" for N frames; [start, end). False when it is not that. */
+bool ms_parse_gfns(const char *word, u64 *start_ret, u64 *end_ret);
 
 /* --- running --- */
+
+struct wp_state; /* cmd_wp.c */
 
 /* An open target and what was read from it. Zero-initialised is valid and empty. */
 struct ms_session {
@@ -318,6 +326,8 @@ struct ms_session {
 	struct ms_watch *watch; /* of the round under way, NULL without */
 	struct ms_listener *listener; /* of the command that listened last, NULL: none */
 	struct ms_stream *stream; /* of the round under way, NULL without */
+	bool keeps; /* commands to come: `wp on' need not go on until it is interrupted */
+	struct wp_state *wp; /* flips of this session, NULL: none */
 	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 

@@ -119,6 +119,11 @@ struct ms_err *note_add(struct ms_result *result, const char *fmt, ...)
 	return NULL;
 }
 
+struct ms_err *rows_left_note(struct query *q, const char *what, size_t nr)
+{
+	return nr ? note_add(q->result, "not shown: %zu %s", nr, what) : NULL;
+}
+
 void ms_result_destroy(struct ms_result *result)
 {
 	struct ms_section *section;

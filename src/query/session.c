@@ -16,6 +16,8 @@ void ms_session_deinit(struct ms_session *session)
 {
 	ms_session_drop(session);
 	query_unlisten(session);
+	wp_state_destroy(session->wp);
+	session->wp = NULL;
 	ms_target_close(session->target);
 	free(session->spec);
 	session->target = NULL;
@@ -24,7 +26,7 @@ void ms_session_deinit(struct ms_session *session)
 
 struct ms_err *ms_session_open(struct ms_session *session, const struct ms_args *args)
 {
-	struct ms_target_opts opts = { .buffer_pages = args->buffer_pages };
+	struct ms_target_opts opts = { .buffer_pages = args->buffer_pages, .types = args->types };
 	const char *spec = args->target;
 	char *copy = NULL;
 	struct ms_err *err;
@@ -177,6 +179,10 @@ static void prov_row(const struct ms_section *section, size_t row, struct ms_cel
 		word_add(words, "vm-gone");
 	if (prov->walk_flags & MS_WALK_CHANGED)
 		word_add(words, "changed");
+	if (prov->walked && vm && vm->exact.kvm)
+		word_add(words, "exact");
+	if (prov->walked && vm && vm->exact.flags & MS_EXACT_ONE_MOMENT)
+		word_add(words, "one-moment");
 	cell_opt(&cells, prov->walked, MS_V_COUNT, prov->nr_pages);
 	cell_opt(&cells, prov->walked, MS_V_COUNT, prov->nr_confirmed);
 	cell_opt(&cells, prov->walked, MS_V_COUNT, prov->nr_torn);
@@ -201,6 +207,15 @@ static void prov_count_pages(struct ms_provenance *prov, const struct ms_vm *vm)
 		++*by_state[vm->sps[i].rec.state];
 }
 
+static struct ms_err *note_exact(struct ms_result *result, const struct ms_rec_exact *exact)
+{
+	return note_add(result, "exact: mmu_lock was held %u times, for %llu us at the longest; %s",
+			exact->holds, (unsigned long long)(exact->longest_ns + 999) / 1000,
+			exact->flags & MS_EXACT_ONE_MOMENT
+				? "all of it was so at one moment"
+				: "each page and list is of one moment, not of the same");
+}
+
 static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model *model,
 				 const char *target_note)
 {
@@ -222,6 +237,8 @@ static struct ms_err *prov_notes(struct ms_result *result, const struct ms_model
 		err = note_add(result, "the walk of the page list did not close: pages may be missing");
 	if (!err && prov->walk_flags & MS_WALK_CHANGED)
 		err = note_add(result, "pages came or went while they were read: some may be missing");
+	if (!err && prov->walked && prov->vm && prov->vm->exact.kvm)
+		err = note_exact(result, &prov->vm->exact);
 	if (!err && prov->nr_torn)
 		err = note_add(result,
 			       "torn: %llu pages changed while they were copied, their entries may be of two "

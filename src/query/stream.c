@@ -6,12 +6,14 @@
  */
 #include "query/events.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/event_desc.h"
 #include "query/private.h"
 #include "query/stack.h"
+#include "target/kmem.h"
 
 #define SLICE_MS 100 /* one round waits so long at most, that a signal and a reader's end are noticed */
 #define BATCH 4096 /* events of one round */
@@ -21,6 +23,7 @@ struct ms_stream_state {
 	struct ms_listen_stats before;
 	struct listened listened;
 	u64 until_ns, next_ns; /* on the clock of the events; 0: no end */
+	u64 begun_ns; /* on ours */
 	u64 count; /* --count, 0: no end */
 	struct ms_event *events;
 	size_t nr, cap;
@@ -55,7 +58,7 @@ struct ms_err *ms_stream_wanted(struct ms_session *session, const struct ms_args
 	bool asked = args->follow || args->for_ms || args->count || args->by || args->stack || args->trace;
 	struct ms_err *err;
 
-	*ret = false;
+	*ret = wp_is_on(args) && (!session->keeps || args->follow || args->for_ms || args->count);
 	if (args->command != &ms_commands[MS_CMD_ID_events] || args->list)
 		return NULL;
 	err = ms_session_open(session, args);
@@ -163,6 +166,7 @@ static int count_cmp(const void *a, const void *b)
 static struct ms_err *counts_add(struct query *q, struct ms_stream_state *s)
 {
 	struct ms_section *section;
+	size_t nr;
 	struct ms_err *err;
 
 	free(s->counts);
@@ -174,12 +178,13 @@ static struct ms_err *counts_add(struct query *q, struct ms_stream_state *s)
 		return err;
 	}
 	qsort(s->counts, s->nr_counts, sizeof(*s->counts), count_cmp);
-	section = section_add(q, "counts", "Counts", true, s->count_cols, s->nr_count_cols, s->nr_counts,
-			      count_row);
+	nr = q->args->last && q->args->last < s->nr_counts ? q->args->last : s->nr_counts;
+	section = section_add(q, "counts", q->args->watch ? "Counts since the beginning" : "Counts", true,
+			      s->count_cols, s->nr_count_cols, nr, count_row);
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = s;
-	return NULL;
+	return rows_left_note(q, "counts", s->nr_counts - nr);
 }
 
 /* --- probes --- */
@@ -327,12 +332,14 @@ static struct ms_err *begin(struct query *q, enum ms_stream_cells cells, struct 
 		return err;
 	}
 	s->listened.start_ns = s->listened.end_ns = ms_listen_now(s->l);
+	s->listened.counted = args->by;
 	s->until_ns = args->for_ms ? s->listened.start_ns + args->for_ms * NS_PER_MS : 0;
 	s->next_ns = s->listened.start_ns;
+	s->begun_ns = ms_kmem_now_ns();
 	s->count = args->by ? 0 : args->count; /* else it is about rounds */
 	s->show = (struct ms_event_show){ .model = q->model,
 					  .start_ns = s->listened.start_ns,
-					  .redact = args->redact };
+					  .redactor = q->result->redactor };
 	/* Before the first event: reading symbols takes a while. */
 	if (args->stack && q->session->target->ops != &ms_target_sim) {
 		err = stacks_create(s->l, NULL, args->redact, &s->stacks);
@@ -415,6 +422,18 @@ static bool reached(const struct ms_stream_state *s, u64 end_ns)
 	return end_ns && s->listened.end_ns >= end_ns;
 }
 
+/*
+ * A simulated machine's time passes as fast as it is asked for. Without an end to it, nobody could follow: there it
+ * passes as fast as ours.
+ */
+static void keep_pace(const struct ms_stream_state *s)
+{
+	u64 theirs = s->listened.end_ns - s->listened.start_ns, ours = ms_kmem_now_ns() - s->begun_ns;
+
+	if (ms_listen_fd(s->l) < 0 && !s->until_ns && !s->count && theirs > ours)
+		poll(NULL, 0, listen_wait_ms(ours, theirs, SLICE_MS));
+}
+
 static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u64 end_ns)
 {
 	struct ms_err *err =
@@ -423,6 +442,8 @@ static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u6
 	s->listened.end_ns = ms_listen_now(s->l);
 	if (!err && s->no_memory)
 		err = ms_err_nomem();
+	if (!err && !s->listened.stopped)
+		keep_pace(s);
 	s->listened.stopped |= enough(q);
 	/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
 	if (s->listened.stopped || reached(s, s->until_ns))
@@ -517,20 +538,31 @@ static struct ms_err *by_event_add(struct query *q, struct ms_stream_state *s)
 	if (!section)
 		return ms_err_nomem();
 	section->ctx = s;
+	/* The counts are the same, unless they had no room. */
+	section->data_only = q->args->by == MS_BY_EVENT && !s->listened.stats.lost_count;
 	return NULL;
 }
 
 static const struct ms_column cost_cols[] = {
 	{ "ns_per_event", "time of the probes for one event, ns", MS_V_COUNT },
+	{ "cpu_ppm", "", MS_V_COUNT, .flags = MS_COL_SKIP },
+	{ "cpu", "of one CPU's time", MS_V_TEXT, .flags = MS_COL_TEXT_ONLY },
 };
 
 static void cost_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
 {
 	const struct ms_stream_state *s = section->ctx;
-	u64 raised = listened_raised(&s->listened);
+	u64 raised = listened_raised(&s->listened), us = (s->listened.end_ns - s->listened.start_ns) / 1000;
+	u64 ppm = us ? s->listened.stats.run_ns * 1000 / us : 0;
+	struct ms_cell *cell;
 
 	(void)row;
 	cell_opt(&cells, raised, MS_V_COUNT, raised ? s->listened.stats.run_ns / raised : 0);
+	cell_opt(&cells, us, MS_V_COUNT, ppm);
+	cell = cell_text(&cells, us ? "" : NULL);
+	if (us)
+		ms_buf_printf(&cell->text, "%llu.%02llu%%", (unsigned long long)ppm / 10000,
+			      (unsigned long long)ppm / 100 % 100);
 }
 
 static const struct ms_column trace_cols[] = {
@@ -601,6 +633,11 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 	if (!err && s->stacks && *stacks_note(s->stacks))
 		err = note_add(q->result, "%s", stacks_note(s->stacks));
 	return err;
+}
+
+bool stream_is_summing(const struct ms_stream *stream)
+{
+	return stream->state->summary;
 }
 
 struct ms_err *stream_run(struct query *q)

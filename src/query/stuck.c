@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "abi/rec.h"
+#include "query/exit_words.h"
 
 #define WAYS 16u
 #define SETS (MS_STUCK_PLACES / WAYS)
@@ -18,10 +19,10 @@
 #define PFERR_I (1ull << 4)
 #define PFERR_ACCESS (PFERR_W | PFERR_I)
 
-#define REASON_VIOLATION 48
-#define REASON_NPF 0x400
-
 /* 2:0 what was tried, 5:3 what L1's entries grant (SDM: exit qualification for EPT violations). */
+#define QUAL_READ 1ull
+#define QUAL_WRITE 2ull
+#define QUAL_FETCH 4ull
 #define QUAL_ACCESS 7ull
 #define QUAL_RIGHTS_SHIFT 3
 
@@ -88,7 +89,8 @@ struct place {
 struct flight {
 	struct ms_stuck_place key;
 	bool on;
-	bool has_stale, emulated, effect, injected;
+	bool has_stale, emulated, emulation_failed, effect;
+	bool injected; /* which is its outcome, whatever it ends with */
 	struct ms_ev_stale stale;
 	u64 rip;
 	u64 zaps, invalidates; /* of the VM when it began */
@@ -98,6 +100,7 @@ struct vcpu {
 	struct ms_stuck_vcpu shown;
 	struct flight fault; /* between fault and fault_done */
 	struct flight emulation; /* handed to the emulator: whether to an effect is not known yet */
+	bool emulating; /* the last fault counts as emulated, and may still turn out to be another outcome */
 	u64 pgd; /* of the L2 it runs */
 	bool seen;
 };
@@ -247,15 +250,34 @@ static void series_add(struct ms_stuck *stuck, const struct flight *flight, enum
 		place->best = *cur;
 }
 
+/* PFERR bits as those of a qualification. */
+static u64 qual_access(u64 access)
+{
+	return access & PFERR_W ? QUAL_WRITE : access & PFERR_I ? QUAL_FETCH : QUAL_READ;
+}
+
+/*
+ * L1 was told, and KVM has carried an instruction out at the same address: is that the one that L1 was told for? Not if
+ * it is another access; nor if L1's entries have granted it all the time, since then it was never what got nowhere.
+ */
+static bool answers(const struct ms_stuck_place *told, u64 access)
+{
+	u64 tried = told->error & QUAL_ACCESS, rights = told->error >> QUAL_RIGHTS_SHIFT & QUAL_ACCESS;
+
+	if (told->reason == REASON_NPF)
+		return !(told->error & PFERR_ACCESS & ~access) && (access || !(told->error & PFERR_P));
+	return tried & ~rights ? tried & ~rights & qual_access(access) : !(qual_access(access) & rights);
+}
+
 /* The access has been made possible, or carried out: by any vCPU, since they share pages. */
-static void resolve(struct ms_stuck *stuck, const struct ms_stuck_place *key, u64 access)
+static void resolve(struct ms_stuck *stuck, const struct ms_stuck_place *key, u64 access, bool carried_out)
 {
 	struct place *set = set_of(stuck, key);
 	u32 i;
 
 	for (i = 0; i < WAYS; i++) {
 		struct ms_stuck_place *cur = &set[i].cur;
-		u32 shift = cur->injected ? AHEAD_SHIFT : PAGE_SHIFT;
+		u32 shift = cur->injected && !carried_out ? AHEAD_SHIFT : PAGE_SHIFT;
 
 		if (!set[i].used || cur->guest != key->guest || cur->pgd != key->pgd ||
 		    cur->addr >> shift != key->addr >> shift)
@@ -263,6 +285,8 @@ static void resolve(struct ms_stuck *stuck, const struct ms_stuck_place *key, u6
 		if (!cur->nr || is_resolved_one(cur))
 			continue;
 		if (!cur->injected && cur->error & PFERR_ACCESS & ~access)
+			continue;
+		if (cur->injected && carried_out && !answers(cur, access))
 			continue;
 		cur->resolved++;
 		series_reset(&set[i]);
@@ -290,7 +314,7 @@ static bool same_fault(const struct flight *a, const struct flight *b)
 
 static void emulation_done(struct ms_stuck *stuck, struct vcpu *v, u64 access)
 {
-	resolve(stuck, &v->emulation.key, access);
+	resolve(stuck, &v->emulation.key, access, true);
 	v->emulation.on = false;
 }
 
@@ -337,8 +361,9 @@ static void fault_begins(struct ms_stuck *stuck, struct vcpu *v, const struct ms
 		},
 	};
 	emulation_settle(stuck, v, &flight, event->time_ns);
-	if (v->fault.on)
+	if (v->fault.on && !v->fault.injected)
 		v->shown.unfinished++;
+	v->emulating = false;
 	v->shown.faults++;
 	v->fault = flight;
 	v->seen = true;
@@ -350,15 +375,36 @@ static enum ms_stuck_cause retry_cause(const struct ms_stuck *stuck, const struc
 
 	if (flight->has_stale && stale->root_obsolete)
 		return MS_STUCK_ROOT;
-	if (flight->has_stale && stale->in_progress)
+	if (flight->has_stale && stale->in_progress && stale->in_progress != MS_EV_NO_NR)
 		return MS_STUCK_IN_PROGRESS;
-	if (flight->has_stale && stale->seq_seen != stale->seq_now)
+	if (flight->has_stale && stale->seq_seen != MS_EV_NO_SEQ && stale->seq_now != MS_EV_NO_SEQ &&
+	    stale->seq_seen != stale->seq_now)
 		return MS_STUCK_SEQ;
 	if (stuck->zaps != flight->zaps)
 		return MS_STUCK_ROOT;
 	if (stuck->open_invalidates)
 		return MS_STUCK_IN_PROGRESS;
 	return stuck->invalidates != flight->invalidates ? MS_STUCK_SEQ : MS_STUCK_RETRY;
+}
+
+/* Each fault has one. */
+static void count_outcome(const struct flight *flight, u64 *outcome)
+{
+	*outcome += !flight->injected;
+}
+
+/* The emulator has it: already, where an MMIO SPTE was hit and no handler asked (live), else from now on. */
+static void emulation_begins(struct ms_stuck *stuck, struct vcpu *v, const struct flight *flight, u64 time_ns)
+{
+	if (flight->emulation_failed) {
+		count_outcome(flight, &v->shown.failed);
+		series_add(stuck, flight, MS_STUCK_EMULATION_FAILS, flight->key.last_ret, time_ns);
+		return;
+	}
+	count_outcome(flight, &v->shown.emulated);
+	v->emulating = !flight->injected;
+	v->emulation = *flight;
+	v->emulation.on = true;
 }
 
 static void fault_ends(struct ms_stuck *stuck, struct vcpu *v, const struct ms_event *event)
@@ -376,25 +422,25 @@ static void fault_ends(struct ms_stuck *stuck, struct vcpu *v, const struct ms_e
 	switch (done->ret) {
 	case MS_RET_FIXED:
 	case MS_RET_SPURIOUS:
-		resolve(stuck, &flight->key, flight->key.error & PFERR_ACCESS);
-		if (done->ret == MS_RET_FIXED)
-			v->shown.fixed++;
-		else
-			v->shown.spurious++;
+		resolve(stuck, &flight->key, flight->key.error & PFERR_ACCESS, false);
+		count_outcome(flight, done->ret == MS_RET_FIXED ? &v->shown.fixed : &v->shown.spurious);
 		series_add(stuck, flight, done->ret == MS_RET_FIXED ? MS_STUCK_FIXED : MS_STUCK_SPURIOUS,
 			   done->ret, event->time_ns);
 		break;
 	case MS_RET_EMULATE:
 	case MS_RET_WRITE_PROTECTED:
-		v->shown.emulated++;
-		v->emulation = *flight;
-		v->emulation.on = true;
+		emulation_begins(stuck, v, flight, event->time_ns);
 		break;
 	case MS_RET_ERROR:
-		v->shown.failed++;
+		count_outcome(flight, &v->shown.failed);
 		series_add(stuck, flight, MS_STUCK_ERROR, done->ret, event->time_ns);
 		break;
 	case MS_RET_NONE:
+		/* A device's, or the guest's; what else ends like this does not say how. */
+		if (flight->key.error & PFERR_RSVD && !flight->injected)
+			emulation_begins(stuck, v, flight, event->time_ns);
+		else
+			count_outcome(flight, &v->shown.unfinished);
 		break;
 	default:
 		/* So KVM ends a fault, too, that it has given to the guest. */
@@ -422,6 +468,21 @@ static bool makes_series(const struct ms_ev_inject *inject)
 	       (inject->reason == REASON_NPF && !(inject->qual & PFERR_RSVD));
 }
 
+/* One fault may be told of twice, and what was emulated is given to the guest in the end. */
+static void count_injected(struct vcpu *v)
+{
+	if (v->fault.on) {
+		v->shown.injected += !v->fault.injected;
+		v->fault.injected = true;
+	} else if (v->emulating) {
+		v->shown.emulated--;
+		v->shown.injected++;
+	} else {
+		v->shown.unasked++;
+	}
+	v->emulating = false;
+}
+
 static void injected(struct ms_stuck *stuck, struct vcpu *v, const struct ms_event *event)
 {
 	const struct ms_ev_inject *inject = &event->u.inject;
@@ -442,9 +503,8 @@ static void injected(struct ms_stuck *stuck, struct vcpu *v, const struct ms_eve
 		.rip = v->emulation.on ? v->emulation.rip : 0,
 	};
 
-	v->shown.injected++;
+	count_injected(v);
 	v->seen = true;
-	v->fault.injected = v->fault.on;
 	v->emulation.on = false;
 	/* L1 runs, and may take away what it likes. */
 	stuck->epoch++;
@@ -455,16 +515,21 @@ static void injected(struct ms_stuck *stuck, struct vcpu *v, const struct ms_eve
 
 static void emulated(struct ms_stuck *stuck, struct vcpu *v, const struct ms_event *event)
 {
-	struct flight *flight = &v->emulation;
+	struct flight *flight = v->fault.on ? &v->fault : &v->emulation;
 
 	if (!flight->on)
 		return;
 	flight->emulated = true;
 	flight->rip = event->u.emulate.rip;
-	if (!event->u.emulate.failed)
+	flight->emulation_failed |= event->u.emulate.failed;
+	/* What is not over is judged when it is. */
+	if (!event->u.emulate.failed || v->fault.on)
 		return;
-	v->shown.emulated--;
-	v->shown.failed++;
+	if (v->emulating) {
+		v->shown.emulated--;
+		v->shown.failed++;
+	}
+	v->emulating = false;
 	flight->on = false;
 	series_add(stuck, flight, MS_STUCK_EMULATION_FAILS, flight->key.last_ret, event->time_ns);
 }
@@ -503,6 +568,7 @@ static void of_vcpu(struct ms_stuck *stuck, struct vcpu *v, const struct ms_even
 			emulation_done(stuck, v, PFERR_W);
 		break;
 	case MS_EV_nested_enter:
+		v->emulating = false;
 		v->pgd = event->u.nested_enter.pgd;
 		break;
 	default:
@@ -570,6 +636,7 @@ bool ms_stuck_vcpu(const struct ms_stuck *stuck, u32 id, struct ms_stuck_vcpu *r
 	if (!v || !v->seen)
 		return false;
 	*ret = v->shown;
+	ret->unfinished += v->fault.on && !v->fault.injected;
 	return true;
 }
 

@@ -58,8 +58,8 @@ struct ms_stuck_place {
 	u64 first_ns, last_ns;
 	u64 by_cause[MS_NR_STUCK];
 	u64 gfn; /* ~0: not known */
-	u64 seq_seen, seq_now; /* of the last retry that said so: has_stale */
-	u32 in_progress;
+	u64 seq_seen, seq_now; /* of the last retry that said so: has_stale; MS_EV_NO_SEQ: not known */
+	u32 in_progress; /* MS_EV_NO_NR: not known */
 	u64 rip; /* of the last instruction emulated for it, 0: none seen */
 	u8 last_ret; /* enum ms_ret, MS_RET_NR: not seen */
 	bool has_stale;
@@ -69,14 +69,17 @@ struct ms_stuck_place {
 /* The cause that most faults of the series had. */
 enum ms_stuck_cause ms_stuck_cause(const struct ms_stuck_place *place);
 
+/* Faults taken, and what became of them: each is counted in one of the figures below, which add up to it. */
 struct ms_stuck_vcpu {
-	u64 faults; /* taken */
+	u64 faults;
 	u64 fixed, spurious;
-	u64 emulated; /* handed to the emulator, which did not fail */
+	u64 emulated; /* handed to the emulator, which did not fail: also those that hit an MMIO SPTE */
 	u64 retried;
-	u64 injected; /* given to a guest */
+	u64 injected; /* given to a guest, by the fault handler or by the emulator */
 	u64 failed; /* error, or an emulation that failed */
-	u64 unfinished; /* whose end was not seen */
+	u64 unfinished; /* whose end was not seen (yet), or does not say */
+
+	u64 unasked; /* no fault's outcome: given to a guest where no fault was under way */
 };
 
 struct ms_stuck_totals {

@@ -2,6 +2,7 @@
 /* The command and option tables, the nearest name to a misspelt one, and completion. */
 #include "query/private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,22 +77,48 @@ static size_t distance(const char *a, const char *b)
 	return line[lb];
 }
 
-const char *ms_command_nearest(const char *name)
+/* Of the names that name_at() has, NULL behind the last. */
+static const char *name_nearest(const char *name, const char *(*name_at)(size_t i))
 {
 	size_t i, d, best = NAME_MAX_LEN;
-	const char *nearest = NULL;
+	const char *nearest = NULL, *at;
 
-	for (i = 0; i < MS_NR_CMDS; i++) {
-		d = distance(name, ms_commands[i].name);
+	for (i = 0; (at = name_at(i)); i++) {
+		d = distance(name, at);
 		/* A beginning of a name means that name. */
-		if (*name && !strncmp(name, ms_commands[i].name, strlen(name)))
+		if (*name && !strncmp(name, at, strlen(name)))
 			d = 1;
 		if (d < best) {
 			best = d;
-			nearest = ms_commands[i].name;
+			nearest = at;
 		}
 	}
 	return best <= 1 + strlen(name) / 3 ? nearest : NULL;
+}
+
+static const char *command_name_at(size_t i)
+{
+	return i < MS_NR_CMDS ? ms_commands[i].name : NULL;
+}
+
+const char *ms_command_nearest(const char *name)
+{
+	return name_nearest(name, command_name_at);
+}
+
+static const char *event_name_at(size_t i)
+{
+	return i + 1 < MS_EV_NR ? ms_event_name((u32)i + 1) : NULL;
+}
+
+const char *event_nearest(const char *word, size_t len)
+{
+	char name[NAME_MAX_LEN + 1];
+
+	if (len >= sizeof(name))
+		return NULL;
+	snprintf(name, sizeof(name), "%.*s", (int)len, word);
+	return name_nearest(name, event_name_at);
 }
 
 struct candidates {

@@ -97,6 +97,7 @@ void why_reasons(const struct why *why, const struct ms_model *model, const stru
 		 const char *reasons[2])
 {
 	struct spte_info info;
+	const bool flipped = ms_sp_entry_flipped(model, why->vm, sp, idx);
 	u64 gfn = 0;
 
 	reasons[0] = reasons[1] = NULL;
@@ -125,6 +126,11 @@ void why_reasons(const struct why *why, const struct ms_model *model, const stru
 	case SPTE_W_ILLEGAL:
 		break;
 	}
+	/* Somebody's tool: of all reasons the one that will go. */
+	if (flipped && reasons[0] && !reasons[1])
+		reasons[1] = reasons[0];
+	if (flipped)
+		reasons[0] = "wp-flip";
 }
 
 void why_cell(const struct why *why, const struct ms_model *model, const struct ms_sp *sp, u32 idx,

@@ -130,7 +130,7 @@ static bool put_object(struct text *t, const struct ms_section *section)
 	if (!cells)
 		return false;
 	ms_result_row(t->result, section, 0, cells);
-	put_pairs(t, section, cells, 0);
+	put_pairs(t, section, cells, MS_COL_SKIP);
 	ms_cells_destroy(cells, section->nr_cols);
 	return sink_flush(t->sink, false);
 }
@@ -478,6 +478,8 @@ bool render_text(const struct ms_result *result, const struct ms_render_opts *op
 		ok = put_provenance(&t, &result->prov_section);
 	for (i = 0; i < result->nr_sections && ok; i++) {
 		section = &result->sections[i];
+		if (section->data_only)
+			continue;
 		if (section->line || opts->lines_only) {
 			ok = !section->line || put_line(&t, section);
 			continue;
@@ -515,6 +517,15 @@ struct kept {
 		u8 style; /* enum ms_style */
 	} * pieces; /* nr_cols a row */
 };
+
+static void measure_least(const struct ms_section *section, struct layout *layout)
+{
+	size_t i;
+
+	for (i = 0; i < section->nr_cols; i++)
+		if (layout->shown[i] && layout->widths[i] < section->cols[i].least)
+			layout->widths[i] = section->cols[i].least;
+}
 
 static bool keep_rows(struct text *t, const struct ms_section *section, struct layout *layout,
 		      struct ms_cell *cells, struct kept *kept)
@@ -573,6 +584,7 @@ bool render_rows_text(const struct ms_result *result, const struct ms_render_opt
 	struct layout layout = { .widths = rows->widths, .shown = shown, .depth = section->nr_cols };
 	struct kept kept = { 0 };
 	struct ms_cell *cells;
+	u32 before;
 	bool ok;
 
 	if (section->nr_cols > MS_ROWS_COLS_MAX)
@@ -586,13 +598,16 @@ bool render_rows_text(const struct ms_result *result, const struct ms_render_opt
 	}
 	choose(section, &layout);
 	measure_titles(&t, section, &layout);
+	measure_least(section, &layout);
+	before = total_width(section, &layout);
 	ok = keep_rows(&t, section, &layout, cells, &kept);
 	if (ok && !rows->begun && result->prov.present)
 		ok = put_provenance(&t, &result->prov_section);
-	if (ok && !rows->begun && !opts->no_header) {
+	if (ok && !rows->begun && !opts->no_header)
 		ms_buf_putc(&sink->buf, '\n');
+	/* Once more where the columns have moved: each row stands below its headings. */
+	if (ok && !opts->no_header && (!rows->begun || total_width(section, &layout) != before))
 		put_titles(&t, section, &layout);
-	}
 	rows->begun = true;
 	ok = ok && put_kept(&t, section, &layout, &kept);
 	sink->buf.oom |= t.cell.oom;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "abi/event_desc.h"
@@ -390,6 +391,56 @@ static bool put_event(struct ms_tracefile *trace, struct track *track, const str
 
 /* --- the file --- */
 
+static bool is_directory(const char *path)
+{
+	struct stat st;
+	int before = errno;
+	bool ret = !stat(path, &st) && S_ISDIR(st.st_mode);
+
+	errno = before;
+	return ret;
+}
+
+/* error: of open(). */
+static struct ms_err *open_err(const char *path, int error)
+{
+	struct ms_err *err;
+
+	if (is_directory(path))
+		error = EISDIR;
+	err = ms_err_errno(MS_ERR_USAGE, error, "trace %s", path);
+	if (error == EISDIR)
+		return ms_err_hint(err, "it is a directory: name a file in it, as %s%strace.json", path,
+				   path[strlen(path) - 1] == '/' ? "" : "/");
+	return error == EEXIST ? ms_err_hint(err, "--force replaces it") : err;
+}
+
+/* Of the directory that it would be in. */
+static bool dir_takes_files(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = !slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	bool ret = dir && !faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS);
+	int error = dir ? errno : ENOMEM;
+
+	free(dir);
+	errno = error;
+	return ret;
+}
+
+struct ms_err *ms_tracefile_check(const char *path, bool force)
+{
+	struct stat st;
+
+	if (!strcmp(path, "-"))
+		return NULL;
+	if (is_directory(path))
+		return open_err(path, EISDIR);
+	if (lstat(path, &st))
+		return errno != ENOENT || !dir_takes_files(path) ? open_err(path, errno) : NULL;
+	return force ? NULL : open_err(path, EEXIST);
+}
+
 struct ms_err *ms_tracefile_create(const char *path, bool force, FILE *out, struct ms_tracefile **ret)
 {
 	struct ms_tracefile *trace = calloc(1, sizeof(*trace));
@@ -408,9 +459,7 @@ struct ms_err *ms_tracefile_create(const char *path, bool force, FILE *out, stru
 		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
 	trace->sink.out = trace->lent ? out : fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!trace->sink.out) {
-		err = ms_err_errno(MS_ERR_USAGE, errno, "trace %s", path);
-		if (errno == EEXIST)
-			err = ms_err_hint(err, "--force replaces it");
+		err = open_err(path, errno);
 		if (fd >= 0)
 			close(fd);
 		free(trace->path);

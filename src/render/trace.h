@@ -14,6 +14,8 @@
 
 struct ms_tracefile;
 
+/* Why a file of this name could not be made, as far as that can be told without making it. */
+struct ms_err *ms_tracefile_check(const char *path, bool force) MS_MUST_CHECK;
 /*
  * A file that is there is replaced with force alone. Readable by its owner only. "-" is `out', which stays open. It is
  * written as events come: what is kept of them is which vCPUs and threads there were, and what is under way.

@@ -33,8 +33,8 @@ void do_access(struct ms_play *play, u32 vcpu, const struct nmmu_access *access,
 /* The address is one that this vCPU's paging has, rather than cut to one. */
 static bool check_linear(struct ms_play *play, const struct stmt *stmt, u32 vcpu, u64 addr)
 {
-	const struct nmmu_vcpu *v = ms_machine_vcpu(play->machine, vcpu);
-	const struct nmmu_regs *regs = v->guest_mode ? &play->l2[vcpu] : &play->l1[vcpu];
+	const struct nmmu_regs *regs =
+		ms_machine_vcpu_state(play->machine, vcpu).guest_mode ? &play->l2[vcpu] : &play->l1[vcpu];
 	bool wide = regs->cr0 & CR0_PG && regs->efer & EFER_LMA;
 	u32 bits = regs->cr4 & CR4_LA57 ? 57 : 48;
 
@@ -107,7 +107,7 @@ static void act_emulate(struct ms_play *play, const struct stmt *stmt, u32 vcpu,
 		return;
 	out->kind = OUT_ACCESS;
 	out->is_write = access.write;
-	out->error = out->run.error = nmmu_emulate(ms_machine_vcpu(play->machine, vcpu), &access, last);
+	out->error = out->run.error = ms_machine_emulate(play->machine, vcpu, &access, last);
 	out->run.action = last->action;
 	out->run.value = last->value;
 	out->run.emulated = true;
@@ -157,7 +157,7 @@ static void regs_of(struct ms_play *play, const struct stmt *stmt, struct nmmu_r
 /* L1's registers are set at once; L2's when it is entered, or at once when it runs. */
 static void act_regs(struct ms_play *play, const struct stmt *stmt, u32 vcpu, struct outcome *out)
 {
-	bool guest_mode = ms_machine_vcpu(play->machine, vcpu)->guest_mode;
+	bool guest_mode = ms_machine_vcpu_state(play->machine, vcpu).guest_mode;
 	struct nmmu_regs *regs = stmt->verb == VERB_L1 ? &play->l1[vcpu] : &play->l2[vcpu];
 
 	regs_of(play, stmt, regs);
@@ -171,9 +171,8 @@ static void act_regs(struct ms_play *play, const struct stmt *stmt, u32 vcpu, st
 
 static void act_enter(struct ms_play *play, const struct stmt *stmt, u32 vcpu, struct outcome *out)
 {
-	struct nmmu_vcpu *v = ms_machine_vcpu(play->machine, vcpu);
 	u32 table = arg_choice(play, stmt, KEY_TABLE_NONE, TABLE_NONE_INDEX);
-	bool ept = play_nmmu(play)->cfg.hv == MS_HV_VMX;
+	bool ept = ms_machine_is_vmx(play->machine);
 	struct nmmu_nested nested = {
 		.kind = table == TABLE_NONE_INDEX ? NMMU_NESTED_OFF
 			: ept			  ? NMMU_NESTED_EPT
@@ -184,7 +183,7 @@ static void act_enter(struct ms_play *play, const struct stmt *stmt, u32 vcpu, s
 		.l2 = play->l2[vcpu],
 	};
 
-	if (v->guest_mode) {
+	if (ms_machine_vcpu_state(play->machine, vcpu).guest_mode) {
 		play_fail(play, stmt, "L2 runs on this vCPU already");
 		return;
 	}
@@ -198,21 +197,20 @@ static void act_enter(struct ms_play *play, const struct stmt *stmt, u32 vcpu, s
 	else if (nested.kind == NMMU_NESTED_NPT)
 		nested.root = ms_tables_root_gfn(play->tables[table]) << NMMU_PAGE_SHIFT;
 	if (!play->failed)
-		call_done(out, nmmu_nested_enter(v, &nested));
+		call_done(out, ms_machine_nested_enter(play->machine, vcpu, &nested));
 }
 
 static void act_leave(struct ms_play *play, const struct stmt *stmt, u32 vcpu)
 {
-	struct nmmu_vcpu *v = ms_machine_vcpu(play->machine, vcpu);
 	u16 index = 0;
 
-	if (!v->guest_mode) {
+	if (!ms_machine_vcpu_state(play->machine, vcpu).guest_mode) {
 		play_fail(play, stmt, "L2 does not run on this vCPU");
 		return;
 	}
-	nmmu_pml_drain(v);
-	nmmu_nested_leave(v, &index);
-	if (v->nested.pml)
+	ms_machine_pml_drain(play->machine, vcpu);
+	ms_machine_nested_leave(play->machine, vcpu, &index);
+	if (ms_machine_vcpu_state(play->machine, vcpu).pml12)
 		play->pml12_index[vcpu] = index;
 }
 
@@ -230,19 +228,17 @@ static void act_invept(struct ms_play *play, const struct stmt *stmt, u32 vcpu, 
 		play_fail(play, stmt, "which one? A table, eptp=VALUE, or all");
 		return;
 	}
-	call_done(out, nmmu_invept(ms_machine_vcpu(play->machine, vcpu), all, eptp));
+	call_done(out, ms_machine_invept(play->machine, vcpu, all, eptp));
 }
 
 static void act_vcpu(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	int id = arg_vcpu(play, stmt);
-	struct nmmu_vcpu *v;
 	u32 vcpu;
 
 	if (id < 0)
 		return;
 	vcpu = (u32)id;
-	v = ms_machine_vcpu(play->machine, vcpu);
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_READ:
 	case VERB_WRITE:
@@ -276,13 +272,13 @@ static void act_vcpu(struct ms_play *play, const struct stmt *stmt, struct outco
 		ms_machine_flush_guest(play->machine, vcpu);
 		break;
 	case VERB_FLUSH_NPT:
-		nmmu_flush_nested_npt(v);
+		ms_machine_flush_npt(play->machine, vcpu);
 		break;
 	case VERB_INVEPT:
 		act_invept(play, stmt, vcpu, out);
 		break;
 	case VERB_KICK:
-		nmmu_pml_drain(v);
+		ms_machine_pml_drain(play->machine, vcpu);
 		break;
 	default:
 		break;
@@ -296,13 +292,13 @@ static void kick_all(struct ms_play *play)
 	u32 i;
 
 	for (i = 0; i < play->nr_vcpus; i++)
-		nmmu_pml_drain(ms_machine_vcpu(play->machine, i));
+		ms_machine_pml_drain(play->machine, i);
 }
 
 static void act_log_get(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	u16 as_id = (u16)arg_num(play, stmt, KEY_AS, 0), id = (u16)arg_num(play, stmt, KEY_SLOT, 0);
-	struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
+	const struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
 	u64 *bitmap;
 
 	if (!slot || !play_spend_pages(play, stmt, slot->nr_pages))
@@ -343,7 +339,7 @@ static int clear_bits(void *ctx, u64 first, u64 last)
 static void act_log_clear(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	u16 as_id = (u16)arg_num(play, stmt, KEY_AS, 0), id = (u16)arg_num(play, stmt, KEY_SLOT, 0);
-	struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
+	const struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
 	struct clear clear = { .first = ~0ULL };
 	struct expr_error e;
 	u64 first, end;
@@ -375,34 +371,33 @@ static void act_log_mode(struct ms_play *play, const struct stmt *stmt, struct o
 	u32 mode = (arg_has(play, stmt, KEY_MANUAL) ? NMMU_LOG_MANUAL : 0) |
 		   (arg_has(play, stmt, KEY_INIT_SET) ? NMMU_LOG_INIT_SET : 0);
 
-	call_done(out, nmmu_log_mode(play_nmmu(play), mode));
+	call_done(out, ms_machine_log_mode(play->machine, mode));
 }
 
 /* --- all of them --- */
 
 static void act_whole(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
-	struct nmmu *m = play_nmmu(play);
 	u64 nr = arg_num(play, stmt, KEY_NR, 1);
 
 	switch ((enum verb_id)stmt->verb) {
 	case VERB_NX:
-		call_done(out, nmmu_set_nx_huge_pages(m, arg_choice(play, stmt, KEY_ONOFF, 0)));
+		call_done(out, ms_machine_set_nx(play->machine, arg_choice(play, stmt, KEY_ONOFF, 0)));
 		break;
 	case VERB_NX_RECOVER:
 		if (nr < 1 || nr > 1u << 20)
 			play_wrong(play, stmt, KEY_NR, "a ratio is 1 to %u", 1u << 20);
 		else
-			nmmu_nx_recover(m, (u32)nr);
+			ms_machine_nx_recover(play->machine, (u32)nr);
 		break;
 	case VERB_LIMIT:
 		if (nr > 1u << 20)
 			play_wrong(play, stmt, KEY_NR, "a limit is 0 to %u", 1u << 20);
 		else
-			nmmu_set_max_pages(m, (u32)nr);
+			ms_machine_max_pages(play->machine, (u32)nr);
 		break;
 	case VERB_ZAP_ALL:
-		nmmu_zap_all(m);
+		ms_machine_zap_all(play->machine);
 		break;
 	case VERB_FAIL_ALLOC:
 		ms_machine_fail_alloc(play->machine, nr);

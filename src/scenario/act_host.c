@@ -41,7 +41,7 @@ static bool back(struct ms_play *play, const struct stmt *stmt, u64 hva, u64 byt
 void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out)
 {
 	u64 id = arg_num(play, stmt, KEY_SLOT, 0), as_id = arg_num(play, stmt, KEY_AS, 0);
-	struct nmmu_slot *slot;
+	const struct nmmu_slot *slot;
 	u64 gfn, pages, hva;
 	u32 flags;
 
@@ -49,7 +49,7 @@ void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		play_fail(play, stmt, "slots are 0 to 65535, address spaces 0 and 1");
 		return;
 	}
-	slot = nmmu_slot_by_id(play_nmmu(play), (u16)as_id, (u16)id);
+	slot = ms_machine_slot(play->machine, (u16)as_id, (u16)id);
 	gfn = arg_num(play, stmt, KEY_GFN, slot ? slot->base_gfn : 0);
 	pages = arg_num(play, stmt, KEY_PAGES, slot ? slot->nr_pages : 0);
 	hva = arg_num(play, stmt, KEY_HVA,
@@ -82,7 +82,7 @@ void act_slot(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 /* Where the VMM has a guest address; false with a failure when no slot has it. */
 static bool hva_of(struct ms_play *play, const struct stmt *stmt, u64 gpa, u64 *ret)
 {
-	struct nmmu_slot *slot = nmmu_slot_of(play_nmmu(play), 0, gpa >> NMMU_PAGE_SHIFT);
+	const struct nmmu_slot *slot = ms_machine_slot_at(play->machine, 0, gpa >> NMMU_PAGE_SHIFT);
 
 	if (!slot)
 		return play_wrong(play, stmt, KEY_GPA, "no slot has 0x%llx", (unsigned long long)gpa);
@@ -104,7 +104,7 @@ static void act_bytes(struct ms_play *play, const struct stmt *stmt, struct outc
 		return;
 	out->kind = OUT_CALL;
 	out->error = stmt->verb == VERB_POKE ? ms_machine_poke(play->machine, gpa, &value, (u32)bytes)
-					     : nmmu_host_write(play_nmmu(play), gpa, &value, (u32)bytes);
+					     : ms_machine_host_write(play->machine, gpa, &value, (u32)bytes);
 	out->unclaimed = out->error;
 }
 
@@ -140,7 +140,7 @@ void act_host(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		break;
 	case VERB_HOST_AGE:
 		out->kind = OUT_AGE;
-		out->young = nmmu_age(play_nmmu(play), hva, hva + bytes);
+		out->young = ms_machine_age(play->machine, hva, hva + bytes);
 		break;
 	default:
 		break;

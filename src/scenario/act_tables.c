@@ -75,10 +75,10 @@ static struct ms_tables *made(struct ms_play *play, const struct stmt *stmt, u32
 /* Every frame of the pool lies in a slot: tables are written into guest memory. */
 static bool check_pool(struct ms_play *play, const struct stmt *stmt, u64 gfn, u64 end)
 {
-	struct nmmu_slot *slot;
+	const struct nmmu_slot *slot;
 
 	for (; gfn < end; gfn = slot->base_gfn + slot->nr_pages) {
-		slot = nmmu_slot_of(play_nmmu(play), 0, gfn);
+		slot = ms_machine_slot_at(play->machine, 0, gfn);
 		if (!slot)
 			return play_wrong(play, stmt, KEY_POOL, "pool: no slot has frame 0x%llx",
 					  (unsigned long long)gfn);
@@ -215,7 +215,7 @@ static void store(struct ms_play *play, const struct stmt *stmt, u32 table, u64 
 		return;
 	case BY_HOST:
 		out->kind = OUT_CALL;
-		out->error = nmmu_host_write(play_nmmu(play), gpa, &value, bytes);
+		out->error = ms_machine_host_write(play->machine, gpa, &value, bytes);
 		break;
 	case BY_POKE:
 		out->kind = OUT_CALL;

@@ -185,7 +185,7 @@ static bool fail_outcome(struct ms_play *play, const struct stmt *stmt, const st
 /* What guest memory lies behind a host-physical address. ~0: none that a slot maps. */
 static bool is_memory(struct ms_play *play, u64 gpa, u64 pa)
 {
-	struct nmmu_slot *slot = nmmu_slot_of(play_nmmu(play), 0, gpa >> NMMU_PAGE_SHIFT);
+	const struct nmmu_slot *slot = ms_machine_slot_at(play->machine, 0, gpa >> NMMU_PAGE_SHIFT);
 	u64 hva;
 
 	if (!slot)
@@ -374,7 +374,7 @@ static bool expect_log(struct ms_play *play, const struct stmt *stmt)
 static bool expect_dirty(struct ms_play *play, const struct stmt *stmt)
 {
 	u16 as_id = (u16)arg_num(play, stmt, KEY_AS, 0), id = (u16)arg_num(play, stmt, KEY_SLOT, 0);
-	struct nmmu_slot *slot = play_slot(play, stmt, as_id, id);
+	const struct nmmu_slot *slot = play_engine_slot(play, stmt, as_id, id);
 	struct bits bits = { .wanted = stmt->verb == VERB_X_DIRTY, .bad = ~0ULL };
 	struct expr_error e;
 

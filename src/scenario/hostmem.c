@@ -332,6 +332,31 @@ void hostmem_clear_written(struct hostmem *mem, u64 pfn)
 		slot->value &= ~WRITTEN;
 }
 
+void hostmem_set_written(struct hostmem *mem, u64 pfn)
+{
+	if (table_find(&mem->contents, pfn))
+		set_written(mem, pfn);
+}
+
+bool hostmem_is_table(const struct hostmem *mem, u64 pa)
+{
+	return !zone_of(mem, pa >> PAGE_SHIFT);
+}
+
+void *hostmem_contents(const struct hostmem *mem, u64 pfn)
+{
+	const struct slot *slot = table_find(&mem->contents, pfn);
+
+	return slot ? contents_of(slot) : NULL;
+}
+
+int hostmem_make(struct hostmem *mem, u64 pfn)
+{
+	u8 *page;
+
+	return frame_alive(mem, pfn) ? page_make(mem, pfn, &page) : -EFAULT;
+}
+
 int hostmem_table_alloc(struct hostmem *mem, void **va_ret, u64 *pa_ret)
 {
 	u64 pfn;
@@ -346,6 +371,24 @@ int hostmem_table_alloc(struct hostmem *mem, void **va_ret, u64 *pa_ret)
 	*va_ret = page;
 	*pa_ret = pfn << PAGE_SHIFT;
 	return 0;
+}
+
+u32 hostmem_table_peek(struct hostmem *mem, u64 *pas, u32 nr)
+{
+	u64 rng = mem->rng, pfn, room = mem->max_bytes;
+	u32 n, i;
+
+	/* What is not sure to be had is not shown: a page of each, and what is kept of it. */
+	if (hostmem_bytes(mem) + overhead(mem) + (nr + 1) * (u64)PAGE_SIZE +
+		    4 * mem->used.cap * sizeof(struct slot) >
+	    room)
+		return 0;
+	for (n = 0; n < nr && !frame_alloc(mem, 0, &pfn); n++)
+		pas[n] = pfn << PAGE_SHIFT;
+	for (i = 0; i < n; i++)
+		table_del(&mem->used, pas[i] >> PAGE_SHIFT);
+	mem->rng = rng;
+	return n;
 }
 
 void hostmem_table_free(struct hostmem *mem, u64 pa)

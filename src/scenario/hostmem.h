@@ -31,6 +31,8 @@ u64 hostmem_bytes(const struct hostmem *mem);
 
 /* A zeroed frame and where it lies for us. -ENOMEM. */
 int hostmem_table_alloc(struct hostmem *mem, void **va_ret, u64 *pa_ret);
+/* The addresses that the next calls of hostmem_table_alloc() will give, up to nr, if nothing else is drawn before. */
+u32 hostmem_table_peek(struct hostmem *mem, u64 *pas, u32 nr);
 void hostmem_table_free(struct hostmem *mem, u64 pa);
 
 /* --- by physical address, as a CPU does --- */
@@ -41,9 +43,18 @@ int hostmem_write(struct hostmem *mem, u64 pa, const void *src, u32 len);
 /* 4 or 8 bytes, aligned. -EAGAIN: the value was another. */
 int hostmem_cmpxchg(struct hostmem *mem, u64 pa, u64 old, u64 new_value, u32 bytes);
 
+/* Is it among the frames that hostmem_table_alloc() gives? */
+bool hostmem_is_table(const struct hostmem *mem, u64 pa);
+/* Where a frame's 4096 bytes lie; NULL: never written, it reads as zeros. Valid until the frame is given back. */
+void *hostmem_contents(const struct hostmem *mem, u64 pfn);
+/* Give a frame that is there a place for its bytes. -EFAULT, -ENOMEM. */
+int hostmem_make(struct hostmem *mem, u64 pfn);
+
 /* Was the frame written since the last clear, by whomever? Goes along when the page gets another frame. */
 bool hostmem_is_written(const struct hostmem *mem, u64 pfn);
 void hostmem_clear_written(struct hostmem *mem, u64 pfn);
+/* Somebody else has written it, through hostmem_contents(). */
+void hostmem_set_written(struct hostmem *mem, u64 pfn);
 
 /* --- the VMM's address space --- */
 

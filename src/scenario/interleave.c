@@ -36,15 +36,7 @@ static void half_main(void *arg)
 /* While pages or slots are being taken away faults only try again: those who try let the other one go on. */
 void interleave_yield(struct ms_play *play, enum nmmu_point point)
 {
-	const struct nmmu *m = play_nmmu(play);
-	const struct nmmu_slot *slot;
-	bool retries = m->invalidate_in_progress;
-	u32 as_id;
-
-	for (as_id = 0; as_id < NMMU_NR_AS && !retries; as_id++)
-		for (slot = m->as[as_id].first; slot && !retries; slot = slot->next)
-			retries = slot->flags & MS_SLOT_INVALID;
-	if (retries && point == NMMU_POINT_ENTER)
+	if (point == NMMU_POINT_ENTER && ms_machine_unsettled(play->machine))
 		ms_sched_pause(play->sched, point);
 	else
 		ms_sched_yield(play->sched, point);

@@ -5,6 +5,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/act_host.c \
 	src/scenario/act_tables.c \
 	src/scenario/check.c \
+	src/scenario/engine.c \
 	src/scenario/events.c \
 	src/scenario/expect.c \
 	src/scenario/expect_mmu.c \
@@ -17,6 +18,8 @@ libmmuscope_a_SOURCES += \
 	src/scenario/lex.c \
 	src/scenario/machine.c \
 	src/scenario/machine.h \
+	src/scenario/machine_private.h \
+	src/scenario/mirror.c \
 	src/scenario/names.c \
 	src/scenario/parse.c \
 	src/scenario/parse.h \
@@ -27,6 +30,7 @@ libmmuscope_a_SOURCES += \
 	src/scenario/play.c \
 	src/scenario/play.h \
 	src/scenario/scenario.h \
+	src/scenario/remote.c \
 	src/scenario/sched.c \
 	src/scenario/sched.h \
 	src/scenario/tables.c \

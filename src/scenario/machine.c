@@ -1,36 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The engine's surroundings and the loop of one access: see machine.h. */
-#include "scenario/machine.h"
+#include "scenario/machine_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "scenario/hostmem.h"
-#include "scenario/pinhost.h"
 #include "nmmu/x86.h"
 
 #define DEFAULT_TLB 64
 #define DEFAULT_BYTES (256ULL << 20)
-
-struct vcpu {
-	struct nmmu_vcpu *v;
-	struct hw_cpu *cpu;
-	struct nmmu_regs seen[2]; /* what L1 [0] and L2 [1] ran with last */
-};
-
-struct ms_machine {
-	struct ms_machine_opts opts;
-	struct nmmu_ops ops;
-	struct nmmu *m;
-	struct hostmem *mem;
-	struct vcpu *vcpus;
-	u32 nr_vcpus;
-	u64 fail_after; /* allocations until one fails, 0 none */
-	u64 heap_bytes;
-	struct pinhost pins;
-	bool locked;
-	const char *misuse;
-};
 
 /* Room before each heap block for its size, keeping alignment. */
 union heap_head {
@@ -38,19 +16,13 @@ union heap_head {
 	max_align_t align;
 };
 
-static void misuse(struct ms_machine *machine, const char *text)
-{
-	if (!machine->misuse)
-		machine->misuse = text;
-}
-
 /* --- what the engine calls --- */
 
 static bool alloc_fails(struct ms_machine *machine)
 {
 	/* With several actions under way it may be another's lock. */
 	if (machine->locked && !machine->opts.lock)
-		misuse(machine, "memory allocated under mmu_lock");
+		machine_misuse(machine, "memory allocated under mmu_lock");
 	return machine->fail_after && !--machine->fail_after;
 }
 
@@ -122,7 +94,8 @@ static int op_hva_to_pfn_fast(void *host, u64 hva, struct nmmu_pfn *ret)
 static int hva_to_pa(struct ms_machine *machine, u64 hva, bool write, u64 *pa_ret)
 {
 	struct hostmem_pfn pfn;
-	int rc = hostmem_fault(machine->mem, hva, write, &pfn);
+	int rc = machine->remote ? remote_fault(machine, hva, write, &pfn)
+				 : hostmem_fault(machine->mem, hva, write, &pfn);
 
 	if (!rc)
 		*pa_ret = pfn.pfn << NMMU_PAGE_SHIFT | (hva & (NMMU_PAGE_SIZE - 1));
@@ -186,7 +159,7 @@ static void op_lock(void *host)
 	if (machine->opts.lock)
 		machine->opts.lock(machine->opts.yield_ctx);
 	if (machine->locked)
-		misuse(machine, "mmu_lock taken twice");
+		machine_misuse(machine, "mmu_lock taken twice");
 	machine->locked = true;
 }
 
@@ -195,7 +168,7 @@ static void op_unlock(void *host)
 	struct ms_machine *machine = host;
 
 	if (!machine->locked)
-		misuse(machine, "mmu_lock given back without being held");
+		machine_misuse(machine, "mmu_lock given back without being held");
 	machine->locked = false;
 	if (machine->opts.unlock)
 		machine->opts.unlock(machine->opts.yield_ctx);
@@ -210,12 +183,6 @@ static void op_yield(void *host, enum nmmu_point point)
 
 /* --- pinned pages. That a host moved one all the same (host migrate) is the engine's to find. --- */
 
-static void pin_told(struct ms_machine *machine, const char *wrong)
-{
-	if (wrong)
-		misuse(machine, wrong);
-}
-
 static bool op_pin(void *host, u64 gfn, u64 pfn, u8 level)
 {
 	struct ms_machine *machine = host;
@@ -227,21 +194,21 @@ static void op_unpin(void *host, u64 gfn, u64 pfn, u8 level)
 {
 	struct ms_machine *machine = host;
 
-	pin_told(machine, pinhost_unpin(&machine->pins, gfn, pfn, level));
+	machine_misuse(machine, pinhost_unpin(&machine->pins, gfn, pfn, level));
 }
 
 static void op_zap(void *host, u64 gfn, u64 pfn, u8 level)
 {
 	struct ms_machine *machine = host;
 
-	pin_told(machine, pinhost_zap(&machine->pins, gfn, pfn, level));
+	machine_misuse(machine, pinhost_zap(&machine->pins, gfn, pfn, level));
 }
 
 static void op_unzap(void *host, u64 gfn, u64 pfn, u8 level)
 {
 	struct ms_machine *machine = host;
 
-	pin_told(machine, pinhost_unzap(&machine->pins, gfn, pfn, level));
+	machine_misuse(machine, pinhost_unzap(&machine->pins, gfn, pfn, level));
 }
 
 static const struct nmmu_ops machine_ops = {
@@ -263,19 +230,35 @@ static const struct nmmu_ops machine_ops = {
 	.unlock = op_unlock,
 };
 
+/* --- what a CPU reaches --- */
+
+static bool is_elsewhere(const struct ms_machine *machine, u64 pa)
+{
+	return machine->remote && hostmem_is_table(machine->mem, pa);
+}
+
 static int mem_read(void *ctx, u64 pa, void *dst, u32 len)
 {
-	return hostmem_read(ctx, pa, dst, len);
+	struct ms_machine *machine = ctx;
+
+	return is_elsewhere(machine, pa) ? remote_read(machine, pa, dst, len)
+					 : hostmem_read(machine->mem, pa, dst, len);
 }
 
 static int mem_write(void *ctx, u64 pa, const void *src, u32 len)
 {
-	return hostmem_write(ctx, pa, src, len);
+	struct ms_machine *machine = ctx;
+
+	return is_elsewhere(machine, pa) ? remote_write(machine, pa, src, len)
+					 : hostmem_write(machine->mem, pa, src, len);
 }
 
 static int mem_cmpxchg(void *ctx, u64 pa, u64 old, u64 new_value, u32 bytes)
 {
-	return hostmem_cmpxchg(ctx, pa, old, new_value, bytes);
+	struct ms_machine *machine = ctx;
+
+	return is_elsewhere(machine, pa) ? remote_cmpxchg(machine, pa, old, new_value)
+					 : hostmem_cmpxchg(machine->mem, pa, old, new_value, bytes);
 }
 
 /* --- life --- */
@@ -303,6 +286,16 @@ struct ms_err *ms_machine_create(const struct ms_machine_opts *opts, struct ms_m
 		return ms_err_new(MS_ERR_USAGE, "a host with %u physical address bits cannot be made",
 				  opts->config.phys_bits);
 	}
+	if (opts->device) {
+		struct ms_err *err = remote_create(machine);
+
+		if (err) {
+			ms_machine_destroy(machine);
+			return err;
+		}
+		*ret = machine;
+		return NULL;
+	}
 	rc = nmmu_create(&machine->opts.config, &machine->ops, machine, &machine->m);
 	if (rc) {
 		ms_machine_destroy(machine);
@@ -323,6 +316,7 @@ void ms_machine_destroy(struct ms_machine *machine)
 		hw_cpu_destroy(machine->vcpus[i].cpu);
 	machine->nr_vcpus = 0;
 	nmmu_destroy(machine->m);
+	remote_destroy(machine);
 	hostmem_destroy(machine->mem);
 	pinhost_deinit(&machine->pins);
 	free(machine->vcpus);
@@ -331,7 +325,7 @@ void ms_machine_destroy(struct ms_machine *machine)
 
 struct nmmu *ms_machine_nmmu(struct ms_machine *machine)
 {
-	return machine->m;
+	return machine->remote ? remote_nmmu(machine) : machine->m;
 }
 
 void ms_machine_fail_alloc(struct ms_machine *machine, u64 after)
@@ -365,6 +359,8 @@ struct ms_err *ms_machine_map(struct ms_machine *machine, u64 hva, u64 bytes, u3
 {
 	int rc = hostmem_map(machine->mem, hva, bytes, level, writable);
 
+	if (!rc && machine->remote)
+		rc = remote_map(machine, hva, bytes);
 	if (!rc)
 		return NULL;
 	return ms_err_errno(MS_ERR_USAGE, -rc, "host memory [0x%llx, 0x%llx)", (unsigned long long)hva,
@@ -384,15 +380,17 @@ static struct notice notice_begin(struct ms_machine *machine, u64 hva, u64 bytes
 
 	hostmem_span(machine->mem, hva, &n.start, &unused);
 	hostmem_span(machine->mem, hva + bytes - 1, &unused, &n.end);
-	nmmu_invalidate_begin(machine->m, n.start, n.end);
+	engine_invalidate_begin(machine, n.start, n.end);
 	return n;
 }
 
 static void notice_end(const struct notice *n, int rc)
 {
 	if (rc)
-		misuse(n->machine, "a change of host memory ran out of room");
-	nmmu_invalidate_end(n->machine->m, n->start, n->end);
+		machine_misuse(n->machine, "a change of host memory ran out of room");
+	if (n->machine->remote)
+		remote_sync(n->machine, n->start, n->end - n->start);
+	engine_invalidate_end(n->machine, n->start, n->end);
 }
 
 void ms_machine_discard(struct ms_machine *machine, u64 hva, u64 bytes)
@@ -432,7 +430,18 @@ void ms_machine_collapse(struct ms_machine *machine, u64 hva, u64 bytes)
 
 int ms_machine_break_host(struct ms_machine *machine, u64 hva)
 {
-	return hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
+	int rc = hostmem_discard(machine->mem, hva & ~(u64)(NMMU_PAGE_SIZE - 1), NMMU_PAGE_SIZE);
+	u64 start, end;
+
+	hostmem_span(machine->mem, hva, &start, &end);
+	if (machine->remote)
+		remote_sync(machine, start, end - start);
+	return rc;
+}
+
+bool ms_machine_is_vmx(const struct ms_machine *machine)
+{
+	return machine->opts.config.hv == MS_HV_VMX;
 }
 
 struct hostmem *ms_machine_mem(struct ms_machine *machine)
@@ -449,9 +458,7 @@ u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva)
 
 struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret)
 {
-	struct hw_mem mem = {
-		.read = mem_read, .write = mem_write, .cmpxchg = mem_cmpxchg, .ctx = machine->mem
-	};
+	struct hw_mem mem = { .read = mem_read, .write = mem_write, .cmpxchg = mem_cmpxchg, .ctx = machine };
 	struct vcpu *more = realloc(machine->vcpus, (machine->nr_vcpus + 1) * sizeof(*more));
 	struct vcpu vcpu = { 0 };
 	int rc;
@@ -462,7 +469,7 @@ struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret)
 	vcpu.cpu = hw_cpu_create(&mem, machine->opts.tlb_entries);
 	if (!vcpu.cpu)
 		return ms_err_nomem();
-	rc = nmmu_vcpu_create(machine->m, &vcpu.v);
+	rc = machine->remote ? remote_add_vcpu(machine) : nmmu_vcpu_create(machine->m, &vcpu.v);
 	if (rc) {
 		hw_cpu_destroy(vcpu.cpu);
 		return ms_err_errno(MS_ERR_MEMORY, -rc, "vCPU %u", machine->nr_vcpus);
@@ -474,18 +481,25 @@ struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret)
 
 struct nmmu_vcpu *ms_machine_vcpu(struct ms_machine *machine, u32 id)
 {
-	return id < machine->nr_vcpus ? machine->vcpus[id].v : NULL;
+	struct nmmu_vcpu *v;
+
+	if (!machine->remote)
+		return id < machine->nr_vcpus ? machine->vcpus[id].v : NULL;
+	for (v = remote_nmmu(machine)->vcpus; v && v->id != id; v = v->next)
+		;
+	return v;
 }
 
 /* The guest's registers in a CPU that has a second stage. */
-static void state_two_stages(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_entry *entry,
-			     struct hw_state *s)
+static void state_two_stages(struct ms_machine *machine, const struct machine_entry *from, struct hw_state *s)
 {
+	const struct nmmu_entry *entry = &from->e;
+
 	s->cr0 = entry->regs.cr0;
 	s->cr3 = entry->regs.cr3;
 	s->cr4 = entry->regs.cr4;
 	s->efer = entry->regs.efer;
-	memcpy(s->pdpte, vcpu->v->walk_mmu->pdptrs, sizeof(s->pdpte));
+	memcpy(s->pdpte, from->pdptrs, sizeof(s->pdpte));
 	s->stage = machine->opts.config.hv == MS_HV_VMX ? HW_STAGE_EPT : HW_STAGE_NPT;
 	s->root_pa = entry->root_pa;
 	s->levels = entry->level;
@@ -506,7 +520,7 @@ static int state_shadow(struct ms_machine *machine, const struct nmmu_entry *ent
 	s->efer = entry->nx ? EFER_NX : 0;
 	s->stage = HW_STAGE_NONE;
 	if (entry->level == 3)
-		return hostmem_read(machine->mem, entry->root_pa, s->pdpte, sizeof(s->pdpte));
+		return mem_read(machine, entry->root_pa, s->pdpte, sizeof(s->pdpte));
 	s->efer |= EFER_LME | EFER_LMA;
 	if (entry->level == 5)
 		s->cr4 |= CR4_LA57;
@@ -519,10 +533,11 @@ static bool same_paging(const struct nmmu_regs *a, const struct nmmu_regs *b)
 	       !((a->efer ^ b->efer) & ~EFER_LMA) && a->smm == b->smm;
 }
 
-static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_entry *entry,
+static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const struct machine_entry *from,
 		       struct hw_state *s)
 {
-	struct nmmu_regs *seen = &vcpu->seen[vcpu->v->guest_mode];
+	const struct nmmu_entry *entry = &from->e;
+	struct nmmu_regs *seen = &vcpu->seen[from->guest_mode];
 
 	*s = (struct hw_state){
 		.ac = entry->regs.ac,
@@ -533,7 +548,7 @@ static int build_state(struct ms_machine *machine, struct vcpu *vcpu, const stru
 	};
 	if (!entry->tdp)
 		return state_shadow(machine, entry, s);
-	state_two_stages(machine, vcpu, entry, s);
+	state_two_stages(machine, from, s);
 	/* Entered with other registers than it ran with last. */
 	if (!same_paging(seen, &entry->regs))
 		hw_cpu_flush_tag(vcpu->cpu, s->tag);
@@ -553,26 +568,26 @@ static void to_hw(const struct nmmu_access *access, struct hw_access *ret)
 }
 
 /* Enter the guest and make the access. 0 or what the engine said. */
-static int run_cpu(struct ms_machine *machine, struct vcpu *vcpu, const struct nmmu_access *access,
-		   bool *tdp_ret, struct hw_result *ret)
+static int run_cpu(struct ms_machine *machine, u32 id, const struct nmmu_access *access, bool *tdp_ret,
+		   struct hw_result *ret)
 {
 	struct hw_access hw_access;
-	struct nmmu_entry entry;
+	struct machine_entry entry;
 	struct hw_state state;
 	int rc;
 
 	if (machine->opts.yield)
 		machine->opts.yield(machine->opts.yield_ctx, NMMU_POINT_ENTER);
-	rc = nmmu_vcpu_load(vcpu->v, &entry);
+	rc = engine_load(machine, id, &entry);
 	*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
 	if (rc)
 		return rc;
-	*tdp_ret = entry.tdp;
-	rc = build_state(machine, vcpu, &entry, &state);
+	*tdp_ret = entry.e.tdp;
+	rc = build_state(machine, &machine->vcpus[id], &entry, &state);
 	if (rc)
 		return rc;
 	to_hw(access, &hw_access);
-	hw_cpu_access(vcpu->cpu, &state, &hw_access, ret);
+	hw_cpu_access(machine->vcpus[id].cpu, &state, &hw_access, ret);
 	return 0;
 }
 
@@ -624,15 +639,13 @@ static void finish_cpu(const struct hw_result *hw, struct ms_run *ret)
 void ms_machine_access(struct ms_machine *machine, u32 id, const struct nmmu_access *access,
 		       struct ms_run *ret)
 {
-	struct vcpu *vcpu = &machine->vcpus[id];
-
 	*ret = (struct ms_run){ .action = NMMU_ACT_RESUME, .last = { .ret = NMMU_RET_NONE } };
 	for (; ret->exits < MS_RUN_MAX_EXITS; ret->exits++) {
 		struct hw_result hw;
 		struct nmmu_exit exit;
 		bool tdp;
 
-		ret->error = run_cpu(machine, vcpu, access, &tdp, &hw);
+		ret->error = run_cpu(machine, id, access, &tdp, &hw);
 		if (ret->error)
 			return;
 		if (!to_exit(&hw, access, tdp, &exit)) {
@@ -640,8 +653,8 @@ void ms_machine_access(struct ms_machine *machine, u32 id, const struct nmmu_acc
 			return;
 		}
 		ret->nr_kind[exit.kind]++;
-		nmmu_pml_drain(vcpu->v);
-		ret->error = nmmu_handle_exit(vcpu->v, &exit, &ret->last);
+		ms_machine_pml_drain(machine, id);
+		ret->error = engine_exit(machine, id, &exit, &ret->last);
 		if (ret->error)
 			return;
 		if (ret->last.action == NMMU_ACT_RESUME)
@@ -660,21 +673,21 @@ void ms_machine_cpu_access(struct ms_machine *machine, u32 id, const struct nmmu
 {
 	bool tdp;
 
-	if (run_cpu(machine, &machine->vcpus[id], access, &tdp, ret))
+	if (run_cpu(machine, id, access, &tdp, ret))
 		*ret = (struct hw_result){ .exit = HW_MEM_ERROR };
 }
 
 void ms_machine_kick(struct ms_machine *machine)
 {
 	for (u32 i = 0; i < machine->nr_vcpus; i++)
-		nmmu_pml_drain(machine->vcpus[i].v);
+		ms_machine_pml_drain(machine, i);
 }
 
 void ms_machine_invlpg(struct ms_machine *machine, u32 id, u64 gva)
 {
 	struct vcpu *vcpu = &machine->vcpus[id];
 
-	nmmu_invlpg(vcpu->v, gva);
+	engine_invlpg(machine, id, gva);
 	/* Combined translations go whatever EPT they were made with (SDM 28.4.3.1). */
 	if (machine->opts.config.tdp)
 		hw_cpu_flush_linear(vcpu->cpu, gva);
@@ -684,7 +697,7 @@ void ms_machine_flush_guest(struct ms_machine *machine, u32 id)
 {
 	struct vcpu *vcpu = &machine->vcpus[id];
 
-	nmmu_flush_guest(vcpu->v);
+	engine_flush_guest(machine, id);
 	if (machine->opts.config.tdp)
 		hw_cpu_flush(vcpu->cpu);
 }
@@ -692,8 +705,8 @@ void ms_machine_flush_guest(struct ms_machine *machine, u32 id)
 int ms_machine_set_regs(struct ms_machine *machine, u32 id, const struct nmmu_regs *regs)
 {
 	struct vcpu *vcpu = &machine->vcpus[id];
-	struct nmmu_regs old = vcpu->v->regs;
-	int rc = nmmu_set_regs(vcpu->v, regs);
+	struct nmmu_regs old;
+	int rc = engine_set_regs(machine, id, regs, &old);
 
 	/* PDPTEs that are loaded again may be others. */
 	if (!rc && machine->opts.config.tdp &&
@@ -706,7 +719,7 @@ int ms_machine_set_regs(struct ms_machine *machine, u32 id, const struct nmmu_re
 
 static int guest_pa(struct ms_machine *machine, u64 gpa, bool write, u64 *pa_ret)
 {
-	const struct nmmu_slot *slot = nmmu_slot_of(machine->m, 0, gpa >> NMMU_PAGE_SHIFT);
+	const struct nmmu_slot *slot = ms_machine_slot_at(machine, 0, gpa >> NMMU_PAGE_SHIFT);
 
 	if (!slot)
 		return -EFAULT;

@@ -13,6 +13,17 @@
 
 struct ms_machine;
 
+/*
+ * A device behind which the engine of a machine is (abi/kmod_nmmu.h): the kernel module's, or one made for a test. All
+ * else of the machine stays in this process.
+ */
+struct ms_device {
+	/* A session for one engine. */
+	struct ms_err *(*open)(void *ctx, void **session_ret);
+	int (*request)(void *session, unsigned long nr, void *arg); /* 0 or -errno */
+	void (*close)(void *session);
+};
+
 struct ms_machine_opts {
 	struct nmmu_config config;
 	u64 seed; /* of host frame numbers */
@@ -25,11 +36,19 @@ struct ms_machine_opts {
 	/* mmu_lock when yield may switch; may be NULL. */
 	void (*lock)(void *ctx);
 	void (*unlock)(void *ctx);
+	/* Points (1u << enum nmmu_point) at which yield has something to do now; bit 31: lock and unlock. NULL: all. */
+	u32 (*watched)(void *ctx);
 	void *yield_ctx;
+	const struct ms_device *device; /* NULL: the engine is in process */
+	void *device_ctx;
 };
 
 struct ms_err *ms_machine_create(const struct ms_machine_opts *opts, struct ms_machine **ret) MS_MUST_CHECK;
 void ms_machine_destroy(struct ms_machine *machine); /* takes NULL */
+/*
+ * The engine, to be read; behind a device a copy of it as it is now, valid until the second change from now on. What
+ * changes it are the functions here; in process those of nmmu.h are as good.
+ */
 struct nmmu *ms_machine_nmmu(struct ms_machine *machine);
 /* The i-th allocation from now on fails (1: the next); 0: none. For tests of -ENOMEM. */
 void ms_machine_fail_alloc(struct ms_machine *machine, u64 after);
@@ -74,6 +93,54 @@ u64 ms_machine_pfn(const struct ms_machine *machine, u64 hva);
 
 struct ms_err *ms_machine_add_vcpu(struct ms_machine *machine, u32 *id_ret) MS_MUST_CHECK;
 struct nmmu_vcpu *ms_machine_vcpu(struct ms_machine *machine, u32 id);
+
+/* Memory or a slot is being taken away: faults try again until that has ended. */
+bool ms_machine_unsettled(const struct ms_machine *machine);
+bool ms_machine_is_vmx(const struct ms_machine *machine);
+
+/* What is asked of each vCPU all the time. */
+struct ms_vcpu_state {
+	bool guest_mode;
+	bool pml12; /* L1 logs writes of this L2 ... */
+	u16 pml12_index; /* ... here next */
+};
+
+struct ms_vcpu_state ms_machine_vcpu_state(struct ms_machine *machine, u32 id);
+
+/* As the functions of nmmu.h that are called so. */
+int ms_machine_emulate(struct ms_machine *machine, u32 id, const struct nmmu_access *access,
+		       struct nmmu_result *ret);
+int ms_machine_nested_enter(struct ms_machine *machine, u32 id, const struct nmmu_nested *nested);
+void ms_machine_nested_leave(struct ms_machine *machine, u32 id, u16 *pml_index_ret);
+int ms_machine_invept(struct ms_machine *machine, u32 id, bool all, u64 eptp);
+void ms_machine_flush_npt(struct ms_machine *machine, u32 id);
+void ms_machine_pml_drain(struct ms_machine *machine, u32 id);
+int ms_machine_prefault(struct ms_machine *machine, u32 id, struct nmmu_prefault *range);
+int ms_machine_translate(struct ms_machine *machine, u32 id, const struct nmmu_access *access,
+			 struct nmmu_trace *ret);
+int ms_machine_log_mode(struct ms_machine *machine, u32 mode);
+int ms_machine_unpin(struct ms_machine *machine, u16 as_id, u64 gfn);
+void ms_machine_mm_release(struct ms_machine *machine);
+bool ms_machine_age(struct ms_machine *machine, u64 start, u64 end);
+int ms_machine_set_nx(struct ms_machine *machine, bool on);
+void ms_machine_nx_recover(struct ms_machine *machine, u32 ratio);
+void ms_machine_max_pages(struct ms_machine *machine, u32 max_pages);
+void ms_machine_zap_all(struct ms_machine *machine);
+int ms_machine_host_write(struct ms_machine *machine, u64 gpa, const void *src, u32 len);
+/* A slot's place, addresses and flags; of nothing else in it anything is said. NULL: there is none. */
+const struct nmmu_slot *ms_machine_slot(struct ms_machine *machine, u16 as_id, u16 id);
+const struct nmmu_slot *ms_machine_slot_at(struct ms_machine *machine, u16 as_id, u64 gfn);
+
+/* nmmu_self_check(). */
+struct ms_self_check {
+	u32 row; /* 0: all is well */
+	const char *text;
+	bool has_gfn;
+	u64 gfn;
+	u64 cost; /* pages that were looked at */
+};
+
+void ms_machine_self_check(struct ms_machine *machine, struct ms_self_check *ret);
 
 #define MS_RUN_MAX_EXITS 64 /* more for one access is a ping-pong: given up, result.stuck */
 

@@ -14,9 +14,8 @@ static void prefault(struct ms_play *play, const struct stmt *stmt, struct outco
 	struct nmmu_prefault range = { .gpa = arg_num(play, stmt, KEY_GPA, 0),
 				       .size = pages << NMMU_PAGE_SHIFT };
 	int id = arg_vcpu(play, stmt);
-	struct nmmu_vcpu *v = id < 0 ? NULL : ms_machine_vcpu(play->machine, (u32)id);
 
-	if (play->failed || !v)
+	if (play->failed || id < 0)
 		return;
 	if (pages < 1 || pages > MS_SCENARIO_MAX_PAGES) {
 		play_wrong(play, stmt, KEY_PAGES, "pages: %llu is not 1 to %u", (unsigned long long)pages,
@@ -25,7 +24,7 @@ static void prefault(struct ms_play *play, const struct stmt *stmt, struct outco
 	}
 	if (!play_spend_pages(play, stmt, pages))
 		return;
-	call_done(out, nmmu_prefault(v, &range));
+	call_done(out, ms_machine_prefault(play->machine, (u32)id, &range));
 	out->prefault = true;
 	out->pages = pages - (range.size >> NMMU_PAGE_SHIFT);
 }
@@ -46,7 +45,7 @@ static void unpin(struct ms_play *play, const struct stmt *stmt, struct outcome 
 	if (!nmmu_pin_get(play_nmmu(play), (u16)as_id, gfn, &info))
 		pages = 1ULL << 9 * (info.level - 1);
 	if (play_spend_pages(play, stmt, pages))
-		call_done(out, nmmu_unpin(play_nmmu(play), (u16)as_id, gfn));
+		call_done(out, ms_machine_unpin(play->machine, (u16)as_id, gfn));
 }
 
 /* Of all slots that may have pins: the time that looking at each of them takes. */
@@ -71,7 +70,7 @@ void act_pins(struct ms_play *play, const struct stmt *stmt, struct outcome *out
 		break;
 	case VERB_MM_RELEASE:
 		if (play_spend_pages(play, stmt, pages_to_look_at(play_nmmu(play))))
-			nmmu_mm_release(play_nmmu(play));
+			ms_machine_mm_release(play->machine);
 		break;
 	case VERB_FAIL_PIN:
 		ms_machine_fail_pin(play->machine, arg_num(play, stmt, KEY_NR, 1));

@@ -140,9 +140,18 @@ int arg_vcpu(struct ms_play *play, const struct stmt *stmt)
 	return -1;
 }
 
-struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id)
+const struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id)
 {
-	struct nmmu_slot *slot = nmmu_slot_by_id(play_nmmu(play), as_id, id);
+	const struct nmmu_slot *slot = ms_machine_slot(play->machine, as_id, id);
+
+	if (!slot)
+		play_wrong(play, stmt, KEY_SLOT, "there is no slot %u", id);
+	return slot;
+}
+
+const struct nmmu_slot *play_engine_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id)
+{
+	const struct nmmu_slot *slot = nmmu_slot_by_id(play_nmmu(play), as_id, id);
 
 	if (!slot)
 		play_wrong(play, stmt, KEY_SLOT, "there is no slot %u", id);
@@ -261,6 +270,19 @@ static void on_unlock(void *ctx)
 	}
 }
 
+/* Where somebody waits for whoever works in the engine. */
+static u32 on_watched(void *ctx)
+{
+	const struct ms_play *play = ctx;
+	u32 points = 0, i;
+
+	if (play->sched || play->inner_alive)
+		return ~0u;
+	for (i = 0; i < play->nr_hooks; i++)
+		points |= 1u << (play->sc->stmts[play->hooks[i].stmt].point - 1);
+	return points ? points | 1u << 31 : 0;
+}
+
 static void on_event(void *ctx, const struct ms_event *event)
 {
 	struct ms_play *play = ctx;
@@ -329,6 +351,9 @@ void act_machine(struct ms_play *play, const struct stmt *stmt)
 		.yield = on_yield,
 		.lock = on_lock,
 		.unlock = on_unlock,
+		.watched = on_watched,
+		.device = play->opts.device,
+		.device_ctx = play->opts.device_ctx,
 		.yield_ctx = play,
 	};
 	u32 vcpus = (u32)bounded(play, stmt, KEY_VCPUS, 1, 1, MS_SCENARIO_MAX_VCPUS), id;
@@ -365,23 +390,9 @@ static bool is_played(const struct ms_play *play, const struct stmt *stmt)
 	return !(stmt->only_without & play->opts.bugs);
 }
 
-static u64 check_cost(const struct nmmu *m)
-{
-	const struct nmmu_slot *slot;
-	u64 pages = 512 * (u64)m->nr_used;
-	u32 as_id;
-
-	for (as_id = 0; as_id < NMMU_NR_AS; as_id++)
-		for (slot = m->as[as_id].first; slot; slot = slot->next)
-			pages += slot->nr_pages;
-	return pages;
-}
-
 static void self_check(struct ms_play *play, const struct stmt *stmt)
 {
-	const struct nmmu_sp *sp = NULL;
-	const char *text = "";
-	u32 row;
+	struct ms_self_check check;
 
 	if (play->opts.no_self_check || !play->machine ||
 	    (play->nr_steps > SELF_CHECK_ALWAYS && play->nr_steps % SELF_CHECK_ALWAYS))
@@ -393,11 +404,11 @@ static void self_check(struct ms_play *play, const struct stmt *stmt)
 		play->check_debt -= CHECK_PAGES_AN_ACTION;
 		return;
 	}
-	play->check_debt = check_cost(play_nmmu(play));
-	row = nmmu_self_check(play_nmmu(play), &text, &sp);
-	if (row)
-		play_fail(play, stmt, "invariant %u is broken behind it: %s%s%.0llx", row, text,
-			  sp ? ", page of gfn 0x" : "", sp ? (unsigned long long)sp->gfn : 0ULL);
+	ms_machine_self_check(play->machine, &check);
+	play->check_debt = check.cost;
+	if (check.row)
+		play_fail(play, stmt, "invariant %u is broken behind it: %s%s%.0llx", check.row, check.text,
+			  check.has_gfn ? ", page of gfn 0x" : "", (unsigned long long)check.gfn);
 }
 
 static void hooks_end(struct ms_play *play)
@@ -417,13 +428,13 @@ static void hooks_end(struct ms_play *play)
 
 static void note_pml12(struct ms_play *play)
 {
-	struct nmmu_vcpu *v;
+	struct ms_vcpu_state state;
 	u32 i;
 
 	for (i = 0; i < play->nr_vcpus; i++) {
-		v = ms_machine_vcpu(play->machine, i);
-		if (v->nested.pml)
-			play->pml12_index[i] = v->nested.pml_index;
+		state = ms_machine_vcpu_state(play->machine, i);
+		if (state.pml12)
+			play->pml12_index[i] = state.pml12_index;
 	}
 }
 
@@ -439,6 +450,9 @@ void play_action_end(struct ms_play *play, const struct stmt *stmt)
 		note_pml12(play);
 	if (!play->failed)
 		self_check(play, stmt);
+	/* In process it tells of the engine's faults, which the random tests look for; of a device's somebody must. */
+	if (play->opts.device && play->machine && ms_machine_misuse(play->machine))
+		play_fail(play, stmt, "%s", ms_machine_misuse(play->machine));
 }
 
 static void do_action(struct ms_play *play, const struct stmt *stmt)

@@ -123,7 +123,9 @@ u32 arg_choice(struct ms_play *play, const struct stmt *stmt, enum key_id key, u
 u64 arg_eval(struct ms_play *play, const struct stmt *stmt, const struct arg *arg);
 /* The vCPU that a statement names; -1 with a failure when there is none. */
 int arg_vcpu(struct ms_play *play, const struct stmt *stmt);
-struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id);
+/* What the VMM knows of a slot; with what the engine keeps for it. NULL with a failure: there is none. */
+const struct nmmu_slot *play_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id);
+const struct nmmu_slot *play_engine_slot(struct ms_play *play, const struct stmt *stmt, u16 as_id, u16 id);
 
 static inline struct nmmu *play_nmmu(struct ms_play *play)
 {

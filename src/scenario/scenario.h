@@ -61,6 +61,8 @@ struct ms_play_opts {
 	u64 max_steps; /* 0: MS_SCENARIO_MAX_STEPS */
 	void (*event)(void *ctx, const struct ms_event *event); /* may be NULL */
 	void *event_ctx;
+	const struct ms_device *device; /* NULL: the engine is in process */
+	void *device_ctx;
 };
 
 enum ms_step {

@@ -4,21 +4,11 @@
  * that any write sets; it is taken away where the log's bit is: when a slot begins to log, and when bits are cleared.
  * What the VMM itself writes is no business of KVM's, and leaves the mark as it was.
  */
-#include "scenario/machine.h"
+#include "scenario/machine_private.h"
 
 #include <stdlib.h>
 
 #include "nmmu/types.h"
-#include "scenario/hostmem.h"
-
-static struct nmmu_slot *slot_of(struct ms_machine *machine, u16 as_id, u16 id)
-{
-	struct nmmu_slot *slot = ms_machine_nmmu(machine)->as[as_id].first;
-
-	while (slot && slot->id != id)
-		slot = slot->next;
-	return slot;
-}
 
 /* The log has begun anew for page i of the slot. */
 static void forget(struct ms_machine *machine, const struct nmmu_slot *slot, u64 i)
@@ -38,14 +28,15 @@ static void forget_bits(struct ms_machine *machine, const struct nmmu_slot *slot
 int ms_machine_slot_set(struct ms_machine *machine, u16 as_id, u16 id, u64 gfn, u64 nr_pages, u64 hva,
 			u32 flags)
 {
-	const struct nmmu_slot *old = as_id < NMMU_NR_AS ? slot_of(machine, as_id, id) : NULL, *slot;
-	bool logged = old && old->dirty && old->base_gfn == gfn && old->nr_pages == nr_pages;
-	int err = nmmu_slot_set(ms_machine_nmmu(machine), as_id, id, gfn, nr_pages, hva, flags);
+	const struct nmmu_slot *old = as_id < NMMU_NR_AS ? ms_machine_slot(machine, as_id, id) : NULL, *slot;
+	bool logged =
+		old && old->flags & MS_SLOT_LOG_DIRTY && old->base_gfn == gfn && old->nr_pages == nr_pages;
+	int err = engine_slot_set(machine, as_id, id, gfn, nr_pages, hva, flags);
 	u64 i;
 
 	if (err || !nr_pages || !(flags & MS_SLOT_LOG_DIRTY) || logged)
 		return err;
-	slot = slot_of(machine, as_id, id);
+	slot = ms_machine_slot(machine, as_id, id);
 	for (i = 0; slot && i < slot->nr_pages; i++)
 		forget(machine, slot, i);
 	return 0;
@@ -53,16 +44,15 @@ int ms_machine_slot_set(struct ms_machine *machine, u16 as_id, u16 id, u64 gfn, 
 
 int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitmap_ret)
 {
-	struct nmmu *m = ms_machine_nmmu(machine);
 	const struct nmmu_slot *slot;
 	int err;
 	u64 i;
 
 	ms_machine_kick(machine);
-	err = nmmu_log_get(m, as_id, id, bitmap_ret);
-	if (err || m->log_mode & NMMU_LOG_MANUAL)
+	err = engine_log_get(machine, as_id, id, bitmap_ret);
+	if (err || ms_machine_nmmu(machine)->log_mode & NMMU_LOG_MANUAL)
 		return err;
-	slot = slot_of(machine, as_id, id);
+	slot = ms_machine_slot(machine, as_id, id);
 	for (i = 0; slot && i < (slot->nr_pages + 63) / 64; i++)
 		forget_bits(machine, slot, i * 64, bitmap_ret[i]);
 	return 0;
@@ -70,7 +60,8 @@ int ms_machine_log_get(struct ms_machine *machine, u16 as_id, u16 id, u64 *bitma
 
 int ms_machine_log_clear(struct ms_machine *machine, u16 as_id, u16 id, u64 first, u64 nr, const u64 *bitmap)
 {
-	const struct nmmu_slot *slot = as_id < NMMU_NR_AS ? slot_of(machine, as_id, id) : NULL;
+	const struct nmmu_slot *slot =
+		as_id < NMMU_NR_AS ? nmmu_slot_by_id(ms_machine_nmmu(machine), as_id, id) : NULL;
 	u64 i, words = (nr + 63) / 64;
 	u64 *was = slot && slot->dirty && words ? calloc(words, sizeof(*was)) : NULL;
 	int err;
@@ -78,8 +69,9 @@ int ms_machine_log_clear(struct ms_machine *machine, u16 as_id, u16 id, u64 firs
 	/* Of bits that are not set nothing is cleared, and nothing begins anew. */
 	for (i = 0; was && i < words && first / 64 + i < (slot->nr_pages + 63) / 64; i++)
 		was[i] = slot->dirty[first / 64 + i];
-	err = nmmu_log_clear(ms_machine_nmmu(machine), as_id, id, first, nr, bitmap);
-	for (i = 0; was && !err && i < words; i++)
+	err = engine_log_clear(machine, as_id, id, first, nr, bitmap);
+	slot = ms_machine_slot(machine, as_id, id);
+	for (i = 0; was && !err && slot && i < words; i++)
 		forget_bits(machine, slot, first + i * 64, bitmap[i] & was[i]);
 	free(was);
 	return err;

@@ -9,9 +9,6 @@
 #include "base/buf.h"
 #include "base/guard.h"
 
-/* Beyond the last symbol before it an address is not in that function any more, whatever kallsyms has. */
-#define FUNCTION_MAX (1u << 20)
-
 struct symbol {
 	uint64_t addr;
 	uint32_t name, module; /* offsets into text; module 0: the kernel itself */
@@ -124,7 +121,7 @@ bool ms_symtab_find(const struct ms_symtab *symtab, uint64_t addr, struct ms_pla
 		else
 			high = mid;
 	}
-	if (!low || addr - symtab->syms[low - 1].addr >= FUNCTION_MAX)
+	if (!low || addr - symtab->syms[low - 1].addr >= MS_FUNCTION_MAX)
 		return false;
 	start = symtab->syms[--low].addr;
 	while (low && symtab->syms[low - 1].addr == start)

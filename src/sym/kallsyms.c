@@ -126,6 +126,38 @@ struct ms_err *ms_kallsyms_each(const char *path, bool (*each)(void *ctx, const 
 	return NULL;
 }
 
+struct end_of {
+	uint64_t addr, next;
+	bool any, begins;
+};
+
+/* In no order: modules' symbols are in that of their symbol tables. */
+static bool end_each(void *ctx, const struct ms_kallsym *sym)
+{
+	struct end_of *end = ctx;
+
+	end->any |= sym->addr != 0;
+	if (!memchr("tTwW", sym->type, 4))
+		return true;
+	end->begins |= sym->addr == end->addr;
+	if (sym->addr > end->addr && sym->addr - end->addr < MS_FUNCTION_MAX &&
+	    (!end->next || sym->addr < end->next))
+		end->next = sym->addr;
+	return true;
+}
+
+struct ms_err *ms_sym_end(const char *path, uint64_t addr, uint64_t *end_ret)
+{
+	struct end_of end = { .addr = addr };
+	struct ms_err *err = ms_kallsyms_each(path, end_each, &end);
+
+	if (!err && !end.any)
+		err = ms_sym_hidden_err(path ? path : "/proc/kallsyms");
+	if (!err)
+		*end_ret = end.begins ? end.next : 0;
+	return err;
+}
+
 struct lookup {
 	struct ms_sym *syms;
 	size_t nr;

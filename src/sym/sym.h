@@ -35,6 +35,9 @@ struct ms_err *ms_sym_hidden_err(const char *source) MS_MUST_CHECK;
  */
 struct ms_err *ms_sym_lookup(const char *path, struct ms_sym *syms, size_t nr) MS_MUST_CHECK;
 
+/* No function is larger: what lies farther behind its start is not in it, whatever kallsyms has. */
+#define MS_FUNCTION_MAX (1u << 20)
+
 /* --- every line of kallsyms --- */
 
 /* Texts are not terminated, and valid during the call. */
@@ -48,6 +51,12 @@ struct ms_kallsym {
 /* Lines that are none are skipped. each() returns false when memory is out, which is the error then. */
 struct ms_err *ms_kallsyms_each(const char *path, bool (*each)(void *ctx, const struct ms_kallsym *sym),
 				void *ctx) MS_MUST_CHECK;
+
+/*
+ * Where the function that begins at addr ends: where the next begins, of whichever module, padding included. kallsyms
+ * has no sizes. path NULL: /proc/kallsyms. Written: 0 when no function begins at addr, or none within 1 MiB behind it.
+ */
+struct ms_err *ms_sym_end(const char *path, uint64_t addr, uint64_t *end_ret) MS_MUST_CHECK;
 
 /* --- code by address (addr.c) --- */
 

@@ -19,8 +19,10 @@
 
 #include "base/buf.h"
 #include "base/guard.h"
+#include "layout/layout.h"
 
 /* uapi/linux/capability.h; written out so that older headers will do. */
+#define CAP_SYS_PTRACE_BIT 19
 #define CAP_SYS_ADMIN_BIT 21
 #define CAP_SYSLOG_BIT 34
 #define CAP_PERFMON_BIT 38
@@ -38,6 +40,7 @@ struct exam {
 	unsigned long long caps; /* effective */
 	bool caps_known;
 	bool kvm_loaded, kvm_builtin;
+	bool lockdown, module_loaded;
 };
 
 static struct ms_check *add(struct exam *x, const char *name, bool for_live, const char *needed_for)
@@ -295,7 +298,9 @@ static void check_btf(struct exam *x)
 
 static void check_module_btf(struct exam *x)
 {
-	struct ms_check *check = add(x, "btf-kvm", FOR_LIVE, "knowing where KVM keeps its fields");
+	/* Debug files can stand in for it: see check_types(). */
+	struct ms_check *check = add(x, "btf-kvm", NOT_FOR_LIVE,
+				     "knowing where KVM keeps its fields, without debug files; events");
 
 	if (!x->kvm_loaded)
 		found(check, MS_CHECK_UNKNOWN, "load kvm_intel or kvm_amd", "kvm is not loaded");
@@ -304,6 +309,49 @@ static void check_module_btf(struct exam *x)
 	else
 		check_btf_file(x, check, "/sys/kernel/btf/kvm",
 			       "use a kernel with CONFIG_DEBUG_INFO_BTF_MODULES");
+}
+
+/* Without the places that were looked at, which the live target's error tells. */
+static int where_len(const char *text)
+{
+	const char *places = strstr(text, ": looked for");
+
+	return places ? (int)(places - text) : (int)strlen(text);
+}
+
+/* From where the table of fields is made. debuginfod is not asked here. */
+static void check_types(struct exam *x, const char *types)
+{
+	struct ms_check *check = add(x, "types", FOR_LIVE, "knowing where KVM keeps its fields");
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	char text[sizeof(check->detail)] = "";
+	struct ms_layout_plan plan;
+	struct ms_err *err;
+
+	if (!x->kvm_loaded) {
+		found(check, MS_CHECK_UNKNOWN, "load kvm_intel or kvm_amd", "kvm is not loaded");
+		return;
+	}
+	err = ms_layout_plan(x->root, types, false, &plan);
+	if (!err) {
+		ms_layout_plan_text(&plan, text, sizeof(text));
+		if (plan.lacking[0])
+			found(check, MS_CHECK_LIMITED, "install the debug files of this kernel", "%s; %.*s",
+			      text, where_len(plan.lacking), plan.lacking);
+		else
+			found(check, MS_CHECK_OK, NULL, "%s", text);
+	} else {
+		const char *why = ms_err_text(err);
+
+		if (urls && *urls)
+			found(check, MS_CHECK_UNKNOWN, "use the live target: it asks debuginfod",
+			      "%.*s here; DEBUGINFOD_URLS is set", where_len(why), why);
+		else
+			found(check, MS_CHECK_MISSING,
+			      "install the debug files of this kernel (Debian: linux-image-VERSION-dbg), or set DEBUGINFOD_URLS",
+			      "%.*s", where_len(why), why);
+	}
+	ms_err_free(err);
 }
 
 /* --- rights --- */
@@ -330,6 +378,7 @@ static void check_lockdown(struct exam *x)
 	}
 	*end = '\0';
 	mode++;
+	x->lockdown = strcmp(mode, "none") != 0;
 	if (!strcmp(mode, "none") || !strcmp(mode, "integrity"))
 		found(check, MS_CHECK_OK, NULL, "%s", mode);
 	else if (!strcmp(mode, "confidentiality"))
@@ -369,8 +418,8 @@ static void check_cap(struct exam *x, const char *name, int bit, bool admin_will
 
 static void check_cap_admin(struct exam *x)
 {
-	struct ms_check *check =
-		add(x, "CAP_SYS_ADMIN", NOT_FOR_LIVE, "nothing but standing in for CAP_BPF and CAP_PERFMON");
+	struct ms_check *check = add(x, "CAP_SYS_ADMIN", NOT_FOR_LIVE,
+				     "standing in for CAP_BPF and CAP_PERFMON; the kernel module");
 
 	if (!x->caps_known)
 		found(check, MS_CHECK_UNKNOWN, NULL, "/proc/self/status does not say");
@@ -460,9 +509,134 @@ static void check_ns(struct exam *x, const char *name, const char *path, unsigne
 		found(check, otherwise, what_to_do, "not the initial one (inode %u)", inode);
 }
 
+/* --- the kernel module: nothing else needs it --- */
+
+static struct ms_check *add_for_module(struct exam *x, const char *name, const char *needed_for)
+{
+	struct ms_check *check = add(x, name, NOT_FOR_LIVE, needed_for);
+
+	check->for_module = true;
+	return check;
+}
+
+static void check_module(struct exam *x)
+{
+	struct ms_check *check =
+		add_for_module(x, "module", "exact snapshots, write-protect flips, nmmu in the kernel");
+	char version[40];
+
+	x->module_loaded = exists(x, "/sys/module/mmuscope");
+	if (!x->module_loaded)
+		found(check, MS_CHECK_MISSING, "modprobe mmuscope", "mmuscope.ko is not loaded");
+	else if (read_text(x, "/sys/module/mmuscope/version", version, sizeof(version)))
+		found(check, MS_CHECK_OK, NULL, "loaded");
+	else if (strcmp(version, PACKAGE_VERSION))
+		found(check, MS_CHECK_LIMITED, "load the module of this release",
+		      "loaded, version %s; this is %s", version, PACKAGE_VERSION);
+	else
+		found(check, MS_CHECK_OK, NULL, "loaded, version %s", version);
+}
+
+/* Where a build, DKMS and a distribution put it. */
+static void check_module_file(struct exam *x, const char *release)
+{
+	static const char *const places[] = { "updates/mmuscope.ko", "updates/dkms/mmuscope.ko",
+					      "updates/mmuscope.ko.xz", "updates/dkms/mmuscope.ko.xz",
+					      "updates/dkms/mmuscope.ko.zst" };
+	struct ms_check *check = add(x, "module-file", NOT_FOR_LIVE, "loading the kernel module");
+	char path[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "/lib/modules/%s/%s", release, places[i]);
+		if (exists(x, path)) {
+			found(check, MS_CHECK_OK, NULL, "%s", path);
+			return;
+		}
+	}
+	found(check, x->module_loaded ? MS_CHECK_OK : MS_CHECK_MISSING,
+	      x->module_loaded ? NULL : "configure --with-kmod and make install, or make install-dkms",
+	      "none in /lib/modules/%s/updates", release);
+}
+
+static void check_module_headers(struct exam *x, const char *release)
+{
+	struct ms_check *check = add(x, "kernel-headers", NOT_FOR_LIVE, "building the kernel module");
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/lib/modules/%s/build/Module.symvers", release);
+	if (exists(x, path))
+		found(check, MS_CHECK_OK, NULL, "/lib/modules/%s/build", release);
+	else
+		found(check, MS_CHECK_MISSING,
+		      "install the running kernel's headers (Debian: linux-headers-amd64)",
+		      "/lib/modules/%s/build is no build directory", release);
+}
+
+/* Would the kernel take a module that nobody it trusts has signed? kernel/module/signing.c, module_sig_check(). */
+static void check_module_loading(struct exam *x)
+{
+	struct ms_check *check = add_for_module(x, "module-loading", "loading the kernel module");
+	char enforce[8];
+	long disabled = 0;
+
+	if (x->module_loaded)
+		found(check, MS_CHECK_OK, NULL, "it is loaded");
+	else if (x->kvm_builtin)
+		found(check, MS_CHECK_MISSING, "use a kernel whose KVM is a module",
+		      "KVM is built in: it exports nothing");
+	else if (!exists(x, "/proc/modules") && exists(x, "/proc/sys/kernel"))
+		found(check, MS_CHECK_MISSING, "use a kernel with CONFIG_MODULES",
+		      "this kernel loads no modules");
+	else if (read_number(x, "/proc/sys/kernel/modules_disabled", &disabled) && disabled)
+		found(check, MS_CHECK_MISSING,
+		      "boot again, and load it before kernel.modules_disabled is set",
+		      "kernel.modules_disabled is 1: no module can be loaded until the next boot");
+	else if (x->lockdown)
+		found(check, MS_CHECK_LIMITED,
+		      "sign mmuscope.ko with a key of the firmware's list (mokutil), or boot without lockdown",
+		      "lockdown: a module without a trusted signature is refused");
+	else if (!read_text(x, "/sys/module/module/parameters/sig_enforce", enforce, sizeof(enforce)) &&
+		 enforce[0] == 'Y')
+		found(check, MS_CHECK_LIMITED,
+		      "sign mmuscope.ko with a key that the kernel trusts, or boot without module.sig_enforce",
+		      "module.sig_enforce: a module without a trusted signature is refused");
+	else
+		found(check, MS_CHECK_OK, NULL, "an unsigned module is taken, and taints the kernel");
+}
+
+static void check_module_rights(struct exam *x)
+{
+	struct ms_check *check =
+		add_for_module(x, "module-rights", "opening /dev/mmuscope, taking a VM's descriptor");
+	bool admin = has_cap(x, CAP_SYS_ADMIN_BIT), ptrace = has_cap(x, CAP_SYS_PTRACE_BIT);
+
+	if (!x->caps_known)
+		found(check, MS_CHECK_UNKNOWN, NULL, "/proc/self/status does not say");
+	else if (admin && ptrace)
+		found(check, MS_CHECK_OK, NULL, "CAP_SYS_ADMIN and CAP_SYS_PTRACE are held");
+	else
+		found(check, admin ? MS_CHECK_LIMITED : MS_CHECK_MISSING, "run as root",
+		      admin ? "CAP_SYS_PTRACE is not held: only VMs of our own user's processes"
+			    : "CAP_SYS_ADMIN is not held");
+}
+
+static void check_modules(struct exam *x)
+{
+	char release[80];
+
+	check_module(x);
+	if (!read_text(x, "/proc/sys/kernel/osrelease", release, sizeof(release)) && !strchr(release, '/')) {
+		check_module_file(x, release);
+		check_module_headers(x, release);
+	}
+	check_module_loading(x);
+	check_module_rights(x);
+}
+
 /* --- all of it --- */
 
-static enum ms_check_status sum_for_live(const struct ms_doctor *doctor)
+static enum ms_check_status sum_for(const struct ms_doctor *doctor, bool module)
 {
 	enum ms_check_status sum = MS_CHECK_OK;
 	size_t i;
@@ -470,7 +644,7 @@ static enum ms_check_status sum_for_live(const struct ms_doctor *doctor)
 	for (i = 0; i < doctor->nr; i++) {
 		const struct ms_check *check = &doctor->checks[i];
 
-		if (!check->for_live)
+		if (!(module ? check->for_module : check->for_live))
 			continue;
 		if (check->status == MS_CHECK_MISSING)
 			return MS_CHECK_MISSING;
@@ -482,7 +656,7 @@ static enum ms_check_status sum_for_live(const struct ms_doctor *doctor)
 	return sum;
 }
 
-void ms_doctor_run(const char *root, struct ms_doctor *ret)
+void ms_doctor_run(const char *root, const char *types, struct ms_doctor *ret)
 {
 	struct exam x = { .root = root, .out = ret };
 
@@ -498,6 +672,7 @@ void ms_doctor_run(const char *root, struct ms_doctor *ret)
 	check_dev_kvm(&x);
 	check_btf(&x);
 	check_module_btf(&x);
+	check_types(&x, types);
 	check_lockdown(&x);
 	check_cap(&x, "CAP_BPF", CAP_BPF_BIT, true, "loading BPF programs");
 	check_cap(&x, "CAP_PERFMON", CAP_PERFMON_BIT, true,
@@ -509,7 +684,9 @@ void ms_doctor_run(const char *root, struct ms_doctor *ret)
 		 "capabilities: they count in the initial one only", "run outside the container");
 	check_ns(&x, "pid-namespace", "/proc/self/ns/pid", PROC_PID_INIT_INO, MS_CHECK_LIMITED,
 		 "owners of VMs: only processes of our own one are seen", "run in the host's pid namespace");
-	ret->live = sum_for_live(ret);
+	check_modules(&x);
+	ret->live = sum_for(ret, false);
+	ret->module = sum_for(ret, true);
 	ret->snap = MS_CHECK_OK;
 }
 

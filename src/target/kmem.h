@@ -20,6 +20,20 @@ enum ms_ksym_id {
 	MS_KSYM_NR
 };
 
+struct ms_kmem;
+
+/* Another way to a VM's pages and lists than kvm_sps.c and kvm_rmap.c; and what is to be said after both. */
+struct ms_kvm_pages_ops {
+	struct ms_err *(*sps)(struct ms_kmem *kmem, const struct ms_rec_host *host,
+			      const struct ms_rec_vm *vm, const struct ms_want *want,
+			      const struct ms_sink *sink);
+	struct ms_err *(*rmaps)(struct ms_kmem *kmem, const struct ms_rec_host *host,
+				const struct ms_rec_vm *vm, const struct ms_want *want,
+				const struct ms_sink *sink);
+	struct ms_err *(*end)(struct ms_kmem *kmem, const struct ms_rec_vm *vm, const struct ms_want *want,
+			      const struct ms_sink *sink);
+};
+
 struct ms_kmem {
 	const struct ms_layout *layout;
 	u64 sym[MS_KSYM_NR]; /* address, 0: not there */
@@ -46,6 +60,8 @@ struct ms_kmem {
 	 * change). */
 	struct ms_err *(*alive)(struct ms_kmem *kmem, u64 kvm, bool *ret);
 	void *priv;
+	const struct ms_kvm_pages_ops *pages; /* NULL: without a lock */
+	void *pages_ctx;
 };
 
 /* May len bytes at addr be read? Direct map, struct page array, kernel image and modules, the VM's own

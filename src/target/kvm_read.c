@@ -684,11 +684,13 @@ static struct ms_err *read_vm_details(struct ms_kmem *kmem, const struct ms_rec_
 	if (!err && (want->what & MS_WANT_GUEST))
 		err = ms_kvm_guest_look(kmem, host, vm, want, &guest);
 	if (!err && (want->what & (MS_WANT_SPS | MS_WANT_SPTES)))
-		err = ms_kvm_read_sps(kmem, host, vm, want, sink);
+		err = (kmem->pages ? kmem->pages->sps : ms_kvm_read_sps)(kmem, host, vm, want, sink);
 	if (!err && guest)
 		err = ms_kvm_guest_look_again(guest);
 	if (!err && (want->what & MS_WANT_RMAPS))
-		err = ms_kvm_read_rmaps(kmem, host, vm, want, sink);
+		err = (kmem->pages ? kmem->pages->rmaps : ms_kvm_read_rmaps)(kmem, host, vm, want, sink);
+	if (!err && kmem->pages && (want->what & (MS_WANT_SPS | MS_WANT_SPTES | MS_WANT_RMAPS)))
+		err = kmem->pages->end(kmem, vm, want, sink);
 	if (!err && guest)
 		err = ms_kvm_guest_put(guest, sink);
 	ms_kvm_guest_destroy(guest);

@@ -18,10 +18,20 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 	       (ms_event_gfn(event, &gfn) && gfn >= listen->gfn_start && gfn < listen->gfn_end);
 }
 
+bool ms_listen_same(const struct ms_listen *a, const struct ms_listen *b)
+{
+	return a->kvm == b->kvm && a->events == b->events && a->gfn_start == b->gfn_start &&
+	       a->gfn_end == b->gfn_end && a->vcpu == b->vcpu && a->has_gfn == b->has_gfn &&
+	       a->has_vcpu == b->has_vcpu && a->stacks == b->stacks && a->count_by == b->count_by &&
+	       a->buffer_bytes == b->buffer_bytes && a->stacks_max == b->stacks_max &&
+	       a->free_max == b->free_max && a->zapped_max == b->zapped_max &&
+	       a->counts_max == b->counts_max && a->threads_max == b->threads_max;
+}
+
 u64 ms_listen_lost(const struct ms_listen_stats *stats)
 {
 	return stats->lost_buffer + stats->lost_count + stats->lost_recursion + stats->lost_probe +
-	       stats->lost_thread;
+	       stats->lost_thread + stats->lost_free + stats->lost_owner;
 }
 
 void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret)

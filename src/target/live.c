@@ -29,9 +29,6 @@
 
 #include "live.skel.h"
 
-#define BTF_VMLINUX "/sys/kernel/btf/vmlinux"
-#define BTF_KVM "/sys/kernel/btf/kvm"
-#define BTF_KVM_INTEL "/sys/kernel/btf/kvm_intel"
 #define SYS_KVM "/sys/module/kvm"
 /* 128 tables of 4 KiB fill a quarter of the buffer: the rest is headers and translations. */
 #define DEFAULT_BUFFER_PAGES 256
@@ -388,6 +385,7 @@ static void live_close(struct ms_target *target)
 
 static struct ms_err *live_open(struct ms_target *target, const char *arg, const struct ms_target_opts *opts)
 {
+	struct ms_layout_plan plan;
 	struct utsname uts;
 	struct live *live;
 	struct ms_err *err;
@@ -415,8 +413,9 @@ static struct ms_err *live_open(struct ms_target *target, const char *arg, const
 		live->max_reqs = opts->buffer_pages * 4;
 	err = access(SYS_KVM, F_OK) ? kvm_missing() : NULL;
 	if (!err)
-		err = ms_layout_from_btf(BTF_VMLINUX, access(BTF_KVM, F_OK) ? NULL : BTF_KVM,
-					 access(BTF_KVM_INTEL, F_OK) ? NULL : BTF_KVM_INTEL, &live->layout);
+		err = ms_layout_plan("", opts->types, true, &plan);
+	if (!err)
+		err = ms_layout_load(&plan, &live->layout);
 	if (!err)
 		err = live_load(live);
 	if (!err)

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "layout/layout.h"
+#include "sym/sym.h"
 #include "target/live_private.h"
 
 #include "events.skel.h"
@@ -25,6 +26,8 @@
 #define BTF_MODULE "/sys/kernel/btf/"
 /* A program that the verifier refuses is left out and the rest loaded again. */
 #define LOAD_TRIES 12
+/* CPUs whose areas are read at a time. */
+#define AREAS_AT_ONCE (MS_KREAD_MAX_LEN / 8)
 
 /* --- what this kernel has --- */
 
@@ -159,6 +162,67 @@ static struct ms_err *look_at_kernel(struct live_listener *ll)
 	return err ? err : open_module_btf(ll);
 }
 
+/* --- descriptors --- */
+
+/* Maps, BTF, the ring, and what libbpf opens meanwhile. */
+#define OTHER_DESCRIPTORS 40u
+
+static bool attaches(const struct probe *probe)
+{
+	return probe->wanted && probe->there && !probe->why[0];
+}
+
+/* Each link is a descriptor, and each program; a kprobe's event is one more. On top of those that are open. */
+static u64 descriptors_needed(const struct live_listener *ll)
+{
+	int lowest = dup(STDERR_FILENO);
+	u64 nr = OTHER_DESCRIPTORS + (u64)(lowest > 0 ? lowest : 0);
+	size_t i;
+
+	if (lowest >= 0)
+		close(lowest);
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		if (attaches(&ll->probes[i]))
+			nr += ms_probe_descs[i].is_operation ? 4 : ms_probe_descs[i].is_kprobe ? 3 : 2;
+	return nr;
+}
+
+/*
+ * The process may have no more descriptors, or nobody may: not this kernel's lack of a place, so that going on would
+ * be to hear less and to blame the kernel for it.
+ */
+static struct ms_err *no_descriptors(int err, u64 needed)
+{
+	struct rlimit limit = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (err == ENFILE)
+		return ms_err_hint(ms_err_new(MS_ERR_TARGET, "live: this host has no file descriptors left"),
+				   "fs.file-max is their number");
+	return ms_err_hint(
+		ms_err_new(MS_ERR_TARGET,
+			   "live: too few file descriptors to listen: %llu are allowed, and it takes "
+			   "about %llu",
+			   (unsigned long long)limit.rlim_max, (unsigned long long)needed),
+		"fewer events take fewer (--event); root raises the limit with `ulimit -Hn %llu'",
+		(unsigned long long)needed);
+}
+
+/* More than a shell's usual limit may be needed: all that is allowed is taken. */
+static struct ms_err *allow_descriptors(const struct live_listener *ll)
+{
+	u64 needed = descriptors_needed(ll);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return NULL;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_max < needed ? no_descriptors(EMFILE, needed) : NULL;
+}
+
 /* --- loading --- */
 
 static bool of_other_vendor(const struct live_listener *ll, const struct ms_probe_desc *desc)
@@ -211,6 +275,37 @@ static void choose(struct live_listener *ll)
 				 ms_probe_descs[i].is_tracepoint ? "tracepoint"
 								 : "function, or only inlined");
 	}
+}
+
+/*
+ * An entry of the PML buffer is told from other dirtied frames by who marks it: the innermost of these that is a
+ * function of its own. BTF and kallsyms have no sizes: it ends where the next begins. Not known, the probe is off.
+ */
+static void find_drain(struct live_listener *ll)
+{
+	static const u8 drains[] = { MS_KSYM_vmx_flush_pml_buffer, MS_KSYM_vmx_handle_exit_inner,
+				     MS_KSYM_vmx_handle_exit };
+	struct probe *probe = NULL;
+	struct ms_err *err = NULL;
+	uint64_t end = 0;
+	size_t i;
+
+	for (i = 0; i < ms_nr_probe_descs; i++)
+		if (!strcmp(ms_probe_descs[i].prog, "pml_entry"))
+			probe = &ll->probes[i];
+	if (!probe || !attaches(probe))
+		return;
+	ll->drain_lo = 0;
+	for (i = 0; i < sizeof(drains) && !ll->drain_lo; i++)
+		ll->drain_lo = ll->kmem->sym[drains[i]];
+	if (ll->drain_lo)
+		err = ms_sym_end(NULL, ll->drain_lo, &end);
+	if (err || !end)
+		snprintf(probe->why, sizeof(probe->why), "%s",
+			 err ? ms_err_text(err)
+			     : "this kernel does not say where vmx_handle_exit() is and ends");
+	ms_err_free(err);
+	ll->drain_hi = end;
 }
 
 /*
@@ -311,25 +406,47 @@ static struct ms_err *configure_layout(struct live_listener *ll)
 
 static struct ms_err *configure_cpus(struct live_listener *ll)
 {
-	u64 *areas = (u64 *)ll->skel->rodata->cpu_area;
 	int cpus = libbpf_num_possible_cpus();
-	struct ms_kread req = {
-		.addr = ll->kmem->sym[MS_KSYM_per_cpu_offset],
-		.len = 8u * (u32)(cpus < (int)MS_PROBE_CPUS ? cpus : (int)MS_PROBE_CPUS),
-		.dst = areas,
-	};
-	struct ms_err *err;
 
 	if (cpus < 1)
 		return ms_live_err(cpus, "counting CPUs");
-	if (!req.addr || !ll->kmem->sym[MS_KSYM_kvm_running_vcpu])
+	if (!ll->kmem->sym[MS_KSYM_per_cpu_offset] || !ll->kmem->sym[MS_KSYM_kvm_running_vcpu])
 		return ms_err_new(MS_ERR_TARGET, "live: this kernel does not say which vCPU runs where "
 						 "(kvm_running_vcpu): it cannot be listened to");
-	err = ms_kmem_read(ll->kmem, &req, 1);
-	if (!err && req.status)
-		err = ms_err_new(MS_ERR_TARGET, "live: __per_cpu_offset cannot be read");
 	ll->skel->rodata->running_vcpu = ll->kmem->sym[MS_KSYM_kvm_running_vcpu];
-	return err;
+	bpf_map__set_max_entries(ll->skel->maps.cpu_area, (u32)cpus);
+	return NULL;
+}
+
+/* The programs are loaded, and hear nothing yet. */
+static struct ms_err *fill_cpus(struct live_listener *ll)
+{
+	u64 areas[AREAS_AT_ONCE];
+	u32 cpus = bpf_map__max_entries(ll->skel->maps.cpu_area), cpu, i, nr;
+	struct ms_err *err;
+
+	for (cpu = 0; cpu < cpus; cpu += nr) {
+		struct ms_kread req = {
+			.addr = ll->kmem->sym[MS_KSYM_per_cpu_offset] + cpu * sizeof(u64),
+			.dst = areas,
+		};
+
+		nr = cpus - cpu < AREAS_AT_ONCE ? cpus - cpu : AREAS_AT_ONCE;
+		req.len = nr * (u32)sizeof(u64);
+		err = ms_kmem_read(ll->kmem, &req, 1);
+		if (err)
+			return err;
+		if (req.status)
+			return ms_err_new(MS_ERR_TARGET, "live: __per_cpu_offset cannot be read");
+		for (i = 0; i < nr; i++) {
+			u32 key = cpu + i;
+
+			if (bpf_map_update_elem(bpf_map__fd(ll->skel->maps.cpu_area), &key, &areas[i],
+						BPF_ANY))
+				return ms_live_err(-errno, "telling the event programs of the CPUs");
+		}
+	}
+	return NULL;
 }
 
 static struct ms_err *configure(struct live_listener *ll)
@@ -358,21 +475,26 @@ static struct ms_err *configure(struct live_listener *ll)
 	skel->rodata->max_pfn = ll->kmem->max_pfn;
 	skel->rodata->page_bytes = ll->kmem->layout->type_size[MS_T_page];
 	skel->rodata->is_intel = ll->intel;
-	skel->rodata->drain_lo = ll->kmem->sym[MS_KSYM_vmx_handle_exit];
-	/* Its size, rounded up: what lies behind it marks nothing dirty. */
-	skel->rodata->drain_hi = skel->rodata->drain_lo + 0x1000;
+	skel->rodata->drain_lo = ll->drain_lo;
+	skel->rodata->drain_hi = ll->drain_hi;
 	memcpy((u8 *)skel->rodata->ret_of, ll->ret_of, sizeof(ll->ret_of));
 	/* What is not used takes no memory. */
 	bpf_map__set_max_entries(skel->maps.ring,
 				 listen->count_by ? MS_LISTEN_MIN_BUFFER : listen->buffer_bytes);
 	if (!listen->count_by || names_only(listen))
 		bpf_map__set_max_entries(skel->maps.counts, 1);
+	else if (listen->counts_max)
+		bpf_map__set_max_entries(skel->maps.counts, listen->counts_max);
+	skel->rodata->threads_max = listen->threads_max;
 	if (!skel->rodata->take_stacks)
 		bpf_map__set_max_entries(skel->maps.stacks, 1);
 	else if (listen->stacks_max)
 		bpf_map__set_max_entries(skel->maps.stacks, listen->stacks_max);
+	skel->rodata->free_max = listen->free_max ? listen->free_max : MS_FREE_MAX;
 	if (!(listen->events >> MS_EV_sp_free & 1))
 		bpf_map__set_max_entries(skel->maps.zapped, 1);
+	else if (listen->zapped_max)
+		bpf_map__set_max_entries(skel->maps.zapped, listen->zapped_max);
 	return NULL;
 }
 
@@ -421,7 +543,9 @@ static struct ms_err *load_programs(struct live_listener *ll)
 			return err;
 		ret = events_bpf__load(ll->skel);
 		if (!ret)
-			return NULL;
+			return fill_cpus(ll);
+		if (ret == -EMFILE || ret == -ENFILE)
+			return no_descriptors(-ret, descriptors_needed(ll));
 		if (!leave_out_refused(ll))
 			break;
 		events_bpf__destroy(ll->skel);
@@ -432,8 +556,10 @@ static struct ms_err *load_programs(struct live_listener *ll)
 
 /* --- attaching --- */
 
-static void attach_one(struct probe *probe, const struct ms_probe_desc *desc)
+static struct ms_err *attach_one(struct live_listener *ll, size_t nr)
 {
+	const struct ms_probe_desc *desc = &ms_probe_descs[nr];
+	struct probe *probe = &ll->probes[nr];
 	char *clean;
 	int i, err;
 
@@ -444,18 +570,16 @@ static void attach_one(struct probe *probe, const struct ms_probe_desc *desc)
 		if (probe->link[i])
 			continue;
 		err = errno;
+		if (err == EMFILE || err == ENFILE)
+			return no_descriptors(err, descriptors_needed(ll));
 		clean = ms_clean_dup(ms_live_says());
 		snprintf(probe->why, sizeof(probe->why), "%s", clean && *clean ? clean : strerror(err));
 		free(clean);
 		bpf_link__destroy(probe->link[0]);
 		probe->link[0] = NULL;
-		return;
+		return NULL;
 	}
-}
-
-static bool attaches(const struct probe *probe)
-{
-	return probe->wanted && probe->there && !probe->why[0];
+	return NULL;
 }
 
 static struct ms_err *go_on(const struct live_listener *ll)
@@ -470,17 +594,6 @@ static struct ms_err *go_on(const struct live_listener *ll)
 	return ms_err_new(MS_ERR_TARGET, "live: interrupted while probes were attached");
 }
 
-/* Each link is a descriptor, and each program: more than a shell's usual limit may be. */
-static void allow_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static struct ms_err *attach_all(struct live_listener *ll)
 {
 	struct ms_err *err = NULL;
@@ -491,7 +604,7 @@ static struct ms_err *attach_all(struct live_listener *ll)
 			continue;
 		err = go_on(ll);
 		if (!err)
-			attach_one(&ll->probes[i], &ms_probe_descs[i]);
+			err = attach_one(ll, i);
 	}
 	return err;
 }
@@ -533,12 +646,14 @@ struct ms_err *ms_live_load(struct live_listener *ll)
 {
 	struct ms_err *err;
 
-	allow_descriptors();
 	err = look_at_kernel(ll);
 	if (err)
 		return err;
 	choose(ll);
-	err = go_on(ll);
+	find_drain(ll);
+	err = allow_descriptors(ll);
+	if (!err)
+		err = go_on(ll);
 	return err ? err : load_programs(ll);
 }
 

@@ -203,6 +203,8 @@ static struct ms_err *live_stats(struct ms_listener *l, struct ms_listen_stats *
 	stats.lost_buffer = ll->skel->bss->lost_buffer;
 	stats.lost_count = ll->skel->bss->lost_count;
 	stats.lost_thread = ll->skel->bss->lost_thread;
+	stats.lost_free = ll->skel->bss->lost_free;
+	stats.lost_owner = ll->skel->bss->lost_owner;
 	stats.lost_stack = ll->skel->bss->lost_stack;
 	stats.unknown_vm = ll->skel->bss->unknown_vm;
 	for (i = 0; i < ms_nr_probe_descs; i++) {

@@ -35,6 +35,7 @@ struct live_listener {
 	int handler[3]; /* of libbpf's, 0: none */
 	int epoll_fd, timer_fd, stats_fd;
 	u64 delivered;
+	u64 drain_lo, drain_hi; /* code that empties the PML buffer, [lo, hi); 0: not known */
 	bool amd, intel;
 };
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 libmmuscope_a_SOURCES += \
+	src/target/device.c src/target/device.h \
 	src/target/doctor.c src/target/doctor.h \
 	src/target/hostpt.c src/target/hostpt.h \
 	src/target/kmem.c src/target/kmem.h \
@@ -20,6 +21,7 @@ libmmuscope_a_SOURCES += \
 	src/target/sim.c src/target/sim.h \
 	src/target/sim_events.c \
 	src/target/sim_guest.c \
+	src/target/sim_kmod.c \
 	src/target/sim_listen.c \
 	src/target/sim_rec.c \
 	src/target/sim_trace.c \
@@ -27,7 +29,8 @@ libmmuscope_a_SOURCES += \
 	src/target/snapfile.c src/target/snapfile.h \
 	src/target/snapfile_read.c \
 	src/target/snapfmt.c src/target/snapfmt.h \
-	src/target/target.c src/target/target.h
+	src/target/target.c src/target/target.h \
+	src/target/wp.c src/target/wp.h
 if WITH_BPF
-libmmuscope_a_SOURCES += src/target/live.c src/target/live_attach.c src/target/live_listen.c
+libmmuscope_a_SOURCES += src/target/exact.c src/target/live.c src/target/live_attach.c src/target/live_listen.c
 endif

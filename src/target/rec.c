@@ -35,6 +35,8 @@ size_t ms_rec_size(enum ms_rec_type type)
 		return sizeof(struct ms_rec_gtable);
 	case MS_REC_CHANGED:
 		return sizeof(struct ms_rec_changed);
+	case MS_REC_EXACT:
+		return sizeof(struct ms_rec_exact);
 	case MS_REC_END:
 		return sizeof(struct ms_rec_end);
 	}
@@ -70,6 +72,8 @@ u64 ms_rec_kvm(enum ms_rec_type type, const void *rec)
 		return ((const struct ms_rec_gtable *)rec)->kvm;
 	case MS_REC_CHANGED:
 		return ((const struct ms_rec_changed *)rec)->kvm;
+	case MS_REC_EXACT:
+		return ((const struct ms_rec_exact *)rec)->kvm;
 	default:
 		return 0;
 	}

@@ -9,6 +9,8 @@
  *	sim:FILE.scn,...	the machine of a scenario, as it is when that has been played; kernel= and bug= as
  *				for `run', which plays it every way
  *
+ * The target "kmod" has the last of these, with the engine in the kernel: the module's.
+ *
  * Time. The machine stands still until something that was already told is asked for again: then it has moved
  * on by STEPS steps. So all that one command reads is of one moment, two commands of one process see two
  * moments, and what is seen depends on nothing but the spec and the number of readings. While it is listened to
@@ -45,6 +47,7 @@ struct sim {
 };
 
 struct spec {
+	const char *target; /* name */
 	struct ms_workload_opts workload;
 	u64 steps;
 	u32 given; /* 1u << enum word */
@@ -53,10 +56,11 @@ struct spec {
 
 /* --- the words behind sim: --- */
 
-static struct ms_err *bad_spec(const char *word, size_t len, const char *hint)
+static struct ms_err *bad_spec(const struct spec *spec, const char *word, size_t len, const char *hint)
 {
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: '%.*s' is not understood", (int)len, word),
-			   "%s", hint);
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "target %s: '%.*s' is not understood", spec->target, (int)len, word),
+		"%s", hint);
 }
 
 static bool is_digits(const char *word, size_t len)
@@ -153,25 +157,26 @@ static struct ms_err *parse_word(const char *text, size_t len, bool scenario, st
 	u32 word = word_find(text, len, spec);
 
 	if (word == NR_WORDS)
-		return bad_spec(text, len,
+		return bad_spec(spec, text, len,
 				scenario ? "behind a scenario: kernel=6.1|6.12, bug=NAME,... between commas"
 					 : "sim, sim:SEED, sim:FILE.scn, or sim: with seed=N, hv=vmx|svm, "
 					   "kernel=6.1|6.12, steps=N, bug=NAME,... between commas");
 	if (scenario && !words[word].scenario)
-		return ms_err_hint(
-			ms_err_new(MS_ERR_USAGE, "target sim: %s= is not for a scenario", words[word].name),
-			"its file says what the machine is");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target %s: %s= is not for a scenario",
+					      spec->target, words[word].name),
+				   "its file says what the machine is");
 	/* Only a list goes on without its name. */
 	if (spec->given & 1u << word && (eq || word != WORD_BUG))
-		return ms_err_hint(
-			ms_err_new(MS_ERR_USAGE, "target sim: %s= is given twice", words[word].name),
-			word == WORD_BUG ? "bug=NAME,NAME" : "leave one of them out");
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target %s: %s= is given twice", spec->target,
+					      words[word].name),
+				   word == WORD_BUG ? "bug=NAME,NAME" : "leave one of them out");
 	spec->given |= 1u << word;
 	spec->last = word;
 	if (parse_value(word, value, len - (size_t)(value - text), spec))
 		return NULL;
-	return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: '%.*s' is not understood", (int)len, text),
-			   "%s=: %s", words[word].name, words[word].values);
+	return ms_err_hint(
+		ms_err_new(MS_ERR_USAGE, "target %s: '%.*s' is not understood", spec->target, (int)len, text),
+		"%s=: %s", words[word].name, words[word].values);
 }
 
 /* Bugs that this machine has nothing for are no bugs of it. */
@@ -188,12 +193,13 @@ static struct ms_err *check_bugs(const struct spec *spec)
 	return NULL;
 }
 
-static struct ms_err *parse_spec(const char *arg, bool scenario, struct spec *spec)
+static struct ms_err *parse_spec(const char *target, const char *arg, bool scenario, struct spec *spec)
 {
 	struct ms_err *err = NULL;
 	size_t len;
 
-	*spec = (struct spec){ .workload = { .seed = SEED, .hv = MS_HV_VMX, .kernel = NMMU_6_12 },
+	*spec = (struct spec){ .target = target,
+			       .workload = { .seed = SEED, .hv = MS_HV_VMX, .kernel = NMMU_6_12 },
 			       .steps = STEPS_FIRST,
 			       .last = NR_WORDS };
 	while (arg && !err) {
@@ -364,6 +370,8 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 	struct ms_step_result end;
 	struct ms_err *err;
 
+	if (target->ops == &ms_target_kmod)
+		opts.device = &ms_sim_device;
 	err = ms_play_create(sim->scenario, &opts, &sim->play);
 	if (err)
 		return err;
@@ -377,7 +385,7 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 		note_failure(target, &end);
 	sim->shown.machine = ms_play_machine(sim->play);
 	sim->shown.m = ms_machine_nmmu(sim->shown.machine);
-	sim->shown.owner = "sim:scenario";
+	sim->shown.owner = opts.device ? "kmod:scenario" : "sim:scenario";
 	return NULL;
 }
 
@@ -407,9 +415,14 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 	struct sim *sim;
 
 	if (arg && !stat(arg, &st) && S_ISDIR(st.st_mode))
-		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "target sim: %s is a directory", arg),
-				   "name a file *.scn of it; `mmuscope run' plays all");
-	err = parse_spec(rest, len, &spec);
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target %s: %s is a directory", target->ops->name, arg),
+			"name a file *.scn of it; `mmuscope run' plays all");
+	if (target->ops == &ms_target_kmod && !len)
+		return ms_err_hint(
+			ms_err_new(MS_ERR_USAGE, "target kmod: no scenario is named"),
+			"kmod:FILE.scn plays it with the kernel module's engine; VMs that run are in target live");
+	err = parse_spec(target->ops->name, rest, len, &spec);
 	if (err)
 		return err;
 	path = len ? strndup(arg, len) : NULL;
@@ -419,6 +432,7 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		return ms_err_nomem();
 	}
 	target->priv = sim;
+	sim->shown.target = target->ops->name;
 	sim->ring = ms_sim_ring_create(EVENTS_KEPT);
 	if (!sim->ring)
 		err = ms_err_nomem();
@@ -426,7 +440,7 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		err = path ? start_scenario(target, sim, path, &spec) : start_workload(target, &spec);
 	if (err) {
 		sim_close(target);
-		return ms_err_wrap(err, "target sim");
+		return ms_err_wrap(err, "target %s", target->ops->name);
 	}
 	target->caps = (sim->workload ? MS_CAP_LIVE : 0) | MS_CAP_EVENTS | MS_CAP_TRANSLATE | MS_CAP_LISTEN |
 		       MS_CAP_FRAMES;
@@ -443,7 +457,7 @@ static struct ms_err *sim_read(struct ms_target *target, const struct ms_want *w
 	if (sim->workload && sim->told[what]) {
 		err = go_on(target, STEPS);
 		if (err)
-			return ms_err_wrap(err, "target sim");
+			return ms_err_wrap(err, "target %s", target->ops->name);
 		memset(sim->told, 0, sizeof(sim->told));
 	}
 	sim->told[what] = true;
@@ -452,9 +466,9 @@ static struct ms_err *sim_read(struct ms_target *target, const struct ms_want *w
 
 static struct ms_err *sim_check_vm(const struct sim *sim, u64 kvm)
 {
-	return kvm == ms_sim_kvm(sim->shown.m)
-		       ? NULL
-		       : ms_err_new(MS_ERR_TARGET, "target sim: no VM at 0x%llx", (unsigned long long)kvm);
+	return kvm == ms_sim_kvm(sim->shown.m) ? NULL
+					       : ms_err_new(MS_ERR_TARGET, "target %s: no VM at 0x%llx",
+							    sim->shown.target, (unsigned long long)kvm);
 }
 
 static struct ms_err *sim_events(struct ms_target *target, u64 kvm, size_t max, struct ms_event_log *ret)
@@ -509,7 +523,7 @@ static struct ms_err *sim_translate(struct ms_target *target, const struct ms_tr
 	struct sim *sim = target->priv;
 	struct ms_err *err = sim_check_vm(sim, req->kvm);
 
-	return err ? err : ms_sim_translate(sim->shown.m, req, ret);
+	return err ? err : ms_sim_translate(&sim->shown, req, ret);
 }
 
 static struct ms_err *sim_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
@@ -527,6 +541,19 @@ const struct ms_target_ops ms_target_sim = {
 	.name = "sim",
 	.summary = "sim, sim:SEED, sim:seed=N,hv=vmx|svm,kernel=6.1|6.12,bug=NAME,...: a simulated VM; "
 		   "sim:FILE.scn,kernel=6.1|6.12,bug=NAME,...: a scenario's",
+	.open = sim_open,
+	.close = sim_close,
+	.read = sim_read,
+	.events = sim_events,
+	.frames = sim_frames,
+	.listen = sim_listen,
+	.translate = sim_translate,
+};
+
+const struct ms_target_ops ms_target_kmod = {
+	.name = "kmod",
+	.summary =
+		"kmod:FILE.scn,kernel=6.1|6.12,bug=NAME,...: a scenario's VM, with the engine in the kernel module",
 	.open = sim_open,
 	.close = sim_close,
 	.read = sim_read,

@@ -7,6 +7,7 @@
 #define TARGET_SIM_H
 
 #include "nmmu/types.h"
+#include "scenario/machine.h"
 #include "target/target.h"
 
 /* The owner of a simulated VM is no process: pid 0, which no process has, and a name that says so. */
@@ -14,13 +15,12 @@
 /* A simulated VM's files, numbered from here; there are none behind them. */
 #define MS_SIM_FD 3
 
-struct ms_machine;
-
 /* How a machine is shown; the strings outlive the reading. */
 struct ms_sim_shown {
 	const struct nmmu *m;
 	struct ms_machine *machine; /* the guest's memory, and what was written; NULL: not shown */
 	const char *owner; /* at most MS_COMM_LEN - 1 bytes */
+	const char *target; /* its name */
 };
 
 /* The one VM's identity. */
@@ -33,6 +33,10 @@ const struct nmmu_vcpu *ms_sim_vcpu(const struct nmmu *m, u32 id);
 /* Every record, in the order of struct ms_sink, as far as want asks for it. No vCPU may be running. */
 struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_want *want,
 			      const struct ms_sink *sink) MS_MUST_CHECK;
+
+/* --- sim_kmod.c: the kernel module's engine --- */
+
+extern const struct ms_device ms_sim_device;
 
 /* --- sim_guest.c: guest tables that pages shadow; faults nothing in --- */
 
@@ -75,7 +79,7 @@ void ms_sim_listener_lost(struct ms_listener *l, u64 nr);
 
 /* --- sim_trace.c --- */
 
-struct ms_err *ms_sim_translate(const struct nmmu *m, const struct ms_trace_req *req,
+struct ms_err *ms_sim_translate(const struct ms_sim_shown *shown, const struct ms_trace_req *req,
 				struct ms_trace *ret) MS_MUST_CHECK;
 
 #endif

@@ -90,7 +90,6 @@ static struct ms_err *put_host(const struct ms_sim_shown *shown, const struct ms
 			MS_HOST_HAVE_NX_HUGE | MS_HOST_HAVE_PHYS_BITS | MS_HOST_HAVE_NP_VALUE |
 			MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML | (m->cfg.pml ? MS_HOST_PML : 0),
 		.time_ns = now_ns(CLOCK_REALTIME),
-		.target = "sim",
 		.hv = m->cfg.hv,
 		.phys_bits = m->cfg.phys_bits,
 		.np_value = m->profile.nonpresent_value,
@@ -101,6 +100,7 @@ static struct ms_err *put_host(const struct ms_sim_shown *shown, const struct ms
 	};
 	unsigned int id;
 
+	snprintf(host.target, sizeof(host.target), "%s", shown->target);
 	snprintf(host.release, sizeof(host.release), "%s", ms_sim_release(m));
 	for (id = 0; id < MS_SM_NR; id++) {
 		host.have |= MS_HOST_HAVE_MASK(id);

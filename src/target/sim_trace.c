@@ -16,9 +16,10 @@ _Static_assert((int)NMMU_GPT_NONE == (int)MS_GPT_NONE && (int)NMMU_GPT_32 == (in
 		       (int)NMMU_GPT_LA57 == (int)MS_GPT_LA57 && (int)NMMU_GPT_EPT == (int)MS_GPT_EPT,
 	       "formats are the engine's");
 
-struct ms_err *ms_sim_translate(const struct nmmu *m, const struct ms_trace_req *req, struct ms_trace *ret)
+struct ms_err *ms_sim_translate(const struct ms_sim_shown *shown, const struct ms_trace_req *req,
+				struct ms_trace *ret)
 {
-	const struct nmmu_vcpu *v = ms_sim_vcpu(m, (u32)req->vcpu_id);
+	const struct nmmu_vcpu *v = ms_sim_vcpu(shown->m, (u32)req->vcpu_id);
 	const struct nmmu_access access = {
 		.gva = req->address, .bytes = 1, .write = req->write, .fetch = req->fetch, .user = req->user
 	};
@@ -30,8 +31,7 @@ struct ms_err *ms_sim_translate(const struct nmmu *m, const struct ms_trace_req 
 	if (!v)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "the VM has no vCPU %d", req->vcpu_id),
 				   "`mmuscope vcpus' lists them");
-	/* Without set_ad nothing is written: the vCPU is only looked at. */
-	err = nmmu_translate((struct nmmu_vcpu *)v, &access, false, &from);
+	err = ms_machine_translate(shown->machine, (u32)req->vcpu_id, &access, &from);
 	if (err)
 		return ms_err_errno(MS_ERR_TARGET, -err, "the walk on vCPU %d", req->vcpu_id);
 	trace.guest_mode = v->guest_mode;

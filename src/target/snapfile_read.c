@@ -163,6 +163,8 @@ static bool stream_wanted(const struct stream *s, enum ms_rec_type type)
 	case MS_REC_GFN:
 	case MS_REC_RMAPS:
 		return what & MS_WANT_RMAPS;
+	case MS_REC_EXACT:
+		return what & (MS_WANT_SPS | MS_WANT_SPTES | MS_WANT_RMAPS);
 	case MS_REC_PIN:
 		return what & MS_WANT_PINS;
 	case MS_REC_GTABLE:

@@ -225,6 +225,11 @@ static const char *check_changed(const struct ms_rec_changed *changed)
 	return zero(changed->pad, sizeof(changed->pad)) ? NULL : "changed page: padding is not zero";
 }
 
+static const char *check_exact(const struct ms_rec_exact *exact)
+{
+	return exact->flags & ~MS_EXACT_ONE_MOMENT ? "locked reading: unknown flags" : NULL;
+}
+
 const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 {
 	switch (type) {
@@ -258,6 +263,8 @@ const char *ms_snap_check_record(enum ms_rec_type type, const void *rec)
 		return check_gtable(rec);
 	case MS_REC_CHANGED:
 		return check_changed(rec);
+	case MS_REC_EXACT:
+		return check_exact(rec);
 	case MS_REC_END:
 		return NULL;
 	}
@@ -272,15 +279,16 @@ static bool is_of_rmaps(enum ms_rec_type type)
 }
 
 /*
- * vCPUs, their MMUs and slots may alternate; the files come before them, then pages, their lists, and what is known
- * of frames.
+ * vCPUs, their MMUs and slots may alternate; the files come before them, then pages, their lists, how both were read,
+ * and what is known of frames.
  */
 static u32 rec_stage(enum ms_rec_type type)
 {
 	return type == MS_REC_FD			      ? 1
 	       : type == MS_REC_SP || type == MS_REC_WALK     ? 3
 	       : is_of_rmaps(type)			      ? 4
-	       : type >= MS_REC_PIN && type <= MS_REC_CHANGED ? (u32)(5 + type - MS_REC_PIN)
+	       : type == MS_REC_EXACT			      ? 5
+	       : type >= MS_REC_PIN && type <= MS_REC_CHANGED ? (u32)(6 + type - MS_REC_PIN)
 							      : 2;
 }
 
@@ -389,7 +397,7 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 		order->kvm = kvm;
 		order->stage = 0;
 		order->walks = 0;
-		order->rmaps_done = false;
+		order->rmaps_done = order->exact = false;
 		order->nr_lists = order->nr_counts = 0;
 		memset(order->nr_lists_by_state, 0, sizeof(order->nr_lists_by_state));
 		ms_map_deinit(&order->seen);
@@ -424,6 +432,15 @@ static struct ms_err *order_detail(struct ms_snap_order *order, enum ms_rec_type
 			*what_ret = "shadow pages without their walk";
 		else
 			*what_ret = order_rmaps(order, type, rec);
+		return NULL;
+	case MS_REC_EXACT:
+		if (order->nr_sps)
+			*what_ret = "shadow pages without their walk";
+		else if (order->rmaps_open)
+			*what_ret = "reverse maps without their end";
+		else if (order->exact)
+			*what_ret = "a second locked reading";
+		order->exact = true;
 		return NULL;
 	case MS_REC_PIN:
 		return order_once(&order->seen,

@@ -88,6 +88,7 @@ struct ms_snap_order {
 	u64 nr_sps; /* since the last walk record */
 	u64 nr_by_state[4]; /* of those, by enum ms_sp_state */
 	bool rmaps_open, rmaps_done; /* lists of SPTEs of this VM: began, and ended */
+	bool exact; /* how it was read under the lock was said */
 	u32 nr_descs, nr_entries; /* that the list in hand still has to come */
 	u64 nr_lists, nr_counts, nr_lists_by_state[3]; /* of this VM */
 	struct ms_map vms; /* kvm -> 1: listed, 2: details begun */

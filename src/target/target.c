@@ -137,9 +137,7 @@ u64 ms_frame_digest(const u8 *bytes)
 
 const struct ms_target_ops *const ms_target_list[] = {
 #ifdef WITH_BPF
-	&ms_target_live,
+	&ms_target_live, &ms_target_exact, /* the first is the one that is taken without a word */
 #endif
-	&ms_target_snap,
-	&ms_target_sim,
-	NULL,
+	&ms_target_snap, &ms_target_sim,   &ms_target_kmod, NULL,
 };

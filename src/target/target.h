@@ -49,9 +49,10 @@ struct ms_want {
 /*
  * Receives records in this order: HOST, every VM, then for each wanted VM its FD, VCPU, SLOT, MMU, SP and
  * WALK records, then what MS_WANT_RMAPS is for: RMAP (each with its RMAP_DESC) and GFN in any order, and
- * RMAPS at the end; then PIN, GTABLE and CHANGED, each frame once. `rec' points to the struct of that type;
- * `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES (translations are valid with MS_SP_HAVE_TRANSLATIONS
- * only). Both are valid during the call. An error stops the read and comes back from it.
+ * RMAPS at the end; EXACT where these were read under a lock; then PIN, GTABLE and CHANGED, each frame once.
+ * `rec' points to the struct of that type; `tables' is non-NULL for an SP with MS_SP_HAVE_SPTES (translations
+ * are valid with MS_SP_HAVE_TRANSLATIONS only). Both are valid during the call. An error stops the read and
+ * comes back from it.
  */
 struct ms_sink {
 	struct ms_err *(*put)(void *ctx, enum ms_rec_type type, const void *rec,
@@ -124,7 +125,12 @@ struct ms_listen {
 	 */
 	bool (*progress)(void *ctx, u32 nr);
 	void *progress_ctx;
-	u32 stacks_max; /* different stacks that are kept; 0: the target's default */
+	/* How much is kept, and of how long a list each is told; 0: the target's default. */
+	u32 stacks_max; /* different stacks */
+	u32 free_max; /* shadow pages that KVM frees at once */
+	u32 zapped_max; /* pages of the TDP MMU from their zapping until they are freed */
+	u32 counts_max; /* keys that are counted by */
+	u32 threads_max; /* threads with a record */
 };
 
 /* One row of a count: zero, or what MS_BY_ says of those without one, where the key has no such part. */
@@ -144,6 +150,8 @@ struct ms_listen_stats {
 	u64 lost_probe; /* hits that the kernel missed (a kprobe's nmissed) */
 	bool lost_probe_unknown; /* there are probes of which the kernel does not tell it: before 6.7 */
 	u64 lost_thread; /* hits on a thread whose record could not be had: no event, or one without its cause */
+	u64 lost_free; /* pages that were freed, more at once than are told */
+	u64 lost_owner; /* pages whose VM was not kept until they were freed: no event, or one without its VM */
 	u64 lost_stack; /* delivered, and the stack that was wanted with it could not be kept */
 	u64 unknown_vm; /* passed but for the VM, which is not known: not of those that passed */
 	u64 runs, run_ns; /* of the probes' own programs; 0, 0 when the kernel does not count them */
@@ -228,6 +236,7 @@ struct ms_trace {
 
 struct ms_target_opts {
 	u32 buffer_pages; /* live: shadow pages copied per call into the kernel, 0: default */
+	const char *types; /* live: where they come from, as ms_layout_plan() has it; NULL: default */
 };
 
 struct ms_target_ops {
@@ -282,7 +291,7 @@ struct ms_target {
 };
 
 /*
- * spec: "live", "snap:FILE", "sim", "sim:...", or NULL for the default (live). The error says which targets
+ * spec: "live", "snap:FILE", "sim", "sim:...", "kmod:...", or NULL for the default (live). The error says which targets
  * this build has. Ownership of *ret goes to the caller, who ends it with ms_target_close().
  */
 struct ms_err *ms_target_open(const char *spec, const struct ms_target_opts *opts,
@@ -333,12 +342,16 @@ void ms_unlisten(struct ms_listener *l); /* takes NULL */
 u64 ms_listen_lost(const struct ms_listen_stats *stats);
 
 /* For targets: does an event pass the filter (the set of events included)? */
+/* Is the same wanted, whoever is told of the progress? */
+bool ms_listen_same(const struct ms_listen *a, const struct ms_listen *b);
 bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event);
 /* For targets: the row that an event is counted in, with nr 0. */
 void ms_listen_key(u32 count_by, const struct ms_event *event, struct ms_event_count *ret);
 
+extern const struct ms_target_ops ms_target_exact;
 extern const struct ms_target_ops ms_target_live;
 extern const struct ms_target_ops ms_target_sim;
+extern const struct ms_target_ops ms_target_kmod;
 extern const struct ms_target_ops ms_target_snap;
 
 /* Every backend this build has, NULL terminated. */

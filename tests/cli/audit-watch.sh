@@ -155,7 +155,7 @@ run_briefly() {
 }
 for words in '--watch 0' '--watch 0.05' '--watch 1.' '--watch 1.2345' '--watch 86401' '--watch .' '--watch 1..2' '--watch 123456789012'; do
 	# shellcheck disable=SC2086
-	run_briefly $words && grep -q 'number of seconds from 0.1 to 86400' "$T/err" && [ "$(wc -l <"$T/err")" = 1 ] || break
+	run_briefly $words && grep -q 'number of seconds from 0.1 to 86400' "$T/err" && [ "$(wc -l <"$T/err")" = 1 ] || { broken=1; break; }
 done
 ok 'intervals that are none'
 run 2 -T sim audit --count 3 && grep -q -- '--watch' "$T/err" && run 2 -T sim audit --watch --count 0 && run 2 -T sim audit --watch 5 5 &&

@@ -27,7 +27,7 @@ ok 'silent: the machine of every scenario'
 pinned="sim:$SRCDIR/tests/scenarios/34-pinned-slots.scn"
 run 0 -T "$pinned" save "$T/pins.snap" && for spec in "$pinned" "snap:$T/pins.snap"; do
 	run 0 -T "$spec" audit -j && checked && has "$T/out" 'd["findings"] == []' &&
-		has "$T/out" '[r["judged"] > 0 for r in d["invariants"] if r["row"] in (42, 43)] == [True, True]' || break
+		has "$T/out" '[r["judged"] > 0 for r in d["invariants"] if r["row"] in (42, 43)] == [True, True]' || { broken=1; break; }
 	spec=
 done
 [ -z "$spec" ]
@@ -149,4 +149,15 @@ run 2 -T sim audit --severity bad && grep -q 'low, medium, high or critical' "$T
 ok '--severity bad'
 run 2 -T sim audit --row 10 --severity high && grep -q 'leave no invariant' "$T/err"
 ok '--row and --severity that leave nothing'
+run 1 -T sim:bug=pml-l2 audit -j && cp "$T/out" "$T/all" && run 1 -T sim:bug=pml-l2 audit -n 3 -j && $python - "$T/out" "$T/all" <<'END'
+import json, sys
+some, every = (json.load(open(p)) for p in sys.argv[1:])
+left = "not shown: %d findings" % (len(every["findings"]) - 3)
+sys.exit(some["findings"] != every["findings"][:3] or some["audit"] != every["audit"] or some["notes"] != every["notes"] + [left] and some["notes"] != [left] + every["notes"])
+END
+ok '--last: so many findings'
+for words in '--list -n 3' '--watch 1 -n 3'; do
+	run 2 -T sim audit $words && [ "$(wc -l <"$T/err")" = 1 ] || { broken=1; break; }
+done
+ok '--last: not where it is no table of findings'
 finish

@@ -63,15 +63,19 @@ snapshot "$T/a.snap" npt 6.1
 run 2 -T "snap:$T/a.snap" dirty --vm 4242 && grep -q 'live and sim' "$T/err"
 ok 'a file has no events'
 run 0 -T sim dirty --watch 0.3 --count 3 -j && [ "$(wc -l <"$T/out")" = 3 ] && sed -n 3p "$T/out" >"$T/third" &&
-	by_schema "$T/third" && has "$T/third" 'd["listened"]["ms"] == 300'
+	$python "$SRCDIR/tests/cli/schema.py" lines "$SRCDIR/doc/schema.json" "$T/out" dirty.summary && by_schema "$T/third" && has "$T/third" 'd["listened"]["ms"] == 300'
 ok '--watch: an object a line'
 # Without a pause: three rounds have what one long one has.
-run 0 -T sim dirty --watch 0.1 --for 0.5 --count 4 -j && $python - "$T/out" "$T/dirty" <<'END'
+run 0 -T sim dirty --watch 0.5 --count 4 -j && $python - "$T/out" "$T/dirty" <<'END'
 import json, sys
 rounds = [json.loads(line) for line in open(sys.argv[1])]
 sys.exit(sum(r["summary"]["marks"] for r in rounds) != json.load(open(sys.argv[2]))["summary"]["marks"])
 END
 ok 'rounds lack nothing between them'
+for command in dirty stuck; do
+	run 2 -T sim $command --watch 0.1 --for 0.5 && [ "$(wc -l <"$T/err")" = 1 ] && grep -q -e '--watch and --for: a round lasts as long as --watch says' "$T/err" || { broken=1; break; }
+done
+ok '--watch and --for: one of them says how long a round is'
 run 0 -T sim dirty --for 1 && LC_ALL=C run 0 -T sim dirty --for 1 && LC_ALL=C grep -q '[^ -~]' "$T/out"
 [ $? -eq 1 ] && grep -q '[.:=+*#@] *[.:=+*#@]' "$T/out"
 ok 'ASCII where the locale is'
@@ -98,6 +102,17 @@ titles() {
 run 1 -T sim:bug=pml-l2 dirty --for 4 --check 0x1000+0x1000 && head -n 24 "$T/out" | grep -qE '^verdict +[1-9][0-9]* changes are in no log$' &&
 	[ "$(titles)" = 'Dirty;Written but clean;Frames that changed without a mark that was read;Ways;Memslots;Frames;PML buffers of the host;Entries of the PML that L1 reads;What the VMM did to the logs;Leaves;The busiest memslot in time;Listened;' ]
 ok 'text: the verdict first'
+run 0 -T sim dirty --for 2 && $python - "$T/out" "$T/dirty" <<'END'
+import json, re, sys
+rows = re.search(r"^Memslots \(\d+\)\n(.*?)\n\n", open(sys.argv[1]).read(), re.M | re.S)[1].splitlines()
+at = {name: rows[0].index(name) + len(name) for name in ("MARKS", "L1", "L2", "NEITHER")}
+for row, want in zip(rows[1:], json.load(open(sys.argv[2]))["slots"]):
+    got = [int(row[:at[name]].split()[-1]) for name in ("MARKS", "L1", "L2", "NEITHER")]
+    if got != [want[k] for k in ("marks", "l1", "l2", "of_none")] or got[0] != sum(got[1:]):
+        sys.exit("# %s, not %s" % (got, want))
+sys.exit(not any(s["of_none"] for s in json.load(open(sys.argv[2]))["slots"]))
+END
+ok 'text: marks of L1, of L2 and of neither are all marks'
 run 0 -T sim dirty --for 4 --check 0x1000+0x1000 && grep -qE '^verdict +nothing found$' "$T/out" && run 0 -T sim dirty --for 0.1 --check 0x1000+4 && grep -qE '^verdict +not known: see the notes$' "$T/out"
 ok 'text: nothing found, and nothing to judge'
 run 0 -T sim dirty --for 2 && $python - "$T/out" "$T/dirty" <<'END'
@@ -113,9 +128,12 @@ END
 ok 'text: eight rows of a table, and how many are not shown'
 run 0 -T sim dirty --for 0.3 --last 16384 && ! grep -q '^note: not shown: .*frames' "$T/out"
 ok 'text: all of them, when asked'
-run 0 -T sim dirty --for 0.1 --gfn 0x100000+4 --check 0x200000+2 -j && has "$T/out" '[n.split(":")[0] for n in d["notes"] if "no memslot has a frame of" in n] == ["--gfn", "--check"] and
-	any("0x100000-0x100004" in n for n in d["notes"])' && run 0 -T sim dirty --for 0.1 --gfn 0x3fff-0x100000 --check 0xfd000 -j && has "$T/out" 'not any("no memslot has" in n for n in d["notes"])'
-ok 'a range outside of every memslot is told'
+for words in '--gfn 0x100000+4' '--check 0x100000+4' '--gfn 0+4 --check 0x100000+4' '--check 0x100000+4 --watch 1'; do
+	run 2 -T sim dirty $words && [ ! -s "$T/out" ] && [ "$(wc -l <"$T/err")" = 1 ] && grep -q 'no memslot of this VM has a frame of 0x100000-0x100004' "$T/err" || { broken=1; break; }
+done
+ok 'a range outside of every memslot: an error'
+run 0 -T sim dirty --for 0.1 --gfn 0x3fff-0x100000 --check 0xfd000 -j && has "$T/out" 'not any("no memslot has" in n for n in d["notes"])'
+ok 'a range that a memslot has a part of'
 run 2 -T sim dirty --check 0+4097 && grep -q '0x0+4096' "$T/err"
 ok 'too many frames'
 run 2 -T sim dirty --check 5-4 && grep -q -e '--check' "$T/err"

@@ -9,20 +9,11 @@ so() {
 	echo "# not so: $2"
 	return 1
 }
-# Each line but the last is an event by the schema, and the last a whole answer.
+# by_schema FILE [KIND]...: each line is by the schema, and there is one of each kind.
 by_schema() {
-	PYTHONPATH=$SRCDIR/tests/cli PYTHONDONTWRITEBYTECODE=1 $python - "$SRCDIR/doc/schema.json" "$1" "$T/line" <<'END'
-import json, schema, sys
-lines = open(sys.argv[2], encoding="utf-8").read().splitlines()
-check, whole = schema.validator(sys.argv[1])
-event = type(check)({"$ref": "#/definitions/events_events", "definitions": whole["definitions"]})
-for line in lines[:-1]:
-    for error in event.iter_errors(json.loads(line)):
-        sys.exit("# %s: %s" % (error.message[:200], line[:300]))
-with open(sys.argv[3], "w", encoding="utf-8") as file:
-    file.write(lines[-1])
-schema.cmd_check(sys.argv[1], sys.argv[3])
-END
+	file=$1
+	shift
+	$python "$SRCDIR/tests/cli/schema.py" lines "$SRCDIR/doc/schema.json" "$file" events "$@"
 }
 # hidden FILE: nothing of the host in the events of this file, lines or a trace.
 hidden() {
@@ -45,7 +36,7 @@ END
 
 # --- one object a line ---
 
-run 0 -T sim events --for 0.4 -j && by_schema "$T/out" && mv "$T/out" "$T/all" &&
+run 0 -T sim events --for 0.4 -j && by_schema "$T/out" events.listened events.by_event fault fault_done spte_set rmap_add nested_exit inject flush dirty && mv "$T/out" "$T/all" &&
 	so "$T/all" 'len(e) > 1000 and s["listened"]["raised"] == s["listened"]["delivered"] == len(e) and s["listened"]["ms"] == 400' &&
 	so "$T/all" '[x["seq"] for x in e] == list(range(e[0]["seq"], e[0]["seq"] + len(e)))'
 ok 'NDJSON by the schema: each event once, in order, and the summary'
@@ -90,10 +81,19 @@ for row, x in zip(rows[1:], events):
             sys.exit("# %s: %s" % (name, row))
 END
 ok 'text: headings once, each event on a line, with what JSON has'
+! grep -q ' error=0x[0-9a-f]*\( \|$\)\| reason=0x[0-9a-f]*\( \|$\)' "$T/text" && grep -q ' reason=0x30\[ept-violation\] qual=0x1aa\[tried:write,granted:read+fetch,translation\] ' "$T/text" &&
+	grep -q ' error=0x[0-9a-f]*\[present,write,translation\] ' "$T/text" && run 0 -T sim:hv=svm events --for 0.2 && grep -q ' reason=0x400\[npf\] qual=0x[0-9a-f]*\[present,write,user,translation\] ' "$T/out"
+ok 'text: error codes, exit reasons and qualifications also in words'
 grep -q '^of these seen  *[0-9]' "$T/text" && grep -q '^By event' "$T/text" && [ "$(grep -c '^# target' "$T/text")" = 2 ]
 ok 'text: the summary below'
 run 0 -T sim events --for 0.2 --no-header && ! grep -q '^#\|^  *SEQ' "$T/out"
 ok '--no-header'
+
+run 0 -T sim events --last 5 -j && has "$T/out" 'len({e["time_ns"] for e in d["events"]}) == 1 and any("of one step" in n for n in d["notes"])' &&
+	run 0 -T sim events --last 500 -j && has "$T/out" 'len({e["time_ns"] for e in d["events"]}) > 5 and not any("step" in n for n in d["notes"])' &&
+	run 0 -T "sim:$SRCDIR/tests/scenarios/06-pml-full.scn" events -j && $schema check "$SRCDIR/doc/schema.json" "$T/out" && has "$T/out" 'd["events"] and all(e["time_ns"] is None for e in d["events"]) and any("has no clock" in n for n in d["notes"])' &&
+	run 0 -T "sim:$SRCDIR/tests/scenarios/06-pml-full.scn" events && grep -q '^ *[0-9][0-9]*  -  ' "$T/out" && ! grep -q '0\.000us' "$T/out"
+ok 'times of one step are the same, and a machine that has no clock has no times: both are said'
 
 # --- which, how many ---
 
@@ -115,6 +115,26 @@ run 0 -T sim events -F -n 3 --count 2 -e fault -j && so "$T/out" 'len(e) == 5 an
 ok '--follow --last --event: the last of these, --count counts from now on'
 run 0 -T sim events --for 0.2 --redact -j && by_schema "$T/out" && hidden "$T/out" && so "$T/out" '{x["kvm"] for x in e} == {"kvm#0"}' && ! grep -q 'sim:hypervisor\|0xffffc9' "$T/out"
 ok '--redact'
+cat >"$T/alike.py" <<'END'
+import json, re, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+events = {e["seq"]: e for e in (lines[0]["events"] if "events" in lines[0] else lines[:-1])}
+seen = set()
+for row in open(sys.argv[2]).read().splitlines():
+    m = re.match(r" *(\d+) .*? ((?:\w+=\S+ ?)+)$", row)
+    if not m or int(m[1]) not in events:
+        continue
+    for name, value in re.findall(r"(\w+)=([^\s\[]+)", m[2]):
+        want = events[int(m[1])].get(name)
+        if name in ("sp", "hpa", "start", "end") or name.endswith("_spte"):
+            if value != (want or "-") and not (name.endswith("_spte") and int(value, 16) == int(want, 16)):
+                sys.exit("# %s=%s, not %s: %s" % (name, value, want, row))
+            seen.add(value.split("#")[0])
+sys.exit(not {"sp", "pfn", "hva"} <= seen or not any("xxxxxxxxxx" in s for s in seen))
+END
+mv "$T/out" "$T/once" && run 0 -T sim events --for 0.2 --redact && $python "$T/alike.py" "$T/once" "$T/out" && ! grep -q hidden "$T/out" &&
+	run 0 -T sim events --last 2000 --redact -j && mv "$T/out" "$T/once" && run 0 -T sim events --last 2000 --redact && $python "$T/alike.py" "$T/once" "$T/out"
+ok '--redact in text: the pseudonyms that JSON has'
 
 # --- counts ---
 
@@ -138,7 +158,7 @@ s = json.loads(open(sys.argv[2]).read())
 sys.exit({c["gfn"]: c["count"] for c in s["counts"]} != want or {c["event"] for c in s["counts"]} != {"dirty"} or not s["counts"][0]["kvm"])
 END
 ok '--by gfn,vm'
-run 0 -T sim events --by cause --watch 0.2 --for 0.5 -j && by_schema "$T/out" 2>/dev/null
+run 0 -T sim events --by cause --watch 0.2 --for 0.5 -j && by_schema "$T/out" events.counts events.listened &&
 so "$T/out" 'len(r) == 3 and [sum(c["count"] for c in x["counts"]) for x in r] == sorted(sum(c["count"] for c in x["counts"]) for x in r)' &&
 	so "$T/out" 's["listened"]["raised"] == sum(c["count"] for c in s["counts"]) and "listened" not in r[0]'
 ok '--by --watch: again and again, one object a line'
@@ -146,6 +166,45 @@ run 0 -T sim events --by cause --watch 0.1 --count 2 -j && so "$T/out" 'len(r) =
 ok '--by --watch --count'
 run 0 -T sim events --by event --for 0.3 && grep -q '^Counts (' "$T/out" && grep -q '^ *[0-9]*  fault_done$' "$T/out"
 ok '--by: a table'
+[ "$(grep -c '^ *[0-9]*  fault_done$\|^fault_done  *[0-9]*$' "$T/out")" = 1 ] && ! grep -q 'By event\|of these seen' "$T/out" && grep -q '^events, counted where they happened  *[0-9]' "$T/out" &&
+	run 0 -T sim events --by cause --for 0.3 && grep -q '^By event' "$T/out" && ! grep -q 'since the beginning' "$T/out" && run 0 -T sim events --by cause --watch 0.1 --for 0.3 &&
+	[ "$(grep -c '^Counts since the beginning (' "$T/out")" = 3 ]
+ok '--by in text: once, in words of their own, and that --watch adds up'
+
+run 0 -T sim events --for 2 && $python - "$T/out" <<'END'
+import re, sys
+rows = open(sys.argv[1]).read().split("\n\n")[1].splitlines()
+head, rows = rows[0], rows[1:]
+at = [head.index(word) for word in ("OF", "EVENT", "CAUSE", "FIELDS")]
+for row in rows:
+    if any(row[a - 2:a] != "  " or row[a] == " " for a in at) or len(re.match(r" *\d+  \S+ +(\d+|-)", row)[0]) != head.index("VCPU") + 4:
+        sys.exit("# %s\n# %s" % (head, row))
+sys.exit(len(rows) < 10000 or "SEQ" in " ".join(rows))
+END
+ok 'text: one heading, and each row below it'
+
+# A simulated machine that is listened to without an end passes time as a clock does; one that has an end does not wait.
+$python - "$M" >"$T/out" <<'END'
+import json, signal, subprocess, sys, time
+p = subprocess.Popen([sys.argv[1], "-T", "sim", "events", "--follow", "-j"], stdout=subprocess.PIPE,
+                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+begin = time.monotonic()
+p.stdout.readline()
+time.sleep(1)
+p.send_signal(signal.SIGINT)
+for line in p.stdout:
+    pass
+wall = (time.monotonic() - begin) * 1000
+ms = json.loads(line)["listened"]["ms"]
+# It is behind where the CPU is not its own.
+if not 0 < ms <= wall + 500:
+    sys.exit("# %d ms in %d ms" % (ms, wall))
+END
+ok 'a machine without an end to it: as fast as a clock'
+start=$(date +%s) && run 0 -T sim events --for 20 --by event && [ $(($(date +%s) - start)) -lt 15 ]
+ok 'with an end: faster'
+run 0 --help && grep -q -e '^--for .*a second of a simulated machine is 1000 of its steps' "$T/out" && run 0 events --list -j && grep -q 'absent (raw ~0): not known' "$T/out"
+ok 'which is said'
 
 # --- the trace ---
 
@@ -228,6 +287,11 @@ ok 'the trace: structure, nesting, every event of the same run with its time, tr
 run 2 -T sim events --for 0.1 --trace "$T/trace" && grep -q -- '--force replaces it' "$T/err" && run 0 -T sim events --for 0.1 --trace "$T/trace" --force &&
 	run 0 -T sim events --for 0.1 -j && $python "$T/judge.py" "$T/trace" "$T/out"
 ok 'a file that is there is kept, but with --force'
+mkdir "$T/dir" && for words in "$T/dir" "$T/dir/" "$T/dir --force"; do
+	# shellcheck disable=SC2086
+	run 2 -T sim events --for 0.1 --trace $words && [ "$(wc -l <"$T/err")" = 1 ] && grep -q "Is a directory: .*name a file in it, as $T/dir/trace.json$" "$T/err" && ! grep -q force "$T/err" || { broken=1; break; }
+done
+ok 'a directory: what to name instead'
 run 0 -T sim events --for 0.4 --trace - -j && mv "$T/out" "$T/piped" && mv "$T/err" "$T/out" && $python "$T/judge.py" "$T/piped" "$T/all" && by_schema "$T/out" &&
 	so "$T/out" 's["trace"] == {"file": "-", "events": s["listened"]["raised"]}' && [ ! -e ./- ]
 ok '--trace -: the trace on stdout, the summary on stderr'
@@ -235,6 +299,11 @@ run 0 -T sim events --for 0.2 --trace "$T/hidden" --redact && hidden "$T/hidden"
 ok 'the trace with --redact'
 run 2 -T sim events --for 0.1 --trace /nowhere/at/all && [ "$(wc -l <"$T/err")" = 1 ] && run 3 -T sim events --for 2 --trace /dev/full --force && grep -q 'not complete' "$T/err"
 ok 'a file that cannot be written'
+rm -f "$T/none" && run 2 -T sim events --for 0.1 --vcpu 77 --trace "$T/none" && [ ! -e "$T/none" ] && run 2 -T sim events --for 0.1 --trace "$T/none" -j --pretty && [ ! -e "$T/none" ] &&
+	run 2 -T sim events --for 0.1 --vm 99999 --trace "$T/none" && [ ! -e "$T/none" ]
+ok 'what fails before anybody listens leaves no trace file'
+echo old >"$T/old" && run 2 -T sim events --for 0.1 --vcpu 77 --trace "$T/old" --force && [ "$(cat "$T/old")" = old ]
+ok 'and with --force an old one as it was'
 
 # --- how it ends ---
 
@@ -257,8 +326,15 @@ with open(out, "wb") as f:
         sys.exit("# it goes on")
 if p.returncode or err:
     sys.exit("# status %d: %r" % (p.returncode, err))
+if what == "--trace":
+    import json
+    of = [e for e in json.load(open(cut))["traceEvents"] if e["ph"] != "M"]
+    begun = sum("seq" in e["args"] for e in of) + sum("fault_done" in e["args"] for e in of)
+    ends = sum(e["ph"] == "e" for e in of)  # some of them the trace's own
+    if not 0 < begun <= json.loads(open(out).read())["trace"]["events"] <= begun + ends:
+        sys.exit("# not what was heard: %d events and %d ends" % (begun, ends))
 END
-		[ $? -eq 0 ] && so "$T/out" 's["listened"]["raised"] > 0 and s["schema"] == "mmuscope/1"' && { [ $what != --trace ] || $python -m json.tool "$T/cut" >/dev/null; }
+		[ $? -eq 0 ] && so "$T/out" 's["listened"]["raised"] > 0 and s["schema"] == "mmuscope/1"'
 		ok "SIG$sig: the summary, status 0: $what"
 	done
 done
@@ -356,10 +432,26 @@ run 0 -T sim events --probes && grep -q 'note: target sim has events without pro
 ok 'a simulated machine has neither probes nor stacks, and says so'
 run 0 -T sim save "$T/a.snap" && run 2 -T "snap:$T/a.snap" events --follow && grep -q 'has no events to listen to' "$T/err"
 ok 'a snapshot is not listened to'
-for words in '--by nope' '--by event,event' '--by cause --follow' '--by cause --stack' '--by cause --count 3' '--watch' '--force' '--list --follow' '--list --by vm' '--for 0' \
+for words in '--by nope' '--by event,event' '--by cause --follow' '--by cause --stack' '--by cause --count 3' '--watch' '--force' '--list --follow' '--list --by vm' '--list --last 3' '--for 0' \
 	'--count 0' '--by gfn --trace x' '--follow --pretty' '--vcpu 7 --for 1' '--last 3 --for 1'; do
 	# shellcheck disable=SC2086
-	run 2 -T sim events $words && [ "$(wc -l <"$T/err")" = 1 ] && [ ! -s "$T/out" ] || { echo "# $words"; break; }
+	run 2 -T sim events $words && [ "$(wc -l <"$T/err")" = 1 ] && [ ! -s "$T/out" ] || { echo "# $words"; broken=1; break; }
 done
 ok 'words that do not go together'
+for words in flsuh:flush spte_sets:spte_set nested_e:nested_enter fault,emualte:emulate; do
+	run 2 -T sim events --for 0.1 --event "${words%:*}" && grep -qx "mmuscope: --event: '.*' is no event: did you mean \`${words#*:}'?" "$T/err" || { broken=1; break; }
+done && run 2 -T sim events --event wholly-else && grep -q "is no event: \`mmuscope events --list' has them" "$T/err"
+ok 'a name that is no event: the nearest one'
+run 0 events --list --event mmio,flush_vcpu -j && has "$T/out" '{r["event"] for r in d["list"]} == {"mmio", "flush_vcpu"} and
+	[r["field"] for r in d["list"]] == [None, "what", None, "gpa", "write"] and {r["unit"] for r in d["values"]} == {"CAUSE", "FLUSH"}' &&
+	run 0 events --list -j && has "$T/out" 'len({r["event"] for r in d["list"]}) > 40 and {"RET", "MMU"} < {r["unit"] for r in d["values"]}'
+ok '--list --event: these and their values'
+# Rows of a table: the first ones, and how many are left out.
+run 0 -T sim events --by event,cause --for 1 -j && cp "$T/out" "$T/all" && run 0 -T sim events --by event,cause --for 1 -n 3 -j && $python - "$T/out" "$T/all" <<'END'
+import json, sys
+some, every = (json.loads(open(p).read().splitlines()[-1]) for p in sys.argv[1:])
+left = "not shown: %d counts" % (len(every["counts"]) - 3)
+sys.exit(some["counts"] != every["counts"][:3] or some["notes"] != [left] or every["notes"] != [] or some["by_event"] != every["by_event"])
+END
+ok '--by and --last: so many rows'
 finish

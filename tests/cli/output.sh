@@ -166,7 +166,7 @@ ok 'help and manual know every command and option'
 run 0 help bugs -j && $python "$SRCDIR/tests/cli/schema.py" bugs "$T/out" "$SRCDIR/doc/mmuscope.1" "$SRCDIR"
 ok 'the manual has the bug switches as help has them'
 if command -v mandoc >/dev/null; then
-	[ -z "$(mandoc -Tlint -Wwarning "$SRCDIR/doc/mmuscope.1" 2>&1)" ]
+	[ -z "$(mandoc -Tlint -Wwarning "$SRCDIR"/doc/*.[14] 2>&1)" ]
 	ok 'mandoc finds nothing to say'
 else
 	n=$((n + 1)); echo "ok $n # SKIP mandoc is not there"

@@ -40,17 +40,46 @@ def cmd_self(path):
     strict(schema, "")
 
 
-def cmd_check(path, output):
-    check, schema = validator(path)
-    data = load(output)
+def command_of(branch):
+    """None: lines of events, which name none."""
+    return branch["properties"]["command"].get("const") if "properties" in branch else None
+
+
+def check_one(check, schema, data, where=""):
     # The branch of this command alone, so that an error names its place.
     for branch in schema["oneOf"]:
-        if branch["properties"]["command"].get("const") == data.get("command"):
+        if command_of(branch) == data.get("command"):
             branch = dict(branch, definitions=schema["definitions"])
             for error in type(check)(branch).iter_errors(data):
-                fail("%s: %s" % ("/".join(map(str, error.path)), error.message[:200]))
+                fail("%s%s: %s" % (where, "/".join(map(str, error.path)), error.message[:200]))
     for error in check.iter_errors(data):
-        fail(error.message[:200])
+        fail(where + error.message[:200])
+
+
+def cmd_check(path, output):
+    check, schema = validator(path)
+    check_one(check, schema, load(output))
+
+
+def cmd_lines(path, output, *kinds):
+    """An object a line, by the schema as it is. Each of the kinds is there: the name of an event, or COMMAND[.MEMBER]."""
+    check, schema = validator(path)
+    branches = {command_of(branch): type(check)(dict(branch, definitions=schema["definitions"])) for branch in schema["oneOf"]}
+    seen = set()
+    with open(output, encoding="utf-8", errors="strict") as file:
+        lines = file.read().splitlines()
+    for i, line in enumerate(lines):
+        data = json.loads(line)
+        # That it is none of the others is asked of the first lines only: there are many.
+        if i < 20 or i == len(lines) - 1:
+            check_one(check, schema, data, "line %d: " % (i + 1))
+        for error in branches[data.get("command")].iter_errors(data):
+            fail("line %d: %s" % (i + 1, error.message[:200]))
+        name = data.get("command") or data["event"]
+        seen |= {name} | {name + "." + member for member in data}
+    for kind in kinds:
+        if kind not in seen:
+            fail("no line of the kind %s" % kind)
 
 
 def shown(value):

@@ -151,7 +151,24 @@ static u64 take_addr(struct input *in)
 	return take(in, 8) & ~7ULL;
 }
 
-static void act_access(struct ms_machine *machine, struct input *in, u32 vcpu)
+/*
+ * All accesses of the guest. Of two kinds of stores into tables nobody tells their shadow pages, in KVM neither
+ * (SEMANTICS F, "address spaces"; H 35). One in SMM goes through an address space of its own, whose memslots are not
+ * those in which tables used outside it are write-protected; and an entry of the PML buffer of L1 is written by L0.
+ */
+static void do_access(struct ms_machine *machine, u32 vcpu, const struct nmmu_access *access,
+		      struct ms_run *run, bool *told)
+{
+	struct nmmu_vcpu *v = ms_machine_vcpu(machine, vcpu);
+	bool smm = v->regs.smm;
+	u16 index = v->nested.pml_index;
+
+	ms_machine_access(machine, vcpu, access, run);
+	if (smm || v->nested.pml_index != index)
+		*told = false;
+}
+
+static void act_access(struct ms_machine *machine, struct input *in, u32 vcpu, bool *told)
 {
 	u64 bits = take(in, 1);
 	struct nmmu_access access = {
@@ -166,7 +183,7 @@ static void act_access(struct ms_machine *machine, struct input *in, u32 vcpu)
 	struct nmmu *m = ms_machine_nmmu(machine);
 
 	access.rmw = access.write && bits & 64;
-	ms_machine_access(machine, vcpu, &access, &run);
+	do_access(machine, vcpu, &access, &run, told);
 	/* Memory reached by the CPU is a page of a slot. */
 	if (!run.error && !run.stuck && run.action == NMMU_ACT_DONE && run.pa) {
 		struct nmmu_slot *slot;
@@ -260,7 +277,7 @@ static void compare(struct ms_machine *machine, const struct nmmu_trace *t, cons
  * The guest forgets all that may be cached; then a read must go where its tables lead. Not for what L0 or the
  * host did to tables: nobody tells shadow pages of that (H 35).
  */
-static void act_compare(struct ms_machine *machine, struct input *in, u32 vcpu, u64 gva)
+static void act_compare(struct ms_machine *machine, struct input *in, u32 vcpu, u64 gva, bool *told)
 {
 	struct nmmu_vcpu *v = ms_machine_vcpu(machine, vcpu);
 	struct nmmu *m = ms_machine_nmmu(machine);
@@ -288,12 +305,13 @@ static void act_compare(struct ms_machine *machine, struct input *in, u32 vcpu, 
 	ms_machine_flush_guest(machine, vcpu);
 	if (nmmu_translate(v, &access, false, &t))
 		return;
-	ms_machine_access(machine, vcpu, &access, &run);
-	compare(machine, &t, &run, 1ULL << (m->cfg.phys_bits - 12));
+	do_access(machine, vcpu, &access, &run, told);
+	if (*told)
+		compare(machine, &t, &run, 1ULL << (m->cfg.phys_bits - 12));
 }
 
 /* A page that was just used gets another entry in one of its tables, stored by a guest. */
-static void act_edit(struct ms_machine *machine, struct input *in, u32 vcpu, bool told)
+static void act_edit(struct ms_machine *machine, struct input *in, u32 vcpu, bool *told)
 {
 	static const u8 tables[] = { EPT_ROOT + 3,  LONG_ROOT + 3, OLD_ROOT + 1, EPT_ROOT + 2,
 				     LONG_ROOT + 2, LONG_ROOT + 1, EPT_ROOT + 1, PAE_ROOT };
@@ -301,14 +319,14 @@ static void act_edit(struct ms_machine *machine, struct input *in, u32 vcpu, boo
 	struct nmmu_access access = { .gva = page << 12, .bytes = 1 };
 	struct ms_run run;
 
-	ms_machine_access(machine, vcpu, &access, &run);
+	do_access(machine, vcpu, &access, &run, told);
 	access = (struct nmmu_access){ .bytes = table == OLD_ROOT + 1 ? 4 : 8, .write = true };
 	access.gva = table << 12 | ((bits >> 5 & 7) >= 3 ? 0 : page * access.bytes);
 	access.value =
 		bits & 0x8000 ? take_entry(in) : (take(in, 1) & 31) << 12 | (bits & 0x4000 ? 0x337 : 0x67);
-	ms_machine_access(machine, bits & 0x2000 ? vcpu : !vcpu, &access, &run);
-	if (told)
-		act_compare(machine, in, vcpu, page << 12);
+	do_access(machine, bits & 0x2000 ? vcpu : !vcpu, &access, &run, told);
+	if (*told)
+		act_compare(machine, in, vcpu, page << 12, told);
 }
 
 static void act_host(struct ms_machine *machine, struct input *in)
@@ -377,10 +395,10 @@ static void act(struct ms_machine *machine, struct input *in, bool *told)
 		break;
 	case 5:
 		if (*told)
-			act_compare(machine, in, vcpu, take_addr(in));
+			act_compare(machine, in, vcpu, take_addr(in), told);
 		break;
 	case 6:
-		act_edit(machine, in, vcpu, *told);
+		act_edit(machine, in, vcpu, told);
 		break;
 	case 3:
 		if (how & 64)
@@ -392,11 +410,11 @@ static void act(struct ms_machine *machine, struct input *in, bool *told)
 		break;
 	case 4:
 		ms_machine_fail_alloc(machine, take(in, 1) & 15);
-		act_access(machine, in, vcpu);
+		act_access(machine, in, vcpu, told);
 		ms_machine_fail_alloc(machine, 0);
 		break;
 	default:
-		act_access(machine, in, vcpu);
+		act_access(machine, in, vcpu, told);
 		break;
 	}
 }

@@ -39,6 +39,7 @@ struct input {
 	struct ms_rec_host host;
 	struct ms_rec_walk walks[MAX_VMS][2];
 	struct ms_rec_rmaps ends[MAX_VMS];
+	struct ms_rec_exact exacts[MAX_VMS]; /* kvm 0: none */
 	size_t table_bytes;
 };
 
@@ -244,7 +245,7 @@ static u64 *kvm_of(enum ms_rec_type type, void *rec)
 		return &((struct ms_rec_rmap *)rec)->kvm;
 	case MS_REC_RMAPS:
 		return &((struct ms_rec_rmaps *)rec)->kvm;
-	default: /* FD, RMAP_DESC, GFN, PIN, GTABLE, CHANGED */
+	default: /* FD, RMAP_DESC, GFN, PIN, GTABLE, CHANGED, EXACT */
 		return rec;
 	}
 }
@@ -291,7 +292,10 @@ static void take_detail(struct input *in, enum ms_rec_type type, void *rec, stru
 		in->walks[vm][!!(walk->flags & MS_WALK_TDP)] = *walk;
 	else if (type == MS_REC_RMAPS)
 		in->ends[vm] = *(struct ms_rec_rmaps *)rec;
-	if (type == MS_REC_WALK || type == MS_REC_RMAPS || ms_snap_check_record(type, rec)) {
+	else if (type == MS_REC_EXACT)
+		in->exacts[vm] = *(struct ms_rec_exact *)rec;
+	if (type == MS_REC_WALK || type == MS_REC_RMAPS || type == MS_REC_EXACT ||
+	    ms_snap_check_record(type, rec)) {
 		free(rec);
 		free(tables);
 		return;
@@ -485,6 +489,7 @@ static void put_vm(struct stream *s, struct input *in, u32 vm)
 {
 	u64 kvm = in->vms[vm].kvm, vcpu = 0;
 	struct ms_rec_rmaps *end = &in->ends[vm];
+	struct ms_rec_exact *exact = &in->exacts[vm];
 	struct ms_rec_walk *walk;
 	size_t from = 0, nr;
 	u32 stage;
@@ -518,6 +523,9 @@ static void put_vm(struct stream *s, struct input *in, u32 vm)
 		if (stage == COUNTS) {
 			end->nr_counts = nr;
 			put(s, MS_REC_RMAPS, end, NULL);
+			exact->flags &= MS_EXACT_ONE_MOMENT;
+			if (exact->kvm)
+				put(s, MS_REC_EXACT, exact, NULL);
 		}
 	}
 	ms_map_deinit(&s->seen);

@@ -49,7 +49,7 @@ cflags="-g -O1 -std=gnu11 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-re
 # Each file by name: what the fuzzer covers is only what is built with it.
 snap_sources="$src/src/target/snapfmt.c $src/src/target/snapfile_read.c $src/src/target/rec.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
-audit_sources="$src/src/audit/*.c $src/src/model/*.c $src/src/spte/*.c $src/tests/fuzz/mend.c $snap_sources"
+audit_sources="$src/src/audit/*.c $src/src/model/*.c $src/src/spte/*.c $src/src/target/device.c $src/src/target/wp.c $src/tests/fuzz/mend.c $snap_sources"
 engine_sources="$src/src/abi/*.c $src/src/nmmu/*.c $src/src/spte/*.c $src/src/hw/*.c $src/src/scenario/*.c
 	$src/src/base/buf.c $src/src/base/err.c $src/src/base/map.c"
 
@@ -141,5 +141,7 @@ cp "$src"/tests/scenarios/*.scn "$out/corpus-fuzz_scenario/"
 if build fuzz_scenario '' "$out/engine.o"; then fuzz fuzz_scenario 8000 200000 16384; else say 'not ok' 'fuzz_scenario: not built'; fi
 printf '\001\100\060' >"$out/corpus-fuzz_gpt/vmx"
 printf '\200\100\060' >"$out/corpus-fuzz_gpt/svm"
+# A vCPU in SMM stores into tables that another one uses outside it.
+printf '\221\034\000\140\140\000\000\124\310\237\234\175\114\336\145\323\170\207\046\330\321\266\017\077\160\003\000\140\140\000\000\124\310\237\234\175\114\336\145\323\170\207\046\330\321\266\302\025\053\001\140\276\131\023\125' >"$out/corpus-fuzz_gpt/smm"
 if build fuzz_gpt '' "$out/engine.o"; then fuzz fuzz_gpt 3000 60000 2048; else say 'not ok' 'fuzz_gpt: not built'; fi
 exit $failed

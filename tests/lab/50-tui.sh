@@ -6,41 +6,12 @@
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lab/lib-tui.sh
+. "$(dirname "$0")/lib-tui.sh"
 
 mmuscope=$BUILD/mmuscope
-socket=$SCRATCH/tmux
 seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
 diag "seed $seed, kernel $(uname -r)"
-
-tm()
-{
-	tmux -S "$socket" -f /dev/null "$@"
-}
-
-# sees TEXT NAME: the screen has the text within a while; the emulated machine is slow.
-sees()
-{
-	local i
-
-	for ((i = 0; i < 150; i++)); do
-		if tm capture-pane -p 2>/dev/null | grep -qF -- "$1"; then
-			result 0 "$2"
-			return
-		fi
-		sleep 0.1
-	done
-	result 1 "$2" || diag "no '$1' on:" "$(tm capture-pane -p)"
-}
-
-keys()
-{
-	local k
-
-	for k; do
-		tm send-keys "$k"
-		sleep 0.15
-	done
-}
 
 # The fixture's table with most leaves: the page to look at, by the commands.
 start_vmm g --seed "$seed" --mode nested --pages 120 --ro 8 --mmio 3 --npt-ro 20 --at l2

@@ -4,7 +4,7 @@
 #
 # The auditor on the real KVM, which is taken to be right: on guests that hold still and on busy ones, in each kind of paging, no finding
 # counts; and each invariant that such a guest can show was asked. Geometry comes from a seed that is drawn and printed. AUDITS: how
-# often a busy guest is audited (6); ROUNDS: how often it is then watched (0; with MMUSCOPE_DEEP 340), in one process, which is faster.
+# often a busy guest is audited (4); ROUNDS: how often it is then watched (0; with MMUSCOPE_DEEP 340), in one process, which is faster.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,7 +13,7 @@
 
 mmuscope=$BUILD/mmuscope
 seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
-audits=${AUDITS:-6}
+audits=${AUDITS:-4}
 rounds=${ROUNDS:-0}
 [ "${MMUSCOPE_DEEP:-0}" = 0 ] || rounds=340
 # Seconds: many audits take longer than a guest is given by itself.

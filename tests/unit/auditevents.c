@@ -71,7 +71,7 @@ static void protected(struct audit_host *h)
 	set_to(h, a_leaf(h), a_leaf(h) & ~BIT(1), 1);
 }
 
-static void injected(struct audit_host *h, u64 reason, u64 qual, bool unbacked)
+static void injected(struct audit_host *h, u64 reason, u64 qual, u8 unbacked)
 {
 	event(h, MS_EV_inject)->u.inject =
 		(struct ms_ev_inject){ .reason = reason, .qual = qual, .addr = 0x5000, .unbacked = unbacked };
@@ -110,6 +110,11 @@ static void granted_and_unbacked(struct audit_host *h)
 	injected(h, 48, 0x1b9, true);
 }
 
+static void granted_and_unknown(struct audit_host *h)
+{
+	injected(h, 48, 0x1b9, MS_EV_UNKNOWN);
+}
+
 static void not_a_violation(struct audit_host *h)
 {
 	injected(h, 49, 0, false);
@@ -133,6 +138,7 @@ const struct audit_trip audit_event_trips[] = {
 	{ "write-protected", 0, ALL, protected },
 	{ "violations of what is not granted", 0, ALL, write_where_read_is_granted },
 	{ "granted, and the table has no memory", 0, ALL, granted_and_unbacked },
+	{ "granted, and it is not known whether the table has memory", 0, ALL, granted_and_unknown },
 	{ "other exits without qualification", 0, ALL, not_a_violation },
 	{ 0 },
 };

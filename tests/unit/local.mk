@@ -9,6 +9,7 @@ unit_tests = \
 	tests/unit/test_dirty \
 	tests/unit/test_dirty_check \
 	tests/unit/test_doctor \
+	tests/unit/test_exit_words \
 	tests/unit/test_expect \
 	tests/unit/test_explore \
 	tests/unit/test_fake \
@@ -50,6 +51,7 @@ unit_tests = \
 	tests/unit/test_query \
 	tests/unit/test_random_mutants \
 	tests/unit/test_read \
+	tests/unit/test_remote \
 	tests/unit/test_render \
 	tests/unit/test_role \
 	tests/unit/test_scenario \
@@ -62,6 +64,7 @@ unit_tests = \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
 	tests/unit/test_stuck \
+	tests/unit/test_stuck_figures \
 	tests/unit/test_stream \
 	tests/unit/test_sym \
 	tests/unit/test_trace \
@@ -82,6 +85,9 @@ unit_tests = \
 if WITH_BPF
 unit_tests += tests/unit/test_layout
 endif
+if WITH_LIBDW
+unit_tests += tests/unit/test_dwarf tests/unit/test_types
+endif
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -96,6 +102,12 @@ tests_unit_test_nmmu_hostside_SOURCES = tests/unit/test_nmmu_hostside.c $(nmmuho
 tests_unit_test_nmmu_pml_SOURCES = tests/unit/test_nmmu_pml.c $(nmmuhost_sources)
 tests_unit_test_nmmu_slot_SOURCES = tests/unit/test_nmmu_slot.c $(nmmuhost_sources)
 tests_unit_test_nmmu_threads_LDADD = $(LDADD) -lpthread
+
+# What a shell and a compiler make; for BTF the compiler of the live target's programs.
+tests_unit_test_dwarf_SOURCES = tests/unit/test_dwarf.c tests/unit/shelldir.c tests/unit/shelldir.h
+tests_unit_test_dwarf_CPPFLAGS = $(AM_CPPFLAGS) -DBPF_CLANG='"$(BPF_CLANG)"'
+tests_unit_test_types_SOURCES = tests/unit/test_types.c tests/unit/shelldir.c tests/unit/shelldir.h
+tests_unit_test_types_CPPFLAGS = $(tests_unit_test_dwarf_CPPFLAGS)
 
 # It looks itself up.
 tests_unit_test_sym_CFLAGS = $(AM_CFLAGS) -g
@@ -148,7 +160,9 @@ tests_unit_test_model_SOURCES = tests/unit/test_model.c $(small_sources)
 tests_unit_test_query_SOURCES = tests/unit/test_query.c tests/unit/ask.h $(small_sources)
 tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/made.h tests/unit/ask.h $(small_sources)
 tests_unit_test_rounds_SOURCES = tests/unit/test_rounds.c tests/unit/made.h tests/unit/ask.h $(small_sources)
+tests_unit_test_exit_words_SOURCES = tests/unit/test_exit_words.c
 tests_unit_test_stuck_SOURCES = tests/unit/test_stuck.c tests/unit/stuckfeed.h
+tests_unit_test_stuck_figures_SOURCES = tests/unit/test_stuck_figures.c tests/unit/stuckfeed.h
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
 tests_unit_test_dirty_SOURCES = tests/unit/test_dirty.c $(small_sources)
 tests_unit_test_why_SOURCES = tests/unit/test_why.c tests/unit/ask.h $(small_sources)
@@ -240,3 +254,6 @@ random = \
 tests_unit_test_nmmu_random_SOURCES = tests/unit/test_nmmu_random.c $(random)
 tests_unit_test_random_mutants_SOURCES = tests/unit/test_random_mutants.c $(random) $(nmmu_sources)
 tests_unit_test_random_mutants_CPPFLAGS = $(AM_CPPFLAGS) -DNMMU_WITH_MUTANTS
+# The module's own instances of nmmu, on surroundings of this process.
+tests_unit_test_remote_SOURCES = tests/unit/test_remote.c tests/unit/kmoddev.c tests/unit/kmoddev.h \
+	kmod/nmmu.h kmod/nmmu_call.c kmod/nmmu_ops.c kmod/nmmu_table.c

@@ -3,6 +3,8 @@
 #ifndef TESTS_UNIT_MADE_H
 #define TESTS_UNIT_MADE_H
 
+#include <poll.h>
+
 #include "ask.h"
 
 #define MS 1000000ull
@@ -14,13 +16,16 @@ struct made {
 	size_t per_call; /* what comes at once; 0: all */
 	u64 now_ns, step_ns; /* of each call */
 	struct ms_listen_stats stats, before;
+	size_t lost_at; /* once so many have come, one more is lost; 0: none */
 	u32 asked; /* how often for stats */
 	const struct ms_probe *probes;
 	size_t nr_probes;
 	u32 nr_ips;
 	bool fails;
 	bool open;
+	u32 holds; /* nothing happens any more */
 	u32 listens;
+	u32 attach_ms; /* so long it takes */
 };
 
 static struct made made;
@@ -39,6 +44,8 @@ static inline struct ms_err *made_next(struct ms_listener *l, int timeout_ms,
 	assert_in_range(timeout_ms, 0, 100);
 	if (made.fails)
 		return ms_err_new(MS_ERR_TARGET, "made: it broke");
+	if (made.holds)
+		fail_msg("asked for more when it is over");
 	made.now_ns += made.step_ns;
 	while (made.at < end && made.at < made.nr)
 		if (!put(ctx, &made.events[made.at++]))
@@ -49,6 +56,7 @@ static inline struct ms_err *made_next(struct ms_listener *l, int timeout_ms,
 static inline struct ms_err *made_stats(struct ms_listener *l, struct ms_listen_stats *ret)
 {
 	*ret = made.asked++ ? made.stats : made.before;
+	ret->lost_buffer += made.lost_at && made.at >= made.lost_at;
 	return NULL;
 }
 
@@ -102,6 +110,11 @@ static inline u64 made_now(const struct ms_listener *l)
 	return made.now_ns;
 }
 
+static inline void made_hold(struct ms_listener *l)
+{
+	made.holds++;
+}
+
 static inline void made_unlisten(struct ms_listener *l)
 {
 	made.open = false;
@@ -115,6 +128,7 @@ static const struct ms_listen_ops listen_ops = {
 	.probes = made_probes,
 	.stack = made_stack,
 	.now = made_now,
+	.hold = made_hold,
 	.unlisten = made_unlisten,
 };
 
@@ -125,6 +139,11 @@ static inline struct ms_err *made_listen(struct ms_target *target, const struct 
 	made.open = true;
 	made.listens++;
 	made.l.ops = &listen_ops;
+	/* As often as probes are attached. */
+	while (made.attach_ms && listen->progress && listen->progress(listen->progress_ctx, 7)) {
+		poll(NULL, 0, 20);
+		made.attach_ms -= made.attach_ms > 20 ? 20 : made.attach_ms;
+	}
 	*ret = &made.l;
 	return NULL;
 }

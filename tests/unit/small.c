@@ -126,6 +126,8 @@ static u64 rec_kvm(const struct small_item *item)
 		return ((struct ms_rec_gtable *)item->rec)->kvm;
 	case MS_REC_CHANGED:
 		return ((struct ms_rec_changed *)item->rec)->kvm;
+	case MS_REC_EXACT:
+		return ((struct ms_rec_exact *)item->rec)->kvm;
 	default:
 		return 0;
 	}
@@ -133,12 +135,19 @@ static u64 rec_kvm(const struct small_item *item)
 
 static bool wanted(const struct small_item *item, const struct ms_want *want)
 {
-	static const u32 bits[] = { [MS_REC_VCPU] = MS_WANT_VCPUS,	[MS_REC_SLOT] = MS_WANT_SLOTS,
-				    [MS_REC_MMU] = MS_WANT_MMUS,	[MS_REC_SP] = MS_WANT_SPS,
-				    [MS_REC_WALK] = MS_WANT_SPS,	[MS_REC_RMAP] = MS_WANT_RMAPS,
-				    [MS_REC_RMAP_DESC] = MS_WANT_RMAPS, [MS_REC_GFN] = MS_WANT_RMAPS,
-				    [MS_REC_RMAPS] = MS_WANT_RMAPS,	[MS_REC_PIN] = MS_WANT_PINS,
-				    [MS_REC_GTABLE] = MS_WANT_GUEST,	[MS_REC_CHANGED] = MS_WANT_CHANGED };
+	static const u32 bits[] = { [MS_REC_VCPU] = MS_WANT_VCPUS,
+				    [MS_REC_SLOT] = MS_WANT_SLOTS,
+				    [MS_REC_MMU] = MS_WANT_MMUS,
+				    [MS_REC_SP] = MS_WANT_SPS,
+				    [MS_REC_WALK] = MS_WANT_SPS,
+				    [MS_REC_RMAP] = MS_WANT_RMAPS,
+				    [MS_REC_RMAP_DESC] = MS_WANT_RMAPS,
+				    [MS_REC_GFN] = MS_WANT_RMAPS,
+				    [MS_REC_RMAPS] = MS_WANT_RMAPS,
+				    [MS_REC_PIN] = MS_WANT_PINS,
+				    [MS_REC_GTABLE] = MS_WANT_GUEST,
+				    [MS_REC_CHANGED] = MS_WANT_CHANGED,
+				    [MS_REC_EXACT] = MS_WANT_SPS | MS_WANT_RMAPS };
 
 	if (item->type < MS_REC_FD || (item->type == MS_REC_FD && want->what))
 		return true;

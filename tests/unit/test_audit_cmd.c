@@ -256,6 +256,52 @@ static void test_of_two_pages(void **state)
 	}
 }
 
+/* The same, read under the lock: if all is of one moment one reading tells, also of a snapshot; else as without it. */
+static struct outcome ask_locked(u32 flags, u32 bad_in, u32 caps, enum fake_page page, u32 idx, u64 flip)
+{
+	const struct ms_rec_exact exact = {
+		.kvm = FAKE_KVM(0), .flags = flags, .holds = 5, .longest_ns = 90001
+	};
+	struct moving m;
+
+	moving_init(&m, page, idx, flip);
+	small_add(&m.host.records, MS_REC_EXACT, &exact, NULL);
+	m.bad_in = bad_in;
+	return ask(&m, caps);
+}
+
+static void test_of_one_moment(void **state)
+{
+#define IN_SYNC FAKE_TDP_L1, FAKE_N_L1_GFN, 1ull << 58 | 1ull << 1
+	struct outcome got;
+
+	(void)state;
+	got = ask_locked(MS_EXACT_ONE_MOMENT, 1, MS_CAP_LIVE, IN_SYNC);
+	assert_int_equal(got.counted, 1);
+	assert_int_equal(got.dropped, 0);
+	assert_int_equal(got.readings, 1);
+	assert_non_null(
+		strstr(got.notes, "held 5 times, for 91 us at the longest; all of it was so at one moment"));
+	assert_int_equal(ask_locked(MS_EXACT_ONE_MOMENT, 1, 0, IN_SYNC).counted, 1);
+	/* A second read that agrees (row 15) is not needed either. */
+	assert_int_equal(ask_locked(MS_EXACT_ONE_MOMENT, 1, MS_CAP_LIVE, NO_FORM).counted, 1);
+
+	got = ask_locked(0, 1, MS_CAP_LIVE, IN_SYNC);
+	assert_int_equal(got.counted, 0);
+	assert_int_equal(got.dropped, 1);
+	assert_int_equal(got.readings, 2);
+	assert_non_null(strstr(got.notes, "not of the same"));
+	got = ask_locked(0, 63, MS_CAP_LIVE, IN_SYNC);
+	assert_int_equal(got.counted, 1);
+	assert_int_equal(got.readings, 6);
+	/* Memslots are read without the lock: an entry of a read-only one that is host-writable (row 3). */
+	got = ask_locked(MS_EXACT_ONE_MOMENT, 1, MS_CAP_LIVE, FAKE_TDP_L1_RO, 3, 1ull << 57);
+	assert_int_equal(got.counted, 0);
+	assert_int_equal(got.dropped, 1);
+	assert_int_equal(got.readings, 2);
+#undef IN_SYNC
+}
+
 /* A leaf that is in no list: it counts if it still is what it was when the list has been read, each time. */
 static struct outcome ask_unlisted(u64 flip, u32 in)
 {
@@ -298,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_cannot_be_read_again),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_of_two_pages),
+		cmocka_unit_test(test_of_one_moment),
 		cmocka_unit_test(test_looked_at_again),
 	};
 

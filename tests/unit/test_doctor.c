@@ -96,6 +96,10 @@ static void good_host(void)
 	put("/sys/kernel/btf/vmlinux", "\x9f\xeb\x01");
 	put("/sys/kernel/btf/kvm", "\x9f\xeb\x01");
 	put("/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+	put("/proc/modules", "kvm 1 0 - Live 0x0\n");
+	put("/sys/module/mmuscope/version", PACKAGE_VERSION "\n");
+	put("/lib/modules/6.1.0-56-amd64/updates/dkms/mmuscope.ko", "");
+	put("/lib/modules/6.1.0-56-amd64/build/Module.symvers", "");
 }
 
 static void want(const char *name, enum ms_check_status status, const char *detail, enum ms_check_status live)
@@ -103,7 +107,7 @@ static void want(const char *name, enum ms_check_status status, const char *deta
 	struct ms_doctor doctor;
 	const struct ms_check *check;
 
-	ms_doctor_run(root, &doctor);
+	ms_doctor_run(root, NULL, &doctor);
 	check = ms_doctor_find(&doctor, name);
 	if (!check)
 		fail_msg("no check '%s'", name);
@@ -124,14 +128,15 @@ static void test_good(void **state)
 	size_t i, k;
 
 	good_host();
-	ms_doctor_run(root, &doctor);
-	assert_int_equal(doctor.nr, 20);
+	ms_doctor_run(root, NULL, &doctor);
+	assert_int_equal(doctor.nr, 26);
 	for (i = 0; i < doctor.nr; i++) {
 		const struct ms_check *check = &doctor.checks[i];
 
 		assert_non_null(check->needed_for);
 		assert_true(check->detail[0] != '\0');
-		if (strcmp(check->name, "build"))
+		/* Without BPF no BTF is read. */
+		if (strcmp(check->name, "build") && (ALL_WELL == MS_CHECK_OK || strcmp(check->name, "types")))
 			assert_int_equal(check->status, MS_CHECK_OK);
 		for (k = 0; k < i; k++)
 			assert_string_not_equal(check->name, doctor.checks[k].name);
@@ -147,7 +152,7 @@ static void test_nothing(void **state)
 	/* A tree with nothing in it: nothing is known, nothing crashes, and a snapshot can be looked at. */
 	drop("");
 	assert_int_equal(mkdir(root, 0700), 0);
-	ms_doctor_run(root, &doctor);
+	ms_doctor_run(root, NULL, &doctor);
 	assert_int_equal(ms_doctor_find(&doctor, "kvm")->status, MS_CHECK_UNKNOWN);
 	assert_int_equal(ms_doctor_find(&doctor, "kernel")->status, MS_CHECK_UNKNOWN);
 	assert_int_equal(ms_doctor_find(&doctor, "CAP_BPF")->status, MS_CHECK_UNKNOWN);
@@ -222,6 +227,8 @@ static void test_btf(void **state)
 	good_host();
 	drop("/sys/kernel/btf/kvm");
 	want("btf-kvm", MS_CHECK_MISSING, "No such file", MS_CHECK_MISSING);
+	/* Debug files could stand in for it: here they cannot even be looked for. */
+	want("types", MS_CHECK_MISSING, "types of kvm", MS_CHECK_MISSING);
 	drop("/sys/module/kvm/initstate");
 	want("btf-kvm", MS_CHECK_OK, "built in", MS_CHECK_OK);
 	want("kvm", MS_CHECK_OK, "built into the kernel", MS_CHECK_OK);
@@ -296,13 +303,64 @@ static void test_namespaces(void **state)
 	want("user-namespace", MS_CHECK_MISSING, "inode 4026532200", MS_CHECK_MISSING);
 }
 
+static void want_module(const char *name, enum ms_check_status status, const char *detail,
+			enum ms_check_status module)
+{
+	struct ms_doctor doctor;
+
+	want(name, status, detail, MS_CHECK_OK);
+	ms_doctor_run(root, NULL, &doctor);
+	assert_int_equal(doctor.module, module);
+}
+
+static void test_module(void **state)
+{
+	good_host();
+	want_module("module", MS_CHECK_OK, "loaded, version " PACKAGE_VERSION, MS_CHECK_OK);
+	want_module("module-file", MS_CHECK_OK, "/lib/modules/6.1.0-56-amd64/updates/dkms/mmuscope.ko",
+		    MS_CHECK_OK);
+	want_module("kernel-headers", MS_CHECK_OK, "/lib/modules/6.1.0-56-amd64/build", MS_CHECK_OK);
+	want_module("module-loading", MS_CHECK_OK, "it is loaded", MS_CHECK_OK);
+	put("/sys/module/mmuscope/version", "0.0.0\n");
+	want_module("module", MS_CHECK_LIMITED, "loaded, version 0.0.0; this is", MS_CHECK_LIMITED);
+	/* One that is not loaded: why, and whether it could be. */
+	drop("/sys/module/mmuscope");
+	want_module("module", MS_CHECK_MISSING, "not loaded", MS_CHECK_MISSING);
+	want_module("module-loading", MS_CHECK_OK, "taints the kernel", MS_CHECK_MISSING);
+	drop("/lib/modules/6.1.0-56-amd64/updates");
+	want_module("module-file", MS_CHECK_MISSING, "none in /lib/modules/6.1.0-56-amd64/updates",
+		    MS_CHECK_MISSING);
+	drop("/lib/modules/6.1.0-56-amd64/build");
+	want_module("kernel-headers", MS_CHECK_MISSING, "is no build directory", MS_CHECK_MISSING);
+	put("/sys/module/module/parameters/sig_enforce", "Y\n");
+	want_module("module-loading", MS_CHECK_LIMITED, "module.sig_enforce", MS_CHECK_MISSING);
+	put("/sys/module/module/parameters/sig_enforce", "N\n");
+	want_module("module-loading", MS_CHECK_OK, "taints", MS_CHECK_MISSING);
+	put("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
+	want_module("module-loading", MS_CHECK_LIMITED, "lockdown", MS_CHECK_MISSING);
+	put("/proc/sys/kernel/modules_disabled", "1\n");
+	want_module("module-loading", MS_CHECK_MISSING, "until the next boot", MS_CHECK_MISSING);
+	drop("/proc/modules");
+	want_module("module-loading", MS_CHECK_MISSING, "loads no modules", MS_CHECK_MISSING);
+	good_host();
+	/* CAP_SYS_PTRACE 19, CAP_SYS_ADMIN 21. */
+	put("/proc/self/status", STATUS("000000c400200000"));
+	want_module("module-rights", MS_CHECK_LIMITED, "CAP_SYS_PTRACE is not held", MS_CHECK_LIMITED);
+	put("/proc/self/status", STATUS("000000c400080000"));
+	want_module("module-rights", MS_CHECK_MISSING, "CAP_SYS_ADMIN is not held", MS_CHECK_MISSING);
+	good_host();
+	drop("/sys/module/kvm/initstate");
+	drop("/sys/module/mmuscope");
+	want_module("module-loading", MS_CHECK_MISSING, "KVM is built in", MS_CHECK_MISSING);
+}
+
 /* This very host: whatever it is, each finding is a line of its own. */
 static void test_here(void **state)
 {
 	struct ms_doctor doctor;
 	size_t i;
 
-	ms_doctor_run("", &doctor);
+	ms_doctor_run("", NULL, &doctor);
 	assert_true(doctor.nr >= 16 && doctor.nr <= MS_DOCTOR_MAX);
 	for (i = 0; i < doctor.nr; i++)
 		assert_true(doctor.checks[i].detail[0] && !strchr(doctor.checks[i].detail, '\n'));
@@ -316,7 +374,8 @@ int main(void)
 		cmocka_unit_test(test_kernel),	   cmocka_unit_test(test_kvm),
 		cmocka_unit_test(test_btf),	   cmocka_unit_test(test_lockdown),
 		cmocka_unit_test(test_caps),	   cmocka_unit_test(test_kptr),
-		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_here),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_module),
+		cmocka_unit_test(test_here),
 	};
 	int failed;
 

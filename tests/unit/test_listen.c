@@ -62,6 +62,44 @@ static void test_passes(void **state)
 	assert_false(ms_listen_passes(&listen, &event));
 }
 
+/* One listener serves two only if they want the same, member by member. */
+static void test_same(void **state)
+{
+	const struct ms_listen listen = {
+		.kvm = 0x1000, .events = ALL, .gfn_start = 1, .gfn_end = 2, .vcpu = 1, .progress_ctx = state
+	};
+	struct ms_listen other[] = {
+		listen, listen, listen, listen, listen, listen, listen, listen,
+		listen, listen, listen, listen, listen, listen, listen,
+	};
+	size_t i = 0;
+
+	other[i++].kvm = 0x2000;
+	other[i++].events = ALL & ~BIT(dirty);
+	other[i++].gfn_start = 0;
+	other[i++].gfn_end = 3;
+	other[i++].vcpu = 0;
+	other[i++].has_gfn = true;
+	other[i++].has_vcpu = true;
+	other[i++].stacks = true;
+	other[i++].count_by = MS_BY_EVENT;
+	other[i++].buffer_bytes = 4096;
+	other[i++].stacks_max = 1;
+	other[i++].free_max = 1;
+	other[i++].zapped_max = 1;
+	other[i++].counts_max = 1;
+	other[i++].threads_max = 1;
+	assert_int_equal(i, sizeof(other) / sizeof(other[0]));
+	for (i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		if (ms_listen_same(&listen, &other[i]) || ms_listen_same(&other[i], &listen))
+			fail_msg("member %zu is not looked at", i);
+		assert_true(ms_listen_same(&other[i], &other[i]));
+	}
+	other[0] = listen;
+	other[0].progress_ctx = NULL;
+	assert_true(ms_listen_same(&listen, &other[0]));
+}
+
 static void test_key(void **state)
 {
 	const struct ms_event set = {
@@ -391,11 +429,11 @@ static void test_sim_losses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_passes),	  cmocka_unit_test(test_key),
-		cmocka_unit_test(test_sim),	  cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_nobody),	  cmocka_unit_test(test_fed),
-		cmocka_unit_test(test_sim_keys),  cmocka_unit_test(test_sim_losses),
-		cmocka_unit_test(test_sim_crowd),
+		cmocka_unit_test(test_passes),	   cmocka_unit_test(test_key),
+		cmocka_unit_test(test_same),	   cmocka_unit_test(test_sim),
+		cmocka_unit_test(test_filters),	   cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_fed),	   cmocka_unit_test(test_sim_keys),
+		cmocka_unit_test(test_sim_losses), cmocka_unit_test(test_sim_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

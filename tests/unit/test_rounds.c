@@ -115,14 +115,14 @@ static void test_stuck_rounds(void **state)
 	made.events = again;
 	made.nr = 2 * NR;
 	drop(&run);
-	assert_null(ms_args_parse_line("stuck --watch --for 1 --vm 4242", NULL, &run.args));
+	assert_null(ms_args_parse_line("stuck --watch 1 --vm 4242", NULL, &run.args));
 	assert_null(watch_next(&run, &watch));
 	is(&run, "watch", 0, "came", "1");
 	is(&run, "watch", 0, "went", "0");
 	is(&run, "watch", 0, "open", "1");
 	is(&run, "places", 0, "cause", "retry");
 	is(&run, "places", 0, "figures",
-	   "error code 0x2; root MMU; first at 0 ms; of 10 faults here 0 resolved");
+	   "error code 0x2 (absent,write); root MMU; first at 0 ms; of 10 faults here 0 resolved: it has not got on since");
 	/* Nothing new; then it gets on, which is said once. What was lost is said of its round. */
 	made.stats.lost_buffer = 3;
 	assert_null(watch_next(&run, &watch));
@@ -155,6 +155,42 @@ static void test_stuck_rounds(void **state)
 	teardown(&run);
 }
 
+#define FIGURES                                                                                     \
+	"error code 0x2 (absent,write); root MMU; first at 0 ms; of 10 faults here 0 resolved: it " \
+	"has not got on since"
+
+/* What a kernel without the members cannot tell is absent, and no figure in words either. */
+static void test_stale_values(void **state)
+{
+	enum { NR = 10 };
+	struct ms_event again[3 * NR];
+	struct run run;
+	u32 known, i;
+
+	for (known = 0; known < 2; known++) {
+		begin(&run);
+		for (i = 0; i < NR; i++) {
+			again[3 * i] = (struct ms_event)EV(i * 1000, 0, fault, .addr = 0x5000, .error = 2);
+			again[3 * i + 1] = (struct ms_event)EV(i * 1000 + 1, 0, stale, .addr = 0x5000,
+							       .gfn = 5, .seq_seen = known ? 7 : ~0ull,
+							       .seq_now = known ? 8 : ~0ull,
+							       .in_progress = known ? 0 : ~0u);
+			again[3 * i + 2] = (struct ms_event)EV(i * 1000 + 2, 0, fault_done, .addr = 0x5000,
+							       .gfn = 5, .ret = MS_RET_RETRY);
+		}
+		made.events = again;
+		made.nr = sizeof(again) / sizeof(again[0]);
+		ask(&run, "stuck --for 1 --vm 4242");
+		is(&run, "places", 0, "cause", known ? "invalidated" : "retry");
+		is(&run, "places", 0, "seq_seen", known ? "7" : "-");
+		is(&run, "places", 0, "seq_now", known ? "8" : "-");
+		is(&run, "places", 0, "in_progress", known ? "0" : "-");
+		is(&run, "places", 0, "figures", known ? FIGURES "; seq 7, now 8, 0 under way" : FIGURES);
+		drop(&run);
+		teardown(&run);
+	}
+}
+
 static void test_no_vm(void **state)
 {
 	struct ms_stream stream;
@@ -178,12 +214,102 @@ static void test_no_vm(void **state)
 	teardown(&run);
 }
 
+/* The content of the frame is another from the sixth event on. */
+static struct ms_err *made_frames(struct ms_target *target, u64 kvm, u32 as_id, struct ms_frame *frames,
+				  size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		frames[i].state = MS_GTABLE_READ;
+		frames[i].digest = frames[i].gfn == 0x11 && made.at >= 6 ? 2 : 1;
+	}
+	return NULL;
+}
+
+/* dirty --check: where events were lost nothing is said to be clean, and nothing is found for want of its mark. */
+static void test_check_lost(void **state)
+{
+	struct ms_event log[] = {
+		EV(1 * 100 * MS - 1, 0, log_enable, .slot = 0),
+		EV(2 * 100 * MS - 1, 0, dirty, .gfn = 0x11),
+		EV(3 * 100 * MS - 1, 0, log_read, .kept = true),
+		EV(4 * 100 * MS - 1, 0, spte_set, .gfn = 0x11, .level = 1, .old_spte = 0x77,
+		   .new_spte = 0x75),
+		EV(5 * 100 * MS - 1, 0, log_clear, .pages = 64),
+		EV(6 * 100 * MS - 1, 0, dirty, .gfn = 0x11),
+		EV(7 * 100 * MS - 1, 0, log_read, .kept = true),
+		EV(8 * 100 * MS - 1, 0, log_read, .kept = true),
+	};
+	static const struct {
+		bool marked; /* the write that changed it */
+		size_t lost_at;
+		const char *found, *reported, *verdict;
+		int status;
+	} cases[] = {
+		{ true, 0, "0", "1", "nothing found", 0 },
+		{ false, 0, "1", "0", "1 changes are in no log", 1 },
+		/* Before anything is known, between, and when all is judged. */
+		{ true, 1, "0", "1", "not known: 1 events were lost", 1 },
+		{ true, 6, "0", "0", "not known: 1 events were lost", 1 },
+		{ false, 6, "0", "0", "not known: 1 events were lost", 1 },
+		{ false, 7, "0", "0", "not known: 1 events were lost", 1 },
+		{ true, 8, "0", "1", "not known: 1 events were lost", 1 },
+		{ false, 8, "1", "0", "1 changes are in no log", 1 },
+	};
+	struct run run;
+	size_t i;
+
+	(void)state;
+	log[2].cause = MS_CAUSE_LOG_READ;
+	log[3].cause = log[4].cause = MS_CAUSE_LOG_CLEAR;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&run);
+		ops.frames = made_frames;
+		log[5].u.dirty.gfn = cases[i].marked ? 0x11 : 0x12;
+		made.events = log;
+		made.nr = sizeof(log) / sizeof(log[0]);
+		made.per_call = 1;
+		made.step_ns = 100 * MS;
+		made.lost_at = cases[i].lost_at;
+		ask(&run, "dirty --vm 4242 --check 0x10+4 --for 1");
+		is(&run, "check", 0, "found", cases[i].found);
+		is(&run, "check", 0, "reported", cases[i].reported);
+		is(&run, "check", 0, "verdict", cases[i].verdict);
+		assert_int_equal(run.result->status, cases[i].status);
+		assert_int_equal(has_note(&run, "1 events were lost"), cases[i].lost_at != 0);
+		drop(&run);
+		teardown(&run);
+	}
+}
+
+/* A range that no memslot has is refused before anybody listens. */
+static void test_no_frame(void **state)
+{
+	struct run run;
+
+	(void)state;
+	begin(&run);
+	ops.frames = made_frames;
+	refuse(&run, "dirty --vm 4242 --check 0x800+4 --for 1",
+	       "--check: no memslot of this VM has a frame of 0x800-0x804");
+	refuse(&run, "dirty --vm 4242 --gfn 0x900+1 --for 1",
+	       "--gfn: no memslot of this VM has a frame of 0x900-0x901");
+	refuse(&run, "dirty --vm 4242 --gfn 0+1 --check 0x1010 --for 1", "0x1010-0x1011");
+	assert_int_equal(made.listens, 0);
+	ask(&run, "dirty --vm 4242 --gfn 0x7ff+4 --check 0xfff+2 --for 1");
+	is(&run, "check", 0, "no_slot", "1");
+	drop(&run);
+	teardown(&run);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_heard),   cmocka_unit_test(test_no_vm),
+		cmocka_unit_test(test_check_lost),   cmocka_unit_test(test_no_frame),
 		cmocka_unit_test(test_same),	     cmocka_unit_test(test_before),
-		cmocka_unit_test(test_stuck_rounds),
+		cmocka_unit_test(test_stuck_rounds), cmocka_unit_test(test_stale_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -439,7 +439,7 @@ static void test_lies(void **state)
 	lie(MS_REC_SP, 0, (size_t)-4, &(u32){ 0xffffffff }, 4, "a length that its type cannot have");
 	lie(MS_REC_SP, 0, (size_t)-4, &(u32){ 87 }, 4, "a length that its type cannot have");
 	lie(MS_REC_VM, 0, (size_t)-4, &(u32){ 143 }, 4, "a length that its type cannot have");
-	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 17 }, 4, "a record of unknown type");
+	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 18 }, 4, "a record of unknown type");
 	lie(MS_REC_VM, 0, (size_t)-8, &(u32){ 0 }, 4, "a record of unknown type");
 	/* Versions and magic: before the host, whose struct begins at byte 24. */
 	lie(MS_REC_HOST, 0, (size_t)-24, "MMUSCOPE", 8, "not a snapshot");

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest tables in snapshots: kept byte for byte, and what no reader of memory can have said is refused. */
+/*
+ * Guest tables in snapshots: kept byte for byte, and what no reader of memory can have said is refused. How a reading
+ * under the lock is told.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,11 +114,100 @@ static void test_refused(void **state)
 	ms_err_free(err);
 }
 
+/* --- how a VM was read under its lock --- */
+
+static void exact_fails(struct ms_snap_writer *writer, enum ms_rec_type type, const void *rec,
+			const char *words)
+{
+	const struct ms_sink sink = ms_snap_sink(writer);
+	struct ms_err *err = sink.put(sink.ctx, type, rec, NULL);
+
+	assert_non_null(err);
+	if (!strstr(ms_err_text(err), words))
+		fail_msg("%s: no word of \"%s\"", ms_err_text(err), words);
+	ms_err_free(err);
+	ms_snap_abort(writer);
+}
+
+#define KVM 0x1000
+/* A file that has a page, and the walk's end where it is wanted. */
+static struct ms_snap_writer *begun(bool walked)
+{
+	const struct ms_rec_host host = { .have = 0 };
+	const struct ms_rec_vm vm = { .kvm = KVM };
+	const struct ms_rec_sp sp = { .kvm = KVM, .sp = 8 };
+	const struct ms_rec_walk walk = { .kvm = KVM, .flags = MS_WALK_LEGACY, .nr_pages = 1 };
+	struct ms_snap_writer *writer = NULL;
+	struct ms_sink sink;
+
+	assert_null(ms_snap_create(file, true, &writer));
+	sink = ms_snap_sink(writer);
+	assert_null(sink.put(sink.ctx, MS_REC_HOST, &host, NULL));
+	assert_null(sink.put(sink.ctx, MS_REC_VM, &vm, NULL));
+	assert_null(sink.put(sink.ctx, MS_REC_SP, &sp, NULL));
+	if (walked)
+		assert_null(sink.put(sink.ctx, MS_REC_WALK, &walk, NULL));
+	return writer;
+}
+
+static void test_exact(void **state)
+{
+	const struct ms_rec_exact exact = {
+		.kvm = KVM, .flags = MS_EXACT_ONE_MOMENT, .holds = 7, .longest_ns = 8, .held_ns = 9
+	};
+	const struct ms_rec_exact odd = { .kvm = KVM, .flags = 2 }, other = { .kvm = 2 * KVM };
+	const struct ms_rec_rmap list = {
+		.have = MS_RMAP_HAVE_GFN, .kvm = KVM, .head = 8, .nr_entries = 1, .level = 1
+	};
+	const struct ms_rec_rmaps lists = { .kvm = KVM };
+	const struct ms_rec_pin pin = { .kvm = KVM, .level = 1 };
+	struct ms_want want = { .what = MS_WANT_SPS };
+	struct fake_log log = { 0 };
+	struct ms_sink sink, to = fake_log_sink(&log);
+	struct ms_snap_writer *writer;
+	u64 nr;
+
+	(void)state;
+	exact_fails(begun(false), MS_REC_EXACT, &exact, "without their walk");
+	exact_fails(begun(true), MS_REC_EXACT, &odd, "unknown flags");
+	exact_fails(begun(true), MS_REC_EXACT, &other, "not listed");
+	writer = begun(true);
+	sink = ms_snap_sink(writer);
+	assert_null(sink.put(sink.ctx, MS_REC_RMAP, &list, NULL));
+	exact_fails(writer, MS_REC_EXACT, &exact, "without their end");
+	writer = begun(true);
+	sink = ms_snap_sink(writer);
+	assert_null(sink.put(sink.ctx, MS_REC_EXACT, &exact, NULL));
+	exact_fails(writer, MS_REC_EXACT, &exact, "a second locked reading");
+	writer = begun(true);
+	sink = ms_snap_sink(writer);
+	assert_null(sink.put(sink.ctx, MS_REC_EXACT, &exact, NULL));
+	exact_fails(writer, MS_REC_RMAPS, &lists, "out of order");
+
+	writer = begun(true);
+	sink = ms_snap_sink(writer);
+	assert_null(sink.put(sink.ctx, MS_REC_RMAPS, &lists, NULL));
+	assert_null(sink.put(sink.ctx, MS_REC_EXACT, &exact, NULL));
+	assert_null(sink.put(sink.ctx, MS_REC_PIN, &pin, NULL));
+	assert_null(ms_snap_commit(writer, &nr, &nr));
+	assert_null(ms_snap_read(file, &want, &to));
+	assert_int_equal(fake_log_count(&log, MS_REC_EXACT), 1);
+	assert_memory_equal(fake_log_get(&log, MS_REC_EXACT, 0), &exact, sizeof(exact));
+	fake_log_deinit(&log);
+	/* It is about pages and lists. */
+	want.what = MS_WANT_SLOTS;
+	log = (struct fake_log){ 0 };
+	assert_null(ms_snap_read(file, &want, &to));
+	assert_int_equal(fake_log_count(&log, MS_REC_EXACT), 0);
+	fake_log_deinit(&log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_exact),
 	};
 	char dir[] = "/tmp/test_snap_guest.XXXXXX";
 	int failed;

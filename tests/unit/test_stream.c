@@ -53,6 +53,36 @@ static void test_asked_for(void **state)
 	end(&run, &stream);
 }
 
+static u32 nr_told;
+
+static void told(const char *text)
+{
+	nr_told++;
+	assert_string_equal(text,
+			    "attaching 7 probes, behind those that an earlier listening may have left...");
+}
+
+/* A wait is told of once, and not when it is short. */
+static void test_attaching(void **state)
+{
+	static const u32 ms[] = { 60, 1000 };
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		struct ms_stream stream = { 0 };
+		struct run run;
+
+		begin(&run);
+		made.attach_ms = ms[i];
+		nr_told = 0;
+		run.session.tell = told;
+		line(&run, "events --count 2");
+		next(&run, &stream);
+		assert_int_equal(nr_told, i);
+		end(&run, &stream);
+	}
+}
+
 static void test_until(void **state)
 {
 	struct ms_stream stream = { 0 };
@@ -100,6 +130,54 @@ static void test_until(void **state)
 		ms_err_free(err);
 	}
 	end(&run, &stream);
+}
+
+static bool go_on(void *ctx, u64 nr)
+{
+	(void)nr;
+	return !*(bool *)ctx;
+}
+
+/* Whatever ends it, nothing is taken any more from then on, and before everything is. */
+static void test_hold(void **state)
+{
+	static const struct {
+		const char *words;
+		size_t per_call, rounds; /* until it is over */
+		bool stop;
+	} cases[] = {
+		{ "events --for 1", 0, 1, false },
+		/* Its end is seen by the clock; those of before are still handed out. */
+		{ "events --for 1", 1, 3, false },
+		{ "events --count 2", 0, 1, false },
+		{ "events --count 3", 1, 3, false },
+		{ "events --follow", 0, 1, true },
+		{ "events --by cause --for 1", 0, 1, false },
+		{ "events --by cause --watch 0.5 --for 1", 1, 2, false },
+		{ "events --by cause --watch 0.5", 0, 1, true },
+	};
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ms_stream stream = { 0 };
+		struct run run;
+		bool stop = cases[i].stop;
+
+		begin(&run);
+		made.per_call = cases[i].per_call;
+		run.session.progress = go_on;
+		run.session.progress_ctx = &stop;
+		line(&run, cases[i].words);
+		for (k = 0; k < cases[i].rounds; k++) {
+			if (made.holds)
+				fail_msg("%s: held in round %zu", cases[i].words, k);
+			next(&run, &stream);
+		}
+		if (!made.holds || !stream.over)
+			fail_msg("%s: goes on: %u, over: %d", cases[i].words, made.holds, stream.over);
+		end(&run, &stream);
+	}
 }
 
 static const struct ms_probe probes[] = {
@@ -182,6 +260,8 @@ static void test_summary(void **state)
 	is(&run, "listened", 0, "delivered", "5");
 	is(&run, "listened", 0, "ms", "400");
 	is(&run, "cost", 0, "ns_per_event", "409");
+	is(&run, "cost", 0, "cpu_ppm", "22"); /* 9 us of 400 ms */
+	is(&run, "cost", 0, "cpu", "0.00%");
 	/* Only what is not on for want of a place. */
 	rows(&run, "probes", 1);
 	is(&run, "probes", 0, "probe", "fentry/mark_page_dirty");
@@ -218,12 +298,14 @@ static void test_summary(void **state)
 	end(&run, &stream);
 
 	/* Each kind of loss by itself. */
-	for (i = 0; i < 5; i++) {
-		static const char *const names[] = { "lost_buffer", "lost_count", "lost_recursion",
-						     "lost_probe", "lost_thread" };
-		u64 *const lost[] = { &made.stats.lost_buffer, &made.stats.lost_count,
+	for (i = 0; i < 7; i++) {
+		static const char *const names[] = { "lost_buffer", "lost_count",  "lost_recursion",
+						     "lost_probe",  "lost_thread", "lost_free",
+						     "lost_owner" };
+		u64 *const lost[] = { &made.stats.lost_buffer,	  &made.stats.lost_count,
 				      &made.stats.lost_recursion, &made.stats.lost_probe,
-				      &made.stats.lost_thread };
+				      &made.stats.lost_thread,	  &made.stats.lost_free,
+				      &made.stats.lost_owner };
 
 		begin(&run);
 		*lost[i] = 3;
@@ -245,8 +327,12 @@ static void test_not_whole(void **state)
 
 	(void)state;
 	begin(&run);
-	made.before = (struct ms_listen_stats){ .lost_stack = 1, .unknown_vm = 2, .lost_thread = 5 };
-	made.stats = (struct ms_listen_stats){ .lost_stack = 8, .unknown_vm = 4, .lost_thread = 5 };
+	made.before = (struct ms_listen_stats){
+		.lost_stack = 1, .unknown_vm = 2, .lost_thread = 5, .lost_free = 6, .lost_owner = 7
+	};
+	made.stats = made.before;
+	made.stats.lost_stack = 8;
+	made.stats.unknown_vm = 4;
 	line(&run, "events --for 1");
 	next(&run, &stream);
 	summary(&run, &stream);
@@ -254,6 +340,8 @@ static void test_not_whole(void **state)
 	is(&run, "listened", 0, "lost_stack", "7");
 	is(&run, "listened", 0, "unknown_vm", "2");
 	is(&run, "listened", 0, "lost_thread", "0");
+	is(&run, "listened", 0, "lost_free", "0");
+	is(&run, "listened", 0, "lost_owner", "0");
 	is(&run, "listened", 0, "lost_probe", "0");
 	assert_int_equal(run.result->nr_notes, 2);
 	assert_non_null(strstr(run.result->notes[0], "7 stacks could not be kept"));
@@ -401,6 +489,108 @@ static void test_stacks(void **state)
 	end(&run, &stream);
 }
 
+/* What KVM has not read of an exit is no number: in text a dash, in JSON no member. Elsewhere all bits are a number. */
+static void test_not_known(void **state)
+{
+	static const struct ms_event four[] = {
+		EV(0, 0, nested_exit, .reason = 0x400, .qual = ~0ull, .addr = ~0ull),
+		EV(1, 0, nested_exit, .reason = 0x400, .qual = 0x100000006, .addr = 0x1000),
+		EV(2, 0, fault, .addr = ~0ull, .error = 2),
+		EV(3, 0, stale, .addr = 0x1000, .gfn = 1, .seq_seen = ~0ull, .seq_now = ~0ull,
+		   .in_progress = ~0u),
+	};
+	struct ms_stream stream = { 0 };
+	struct ms_render_opts opts = { .json = true };
+	struct ms_rows shown = { 0 };
+	char *text = NULL;
+	size_t len = 0;
+	struct run run;
+	int error;
+	FILE *out;
+
+	(void)state;
+	begin(&run);
+	made.events = four;
+	made.nr = 4;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	is(&run, "events", 0, "fields", "reason=0x400[npf] qual=- addr=-");
+	is(&run, "events", 1, "fields",
+	   "reason=0x400[npf] qual=0x100000006[absent,write,user,translation] addr=0x1000");
+	is(&run, "events", 2, "addr", "0xffffffffffffffff");
+	is(&run, "events", 3, "fields",
+	   "addr=0x1000 gfn=0x1 seq_seen=- seq_now=- in_progress=- root_obsolete=no");
+	is(&run, "events", 3, "seq_now", "-");
+	is(&run, "events", 3, "in_progress", "-");
+	out = open_memstream(&text, &len);
+	assert_null(ms_render_rows(run.result, &opts, &shown, out, &error));
+	fclose(out);
+	text[strcspn(text, "\n")] = '\0';
+	assert_non_null(strstr(text, "\"reason\":\"0x400\""));
+	assert_null(strstr(text, "qual"));
+	assert_null(strstr(text, "addr"));
+	free(text);
+	end(&run, &stream);
+}
+
+/* Batches whose cells get wider: each row stands below its headings, which come once but where that cannot be. */
+static void test_widths(void **state)
+{
+	static const struct {
+		u64 seq, ns;
+		u32 headings;
+	} cases[] = { { 12345678, 99 * 1000 * MS, 1 },
+		      { 123456789012ull, 0, 2 },
+		      { 7, 12345 * 1000 * MS, 2 } };
+	struct ms_render_opts opts = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ms_event two[] = { EV(0, 0, dirty, .gfn = 1), EV(0, 0, dirty, .gfn = 1) };
+		struct ms_stream stream = { 0 };
+		struct ms_rows shown = { 0 };
+		char *text = NULL, *at, *row, *heading = NULL;
+		u32 headings = 0, nr = 0;
+		size_t len = 0;
+		struct run run;
+		int error;
+		FILE *out;
+
+		begin(&run);
+		two[1].seq = cases[i].seq;
+		two[1].time_ns += cases[i].ns;
+		two[1].cause = MS_CAUSE_NESTED;
+		made.events = two;
+		made.nr = 2;
+		made.per_call = 1;
+		line(&run, "events --follow --vm 4242");
+		out = open_memstream(&text, &len);
+		next(&run, &stream);
+		assert_null(ms_render_rows(run.result, &opts, &shown, out, &error));
+		next(&run, &stream);
+		assert_null(ms_render_rows(run.result, &opts, &shown, out, &error));
+		fclose(out);
+		for (row = strtok_r(text, "\n", &at); row; row = strtok_r(NULL, "\n", &at)) {
+			if (strstr(row, "SEQ")) {
+				headings++;
+				heading = row;
+			} else if (strstr(row, "dirty")) {
+				nr++;
+				assert_non_null(heading);
+				assert_int_equal(strstr(row, "dirty") - row,
+						 strstr(heading, "EVENT") - heading);
+				assert_int_equal(strstr(row, "gfn=") - row,
+						 strstr(heading, "FIELDS") - heading);
+			}
+		}
+		assert_int_equal(nr, 2);
+		assert_int_equal(headings, cases[i].headings);
+		free(text);
+		end(&run, &stream);
+	}
+}
+
 /* --- the trace --- */
 
 static char *trace(const struct ms_event *list, size_t nr, const char *words)
@@ -512,9 +702,11 @@ static void test_trace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_until),
+		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_attaching),
+		cmocka_unit_test(test_until),	  cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_not_whole),
 		cmocka_unit_test(test_probes),	  cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_widths),	  cmocka_unit_test(test_not_known),
 		cmocka_unit_test(test_stacks),	  cmocka_unit_test(test_trace),
 	};
 

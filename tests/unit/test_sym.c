@@ -120,6 +120,52 @@ static void test_line_without_end(void **state)
 	ms_err_free(err);
 }
 
+static uint64_t end_of(const char *text, uint64_t addr)
+{
+	uint64_t end = 1;
+
+	assert_null(ms_sym_end(file_of(text, strlen(text)), addr, &end));
+	unlink(path);
+	return end;
+}
+
+/* A module's symbols stand in no order; data, and what does not begin there, is no function's end. */
+static void test_end(void **state)
+{
+	static const char text[] = "ffffffff81000000 T _text\n"
+				   "ffffffff81000400 T __pfx_second\n"
+				   "ffffffff81000410 T second\n"
+				   "ffffffffc0002000 t vmx_last\t[kvm_intel]\n"
+				   "ffffffffc0001e60 t far_above\t[kvm_intel]\n"
+				   "ffffffffc0001a10 d no_code\t[kvm_intel]\n"
+				   "ffffffffc0001a00 t vmx_handle_exit\t[kvm_intel]\n"
+				   "ffffffffc0001a00 T vmx_alias\t[kvm_intel]\n"
+				   "ffffffffc0001c40 W next_above\t[kvm_intel]\n"
+				   "ffffffffc00019f0 t __pfx_vmx_handle_exit\t[kvm_intel]\n"
+				   "ffffffffc0100800 t other\t[other]\n"
+				   "ffffffffc0200800 t beyond\t[other]\n";
+	uint64_t end = 1;
+	struct ms_err *err;
+
+	assert_int_equal(end_of(text, 0xffffffffc0001a00), 0xffffffffc0001c40);
+	assert_int_equal(end_of(text, 0xffffffff81000000), 0xffffffff81000400);
+	assert_int_equal(end_of(text, 0xffffffffc0002000),
+			 0xffffffffc0100800); /* another module's, near by */
+	assert_int_equal(end_of(text, 0xffffffffc0100800), 0); /* 1 MiB is no function */
+	assert_int_equal(end_of(text, 0xffffffffc0200800), 0); /* the last of all */
+	assert_int_equal(end_of(text, 0xffffffffc0001a10), 0); /* data */
+	assert_int_equal(end_of(text, 0xffffffffc0001a08), 0); /* within one */
+	err = ms_sym_end(file_of("0000000000000000 T _text\n", 25), 0xffffffff81000000, &end);
+	unlink(path);
+	assert_non_null(strstr(ms_err_text(err), "hides"));
+	assert_int_equal(end, 1);
+	ms_err_free(err);
+	err = ms_sym_end("/nonexistent/kallsyms", 1, &end);
+	assert_non_null(strstr(ms_err_text(err), "/nonexistent/kallsyms"));
+	assert_int_equal(end, 1);
+	ms_err_free(err);
+}
+
 /* A file that holds len bytes, to be read from its start. */
 static int records_of(const void *data, size_t len)
 {
@@ -408,12 +454,19 @@ static void test_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),		 cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_odd_lines),	 cmocka_unit_test(test_long_file),
-		cmocka_unit_test(test_line_without_end), cmocka_unit_test(test_records),
-		cmocka_unit_test(test_records_refused),	 cmocka_unit_test(test_wanted),
-		cmocka_unit_test(test_by_address),	 cmocka_unit_test(test_words),
-		cmocka_unit_test(test_own_frames),	 cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_odd_lines),
+		cmocka_unit_test(test_long_file),
+		cmocka_unit_test(test_line_without_end),
+		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_records_refused),
+		cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_by_address),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_own_frames),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

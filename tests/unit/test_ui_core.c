@@ -576,7 +576,12 @@ static void test_audit(void **state)
 	sees(rig, "STALE");
 	sees(rig, "2 findings; ");
 	rig->machine.fail = false;
+	/* Back to where it was opened. */
 	type(rig, "rq");
+	sees(rig, "2 VMs");
+	type(rig, "\ra");
+	sees(rig, "2 findings; ");
+	type(rig, "q");
 	sees(rig, "nested_mmu");
 	rig_end(rig);
 }

@@ -69,10 +69,10 @@ static void test_listens_while_open(void **state)
 	struct rig *rig = rig_start(2);
 
 	(void)state;
-	/* Of the VM selected in the list; its pages are below it. */
+	/* Of the VM selected in the list. */
 	assert_int_equal(rig->machine.nr_listens, 0);
 	type(rig, "jd");
-	sees(rig, "› Dirty");
+	sees(rig, "4242 qemu-system-x86: Dirty");
 	assert_int_equal(rig->machine.nr_listens, 1);
 	assert_int_equal(rig->machine.listener->listen.kvm, UI_KVM_A);
 	assert_true(rig->machine.listener->listen.events == ms_dirty_events());
@@ -146,7 +146,7 @@ static void test_deaf(void **state)
 	rig->machine.target.caps &= ~MS_CAP_LISTEN;
 	type(rig, "d");
 	sees(rig, "has no events");
-	misses(rig, "› Dirty");
+	misses(rig, ": Dirty");
 	rig->machine.target.caps |= MS_CAP_LISTEN;
 	rig->machine.fail_listen = true;
 	type(rig, "d");

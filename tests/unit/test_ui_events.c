@@ -161,7 +161,7 @@ static void test_ring(void **state)
 	/* What is selected stays selected. */
 	type(rig, "G");
 	type(rig, "kkk");
-	sees(rig, " addr=0x2001000 error=0x0 mmu=root seq=4098");
+	sees(rig, " addr=0x2001000 error=0x0[absent,read] mmu=root seq=4098");
 	faults(rig, 100);
 	look(rig);
 	sees(rig, "seq=4098");
@@ -196,6 +196,55 @@ static void test_pause(void **state)
 	assert_int_equal(rig->machine.nr_listens, 2);
 	sees(rig, "following");
 	sees(rig, "6 events");
+	rig_end(rig);
+}
+
+/* From the list of VMs and back to it; from a VM's pages back to these. */
+static void test_back(void **state)
+{
+	static const char *const keys[] = { "e", "d", "a" };
+	struct rig *rig = rig_start(2);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		type(rig, "j");
+		type(rig, keys[i]);
+		assert_int_equal(rig->ui->nr_views, 2);
+		assert_non_null(ms_ui_vm(rig->ui));
+		sees(rig, "4242 qemu-system-x86: ");
+		ms_ui_key(rig->ui, MS_KEY_ESC);
+		look(rig);
+		sees(rig, "2 VMs");
+		assert_int_equal(rig->ui->nr_views, 1);
+		assert_null(rig->ui->detail);
+		assert_null(rig->machine.listener);
+		/* Above the pages. */
+		type(rig, "\r");
+		type(rig, keys[i]);
+		assert_int_equal(rig->ui->nr_views, 3);
+		misses(rig, "4242 qemu-system-x86: ");
+		ms_ui_key(rig->ui, MS_KEY_ESC);
+		look(rig);
+		sees(rig, "nested_mmu");
+		type(rig, "q");
+	}
+	/* Nothing is open when reading fails. */
+	rig->machine.fail = true;
+	type(rig, "e");
+	assert_int_equal(rig->ui->nr_views, 1);
+	assert_null(rig->ui->detail);
+	rig->machine.fail = false;
+	type(rig, "e");
+	assert_int_equal(rig->ui->nr_views, 2);
+	/* What a key does now. */
+	sees(rig, "p Pause");
+	type(rig, "pj");
+	sees(rig, "p Go on");
+	sees(rig, "7Go on");
+	misses(rig, "Pause ");
+	type(rig, "pj");
+	sees(rig, "p Pause");
 	rig_end(rig);
 }
 
@@ -239,7 +288,26 @@ static void test_filter(void **state)
 	sees(rig, "'nosuch' is no event");
 	type(rig, "j");
 	misses(rig, "'nosuch' is no event");
-	type(rig, "f\025 fault,flush -c 1\r");
+	/* What was typed is there to be put right, and nothing has changed meanwhile. */
+	sees(rig, "; only -e fault --vcpu 1");
+	type(rig, "f");
+	sees(rig, "only: spte_set,nosuch");
+	type(rig, "\025--vcpu 77\r");
+	sees(rig, "the VM has no vCPU 77");
+	sees(rig, "; only -e fault --vcpu 1");
+	assert_int_equal(rig->machine.listener->listen.vcpu, 1);
+	type(rig, "f");
+	sees(rig, "only: --vcpu 77");
+	type(rig, "\177\177"
+		  "0\r");
+	sees(rig, "; only --vcpu 0");
+	/* Who gives it up finds the one that is. */
+	type(rig, "f\025--vcpu x\rf");
+	sees(rig, "only: --vcpu x");
+	ms_ui_key(rig->ui, MS_KEY_ESC);
+	type(rig, "f");
+	sees(rig, "only: --vcpu 0");
+	type(rig, "\025 fault,flush -c 1\r");
 	sees(rig, "only fault,flush -c 1");
 	assert_int_equal(rig->machine.listener->listen.events, 1ull << MS_EV_fault | 1ull << MS_EV_flush);
 	assert_true(rig->machine.listener->listen.has_vcpu);
@@ -398,6 +466,65 @@ static void test_search(void **state)
 	misses(rig, "following");
 	type(rig, "/nowhere\r");
 	sees(rig, "nothing found");
+	rig_end(rig);
+}
+
+/* Many more come than are kept: what was on the screen is found, stays, and so do its neighbours. */
+static void test_search_while_it_runs(void **state)
+{
+	struct rig *rig = rig_start(1);
+
+	(void)state;
+	type(rig, "e");
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 6, 3);
+	faults(rig, 5);
+	spte_set(rig, UI_SP(UI_SP_SHADOW_L1), 7, 3);
+	faults(rig, 4089);
+	look(rig);
+	sees(rig, "4096 events");
+	misses(rig, "not kept");
+	/* While it is typed. */
+	type(rig, "/spte_s");
+	faults(rig, 300);
+	look(rig);
+	type(rig, "et\r");
+	sees(rig, "seq=7");
+	sees(rig, "held at a match");
+	sees(rig, "300 not kept while it was held");
+	faults(rig, 5000);
+	look(rig);
+	sees(rig, "seq=7");
+	sees(rig, "5300 not kept");
+	/* Both ways, around the end. */
+	type(rig, "N");
+	sees(rig, "seq=1");
+	type(rig, "n");
+	sees(rig, "seq=7");
+	type(rig, "n");
+	sees(rig, "seq=1");
+	type(rig, "k");
+	faults(rig, 10);
+	look(rig);
+	sees(rig, "seq=1");
+	/* It goes on where it is now. */
+	type(rig, "F");
+	sees(rig, "following");
+	faults(rig, 10);
+	look(rig);
+	sees(rig, "5310 not kept");
+	sees(rig, "10 before them no longer kept");
+	/* What is not there holds nothing; nor does a search that is given up. */
+	type(rig, "/nowhere\r");
+	sees(rig, "nothing found");
+	sees(rig, "following");
+	faults(rig, 10);
+	look(rig);
+	sees(rig, "20 before them no longer kept");
+	type(rig, "/x\033");
+	faults(rig, 10);
+	look(rig);
+	sees(rig, "30 before them no longer kept");
+	sees(rig, "5310 not kept");
 	rig_end(rig);
 }
 
@@ -625,9 +752,11 @@ int main(void)
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_enter),
 		cmocka_unit_test(test_enter_while_they_come),
 		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_search_while_it_runs),
 		cmocka_unit_test(test_listening_fails),
 		cmocka_unit_test(test_command_listens),
 		cmocka_unit_test(test_no_events),

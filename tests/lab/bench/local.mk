@@ -3,5 +3,5 @@
 if WITH_BPF
 check_PROGRAMS += tests/lab/bench/bench
 tests_lab_bench_bench_SOURCES = tests/lab/bench/bench.c
-tests_lab_bench_bench_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_lab_bench_bench_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 endif

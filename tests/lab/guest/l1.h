@@ -61,6 +61,7 @@ struct l1_areas {
 	struct gf_pml *pml;
 	gf_u32 *perm; /* data page k lies on L1 page perm[k] */
 	gf_u32 *order; /* item touched at place i */
+	int stores_avx; /* l2_stores.c: there is AVX */
 };
 
 extern struct l1_areas l1;
@@ -157,6 +158,10 @@ void vmx_run_round(unsigned int vcpu);
 /* l2: the touching itself; run by L2, or by L1 when it is a plain guest. */
 void touch_round(struct gf_arg *arg, struct gf_argpage *page);
 void l2_entry(struct gf_arg *arg, struct gf_argpage *page) __attribute__((noreturn));
+/* l2_stores: one store by each instruction, by whoever touches; what L1 does for it, before and each round. */
+void stores_round(struct gf_arg *arg);
+void stores_enable(void);
+void stores_arg(struct gf_arg *arg);
 extern gf_u8 l2_text_start[];
 
 #endif

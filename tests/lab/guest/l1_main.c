@@ -79,6 +79,8 @@ static void arg_set(unsigned int vcpu, gf_u64 round)
 	arg->stop_port = p->flags & GF_F_AT_L2 && is_checkpoint(round) ? GF_PORT_CHECKPOINT : 0;
 	arg->wait_for = p->flags & GF_F_HOLD_RUN ? round : 0;
 	arg->vendor = p->vendor;
+	if (p->flags & GF_F_STORES && !vcpu)
+		stores_arg(arg);
 }
 
 /* L1's own reading of the data pages, through its own mapping and so through the direct MMU. */
@@ -180,6 +182,8 @@ void __attribute__((used)) l1_main(unsigned int vcpu)
 		l1_say("parameter block of another version: magic, version", p->magic, p->version);
 		l1_exit(GF_EXIT_PROTO);
 	}
+	if (p->flags & GF_F_STORES)
+		stores_enable();
 	l1_facts_read(&p->facts[vcpu]);
 	if (vcpu == 0) {
 		areas_init(p);

@@ -113,6 +113,8 @@ L2_TEXT void touch_round(struct gf_arg *arg, struct gf_argpage *page)
 			touch(arg, &work[pos], pos);
 		barrier_wait(page, (passes_before + pass) * page->nr_vcpus);
 	}
+	if (arg->stores)
+		stores_round(arg);
 	arg->nr_rounds++;
 	if (!arg->stop_port)
 		return;

@@ -32,7 +32,8 @@ l1_sources = \
 	tests/lab/guest/l1_plan.c \
 	tests/lab/guest/l1_svm.c \
 	tests/lab/guest/l1_vmx.c \
-	tests/lab/guest/l2.c
+	tests/lab/guest/l2.c \
+	tests/lab/guest/l2_stores.c
 l1_headers = tests/lab/guest/l1.h tests/lab/guest/proto.h
 l1_script = tests/lab/guest/l1.ld
 l1_flags = -std=gnu11 -O2 -g -Wall -Wextra -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \

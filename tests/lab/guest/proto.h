@@ -85,6 +85,39 @@ enum gf_rewrite {
 #define GF_F_EPT_AD (1u << 12) /* VMX: accessed and dirty flags on in the EPTP */
 #define GF_F_PML (1u << 13) /* VMX: page-modification log of L2; D is clear in NPT12 when a round begins */
 #define GF_F_REDRAW (1u << 14) /* which items are written is drawn for each round anew */
+#define GF_F_STORES (1u << 15) /* each round vCPU 0 stores by each of enum gf_store, too */
+#define GF_F_STORES_AVX (1u << 16) /* by those of AVX, too, if CPUID has it */
+
+/* Instructions that store, in the order of their addresses (l2_stores.c). */
+enum gf_store {
+	GF_ST_MOV64,
+	GF_ST_MOV8,
+	GF_ST_MOV32,
+	GF_ST_MOVUPS,
+	GF_ST_MOVAPS,
+	GF_ST_MOVQ_XMM,
+	GF_ST_MOVSS,
+	GF_ST_MOVSD_XMM,
+	GF_ST_MOVNTI,
+	GF_ST_MOVNTDQ,
+	GF_ST_CMPXCHG16B,
+	GF_ST_CMPXCHG8B,
+	GF_ST_XADD,
+	GF_ST_LOCK_OR,
+	GF_ST_XCHG,
+	GF_ST_REP_MOVSB,
+	GF_ST_REP_STOSQ,
+	GF_ST_MOVSQ,
+	GF_ST_SETCC,
+	GF_ST_PUSH,
+	GF_ST_BTS,
+	GF_ST_FISTP,
+	GF_ST_VMOVDQU, /* where there is AVX */
+	GF_NR_STORES
+};
+
+#define GF_STORES_ON 1u
+#define GF_STORES_AVX 2u
 
 /* Items: the pages that the guest is told to touch. Their numbers run through the kinds in this order. */
 enum gf_kind {
@@ -217,7 +250,9 @@ struct gf_arg {
 	gf_u64 bad_pos; /* work index, found and wanted value of the first wrong one */
 	gf_u64 bad_found;
 	gf_u64 vendor; /* enum gf_vendor: which instruction calls L1 */
-	gf_u64 pad[20];
+	/* --stores: GF_STORES_, first data page, offset of the first store in it, crossing stores there is room for */
+	gf_u64 stores, stores_va, stores_base, stores_cross;
+	gf_u64 pad[16];
 };
 
 struct gf_argpage {

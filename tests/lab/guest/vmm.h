@@ -47,7 +47,7 @@ struct vmm_opts {
 		dups, dirty, log_mode, nx_off;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
 		paging, sys_hugetlb, eptp_ad, pml, misconf, stubborn, stubborn_pages, stubborn_mmio, l1_write,
-		write_redraw, dirty_lose, odd;
+		write_redraw, dirty_lose, odd, stores, stores_avx;
 	unsigned int storms; /* set of STORM_* */
 	unsigned int l1_bits; /* set of L1_* */
 	const char *comm, *ctl, *truth, *image, *trace;

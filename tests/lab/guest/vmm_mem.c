@@ -245,7 +245,8 @@ static void param_fill(struct vmm_vm *vm, struct gf_param *p)
 		   (o->npt_nx ? GF_F_NPT_NX : 0) | (o->stop_rewritten ? GF_F_STOP_REWRITTEN : 0) |
 		   (o->npt_roots > 1 ? GF_F_TWO_ROOTS : 0) | (o->trace ? GF_F_TRACE : 0) |
 		   (o->eptp_ad && vm->vmm->vendor == GF_VMX ? GF_F_EPT_AD : 0) | (o->pml ? GF_F_PML : 0) |
-		   (o->write_redraw ? GF_F_REDRAW : 0);
+		   (o->write_redraw ? GF_F_REDRAW : 0) | (o->stores ? GF_F_STORES : 0) |
+		   (o->stores_avx ? GF_F_STORES_AVX : 0);
 }
 
 /* L1's tables: identity, 2M leaves, supervisor, A and D set, over [0, top_gpa). */

@@ -43,7 +43,8 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: listen [-e NAME,...] [-k KVM] [-v VCPU] [-g FIRST-END] [-b BYTES] [-c BY] [-s]\n"
-		"              [-S STACKS kept] [-t SECONDS] [-w MILLISECONDS before it reads] [-q]\n");
+		"              [-S STACKS kept] [-F freed PAGES told] [-Z zapped PAGES kept] [-K KEYS counted] [-T THREADS with a record]\n"
+		"              [-t SECONDS] [-w MILLISECONDS before it reads] [-q]\n");
 	exit(2);
 }
 
@@ -176,10 +177,12 @@ static void print_stats(struct listen *li)
 	       "\nstat backwards %" PRIu64 "\nstat lost_buffer %" PRIu64 "\nstat lost_count %" PRIu64
 	       "\nstat lost_recursion %" PRIu64 "\nstat lost_probe %" PRIu64 "\nstat runs %" PRIu64
 	       "\nstat run_ns %" PRIu64 "\nstat lost_thread %" PRIu64 "\nstat lost_stack %" PRIu64
-	       "\nstat unknown_vm %" PRIu64 "\nstat lost_probe_unknown %u\n",
+	       "\nstat lost_free %" PRIu64 "\nstat lost_owner %" PRIu64 "\nstat unknown_vm %" PRIu64
+	       "\nstat lost_probe_unknown %u\n",
 	       stats.delivered, li->heard, li->gaps, li->backwards, stats.lost_buffer, stats.lost_count,
 	       stats.lost_recursion, stats.lost_probe, stats.runs, stats.run_ns, stats.lost_thread,
-	       stats.lost_stack, stats.unknown_vm, stats.lost_probe_unknown);
+	       stats.lost_stack, stats.lost_free, stats.lost_owner, stats.unknown_vm,
+	       stats.lost_probe_unknown);
 }
 
 static double now(void)
@@ -202,7 +205,7 @@ int main(int argc, char **argv)
 	int opt, wait_ms = 0;
 	char *at;
 
-	while ((opt = getopt(argc, argv, "e:k:v:g:b:c:sS:t:w:q")) != -1) {
+	while ((opt = getopt(argc, argv, "e:k:v:g:b:c:sS:F:Z:K:T:t:w:q")) != -1) {
 		switch (opt) {
 		case 'e':
 			listen.events = events_of(optarg);
@@ -232,6 +235,18 @@ int main(int argc, char **argv)
 			break;
 		case 'S':
 			listen.stacks_max = (u32)strtoul(optarg, NULL, 0);
+			break;
+		case 'F':
+			listen.free_max = (u32)strtoul(optarg, NULL, 0);
+			break;
+		case 'Z':
+			listen.zapped_max = (u32)strtoul(optarg, NULL, 0);
+			break;
+		case 'K':
+			listen.counts_max = (u32)strtoul(optarg, NULL, 0);
+			break;
+		case 'T':
+			listen.threads_max = (u32)strtoul(optarg, NULL, 0);
 			break;
 		case 't':
 			seconds = strtod(optarg, NULL);
@@ -276,8 +291,9 @@ int main(int argc, char **argv)
 			fail(err);
 	}
 	print_counts(li.l);
-	print_probes(li.l);
 	print_stats(&li);
+	/* Misses are those of the statistics. */
+	print_probes(li.l);
 	ms_unlisten(li.l);
 	ms_target_close(target);
 	return 0;

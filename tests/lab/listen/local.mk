@@ -3,5 +3,5 @@
 if WITH_BPF
 check_PROGRAMS += tests/lab/listen/listen
 tests_lab_listen_listen_SOURCES = tests/lab/listen/listen.c
-tests_lab_listen_listen_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz
+tests_lab_listen_listen_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 endif
