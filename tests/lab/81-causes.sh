@@ -67,61 +67,10 @@ steps()
 	eval "after_start() { $1; }; after_release() { $2; }"
 }
 
-nx()
-{
-	echo "$1" >/sys/module/kvm/parameters/nx_huge_pages_recovery_ratio
-	echo "$2" >/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms
-	echo "$3" >/sys/module/kvm/parameters/nx_huge_pages
-}
-
-# again PARAMETER-OF-KVM PARAMETER-OF-VENDOR: KVM loaded anew, with a guest that stays.
-again()
-{
-	end_vmm keeper
-	nothing_left || result 1 "probes that hold KVM"
-	modules "$@" || result 1 "KVM loaded with $*"
-	hold_kvm
-}
-
 log_on_off()
 {
 	vmm_ctl g log on >/dev/null
 	vmm_ctl g log off >/dev/null
-}
-
-# until_heard EVENT: or a minute.
-until_heard()
-{
-	local i
-
-	for ((i = 0; i < 300; i++)); do
-		! grep -q "^event $1 " "$heard" || return 0
-		sleep 0.2
-	done
-}
-
-# The host wants to know which pages are used: it has swap, and takes from this group what is not. The group's first
-# process is this shell, so that the guest's memory is counted there from the start.
-swap_on()
-{
-	local zram
-
-	[ ! -e /sys/kernel/mm/lru_gen/enabled ] || echo n >/sys/kernel/mm/lru_gen/enabled
-	modprobe zram && zram=/sys/block/zram0 && echo 200M >$zram/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
-	result $? "swap"
-	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
-	mkdir -p /sys/fs/cgroup/ms-age
-}
-
-reclaim()
-{
-	local i
-
-	sleep 0.5
-	for ((i = 0; i < 3; i++)); do
-		echo 1M >/sys/fs/cgroup/ms-age/memory.reclaim
-		sleep 0.1
-	done 2>/dev/null
 }
 
 # The shrinker is asked for a part of the pages at a time, and does nothing before that is 128.

@@ -133,3 +133,108 @@ want()
 	*) return 1 ;;
 	esac
 }
+
+# until_heard EVENT [N]: N of them (1), or a minute.
+until_heard()
+{
+	local i
+
+	for ((i = 0; i < 300; i++)); do
+		[ "$(grep -c "^event $1 " "$heard")" -lt "${2:-1}" ] || return 0
+		sleep 0.2
+	done
+}
+
+# compared NAME FILE KINDS: a comparison of values.py's or rarer.py's, in FILE, as test results; kinds that are to be there.
+compared()
+{
+	local name=$1 how what
+
+	while read -r how what; do
+		[ "$how" = same ]
+		result $? "$name: ${what%%: *} as the kernel has it" || diag "$what"
+	done <"$2"
+	is "$name: kinds that were not seen" "$(awk -v kinds="$3" '
+		{ sub("^[a-z]* ", ""); if (split($0, w, ": ") && w[2] != "0") seen[w[1]] = 1 }
+		END { n = split(kinds, k, ","); for (i = 1; i <= n; i++) if (!seen[k[i]]) print k[i] }' "$2" | xargs)" ""
+	is "$name: nothing was lost" "$(stat_of gaps) $(stat_of lost_buffer) $(stat_of lost_recursion)" "0 0 0"
+	diag "$name: $(stat_of delivered) events"
+}
+
+# guest VMM-OPTION...: at its first checkpoint.
+guest()
+{
+	start_vmm g --seed "$seed" "$@"
+	wait_checkpoint g 1 || result 1 "guest: $*"
+}
+
+# --- values of rarer events: 88-rarer.sh, 89-shadow.sh ---
+
+rarer()
+{
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$(dirname "$0")/rarer.py" "$@"
+}
+
+# rarer_begin [EVENT]: what is listened to, and traced by the kernel.
+rarer_begin()
+{
+	listen_start ${1:+-e "$1"} || result 1 "listening"
+	rarer on $tracing "$@"
+	result $? "the kernel's own tracing"
+}
+
+# rarer_end NAME KINDS: and what both say.
+rarer_end()
+{
+	sleep 0.5
+	rarer off $tracing "$SCRATCH/trace"
+	listen_stop
+	rarer compare "$heard" "$SCRATCH/trace" >"$SCRATCH/compared"
+	result $? "$1: the comparison itself"
+	diag "$1: $(wc -l <"$SCRATCH/trace") lines of trace; $SECONDS s so far"
+	compared "$1" "$SCRATCH/compared" "$2"
+	[ -z "${KEEP:-}" ] || { cp "$SCRATCH/trace" "$KEEP/trace-$1" && cp "$heard" "$KEEP/heard-$1"; }
+}
+
+# --- what has KVM do what no guest asks for ---
+
+# nx RATIO PERIOD_MS HOW: the recovery of huge pages that NX forbade.
+nx()
+{
+	echo "$1" >/sys/module/kvm/parameters/nx_huge_pages_recovery_ratio
+	echo "$2" >/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms
+	echo "$3" >/sys/module/kvm/parameters/nx_huge_pages
+}
+
+# again PARAMETER-OF-KVM PARAMETER-OF-VENDOR: KVM loaded anew, with a guest that stays.
+again()
+{
+	end_vmm keeper
+	nothing_left || result 1 "probes that hold KVM"
+	modules "$@" || result 1 "KVM loaded with $*"
+	hold_kvm
+}
+
+# The host wants to know which pages are used: it has swap, and takes from this group what is not. The group's first
+# process is this shell, so that the guest's memory is counted there from the start.
+swap_on()
+{
+	local zram
+
+	[ ! -e /sys/kernel/mm/lru_gen/enabled ] || echo n >/sys/kernel/mm/lru_gen/enabled
+	modprobe zram && zram=/sys/block/zram0 && echo 200M >$zram/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
+	result $? "swap"
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p /sys/fs/cgroup/ms-age
+}
+
+reclaim()
+{
+	local i
+
+	sleep 0.5
+	for ((i = 0; i < 3; i++)); do
+		echo 1M >/sys/fs/cgroup/ms-age/memory.reclaim
+		sleep 0.1
+	done 2>/dev/null
+}

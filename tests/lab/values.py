@@ -8,6 +8,8 @@
 #   values.py off DIR FILE         turns it off, keeps what was traced in FILE, and takes the probes away
 #   values.py compare HEARD FILE   HEARD: what tests/lab/listen printed. A TAP-like line a comparison: "same|differ NAME: TEXT"
 #
+# rarer.py adds what it says there.
+#
 # Events of one kind are compared as a list for each thread, in its order.
 
 import os
@@ -79,7 +81,10 @@ VMX_RETURNS = ("nested_vmx_write_pml_buffer", "kvm_write_guest_page")
 # Where vmx_handle_exit() empties the PML buffer: the first of these that the compiler left as a function of its own.
 DRAINS = ("vmx_flush_pml_buffer", "__vmx_handle_exit", "vmx_handle_exit")
 RETURNS = ("kvm_mmu_page_fault", "kvm_tdp_page_fault", "paging64_page_fault", "ept_page_fault", "mmu_spte_clear_track_bits",
-           "kvm_set_memslot", "kvm_mmu_load", "mmu_page_zap_pte")
+           "kvm_set_memslot", "kvm_mmu_load", "__kvm_mmu_prepare_zap_page")
+VOID = ("kvm_mmu_track_write", "kvm_mmu_pte_write")  # of those that are named as returns: they return nothing
+# Most entries of a page that is zapped were never set, which is over at once.
+FILTERS = {"p_mmu_page_zap_pte": "old != 0 && old != 0x8000000000000000"}
 STRUCTS = ("kvm_vcpu", "kvm_mmu_page", "kvm_memory_slot", "kvm", "mmu_notifier_range", "x86_exception")
 M64 = (1 << 64) - 1
 EPT_EXITS = {48: "inject of EPT violation", 49: "inject of EPT misconfiguration", 62: "inject of PML full"}
@@ -98,32 +103,32 @@ def is_vmx():
     return os.path.exists("/sys/module/kvm_intel")
 
 
-def drain_range():
-    """Of the code that empties the PML buffer, up to the symbol behind it."""
-    lines = subprocess.run(["grep", "-F", "[kvm_intel]", "/proc/kallsyms"], capture_output=True, check=True, text=True).stdout.split("\n")
+def code_range(module, names):
+    """Of the first of these functions that is there, up to the symbol behind it."""
+    lines = subprocess.run(["grep", "-F", "[%s]" % module, "/proc/kallsyms"], capture_output=True, check=True, text=True).stdout.split("\n")
     code = sorted((int(w[0], 16), w[2]) for w in (line.split() for line in lines) if len(w) == 4 and w[1] in "tT")
-    for name in DRAINS:
+    for name in names:
         for addr, found in code:
             if found == name:
                 return addr, min(a for a, _ in code if a > addr)
-    sys.exit("kvm_intel has no vmx_handle_exit")
+    sys.exit("%s has none of %s" % (module, names))
 
 
-def turn_on(base):
+def turn_on(base, tracepoints=TRACEPOINTS, entries=ENTRIES, returns=RETURNS, filters=FILTERS):
     vendor = "vmx" if is_vmx() else "svm"
     btf = Btf(STRUCTS)
     lines = []
-    for name, fields in TRACEPOINTS.items():
+    for name, fields in tracepoints.items():
         group, event = name.split("/")
         args = " ".join("%s=$%s" % (f.split(":")[0], f) for f in fields.split())
         lines.append("e:msval/t_%s %s.%s %s" % (event, group, event, args))
-    for fn, args in {**ENTRIES, **(VMX_ENTRIES if is_vmx() else {})}.items():
+    for fn, args in {**entries, **(VMX_ENTRIES if is_vmx() else {})}.items():
         fn = fn.replace("{vendor}", vendor)
         if fn.startswith(("svm_", "vmx_")) and not fn.startswith(vendor):
             continue
         args = re.sub(r"{(\w+)\.([\w.]+)}", lambda m: str(btf.place(m.group(1), m.group(2))[0]), args)
         lines.append("p:msval/p_%s %s %s" % (re.sub("^(svm|vmx)_", "x_", fn), fn, args))
-    lines += ["r:msval/r_%s %s ret=$retval:x64" % (fn, fn) for fn in RETURNS + (VMX_RETURNS if is_vmx() else ())]
+    lines += ["r:msval/r_%s %s%s" % (fn, fn, "" if fn in VOID else " ret=$retval:x64") for fn in returns + (VMX_RETURNS if is_vmx() else ())]
     write(base + "/buffer_size_kb", "32768", os.O_TRUNC)
     write(base + "/trace", "", os.O_TRUNC)
     failed = 0
@@ -133,7 +138,11 @@ def turn_on(base):
         except OSError as e:
             print("no probe: %s: %s" % (line, e))
             failed = 1
+    for event, what in filters.items():
+        write("%s/events/msval/%s/filter" % (base, event), what, os.O_TRUNC)
     write(base + "/events/msval/enable", "1", os.O_TRUNC)
+    # For compare, which would look for it anew. The form is that of the probes' lines.
+    write(base + "/trace_marker", "() guest_mmu=%#x" % btf.place("kvm_vcpu", "arch.guest_mmu")[0])
     sys.exit(failed)
 
 
@@ -151,7 +160,7 @@ def turn_off(base, path):
     write(base + "/trace", "", os.O_TRUNC)
 
 
-LINE = re.compile(r"-(\d+) +\[\d+\] \S+ +[\d.]+: (\w+): \(.*?\)(.*)$")
+LINE = re.compile(r"-(\d+) +\[\d+\] \S+ +[\d.]+: (\w+): \((.*?)\)(.*)$")
 WORD = re.compile(r"(\w+)=(\S+)")
 
 
@@ -164,24 +173,14 @@ def value(text):
 
 def traced(path):
     lost = 0
-    empty = set()
     with open(path) as f:
         for line in f:
             if line.startswith("# lost"):
                 lost = int(line.split()[2])
                 continue
-            # Most entries of a page that is zapped were never set, which is over at once.
-            if "_mmu_page_zap_pte" in line:
-                task = line[:line.index("[")]
-                if line.endswith((" old=0x0\n", " old=0x8000000000000000\n")):
-                    empty.add(task)
-                    continue
-                if task in empty:
-                    empty.remove(task)
-                    continue
             m = LINE.search(line)
             if m:
-                yield int(m.group(1)), m.group(2), {k: value(v) for k, v in WORD.findall(m.group(3))}
+                yield int(m.group(1)), m.group(2), {"at": m.group(3), **{k: value(v) for k, v in WORD.findall(m.group(4))}}
     if lost:
         print("differ the kernel's trace: %d were lost" % lost)
 
@@ -205,7 +204,9 @@ def is_table(spte, level):
 class Thread:
     def __init__(self):
         self.fault = self.memslot = self.made = self.hpa = None
-        self.clear, self.zaps = [], []
+        self.clear = []
+        self.zaps = [None]  # entries that are being zapped: outside of a page's zap, and in each that is under way
+        self.levels = [None]  # of these pages
         self.swallow = self.logging = False
         self.drain = self.logged = None
         self.inject_addr = 0
@@ -217,20 +218,24 @@ class Kernel:
     def __init__(self, path):
         self.want = defaultdict(lambda: defaultdict(list))
         self.pages = defaultdict(set)  # spt: (sp, gfn, role) that it had
+        self.ends = defaultdict(list)  # spt: (number of the event, level) of each page that had it and is zapped
         self.rets = rets()
         self.frame = {}  # sptep: frame that it maps
         self.threads = defaultdict(Thread)
         self.vmx = is_vmx()
-        self.drain = drain_range() if self.vmx else (0, 0)
-        self.guest_mmu = Btf(("kvm_vcpu",)).place("kvm_vcpu", "arch.guest_mmu")[0]
+        self.drain = code_range("kvm_intel", DRAINS) if self.vmx else (0, 0)
+        self.guest_mmu = 0
         events = list(traced(path))
-        for _, name, a in events:
+        for nr, (_, name, a) in enumerate(events):
             if name == "p___kvm_mmu_prepare_zap_page":
                 self.pages[gpa_in(a["spt"])].add((a["sp"], a["gfn"], a["role"]))
-        for tid, name, a in events:
+                self.ends[gpa_in(a["spt"])].append((nr, a["role"] & 15))
+        for self.nr, (tid, name, a) in enumerate(events):
             handler = getattr(self, name, None)
             if handler:
                 handler(tid, self.threads[tid], a)
+        for tid, t in self.threads.items():
+            self.zaps_over(tid, t)
 
     def put(self, kind, tid, *fields):
         self.want[kind][tid].append(fields)
@@ -240,10 +245,14 @@ class Kernel:
         return gpa_in(sptep)
 
     def level(self, sptep):
-        return max((role & 15 for _, _, role in self.pages.get(gpa_in(sptep) & ~0xFFF, ())), default=1)
+        """Of the page that holds it now: the next one with that table that is zapped."""
+        return next((level for nr, level in self.ends.get(gpa_in(sptep) & ~0xFFF, ()) if nr >= self.nr), 1)
 
     def spte(self, tid, sptep, old, new):
         self.put("spte_set", tid, self.place(sptep), old, new)
+
+    def tracing_mark_write(self, tid, t, a):
+        self.guest_mmu = a["guest_mmu"]
 
     def p_kvm_mmu_page_fault(self, tid, t, a):
         t.fault = {"addr": a["addr"], "ret": None, "fast": 0, "gfn": None}
@@ -332,15 +341,37 @@ class Kernel:
         if a["new"] & PRESENT and is_table(a["new"], self.level(a["sptep"])):
             self.put("spte_set linked", tid, self.place(a["sptep"]), a["new"])
 
-    def p_mmu_page_zap_pte(self, tid, t, a):
-        t.zaps.append(a)
-
-    def r_mmu_page_zap_pte(self, tid, t, a):
-        z = t.zaps.pop() if t.zaps else None
+    # Told when an entry has been zapped, and with it what it led to: so before the next of the same page, and when that page is.
+    def zap_over(self, tid, t):
+        z, t.zaps[-1] = t.zaps[-1], None
         if z and not z["old"] & PRESENT and z["old"] not in (0, 1 << 63):
             self.put("spte_set MMIO cleared", tid, self.place(z["sptep"]), z["old"])
-        elif z and is_table(z["old"], self.level(z["sptep"])):
+        elif z and is_table(z["old"], z["level"]):
             self.put("spte_set unlinked", tid, self.place(z["sptep"]), z["old"])
+
+    def zaps_over(self, tid, t):
+        while len(t.zaps) > 1:
+            self.page_over(tid, t)
+        self.zap_over(tid, t)
+
+    def page_over(self, tid, t):
+        self.zap_over(tid, t)
+        if len(t.zaps) > 1:
+            t.zaps.pop()
+            t.levels.pop()
+
+    def p_mmu_page_zap_pte(self, tid, t, a):
+        self.zap_over(tid, t)
+        t.zaps[-1] = {**a, "level": t.levels[-1] or self.level(a["sptep"])}
+
+    def p___kvm_mmu_prepare_zap_page(self, tid, t, a):
+        if t.zaps[-1] and gpa_in(t.zaps[-1]["old"] & ~0xFFF) != gpa_in(a["spt"]):
+            self.zap_over(tid, t)
+        t.zaps.append(None)
+        t.levels.append(a["role"] & 15)
+
+    def r___kvm_mmu_prepare_zap_page(self, tid, t, a):
+        self.page_over(tid, t)
 
     def p___rmap_add(self, tid, t, a):
         self.frame[gpa_in(a["sptep"])] = a["gfn"]
@@ -392,7 +423,7 @@ class Kernel:
         self.put("flush", tid, int(not a["held"]))
 
     def p_kvm_inject_page_fault(self, tid, t, a):
-        self.put("inject of #PF", tid, 14, a["error"], a["addr"])
+        self.put("inject of #PF", tid, 14, a["error"], a["addr"], None, None)
 
     def t_kvm_nested_vmexit_inject(self, tid, t, a):
         if a["exit_code"] == 0x400:
@@ -562,9 +593,9 @@ def differences(want, got):
                 break
 
 
-def compare(heard_path, trace_path):
-    kernel = Kernel(trace_path)
-    heard = Heard(heard_path, kernel)
+def compare(heard_path, trace_path, kernel_class=Kernel, heard_class=Heard):
+    kernel = kernel_class(trace_path)
+    heard = heard_class(heard_path, kernel)
     for kind in sorted(set(kernel.want) | set(heard.got)):
         nr = sum(len(v) for v in kernel.want[kind].values())
         found = list(differences(kernel.want[kind], heard.got[kind]))
