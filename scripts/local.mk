@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	scripts/build \
 	scripts/check \
 	scripts/check-asan \
+	scripts/check-dist \
 	scripts/check-coverage \
 	scripts/lab \
 	scripts/kmod \
