@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/lab/37-guest.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
+	tests/lab/51-tui-live.sh \
 	tests/lab/70-audit.sh \
 	tests/lab/80-events.sh \
 	tests/lab/81-causes.sh \
