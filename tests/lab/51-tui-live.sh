@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Vendors: amd
+# Vendors: amd intel
 #
 # The views that listen, on a live guest: rates on the list of VMs, events, dirty pages. tmux plays the user. What the screen counts is
 # held against the kernel's own tracepoints and the pages that the guest wrote.
@@ -147,6 +147,21 @@ marked()
 		at && $1 == id && NF >= at { print $at; exit }'
 }
 
+# batches: of PML, as the view has them: the entries it shows are pages that the guest wrote, but for those of other memslots.
+batches()
+{
+	local first
+
+	first=$(truth_get g gfn slot id=1)
+	screen | sed -n 's/^.* vCPU 0 .* entr[a-z]*: //p' | tr -s ' ' '\n' | grep -x '0x[0-9a-f]*' |
+		while read -r gfn; do
+			[ $((gfn)) -lt $((first)) ] || echo "$gfn"
+		done >"$SCRATCH/shown"
+	within "PML: the entries shown are pages that the guest wrote" "$SCRATCH/shown" "$SCRATCH/wrote"
+	cmp_ok "PML: as many entries as marks, at least" \
+		"$(screen | sed -nE 's/^ marks .*, entries ([0-9]+).*/\1/p')" -ge "$nr"
+}
+
 dirty()
 {
 	local i nr
@@ -167,6 +182,7 @@ dirty()
 		sleep 0.1
 	done
 	is "as many marks as pages were written" "$(marked 1)" "$nr"
+	[ "$vendor" = amd ] || batches
 	keys p
 	sees "Dirty, paused" "p: a pause"
 	rounds 4 4
@@ -176,18 +192,21 @@ dirty()
 }
 
 hold_kvm
-start_vmm g --seed "$seed" --mode nested --pages 40 --rounds 0 --hold no --rewrite mix
-opens
-rates
-closes "rates"
-end_vmm g
+# On Intel the dirty view alone, for PML: the emulator there takes minutes to attach to all events.
+if [ "$vendor" = amd ]; then
+	start_vmm g --seed "$seed" --mode nested --pages 40 --rounds 0 --hold no --rewrite mix
+	opens
+	rates
+	closes "rates"
+	end_vmm g
 
-start_vmm g --seed "$seed" --mode nested --pages 40 --rounds 5 --rewrite mix
-wait_checkpoint g 1 || result 1 "guest"
-opens
-events
-closes "events"
-end_vmm g
+	start_vmm g --seed "$seed" --mode nested --pages 40 --rounds 5 --rewrite mix
+	wait_checkpoint g 1 || result 1 "guest"
+	opens
+	events
+	closes "events"
+	end_vmm g
+fi
 
 start_vmm g --seed "$seed" --pages 200 --rounds 5 --dirty get --write-redraw
 wait_checkpoint g 1 || result 1 "guest"
