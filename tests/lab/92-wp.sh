@@ -5,7 +5,7 @@
 # Write-protect flips on the real KVM: each store to a flipped frame is told, once, with its value, or as one that was let
 # through, by L1 and by L2; no store ends or stalls the guest; and a flip ends with whatever made it, or with what it is about.
 #
-# ONLY="refused exact view sessions cost slot lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times.
+# ONLY="refused exact view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times.
 
 # shellcheck disable=SC2016,SC2119,SC2317 # conditions are waited for by name
 # shellcheck source=tests/lab/lib.sh
@@ -23,7 +23,7 @@ npt=$(cat /sys/module/kvm_amd/parameters/npt 2>/dev/null || echo Y)
 
 wanted()
 {
-	[[ " ${ONLY:-refused exact view sessions cost slot lost killed gone} " = *" $1 "* ]]
+	[[ " ${ONLY:-refused exact view sessions cost slot events lost killed gone} " = *" $1 "* ]]
 }
 
 # guest OPTION...: "g", at its first checkpoint; its first data page is $gfn, at $hva in the VMM.
@@ -312,6 +312,24 @@ if wanted slot; then
 	wp_end slot
 	is "and that was told" "$(head -n -1 "$SCRATCH/slot.out" | jq -r 'select(.kind == "lost-with-slot") | .gpa')" "${storm}000"
 	is "the new slot's counts are none of ours" "$(tracked "$storm")" 0
+	end_vmm g
+fi
+
+# --- the stack of a guest's kernel: the CPU delivers page faults there, for which no instruction stands ---
+if wanted events; then
+	guest --paging 64 --rounds 3 --ro 4
+	stack=$(truth_get g gfn stack)
+	NR=2 wp_start events "$stack+2" -j
+	for n in 2 3; do
+		release_vmm g
+		wait_checkpoint g $n
+		result $? "page faults with the stack flipped: round $n"
+	done
+	cmp_ok "the guest had some" "$(truth_count g op fault=1)" -gt 20
+	wp_end events
+	cmp_ok "deliveries are told" "$(jq -s '[.[] | select(.kind == "event-delivery")] | length' "$SCRATCH/events.out")" -gt 5
+	is "each on the stack" "$(jq -r 'select(.kind == "event-delivery") | .gpa[:-3]' "$SCRATCH/events.out" | sort -u |
+		grep -vxE "$(printf '%s|0x%x' "$stack" $((stack + 1)))")" ""
 	end_vmm g
 fi
 
