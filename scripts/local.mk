@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	scripts/check-coverage \
 	scripts/lab \
 	scripts/kmod \
+	scripts/kmod-coverage \
 	scripts/debug-kernel/config \
 	scripts/lib-debug-kernel.sh \
 	scripts/lib-intel.sh \

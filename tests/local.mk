@@ -34,6 +34,7 @@ EXTRA_DIST += \
 	tests/lab/92-dwarf.sh \
 	tests/lab/92-wp.sh \
 	tests/lab/93-nmmu.sh \
+	tests/lab/94-limits.sh \
 	tests/lab/95-safety.sh \
 	tests/lab/fields.py \
 	tests/lab/lib-kmod.sh \

@@ -339,14 +339,16 @@ fi
 if wanted killed; then
 	guest --rounds 0 --mode nested --stores --timeout 3000
 	release_vmm g
+	start_vmm keeper --pages 2 --timeout 3000
+	wait_checkpoint keeper 1
 	before=$(rounds_per_s)
-	kills=50
+	kills=50 active=0 from=$SECONDS
 	[ "${MMUSCOPE_DEEP:-0}" = 0 ] || kills=1000
 	# Most are of a program that starts faster than mmuscope; and after some the guard stays, which is dear to set up.
 	for ((n = 0; n < kills; n++)); do
 		if ((n == 10)); then
 			# shellcheck disable=SC2046 # pid and descriptor
-			"$WP" flip $(vm_of keeper) 0x10 1 >/dev/null &
+			"$WP" flip $(vm_of keeper) 0x10 1 >"$SCRATCH/holder" &
 			holder=$!
 		fi
 		if ((n % 10 == 9)); then
@@ -358,11 +360,17 @@ if wanted killed; then
 			victim=$!
 			sleep 0.0$((RANDOM % 100))
 		fi
+		# The holder's is one.
+		[ "${MMUSCOPE_DEEP:-0}" = 0 ] || [ "$(kmod_state flips)" -lt $PAGES ] || active=$((active + 1))
 		kill -KILL $victim
 		wait $victim
 	done 2>/dev/null
+	[ "${MMUSCOPE_DEEP:-0}" = 0 ] || diag "! killed: $kills in $((SECONDS - from)) s, $active of them with flips active"
+	grep -q on "$SCRATCH/holder"
+	result $? "and one of another VM stayed" || diag "$(cat "$SCRATCH/holder")"
 	kill -KILL "$holder"
 	wait "$holder" 2>/dev/null
+	end_vmm keeper KILL 2>/dev/null
 	within_s 3 flips_are 0
 	result $? "$kills killed sessions leave no flip" || diag "$("$CTL" state)"
 	for ((i = 0; i < PAGES; i++)); do
