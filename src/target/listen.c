@@ -14,9 +14,8 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 		return false;
 	if (listen->has_vcpu && event->vcpu != listen->vcpu)
 		return false;
-	return !listen->has_gfn ||
-	       (ms_event_frames(event, &gfn, &nr) && gfn < listen->gfn_end &&
-		(gfn >= listen->gfn_start || nr > listen->gfn_start - gfn));
+	return !listen->has_gfn || (ms_event_frames(event, &gfn, &nr) && gfn < listen->gfn_end &&
+				    (gfn >= listen->gfn_start || nr > listen->gfn_start - gfn));
 }
 
 bool ms_listen_same(const struct ms_listen *a, const struct ms_listen *b)
