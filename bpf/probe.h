@@ -277,6 +277,7 @@ INLINE bool thread_prefetches(struct thread *t, u32 level, u32 index)
 INLINE bool event_begin_full(struct ms_event *ev, u16 id, struct thread *t, u64 vcpu, u64 kvm)
 {
 	u32 vcpu_id = 0;
+	u64 of = 0;
 	u8 guest = 0;
 
 	if (!on)
@@ -285,13 +286,21 @@ INLINE bool event_begin_full(struct ms_event *ev, u16 id, struct thread *t, u64 
 	ev->id = id;
 	ev->stack = MS_EV_NO_STACK;
 	ev->vcpu = MS_EV_NO_VCPU;
+	/*
+	 * The vCPU that is loaded may be another VM's: its thread may reclaim memory, or unmap it, of any. What is
+	 * under way knows whose.
+	 */
+	if (!kvm && !vcpu && t)
+		kvm = ops_kvm(&t->ops);
 	if (!vcpu)
 		vcpu = vcpu_running();
-	if (vcpu) {
-		if (!kvm)
-			GET(kvm, vcpu, off.vcpu_kvm);
-		if (filter_kvm && kvm && kvm != filter_kvm)
-			return false;
+	if (vcpu)
+		GET(of, vcpu, off.vcpu_kvm);
+	if (!kvm)
+		kvm = of;
+	if (filter_kvm && kvm && kvm != filter_kvm)
+		return false;
+	if (vcpu && kvm == of) {
 		GET(vcpu_id, vcpu, off.vcpu_id);
 		ev->vcpu = (u16)vcpu_id;
 		if (off.vcpu_guest_mode != MS_OFF_NONE) {
@@ -299,10 +308,6 @@ INLINE bool event_begin_full(struct ms_event *ev, u16 id, struct thread *t, u64 
 			ev->guest = guest ? MS_EV_L2 : MS_EV_L1;
 		}
 	}
-	if (!kvm && t)
-		kvm = ops_kvm(&t->ops);
-	if (filter_kvm && kvm && kvm != filter_kvm)
-		return false;
 	if (filter_vcpu != MS_EV_NO_VCPU && ev->vcpu != filter_vcpu)
 		return false;
 	ev->kvm = kvm;

@@ -211,7 +211,8 @@ static bool read_array(struct mmuscope_exact *x, const struct array *a, u64 unti
 		cond_resched();
 	}
 	x->slots.index = i;
-	return i == a->nr;
+	/* Beyond it: a smaller slot is where the one before was that this began with. */
+	return i >= a->nr;
 }
 
 /* The first slot at gfn or behind. */

@@ -205,6 +205,8 @@ static void __exit mmuscope_exit(void)
 {
 	misc_deregister(&dev);
 	parts_exit(ARRAY_SIZE(parts));
+	/* Who gave back the last reference may not have returned from our code yet, where it was preempted. */
+	synchronize_rcu_tasks();
 }
 
 module_init(mmuscope_init);

@@ -8,13 +8,16 @@
  *	 returns		<-----	parked = true, waits for go: it has a question, or has ended
  *
  * A fatal signal, and too long a call, have every request of the engine's fail: it ends by its own ways for that, which
- * takes as long as the work on what it holds already. Threads end with the file.
+ * takes as long as the work on what it holds already. The thread may sleep in the caller's memory, for whose pages
+ * somebody else is waited for (a userfaultfd, a file system in user space): it gets a SIGKILL, which ends such a wait.
+ * Threads end with the file.
  */
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -48,9 +51,12 @@ struct mmuscope_nmmu {
 
 /* --- what the engine gets --- */
 
+/* At the cgroup's limit the engine's own paths for the want of memory are taken: nobody is killed for it. */
+#define GFP_ENGINE (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 void *inst_mem_alloc(u64 bytes)
 {
-	return kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	return kvzalloc(bytes, GFP_ENGINE);
 }
 
 void inst_mem_free(void *mem)
@@ -61,7 +67,7 @@ void inst_mem_free(void *mem)
 
 void *inst_page_alloc(void)
 {
-	return (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	return (void *)get_zeroed_page(GFP_ENGINE);
 }
 
 void inst_page_free(void *page)
@@ -115,6 +121,8 @@ static void work_begin(struct thread *t)
 {
 	struct mmuscope_nmmu *nmmu = nmmu_of(t);
 
+	/* What ended the stretch before. Whoever sends one waits for its end. */
+	flush_signals(current);
 	t->since = ktime_get();
 	/* When the file ends the memory may be gone already; nobody has it read then. */
 	if (nmmu->ending)
@@ -154,8 +162,8 @@ static int thread_main(void *arg)
 {
 	struct thread *t = arg;
 
+	allow_signal(SIGKILL);
 	while (wait_for_go(t)) {
-		t->worked_ns = 0;
 		work_begin(t);
 		inst_work(t->s);
 		work_end(t);
@@ -181,23 +189,46 @@ void inst_breathe(struct inst_strand *s)
 	s64 worked = t->worked_ns + ktime_to_ns(ktime_sub(ktime_get(), t->since));
 
 	if (worked > (s64)READ_ONCE(nmmu_call_ms) * NSEC_PER_MSEC)
-		s->refused = INST_TOO_LONG;
+		WRITE_ONCE(s->refused, INST_TOO_LONG);
 	cond_resched();
 }
 
-/* Until the strand has stopped. A fatal signal shortens what it does, but it is waited for. */
+/* What is left of a call's time, in jiffies, at least one. The thread does not run. */
+static long time_left(const struct thread *t)
+{
+	s64 ms = (s64)READ_ONCE(nmmu_call_ms) - div_s64(t->worked_ns, NSEC_PER_MSEC);
+
+	return msecs_to_jiffies(clamp_t(s64, ms, 1, UINT_MAX));
+}
+
+static void refuse(struct thread *t, enum inst_refused why)
+{
+	WRITE_ONCE(t->s->refused, why);
+	send_sig(SIGKILL, t->task, 1);
+}
+
+/* Until the strand has stopped. A fatal signal, and the end of its time, shorten what it does, but it is waited for. */
 static int strand_run(struct mmuscope_nmmu *nmmu, struct inst_strand *s)
 {
 	struct thread *t = &nmmu->threads[s - nmmu->inst.strands];
+	long left;
 	int err;
 
+	if (!s->waits)
+		t->worked_ns = 0;
+	left = time_left(t);
 	nmmu->inst.now = s;
 	t->parked = false;
 	smp_store_release(&t->go, true);
 	wake_up(&t->wait);
-	err = wait_event_killable(t->wait, smp_load_acquire(&t->parked));
+	left = wait_event_killable_timeout(t->wait, smp_load_acquire(&t->parked), left);
+	err = min(left, 0L);
+	if (!left) {
+		refuse(t, INST_TOO_LONG);
+		err = wait_event_killable(t->wait, smp_load_acquire(&t->parked));
+	}
 	if (err) {
-		WRITE_ONCE(s->refused, INST_KILLED);
+		refuse(t, INST_KILLED);
 		wait_event(t->wait, smp_load_acquire(&t->parked));
 	}
 	nmmu->inst.now = NULL;

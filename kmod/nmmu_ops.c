@@ -367,6 +367,11 @@ static void op_yield(void *host, enum nmmu_point point)
 		inst_ask(inst, MMUSCOPE_NMMU_ASK_YIELD, point, 0, 0, NULL);
 }
 
+static bool op_stop(void *host)
+{
+	return is_refused(host);
+}
+
 static bool op_pin(void *host, u64 gfn, u64 pfn, u8 level)
 {
 	u64 kept = 0;
@@ -410,5 +415,6 @@ void inst_ops(struct nmmu_ops *ops, bool events)
 		.lock = op_lock,
 		.unlock = op_unlock,
 		.yield = op_yield,
+		.stop = op_stop,
 	};
 }

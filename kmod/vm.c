@@ -227,6 +227,11 @@ void mmuscope_vm_leave(struct mmuscope_file *file)
 	up_read(&file->vm->use);
 }
 
+void mmuscope_queue_delayed(struct delayed_work *work, unsigned long delay)
+{
+	queue_delayed_work(queue, work, delay);
+}
+
 static int vm_init(void)
 {
 	queue = alloc_workqueue("mmuscope", WQ_UNBOUND, 0);

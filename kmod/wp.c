@@ -331,20 +331,23 @@ static int run_list(struct mmuscope_file *file, void *arg)
 
 	if (l->pad || l->nr || l->total)
 		return -EINVAL;
-	kvm = mmuscope_vm_enter(file);
-	if (IS_ERR(kvm))
-		return PTR_ERR(kvm);
-	t = READ_ONCE(file->vm->tracker);
-	if (!t)
-		goto out;
 	flips = kcalloc(CHUNK, sizeof(*flips), GFP_KERNEL_ACCOUNT);
-	if (!flips) {
-		err = -ENOMEM;
-		goto out;
-	}
-	l->total = READ_ONCE(t->nr);
-	while (!err && l->nr < l->room) {
-		nr = list_chunk(t, file->flips, &gfn, flips, min_t(u32, CHUNK, l->room - l->nr));
+	if (!flips)
+		return -ENOMEM;
+	while (!err) {
+		kvm = mmuscope_vm_enter(file);
+		if (IS_ERR(kvm)) {
+			err = PTR_ERR(kvm);
+			break;
+		}
+		t = READ_ONCE(file->vm->tracker);
+		nr = 0;
+		if (t) {
+			l->total = READ_ONCE(t->nr);
+			nr = list_chunk(t, file->flips, &gfn, flips, min_t(u32, CHUNK, l->room - l->nr));
+		}
+		/* Before the copy, which may wait for as long as the caller's memory does. */
+		mmuscope_vm_leave(file);
 		if (!nr)
 			break;
 		if (copy_to_user((struct mmuscope_wp_flip __user *)l->buf + l->nr, flips,
@@ -355,8 +358,6 @@ static int run_list(struct mmuscope_file *file, void *arg)
 		l->nr += nr;
 	}
 	kfree(flips);
-out:
-	mmuscope_vm_leave(file);
 	return err;
 }
 

@@ -54,6 +54,7 @@ struct mmuscope_tracker {
 	struct kvm *kvm; /* compared by vCPUs; valid for others while !ended, under mutex or change */
 	struct mmuscope_vm *vm; /* as kvm is */
 	struct delayed_work ending; /* from the last flip on, with references of its own (wp_step.c) */
+	bool ends; /* it has them; its own while it runs, else under change */
 	unsigned long grace; /* of kvm->srcu, since a flip was last removed; under mutex, read without */
 	bool removed; /* one was, and the guard stays for it */
 
@@ -112,6 +113,8 @@ struct mmuscope_tracker *mmuscope_tracker_find(struct kvm *kvm);
 bool mmuscope_vm_removes(struct kvm *kvm);
 /* Is that frame flipped? */
 bool mmuscope_tracker_has(struct mmuscope_tracker *t, u64 gfn);
+/* One that is not lifted. */
+bool mmuscope_tracker_stops(struct mmuscope_tracker *t, u64 gfn);
 /* The vCPU's store at gpa shall be made by the CPU: lift the protection. */
 void mmuscope_tracker_lift(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, u64 gpa,
 			   enum mmuscope_wp_kind kind);

@@ -120,7 +120,8 @@ static int emulate_tracked(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, gp
 	int r;
 
 	flipped = fault_gpa(vcpu, addr, &gpa) && mmuscope_tracker_has(t, gpa >> PAGE_SHIFT);
-	if (flipped)
+	/* While the flip is lifted it can only be KVM's own tracking that stops the store: which KVM gives up then. */
+	if (flipped && mmuscope_tracker_stops(t, gpa >> PAGE_SHIFT))
 		type &= ~EMULTYPE_ALLOW_RETRY_PF;
 	r = their_emulate(vcpu, addr, type, insn, insn_len);
 	if (!has_failed(vcpu, failed) || (!flipped && !mmuscope_vm_removes(vcpu->kvm)))
@@ -151,18 +152,34 @@ static noinline int guard_emulate(struct kvm_vcpu *vcpu, gpa_t addr, int type, v
 	return r;
 }
 
+/*
+ * A write of the processor's own, which no emulated instruction stands for: to the tables it walks, or to the stack
+ * on which it delivers an event. KVM would emulate the instruction that the event came before, and lose the event
+ * or deliver it too late.
+ */
+static bool is_processors(const struct kvm_vcpu *vcpu, u64 error, enum mmuscope_wp_kind *ret)
+{
+	const u64 write = PFERR_WRITE_MASK | PFERR_PRESENT_MASK;
+	const struct kvm_vcpu_arch *arch = &vcpu->arch;
+	const bool walk = error & PFERR_GUEST_PAGE_MASK;
+
+	*ret = walk ? MMUSCOPE_WP_WALK : MMUSCOPE_WP_EVENT;
+	return (error & write) == write &&
+	       (walk || arch->exception.injected || arch->interrupt.injected || arch->nmi_injected);
+}
+
 static noinline int guard_fault(struct kvm_vcpu *vcpu, gpa_t addr, u64 error, void *insn, int insn_len)
 {
-	const u64 walk = PFERR_GUEST_PAGE_MASK | PFERR_WRITE_MASK | PFERR_PRESENT_MASK;
+	enum mmuscope_wp_kind kind;
 	struct mmuscope_tracker *t;
 	gpa_t gpa;
 	int r;
 
 	__module_get(THIS_MODULE);
-	if ((error & walk) == walk) {
+	if (is_processors(vcpu, error, &kind)) {
 		t = mmuscope_tracker_find(vcpu->kvm);
 		if (t && fault_gpa(vcpu, addr, &gpa) && mmuscope_tracker_has(t, gpa >> PAGE_SHIFT))
-			mmuscope_tracker_lift(t, vcpu, gpa, MMUSCOPE_WP_WALK);
+			mmuscope_tracker_lift(t, vcpu, gpa, kind);
 		if (t)
 			mmuscope_tracker_put(t);
 	}

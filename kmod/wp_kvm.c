@@ -66,7 +66,7 @@ static int arm(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 #endif
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
-	e->armed = !err;
+	WRITE_ONCE(e->armed, !err);
 	return err;
 }
 
@@ -87,7 +87,7 @@ static void disarm(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 #endif
-	e->armed = false;
+	WRITE_ONCE(e->armed, false);
 }
 
 static void on_write(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes)
@@ -138,7 +138,10 @@ static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *
 	kfree_rcu(e, rcu);
 }
 
-/* Frames of a memslot that goes, of whichever address space: ours is the first's. */
+/*
+ * Frames of a memslot that goes, of whichever address space: ours is the first's. KVM takes one back that it cannot
+ * move in the end (6.12 moves none while a flip is on), with its counts: ours is taken from them.
+ */
 static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr)
 {
 	const struct kvm_memory_slot *slot;
@@ -157,6 +160,8 @@ static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr
 		if (!going)
 			continue;
 		mmuscope_flips_gone(t, e->gfn);
+		if (slot && e->armed)
+			disarm(t, e);
 		entry_destroy(t, e);
 	}
 	mutex_unlock(&t->mutex);
@@ -484,9 +489,22 @@ bool mmuscope_tracker_has(struct mmuscope_tracker *t, u64 gfn)
 	return xa_load(&t->gfns, gfn);
 }
 
+bool mmuscope_tracker_stops(struct mmuscope_tracker *t, u64 gfn)
+{
+	const struct mmuscope_wp_entry *e;
+	bool stops;
+
+	rcu_read_lock();
+	e = xa_load(&t->gfns, gfn);
+	stops = e && READ_ONCE(e->armed);
+	rcu_read_unlock();
+	return stops;
+}
+
 /*
- * Not stepped: a page walk, whose instruction may end with a fault that the guest gets, and what may reach
- * into another page, for the same reason. The guest would find the trap flag in what it saves.
+ * Not stepped: a page walk, whose instruction may end with a fault that the guest gets, what may reach into
+ * another page, for the same reason, and the delivery of an event, which is one. The guest would find the trap
+ * flag in what it saves.
  */
 static bool may_step(u64 gpa, enum mmuscope_wp_kind kind)
 {
@@ -541,10 +559,10 @@ static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struc
 	if (!made)
 		return;
 	spin_lock(&t->lock);
-	if (e->write.kind == MMUSCOPE_WP_WALK)
-		e->walks++;
-	else
+	if (e->write.kind == MMUSCOPE_WP_THROUGH)
 		e->through++;
+	else
+		e->walks++;
 	mmuscope_flips_tell(t, &e->write);
 	spin_unlock(&t->lock);
 }

@@ -128,10 +128,11 @@ static void ending_work(struct work_struct *work)
 	struct kvm *kvm = t->kvm;
 
 	if (!is_over(t)) {
-		schedule_delayed_work(&t->ending, PUT_RIGHT_EVERY);
+		mmuscope_queue_delayed(&t->ending, PUT_RIGHT_EVERY);
 		return;
 	}
 	WRITE_ONCE(t->removed, false);
+	t->ends = false;
 	mmuscope_tracker_put(t);
 	kvm_put_kvm(kvm);
 	mmuscope_guard_put();
@@ -145,8 +146,11 @@ void mmuscope_steps_init(struct mmuscope_tracker *t)
 
 bool mmuscope_steps_go_on(struct mmuscope_tracker *t)
 {
-	if (!cancel_delayed_work_sync(&t->ending))
+	/* Whether it was pending says nothing: it may have run, not been over, and could not start itself anew. */
+	cancel_delayed_work_sync(&t->ending);
+	if (!t->ends)
 		return false;
+	t->ends = false;
 	kvm_put_kvm(t->kvm);
 	mmuscope_tracker_put(t);
 	module_put(THIS_MODULE);
@@ -162,5 +166,6 @@ void mmuscope_steps_end(struct mmuscope_tracker *t)
 	__module_get(THIS_MODULE);
 	kvm_get_kvm(kvm);
 	kref_get(&t->kref);
-	schedule_delayed_work(&t->ending, PUT_RIGHT_EVERY);
+	t->ends = true;
+	mmuscope_queue_delayed(&t->ending, PUT_RIGHT_EVERY);
 }

@@ -5,9 +5,11 @@ EXTRA_DIST += \
 	scripts/build \
 	scripts/check \
 	scripts/check-asan \
+	scripts/check-dist \
 	scripts/check-coverage \
 	scripts/lab \
 	scripts/kmod \
+	scripts/kmod-coverage \
 	scripts/debug-kernel/config \
 	scripts/lib-debug-kernel.sh \
 	scripts/lib-intel.sh \

@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/lab/37-guest.sh \
 	tests/lab/40-robust.sh \
 	tests/lab/50-tui.sh \
+	tests/lab/51-tui-live.sh \
 	tests/lab/70-audit.sh \
 	tests/lab/80-events.sh \
 	tests/lab/81-causes.sh \
@@ -33,6 +34,7 @@ EXTRA_DIST += \
 	tests/lab/92-dwarf.sh \
 	tests/lab/92-wp.sh \
 	tests/lab/93-nmmu.sh \
+	tests/lab/94-limits.sh \
 	tests/lab/95-safety.sh \
 	tests/lab/fields.py \
 	tests/lab/lib-kmod.sh \

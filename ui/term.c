@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define DOUBLE_CLICK_MS 400
+#define AHEAD_MAX 16u
 
 struct ms_term {
 	SCREEN *screen;
@@ -22,6 +23,8 @@ struct ms_term {
 	int signals; /* signalfd */
 	int ended_by;
 	bool colour;
+	struct ms_term_event ahead[AHEAD_MAX]; /* typed during ms_term_busy() */
+	u32 nr_ahead;
 	u64 click_ms; /* last press, for double clicks */
 	u32 click_y, click_x;
 	attr_t looks[MS_NR_LOOKS];
@@ -331,6 +334,11 @@ void ms_term_wait(struct ms_term *term, int timeout_ms, int fd, struct ms_term_e
 		ret->kind = MS_EVENT_END;
 		return;
 	}
+	if (term->nr_ahead) {
+		*ret = term->ahead[0];
+		memmove(term->ahead, term->ahead + 1, --term->nr_ahead * sizeof(*ret));
+		return;
+	}
 	/* Curses may hold keys of what it read already. */
 	if (key_read(term, ret) || signal_read(term, ret))
 		return;
@@ -354,6 +362,17 @@ bool ms_term_busy(struct ms_term *term, const char *text)
 	refresh();
 	if (signal_read(term, &event) && event.kind == MS_EVENT_END)
 		return true;
-	memset(&event, 0, sizeof(event));
-	return key_read(term, &event) && event.kind == MS_EVENT_KEY && event.key == MS_KEY_ESC;
+	for (;;) {
+		memset(&event, 0, sizeof(event));
+		if (!key_read(term, &event))
+			return false;
+		if (event.kind != MS_EVENT_KEY)
+			continue;
+		if (event.key == MS_KEY_ESC) {
+			term->nr_ahead = 0;
+			return true;
+		}
+		if (term->nr_ahead < AHEAD_MAX)
+			term->ahead[term->nr_ahead++] = event;
+	}
 }

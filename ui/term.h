@@ -42,8 +42,8 @@ void ms_term_show(struct ms_term *term, const struct ms_grid *grid, bool all);
 /* Wait for one event, at most timeout_ms (-1: without limit), or until fd can be read (-1: none): MS_EVENT_NONE. */
 void ms_term_wait(struct ms_term *term, int timeout_ms, int fd, struct ms_term_event *ret);
 /*
- * During long work: show a line at the bottom; true when Esc, ^C or a signal asks to stop. Any other key is
- * dropped.
+ * During long work: show a line at the bottom; true when Esc, ^C or a signal asks to stop. Other keys, 16 at most,
+ * wait for ms_term_wait(); Esc drops them.
  */
 bool ms_term_busy(struct ms_term *term, const char *text);
 

@@ -104,6 +104,35 @@ bool ms_event_gfn(const struct ms_event *event, u64 *ret)
 	return true;
 }
 
+static u64 level_pages(u8 level)
+{
+	return level ? 1ull << ((level - 1u) * 9 & 63) : 1;
+}
+
+bool ms_event_frames(const struct ms_event *event, u64 *gfn_ret, u64 *nr_ret)
+{
+	u64 nr = 1;
+
+	switch (event->id) {
+	case MS_EV_spte_set:
+		nr = level_pages(event->u.spte_set.level);
+		break;
+	case MS_EV_split:
+		nr = level_pages(event->u.split.level);
+		break;
+	case MS_EV_slot:
+		nr = event->u.slot.pages;
+		break;
+	case MS_EV_log_clear:
+		nr = event->u.log_clear.pages;
+		break;
+	default:
+		break;
+	}
+	*nr_ret = nr ? nr : 1;
+	return ms_event_gfn(event, gfn_ret);
+}
+
 static const struct {
 	const char *name, *text;
 	enum ms_event_form form;

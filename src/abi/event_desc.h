@@ -49,6 +49,8 @@ u64 ms_event_value(const struct ms_event *event, const struct ms_event_field *fi
 
 /* The frame an event is about: its first GFN that is one, or the frame of its GPA. False: it names none. */
 bool ms_event_gfn(const struct ms_event *event, u64 *ret);
+/* And how many frames from there on: more than one for an entry of a higher level, or a range of a memslot. */
+bool ms_event_frames(const struct ms_event *event, u64 *gfn_ret, u64 *nr_ret);
 /* The first field of a unit. False: the event has none. */
 bool ms_event_first(const struct ms_event *event, enum ms_event_unit unit, u64 *ret);
 

@@ -32,6 +32,7 @@ enum mmuscope_wp_kind {
 	MMUSCOPE_WP_THROUGH, /* let through: KVM could not emulate it; `value' was read back */
 	MMUSCOPE_WP_WALK, /* let through: the CPU's walk of the guest's page tables; `value' was read back */
 	MMUSCOPE_WP_LOST, /* no write: the flip ended with its memslot */
+	MMUSCOPE_WP_EVENT, /* let through: the CPU's delivery of an event, to its stack; `value' was read back */
 };
 
 struct mmuscope_wp_write {

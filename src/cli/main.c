@@ -58,7 +58,7 @@ static void tell(const char *line)
 
 int main(int argc, char **argv)
 {
-	struct ms_session session = { .tell = isatty(STDERR_FILENO) ? tell : NULL };
+	struct ms_session session = { .tell = tell };
 	struct ms_args args = { 0 };
 	struct cli_stop before;
 	struct ms_err *err;

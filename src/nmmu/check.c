@@ -22,6 +22,7 @@ struct check {
 	u32 row;
 	const char *text;
 	const struct nmmu_sp *sp;
+	bool stopped;
 };
 
 /* Keeps the first. Returns false, for `return broken(...)'. */
@@ -33,6 +34,14 @@ static bool broken(struct check *c, u32 row, const struct nmmu_sp *sp, const cha
 		c->text = text;
 	}
 	return false;
+}
+
+/* Asked before each list that is gone through for one entry: it may be as long as memory allows. */
+static bool is_stopped(struct check *c)
+{
+	if (!c->stopped && c->m->ops->stop)
+		c->stopped = c->m->ops->stop(c->m->host);
+	return c->stopped;
 }
 
 static u32 times_listed(struct nmmu_rmap head, const u64 *sptep)
@@ -132,7 +141,7 @@ static bool check_slot(struct check *c, struct nmmu_slot *slot)
 
 			if (!head->val)
 				continue;
-			if (!check_shape(c, *head, NULL))
+			if (is_stopped(c) || !check_shape(c, *head, NULL))
 				return false;
 			for (sptep = nmmu_rmap_first(*head, &it); sptep; sptep = nmmu_rmap_next(&it))
 				if (!check_rmap_entry(c, slot, head, level, sptep))
@@ -216,6 +225,8 @@ static bool check_leaf(struct check *c, const struct nmmu_sp *sp, u32 index, u64
 	if (m->cfg.pml && sp->role.guest_mode && !sp->role.ad_disabled &&
 	    spte_ad_kind(p, spte) != SPTE_AD_WRPROT_ONLY)
 		return broken(c, 7, sp, "a leaf of L2 that PML would log");
+	if (is_stopped(c))
+		return false;
 	times = slot ? times_listed(*nmmu_slot_rmap(slot, gfn, sp->role.level), &sp->spt[index]) : 0;
 	if (times != 1)
 		return broken(c, 18, sp, "a leaf is not once in its reverse map");
@@ -233,6 +244,8 @@ static bool check_table(struct check *c, const struct nmmu_sp *sp, u32 index, u6
 
 	if (!child)
 		return broken(c, 21, sp, "a link to no page");
+	if (is_stopped(c))
+		return false;
 	if (times_listed(child->parents, &sp->spt[index]) != 1)
 		return broken(c, 21, sp, "a link that is not once among its child's parents");
 	if (sp->role.level == 1)
@@ -426,6 +439,11 @@ static bool check_mmu(struct check *c, const struct nmmu_mmu *mmu)
 	return true;
 }
 
+static bool goes_on(const struct check *c)
+{
+	return !c->row && !c->stopped;
+}
+
 u32 nmmu_self_check(const struct nmmu *m, const char **text_ret, const struct nmmu_sp **sp_ret)
 {
 	struct check c = { .m = m };
@@ -434,17 +452,17 @@ u32 nmmu_self_check(const struct nmmu *m, const char **text_ret, const struct nm
 	struct nmmu_slot *slot;
 	u32 as_id;
 
-	for (link = m->active_pages.next; link != &m->active_pages && !c.row; link = link->next)
+	for (link = m->active_pages.next; link != &m->active_pages && goes_on(&c); link = link->next)
 		check_page(&c, nmmu_container(link, struct nmmu_sp, link));
 	for (as_id = 0; as_id < NMMU_NR_AS; as_id++)
-		for (slot = m->as[as_id].first; slot && !c.row; slot = slot->next)
+		for (slot = m->as[as_id].first; slot && goes_on(&c); slot = slot->next)
 			check_slot(&c, slot);
-	if (!c.row && m->cfg.pins)
+	if (goes_on(&c) && m->cfg.pins)
 		check_pin_tables(&c);
-	for (v = m->vcpus; v && !c.row; v = v->next)
+	for (v = m->vcpus; v && goes_on(&c); v = v->next)
 		if (check_mmu(&c, &v->root_mmu))
 			check_mmu(&c, &v->guest_mmu);
-	if (!c.row)
+	if (goes_on(&c))
 		nmmu_index_each(m, check_hashed_page, &c);
 	if (c.row) {
 		*text_ret = c.text;

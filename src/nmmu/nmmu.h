@@ -87,6 +87,8 @@ struct nmmu_ops {
 	void (*lock)(void *host); /* mmu_lock; not recursive */
 	void (*unlock)(void *host);
 	void (*yield)(void *host, enum nmmu_point point);
+	/* In the midst of long work that changes nothing. True: nobody wants its result any more. */
+	bool (*stop)(void *host);
 };
 
 /* --- the machine --- */

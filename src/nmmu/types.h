@@ -315,7 +315,7 @@ struct nmmu_slot *nmmu_slot_by_id(const struct nmmu *m, u16 as_id, u16 id);
 /*
  * The engine's own consistency checks over the whole machine (the rows of SEMANTICS H that need no guest
  * memory). Returns the number of the first row broken and says where in *text_ret (static string) and
- * *sp_ret, 0 when none is. For tests and --deep; src/audit is the user's tool.
+ * *sp_ret, 0 when none is, or none until ops->stop ended it. For tests and --deep; src/audit is the user's tool.
  */
 u32 nmmu_self_check(const struct nmmu *m, const char **text_ret, const struct nmmu_sp **sp_ret);
 

@@ -178,7 +178,8 @@ static struct ms_err *flips_add(struct query *q, struct ms_wp *wp)
 static const char *const kinds[] = { [MMUSCOPE_WP_STORE] = "store",
 				     [MMUSCOPE_WP_THROUGH] = "let-through",
 				     [MMUSCOPE_WP_WALK] = "page-walk",
-				     [MMUSCOPE_WP_LOST] = "lost-with-slot" };
+				     [MMUSCOPE_WP_LOST] = "lost-with-slot",
+				     [MMUSCOPE_WP_EVENT] = "event-delivery" };
 
 static const struct ms_column write_cols[] = {
 	{ "seq", "SEQ", MS_V_COUNT, .prio = 3 },
@@ -242,6 +243,7 @@ static void count_writes(struct wp_state *state)
 			state->through++;
 			break;
 		case MMUSCOPE_WP_WALK:
+		case MMUSCOPE_WP_EVENT:
 			state->walks++;
 			break;
 		default:

@@ -24,6 +24,7 @@ void query_unlisten(struct ms_session *session)
 struct attaching {
 	struct ms_session *session;
 	u64 start_ns;
+	u32 nr; /* probes; 0: the target attaches none */
 	bool told;
 };
 
@@ -33,6 +34,7 @@ static bool attaching(void *ctx, u32 nr)
 	struct ms_session *session = at->session;
 	char line[128];
 
+	at->nr = nr;
 	if (!at->told && session->tell && ms_kmem_now_ns() - at->start_ns > TELL_AFTER_NS) {
 		at->told = true;
 		/* The kernel deals with one at a time, also with those that it still takes away. */
@@ -41,6 +43,17 @@ static bool attaching(void *ctx, u32 nr)
 		session->tell(line);
 	}
 	return !session->progress || session->progress(session->progress_ctx, 0);
+}
+
+/* What is done from now on is heard: who waits to do it reads this. */
+static void attached(const struct attaching *at)
+{
+	char line[64];
+
+	if (!at->nr || !at->session->tell)
+		return;
+	snprintf(line, sizeof(line), "listening by %u probes", at->nr);
+	at->session->tell(line);
 }
 
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, struct ms_listener **ret)
@@ -61,6 +74,7 @@ struct ms_err *query_listener(struct query *q, const struct ms_listen *listen, s
 			session->listener = NULL;
 			return err;
 		}
+		attached(&at);
 		session->heard = (struct ms_listen_stats){ 0 };
 	}
 	*ret = session->listener;

@@ -562,8 +562,12 @@ static void of_vcpu(struct ms_stuck *stuck, struct vcpu *v, const struct ms_even
 		else if (v->emulation.on)
 			emulation_done(stuck, v, event->u.mmio.write ? PFERR_W : 0);
 		break;
-	case MS_EV_pt_write:
 	case MS_EV_dirty:
+		/* Nor the CPU's own log, nor what KVM writes for the guest of itself, shows that it got on. */
+		if (v->emulation.on && event->cause != MS_CAUSE_PML && event->cause != MS_CAUSE_HOST_WRITE)
+			emulation_done(stuck, v, PFERR_W);
+		break;
+	case MS_EV_pt_write:
 		if (v->emulation.on)
 			emulation_done(stuck, v, PFERR_W);
 		break;

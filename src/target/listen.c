@@ -6,7 +6,7 @@
 
 bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *event)
 {
-	u64 gfn;
+	u64 gfn, nr;
 
 	if (!event->id || event->id >= MS_EV_NR || !(listen->events & 1ull << event->id))
 		return false;
@@ -14,8 +14,8 @@ bool ms_listen_passes(const struct ms_listen *listen, const struct ms_event *eve
 		return false;
 	if (listen->has_vcpu && event->vcpu != listen->vcpu)
 		return false;
-	return !listen->has_gfn ||
-	       (ms_event_gfn(event, &gfn) && gfn >= listen->gfn_start && gfn < listen->gfn_end);
+	return !listen->has_gfn || (ms_event_frames(event, &gfn, &nr) && gfn < listen->gfn_end &&
+				    (gfn >= listen->gfn_start || nr > listen->gfn_start - gfn));
 }
 
 bool ms_listen_same(const struct ms_listen *a, const struct ms_listen *b)

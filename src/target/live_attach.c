@@ -329,6 +329,19 @@ static int prepare_program(struct bpf_program *prog, struct bpf_prog_load_opts *
 	return -ENOENT;
 }
 
+/*
+ * libbpf 1.1 forgets to forget its list of handlers when the last one goes: the next to register one would have it
+ * freed twice. One for a section that no program has stays as long as the process.
+ */
+static int keep_handlers(void)
+{
+	static int keeper;
+
+	if (keeper <= 0)
+		keeper = libbpf_register_prog_handler("mmuscope", BPF_PROG_TYPE_UNSPEC, 0, NULL);
+	return keeper;
+}
+
 static struct ms_err *handle_sections(struct live_listener *ll)
 {
 	static const struct {
@@ -341,8 +354,11 @@ static struct ms_err *handle_sections(struct live_listener *ll)
 	};
 	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)ll,
 		    .prog_prepare_load_fn = prepare_program);
+	int kept = keep_handlers();
 	size_t i;
 
+	if (kept < 0)
+		return ms_live_err(kept, "preparing the event programs");
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		int id = libbpf_register_prog_handler(kinds[i].section, BPF_PROG_TYPE_TRACING, kinds[i].type,
 						      &opts);

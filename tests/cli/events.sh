@@ -107,8 +107,20 @@ END
 ok '--event: those and all of those'
 run 0 -T sim events --for 0.4 -c 1 -j && so "$T/out" 'e and {x["vcpu_id"] for x in e} == {1}'
 ok '--vcpu'
-run 0 -T sim events --for 0.4 -g 0x3000-0x3800 -j && so "$T/out" 'e and all(0x3000 <= int(x.get("gfn") or hex(int(x["gpa"], 16) >> 12), 16) < 0x3800 for x in e)'
+cat >"$T/frames.py" <<'END'
+import json, sys
+first, end = (int(a, 0) for a in sys.argv[2:])
+def frames(x):
+    nr = x.get("pages") or 1 if x["event"] in ("slot", "log_clear") else 512 ** (x["level"] - 1) if x["event"] in ("spte_set", "split") else 1
+    gfn = int(x["gfn"], 16) if x.get("gfn") else int(x["gpa"], 16) >> 12
+    return gfn, gfn + nr
+e = [x for x in map(json.loads, open(sys.argv[1])) if "event" in x]
+sys.exit(not e or not all(a < end and b > first for a, b in map(frames, e)))
+END
+run 0 -T sim events --for 0.4 -g 0x3000-0x3800 -j && python3 "$T/frames.py" "$T/out" 0x3000 0x3800
 ok '--gfn'
+run 0 -T sim events --for 8 -e spte_set -g 0xe05 -j && python3 "$T/frames.py" "$T/out" 0xe05 0xe06 && so "$T/out" 'any(x["gfn"] == "0xe00" and x["level"] == 2 for x in e)'
+ok '--gfn: entries of a higher level are about each frame that they map'
 run 0 -T sim events -F -n 5 --count 4 -j && so "$T/out" 'len(e) == 9 and s["listened"]["delivered"] == 4 and [x["seq"] for x in e] == list(range(e[0]["seq"], e[0]["seq"] + 9))'
 ok '--follow goes on where the last ones end'
 run 0 -T sim events -F -n 3 --count 2 -e fault -j && so "$T/out" 'len(e) == 5 and s["listened"]["delivered"] == 2 and {x["event"] for x in e} == {"fault"}'

@@ -18,20 +18,6 @@ counted="fault=kvm/kvm_page_fault sp_zap=kvmmmu/kvm_mmu_prepare_zap_page nested_
 tracepoints=$(sed 's/[^ ]*=//g' <<<"$counted")
 round=1
 
-# attached: no probe has been attached for two seconds: each takes a small part of one.
-attached()
-{
-	local before=0 now same=0 i
-
-	for ((i = 0; i < 200 && same < 4; i++)); do
-		sleep 0.5
-		now=$(bpftool link show 2>/dev/null | grep -c '^[0-9]')
-		[ "$now" -gt 0 ] && [ "$now" -eq "$before" ] && same=$((same + 1)) || same=0
-		before=$now
-	done
-	[ $same -ge 4 ]
-}
-
 # heard_by NAME OPTION...: what `events' says of one round of the guest is in $SCRATCH/out and $SCRATCH/err, the kernel's counts are in
 # $SCRATCH/hits, one NAME=COUNT a line. It is ended by ^C.
 heard_by()
@@ -41,7 +27,7 @@ heard_by()
 
 	"$mmuscope" events --event $names "$@" >"$SCRATCH/out" 2>"$SCRATCH/err" &
 	pid=$!
-	attached
+	listening_by "$SCRATCH/err" $pid
 	result $? "$name: it listens" || diag "$(cat "$SCRATCH/err")"
 	# shellcheck disable=SC2086 # a list
 	hist '' common_type $tracepoints

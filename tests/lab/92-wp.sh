@@ -5,7 +5,7 @@
 # Write-protect flips on the real KVM: each store to a flipped frame is told, once, with its value, or as one that was let
 # through, by L1 and by L2; no store ends or stalls the guest; and a flip ends with whatever made it, or with what it is about.
 #
-# ONLY="refused exact view sessions cost slot lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times.
+# ONLY="refused exact view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times.
 
 # shellcheck disable=SC2016,SC2119,SC2317 # conditions are waited for by name
 # shellcheck source=tests/lab/lib.sh
@@ -23,7 +23,7 @@ npt=$(cat /sys/module/kvm_amd/parameters/npt 2>/dev/null || echo Y)
 
 wanted()
 {
-	[[ " ${ONLY:-refused exact view sessions cost slot lost killed gone} " = *" $1 "* ]]
+	[[ " ${ONLY:-refused exact view sessions cost slot events lost killed gone} " = *" $1 "* ]]
 }
 
 # guest OPTION...: "g", at its first checkpoint; its first data page is $gfn, at $hva in the VMM.
@@ -315,20 +315,40 @@ if wanted slot; then
 	end_vmm g
 fi
 
+# --- the stack of a guest's kernel: the CPU delivers page faults there, for which no instruction stands ---
+if wanted events; then
+	guest --paging 64 --rounds 3 --ro 4
+	stack=$(truth_get g gfn stack)
+	NR=2 wp_start events "$stack+2" -j
+	for n in 2 3; do
+		release_vmm g
+		wait_checkpoint g $n
+		result $? "page faults with the stack flipped: round $n"
+	done
+	cmp_ok "the guest had some" "$(truth_count g op fault=1)" -gt 20
+	wp_end events
+	cmp_ok "deliveries are told" "$(jq -s '[.[] | select(.kind == "event-delivery")] | length' "$SCRATCH/events.out")" -gt 5
+	is "each on the stack" "$(jq -r 'select(.kind == "event-delivery") | .gpa[:-3]' "$SCRATCH/events.out" | sort -u |
+		grep -vxE "$(printf '%s|0x%x' "$stack" $((stack + 1)))")" ""
+	end_vmm g
+fi
+
 # --- killed ---
 # L2 stores, for which KVM never has a second way when its emulator gives up: a store that it was told to emulate when the flip ended
 # is the guard's until the end.
 if wanted killed; then
 	guest --rounds 0 --mode nested --stores --timeout 3000
 	release_vmm g
+	start_vmm keeper --pages 2 --timeout 3000
+	wait_checkpoint keeper 1
 	before=$(rounds_per_s)
-	kills=50
+	kills=50 active=0 from=$SECONDS
 	[ "${MMUSCOPE_DEEP:-0}" = 0 ] || kills=1000
 	# Most are of a program that starts faster than mmuscope; and after some the guard stays, which is dear to set up.
 	for ((n = 0; n < kills; n++)); do
 		if ((n == 10)); then
 			# shellcheck disable=SC2046 # pid and descriptor
-			"$WP" flip $(vm_of keeper) 0x10 1 >/dev/null &
+			"$WP" flip $(vm_of keeper) 0x10 1 >"$SCRATCH/holder" &
 			holder=$!
 		fi
 		if ((n % 10 == 9)); then
@@ -340,11 +360,17 @@ if wanted killed; then
 			victim=$!
 			sleep 0.0$((RANDOM % 100))
 		fi
+		# The holder's is one.
+		[ "${MMUSCOPE_DEEP:-0}" = 0 ] || [ "$(kmod_state flips)" -lt $PAGES ] || active=$((active + 1))
 		kill -KILL $victim
 		wait $victim
 	done 2>/dev/null
+	[ "${MMUSCOPE_DEEP:-0}" = 0 ] || diag "! killed: $kills in $((SECONDS - from)) s, $active of them with flips active"
+	grep -q on "$SCRATCH/holder"
+	result $? "and one of another VM stayed" || diag "$(cat "$SCRATCH/holder")"
 	kill -KILL "$holder"
 	wait "$holder" 2>/dev/null
+	end_vmm keeper KILL 2>/dev/null
 	within_s 3 flips_are 0
 	result $? "$kills killed sessions leave no flip" || diag "$("$CTL" state)"
 	for ((i = 0; i < PAGES; i++)); do

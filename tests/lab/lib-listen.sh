@@ -31,6 +31,19 @@ listen_start()
 	return 1
 }
 
+# listening_by FILE PID: waits until that mmuscope says on standard error, which is this file, that it listens.
+listening_by()
+{
+	local i
+
+	for ((i = 0; i < 3000; i++)); do
+		grep -q '^mmuscope: listening by' "$1" && return 0
+		kill -0 "$2" 2>/dev/null || return 1
+		sleep 0.1
+	done
+	return 1
+}
+
 listen_stop()
 {
 	# What was provoked last is still on its way: pages of the TDP MMU are freed after a grace period.

@@ -15,7 +15,7 @@ sees()
 {
 	local i
 
-	for ((i = 0; i < 150; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		if tm capture-pane -p 2>/dev/null | grep -qF -- "$1"; then
 			result 0 "$2"
 			return

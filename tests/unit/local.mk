@@ -18,6 +18,7 @@ unit_tests = \
 	tests/unit/test_listen \
 	tests/unit/test_machine \
 	tests/unit/test_model \
+	tests/unit/test_mutants \
 	tests/unit/test_nmmu_check \
 	tests/unit/test_nmmu_dirty \
 	tests/unit/test_nmmu_events \
@@ -31,6 +32,7 @@ unit_tests = \
 	tests/unit/test_nmmu_pins \
 	tests/unit/test_nmmu_pml \
 	tests/unit/test_nmmu_races \
+	tests/unit/test_nmmu_random \
 	tests/unit/test_nmmu_rmap \
 	tests/unit/test_nmmu_role \
 	tests/unit/test_nmmu_root \
@@ -38,6 +40,7 @@ unit_tests = \
 	tests/unit/test_nmmu_sp \
 	tests/unit/test_nmmu_spte \
 	tests/unit/test_nmmu_stale \
+	tests/unit/test_nmmu_threads \
 	tests/unit/test_nmmu_unsync \
 	tests/unit/test_nmmu_vcpu \
 	tests/unit/test_nmmu_walk \
@@ -46,6 +49,7 @@ unit_tests = \
 	tests/unit/test_ops \
 	tests/unit/test_probes \
 	tests/unit/test_query \
+	tests/unit/test_random_mutants \
 	tests/unit/test_read \
 	tests/unit/test_remote \
 	tests/unit/test_render \
@@ -78,15 +82,6 @@ unit_tests = \
 	tests/unit/test_why \
 	tests/unit/test_workload
 
-# The longest, of the engine alone: `make check LONG_TESTS=' leaves them out. distcheck of scripts/check does, for they show
-# nothing of what a tarball may lack.
-long_tests = \
-	tests/unit/test_mutants \
-	tests/unit/test_nmmu_random \
-	tests/unit/test_nmmu_threads \
-	tests/unit/test_random_mutants
-LONG_TESTS = $(long_tests)
-
 if WITH_BPF
 unit_tests += tests/unit/test_layout
 endif
@@ -95,8 +90,8 @@ unit_tests += tests/unit/test_dwarf tests/unit/test_types
 endif
 
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests) $(long_tests)
-TESTS += $(unit_tests) $(LONG_TESTS)
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
 endif
 LDADD = libmmuscope.a $(CMOCKA_LIBS) $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 

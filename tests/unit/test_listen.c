@@ -49,6 +49,17 @@ static void test_passes(void **state)
 	assert_false(ms_listen_passes(&listen, &event));
 	event.u.dirty.gfn = 0x1f;
 	assert_false(ms_listen_passes(&listen, &event));
+	/* A huge entry and a range are about each frame in them. */
+	event = (struct ms_event){ .id = MS_EV_spte_set, .u.spte_set = { .gfn = 0, .level = 2 } };
+	assert_true(ms_listen_passes(&listen, &event));
+	event.u.spte_set.level = 1;
+	assert_false(ms_listen_passes(&listen, &event));
+	event = (struct ms_event){ .id = MS_EV_log_clear, .u.log_clear = { .gfn = 1, .pages = 0x20 } };
+	assert_true(ms_listen_passes(&listen, &event));
+	event.u.log_clear.pages = 0x1f;
+	assert_false(ms_listen_passes(&listen, &event));
+	event.u.log_clear.gfn = 0x21;
+	assert_false(ms_listen_passes(&listen, &event));
 	/* A GPA is in its frame; no frame is in none. */
 	event = (struct ms_event){ .id = MS_EV_pt_write, .u.pt_write = { .gpa = 0x20ff8 } };
 	assert_true(ms_listen_passes(&listen, &event));

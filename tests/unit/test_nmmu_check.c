@@ -276,11 +276,48 @@ static void tables(void **state)
 	}
 }
 
+static u32 asked, asked_last;
+
+static bool stop(void *host)
+{
+	return asked++ == asked_last;
+}
+
+/* Each time that it asks it can be stopped; what comes behind is not looked at, and it does not ask again. */
+static void stopped(void **state)
+{
+	struct nmmu_config cfg = box_config(NMMU_6_12);
+	struct nmmu_ops ops;
+	struct scene s;
+	u32 times, i;
+
+	scene_init(&s, &cfg);
+	ops = *s.b.m->ops;
+	ops.stop = stop;
+	s.b.m->ops = &ops;
+	asked = 0;
+	asked_last = ~0u;
+	assert_int_equal(row_of(&s.b), 0);
+	times = asked;
+	assert_true(times > 8);
+	/* Found behind the last list, in what the vCPU says of its MMU. */
+	s.b.v->guest_mmu.root_role.passthrough = 1;
+	assert_int_equal(row_of(&s.b), 27);
+	for (i = 0; i < times; i++) {
+		asked = 0;
+		asked_last = i;
+		assert_int_equal(row_of(&s.b), 0);
+		assert_int_equal(asked, i + 1);
+	}
+	s.b.v->guest_mmu.root_role.passthrough = 0;
+	box_deinit(&s.b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values), cmocka_unit_test(slots_and_mmio), cmocka_unit_test(lists),
-		cmocka_unit_test(pages),  cmocka_unit_test(tables),
+		cmocka_unit_test(pages),  cmocka_unit_test(tables),	    cmocka_unit_test(stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,31 @@ static void emulation_repeats(void **state)
 	stop(&f);
 }
 
+/* Marks of pages that the CPU logged, or that KVM wrote for the guest, are not what was emulated. */
+static void emulation_repeats_beside_marks(void **state)
+{
+	static const u8 causes[] = { MS_CAUSE_PML, MS_CAUSE_HOST_WRITE, MS_CAUSE_EMULATE };
+	struct feed f;
+	u32 i, k;
+
+	(void)state;
+	for (k = 0; k < 3; k++) {
+		start(&f, ALL);
+		for (i = 0; i < N; i++) {
+			whole(&f, ADDR, W, MS_RET_WRITE_PROTECTED);
+			PUT(&f, emulate, .rip = 0x401000);
+			put(&f, (struct ms_event){
+					.id = MS_EV_dirty, .cause = causes[k], .u.dirty = { .gfn = 0x77 } });
+		}
+		if (causes[k] == MS_CAUSE_EMULATE) {
+			nothing(&f);
+			continue;
+		}
+		one(&f, MS_STUCK_EMULATION_REPEATS, N - 1);
+		stop(&f);
+	}
+}
+
 /* Seed 3: L2 writes, L1 is told of the read that it has granted (SEMANTICS D.3). */
 static void ping_pong(void **state)
 {
@@ -744,6 +769,7 @@ int main(void)
 		cmocka_unit_test(retry_unknown),
 		cmocka_unit_test(emulation_fails),
 		cmocka_unit_test(emulation_repeats),
+		cmocka_unit_test(emulation_repeats_beside_marks),
 		cmocka_unit_test(ping_pong),
 		cmocka_unit_test(l1_denies),
 		cmocka_unit_test(spurious),

@@ -386,6 +386,9 @@ static void write_script(struct truth *t)
 	for (uint64_t i = 0; i < t->vm->nr_table_pages; i++)
 		truth_line(t, "gtable vm=%u gfn=0x%" PRIx64, t->vm->index,
 			   (t->vm->table_gpa >> GFN_SHIFT) + i);
+	/* On which the CPU pushes what a fault finds, from ring 3 (descriptors_make()) and from ring 0. */
+	truth_line(t, "stack vm=%u gfn=0x%" PRIx64, t->vm->index,
+		   (t->vm->vcpu[0].l1_rsp - 4096 - 8) >> GFN_SHIFT);
 	for (uint64_t i = 0; i < p->nr_op && op[i].status != GS_PENDING; i++)
 		truth_line(t,
 			   "op vm=%u n=%" PRIu64 " code=%u user=%u addr=0x%" PRIx64 " value=0x%" PRIx64

@@ -30,6 +30,7 @@
 #include "abi/kmod_exact.h"
 #include "abi/kmod_nmmu.h"
 #include "abi/kmod_wp.h"
+#include "abi/rec.h"
 #include "layout/layout.h"
 #include "nmmu/image.h"
 #include "target/device.h"
@@ -93,6 +94,9 @@ struct worker {
 		u64 pa[TAKEN];
 		u32 nr;
 	} taken[2];
+	/* Of its own session: an entry that it read; and vCPU 0's PML buffer, with where the CPU is in it. */
+	u64 read_pa, read_value, pml_pa;
+	u16 pml_index;
 };
 
 static struct ms_layout layout;
@@ -210,6 +214,63 @@ static u64 some_table(struct worker *w, bool own)
 	return t->pa[below(&w->rnd, nr)] & ~4095ull;
 }
 
+/* A configuration, mostly one that is none of those that contradict themselves. */
+static struct mmuscope_nmmu_create some_config(struct rnd *r)
+{
+	struct mmuscope_nmmu_create c = {
+		.layout = nmmu_image_layout(),
+		.max_bytes = one_in(r, 2) ? 0 : (below(r, 64) << 16),
+		.max_pages = one_in(r, 2) ? 0 : 40 + (u32)below(r, 200),
+		.first_generation = one_in(r, 4) ? 2 * below(r, 1ull << 62) : 0,
+		.bugs = one_in(r, 4) ? (u32)below(r, 64) : 0,
+		.flags = (u32)rnd(r) & ((1u << MMUSCOPE_NMMU_F_NR) - 1),
+		.hv = one_in(r, 2) ? MS_HV_SVM : MS_HV_VMX,
+		.kernel = (u8)below(r, 2),
+		.phys_bits = (u8)(36 + below(r, 17)),
+		.events = (u8)below(r, 2),
+	};
+	u32 ept = 1u << MMUSCOPE_NMMU_F_tdp | 1u << MMUSCOPE_NMMU_F_ad;
+
+	c.guest_phys_bits = (u8)(36 + below(r, c.phys_bits - 36 + 1u));
+	if (one_in(r, 16)) {
+		((u8 *)&c)[below(r, sizeof(c))] = (u8)rnd(r);
+		return c;
+	}
+	if (c.hv != MS_HV_VMX || (c.flags & ept) != ept)
+		c.flags &= ~(1u << MMUSCOPE_NMMU_F_pml);
+	if (c.hv != MS_HV_VMX)
+		c.flags &= ~(1u << MMUSCOPE_NMMU_F_exec_only);
+	if (!c.kernel)
+		c.flags &= ~(1u << MMUSCOPE_NMMU_F_no_zap_all);
+	return c;
+}
+
+/* What a CPU does with a table: half of it as a CPU would, on what was seen there last. */
+static struct mmuscope_nmmu_table some_cpu(struct worker *w, bool own)
+{
+	struct rnd *r = &w->rnd;
+
+	if (own && w->pml_pa && one_in(r, 4))
+		return (struct mmuscope_nmmu_table){ .pa = w->pml_pa | (u64)w->pml_index % 512 << 3,
+						     .op = MMUSCOPE_NMMU_LOG,
+						     .words = 1,
+						     .v = { some_gfn(r) << 12 } };
+	if (own && w->read_pa && one_in(r, 3))
+		return (struct mmuscope_nmmu_table){ .pa = w->read_pa,
+						     .op = MMUSCOPE_NMMU_MARK,
+						     .words = 1,
+						     .old = w->read_value,
+						     .v = { w->read_value | 1ull << (5 + below(r, 5)) } };
+	return (struct mmuscope_nmmu_table){
+		/* The first entries are those that are used. */
+		.pa = some_table(w, own) | below(r, one_in(r, 2) ? 8 : 500) << 3,
+		.op = one_in(r, 2) ? MMUSCOPE_NMMU_READ : (u32)below(r, 4),
+		.words = (u32)below(r, 6),
+		.old = rnd(r),
+		.v = { rnd(r) },
+	};
+}
+
 static void remember(struct worker *w, bool own, u64 pa)
 {
 	struct taken *t = &w->taken[!own];
@@ -217,6 +278,26 @@ static void remember(struct worker *w, bool own, u64 pa)
 	t->pa[t->nr++ % TAKEN] = pa;
 	if (pa >> 12 > w->next_frame && pa >> 12 <= w->next_frame + MMUSCOPE_NMMU_FRAMES)
 		w->next_frame = pa >> 12;
+}
+
+static void remember_entry(struct worker *w, const struct mmuscope_nmmu_table *t)
+{
+	if (t->op != MMUSCOPE_NMMU_READ || !t->v[0])
+		return;
+	w->read_pa = t->pa;
+	w->read_value = t->v[0];
+}
+
+static void remember_pml(struct worker *w, const struct mmuscope_nmmu_run *run, u32 call)
+{
+	const struct mmuscope_nmmu_entry *entry = (const void *)run->v;
+
+	if (run->vcpu)
+		return;
+	w->pml_index = run->pml_index;
+	/* Of a load that asked for nothing: they come again and again. */
+	if (call == MMUSCOPE_NMMU_VCPU_LOAD && run->state == MMUSCOPE_NMMU_DONE && !run->error)
+		w->pml_pa = entry->pml_pa;
 }
 
 /* What a RUN took of the frames that it was offered, and the one that it was answered with. */
@@ -373,18 +454,7 @@ static void some_argument(struct worker *w, enum request q, void *arg, bool own)
 						   .room = (u32)below(r, 256) };
 		break;
 	case R_NMMU_CREATE:
-		*(struct mmuscope_nmmu_create *)arg = (struct mmuscope_nmmu_create){
-			.layout = nmmu_image_layout(),
-			.max_bytes = one_in(r, 2) ? 0 : (below(r, 64) << 16),
-			.max_pages = one_in(r, 2) ? 0 : (u32)below(r, 200),
-			.bugs = one_in(r, 4) ? (u32)below(r, 64) : 0,
-			.flags = (u32)rnd(r) & ((1u << MMUSCOPE_NMMU_F_NR) - 1),
-			.hv = (u8)below(r, 2),
-			.kernel = (u8)below(r, 2),
-			.phys_bits = (u8)(36 + below(r, 17)),
-			.guest_phys_bits = (u8)(36 + below(r, 17)),
-			.events = (u8)below(r, 2),
-		};
+		*(struct mmuscope_nmmu_create *)arg = some_config(r);
 		break;
 	case R_NMMU_AREA:
 		*(struct mmuscope_nmmu_area *)arg =
@@ -397,13 +467,7 @@ static void some_argument(struct worker *w, enum request q, void *arg, bool own)
 		some_run(w, arg, own);
 		break;
 	case R_NMMU_TABLE:
-		*(struct mmuscope_nmmu_table *)arg = (struct mmuscope_nmmu_table){
-			.pa = some_table(w, own) | below(r, 500) << 3,
-			.op = one_in(r, 2) ? MMUSCOPE_NMMU_READ : (u32)below(r, 4),
-			.words = (u32)below(r, 6),
-			.old = rnd(r),
-			.v = { rnd(r) },
-		};
+		*(struct mmuscope_nmmu_table *)arg = some_cpu(w, own);
 		break;
 	case R_NMMU_IMAGE:
 		*(struct mmuscope_nmmu_image *)arg =
@@ -448,6 +512,7 @@ static void renew(struct worker *w)
 	w->own = fd;
 	memset(w->state, 0, sizeof(w->state));
 	w->taken[0].nr = 0;
+	w->read_pa = w->pml_pa = 0;
 	if (!one_in(&w->rnd, 4))
 		prepare(fd);
 }
@@ -488,6 +553,8 @@ static void one(struct worker *w)
 		w->refused[q]++;
 	else
 		w->ok[q]++;
+	if (q == R_NMMU_TABLE && own && !ret)
+		remember_entry(w, (void *)arg);
 	if (q != R_NMMU_RUN || call >= MMUSCOPE_NMMU_NR_CALLS)
 		return;
 	if (ret < 0)
@@ -497,6 +564,7 @@ static void one(struct worker *w)
 	if (!ret)
 		remember_run(w, own, run, answer);
 	if (own && !ret && strand < MMUSCOPE_NMMU_STRANDS) {
+		remember_pml(w, run, call);
 		w->state[strand] = run->state;
 		memcpy(w->asked[strand], run->v, sizeof(w->asked[strand]));
 	}

@@ -12,6 +12,10 @@ tests_lab_kmod_fuzz_LDADD = libmmuscope.a $(LIBBPF_LIBS) -lz -lpthread
 tests_lab_kmod_exact_SOURCES = tests/lab/kmod/exact.c
 tests_lab_kmod_exact_LDADD = libmmuscope.a $(LIBBPF_LIBS) $(LIBDW_LIBS) -lz
 endif
+check_PROGRAMS += tests/lab/kmod/limits
+tests_lab_kmod_limits_SOURCES = tests/lab/kmod/limits.c
+tests_lab_kmod_limits_LDFLAGS = $(AM_LDFLAGS) $(QUICK_START_LDFLAGS)
+tests_lab_kmod_limits_LDADD =
 check_PROGRAMS += tests/lab/kmod/wp
 tests_lab_kmod_wp_SOURCES = tests/lab/kmod/wp.c
 tests_lab_kmod_wp_LDFLAGS = $(AM_LDFLAGS) $(QUICK_START_LDFLAGS)
