@@ -3,7 +3,8 @@
 # Vendors: amd
 #
 # As 83-values.sh, for events that not every guest brings about: their fields against the kernel's own tracing and the VMM's ioctls
-# (rarer.py), and where KVM keeps a count of its own, against that. write_track has its part of 92-wp.sh, whose module it takes.
+# (rarer.py), and where KVM keeps a count of its own, against that. Not here are age and write_track: 81-causes.sh and 92-wp.sh
+# have them seen, and compare no fields.
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -47,6 +48,7 @@ if want logs; then
 	rarer_end logs "log_enable,log_disable,log_read,log_clear,split,nx_recover,recycle,wp"
 	is "pages zapped at the limit, as KVM counts them" "$(sum recycle pages)" "$recycled"
 	diag "$recycled pages in $(heard_nr recycle) times; frames write-protected $(heard_nr wp), with SPTEs $(sum wp sptes)"
+	again '' ''
 fi
 
 # A fault that is taken again takes two at once; who does little else leaves them most time to meet.

@@ -27,4 +27,6 @@ until_heard nx_recover
 end_vmm g TERM
 rarer_end shadow "sync,unsync,pt_write,wp,inject of #PF,nx_recover"
 diag "pages brought up to date $(heard_nr sync), writes to tables $(heard_nr pt_write)"
+# Others come after this script.
+again '' ''
 done_testing

@@ -3,7 +3,7 @@
 #
 # As values.py, of which it is more: the fields of events that not every guest brings about.
 #
-#   rarer.py on DIR [stale|age]   only what that event is held against
+#   rarer.py on DIR [stale]      with "stale" only what that event is held against: there are many faults
 #   rarer.py off DIR FILE
 #   rarer.py compare HEARD FILE
 #
@@ -60,8 +60,6 @@ def turn_on(base, only=None):
     values.STRUCTS += ("kvm_page_fault",)
     if only == "stale":
         values.turn_on(base, {}, STALE, ("is_page_fault_stale",), {})
-    if only == "age":
-        values.turn_on(base, TRACEPOINTS, {}, (), {})
     # An emulated write that finds an entry empty is told, too.
     low, high = values.code_range("kvm", TABLE_WRITE)
     writes = "(%s) || (caller > %#x && caller < %#x)" % (values.FILTERS["p_mmu_page_zap_pte"], low, high)
@@ -82,8 +80,9 @@ class Rarer(values.Kernel):
         self.hits = {}  # thread: entries and pages that were to be zapped so far
         self.zapped = {}  # thread: pages
         self.began = {}  # (thread, function): what was so at its entry
-        self.slots = {}  # (file, slot)
-        self.keeps = {}  # file: its logs are cleared by KVM_CLEAR_DIRTY_LOG
+        # By VM, which is a thread and a file: a later guest's file may lie where an earlier one's did, and one thread asks for all.
+        self.slots = {}  # (VM, slot)
+        self.keeps = {}  # VM: its logs are cleared by KVM_CLEAR_DIRTY_LOG
         super().__init__(path)
 
     def put(self, kind, tid, *fields):
@@ -194,16 +193,16 @@ class Rarer(values.Kernel):
         a, _ = self.end("ioctl", tid)
         if not a or failed:
             return
-        cmd, file, where = a["cmd"], a["file"], (a["a"] & 0xFFFF, a["a"] >> 16)
-        slot = self.slots.setdefault((file, a["a"]), Slot())
+        cmd, vm, where = a["cmd"], (tid, a["file"]), (a["a"] & 0xFFFF, a["a"] >> 16)
+        slot = self.slots.setdefault((vm, a["a"]), Slot())
         if cmd == ENABLE_CAP and a["a"] == LOG_PROTECT2:
-            self.keeps[file] = a["c"] & 1
+            self.keeps[vm] = a["c"] & 1
         elif cmd == SET_MEMORY:
             if a["d"] and (a["b"] ^ slot.flags) & LOGS:
                 self.put("log_enable" if a["b"] & LOGS else "log_disable", tid, *where)
             slot.gfn, slot.flags = a["c"] >> 12, a["b"] if a["d"] else 0
         elif cmd == GET_LOG:
-            self.put("log_read", tid, *where, self.keeps.get(file, 0))
+            self.put("log_read", tid, *where, self.keeps.get(vm, 0))
         elif cmd == CLEAR_LOG:
             self.put("log_clear", tid, *where, slot.gfn + a["c"], a["b"])
 
