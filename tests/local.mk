@@ -29,6 +29,8 @@ EXTRA_DIST += \
 	tests/lab/85-stuck.sh \
 	tests/lab/86-filters.sh \
 	tests/lab/87-events.sh \
+	tests/lab/88-rarer.sh \
+	tests/lab/89-shadow.sh \
 	tests/lab/90-kmod.sh \
 	tests/lab/91-exact.sh \
 	tests/lab/92-dwarf.sh \
@@ -43,6 +45,7 @@ EXTRA_DIST += \
 	tests/lab/rmap.py \
 	tests/lab/truth.py \
 	tests/lab/values.py \
+	tests/lab/rarer.py \
 	tests/lab/wp.py \
 	tests/tree/configure.sh \
 	tests/tree/form.sh \
