@@ -55,19 +55,6 @@ faults()
 	screen | awk -v pid="${vmm_pid[g]}" '/ PID +NAME/ { for (i = NF; i; i--) if ($i == "FAULT/S") at = NF - i + 1 } $1 == pid && at { print $(NF - at + 1) }'
 }
 
-# comes TENTHS CONDITION...: it comes true within about so many tenths of a second.
-comes()
-{
-	local i tenths=$1
-	shift
-
-	for ((i = 0; i < tenths; i++)); do
-		"$@" && return
-		sleep 0.1
-	done
-	return 1
-}
-
 shows_rate()
 {
 	[ "$(faults)" "$1" "$2" ] 2>/dev/null
@@ -85,7 +72,7 @@ rates()
 	local hits begin mean shown
 
 	keys R
-	comes 300 shows_rate -gt 0
+	within_s 180 shows_rate -gt 0
 	result $? "R: faults of the running guest"
 	sees "VMs, listening for rates" "which is said"
 	hist '' common_type kvm/kvm_page_fault
@@ -99,11 +86,11 @@ rates()
 	cmp_ok "as many as the kernel counts: $shown is $mean, and no multiple" "$shown" -le $((mean * 4))
 	cmp_ok "and no fraction" "$shown" -ge $((mean / 4))
 	kill -STOP "${vmm_pid[g]}"
-	comes 300 shows_rate -eq 0
+	within_s 180 shows_rate -eq 0
 	result $? "it stands still: none"
 	kill -CONT "${vmm_pid[g]}"
 	keys R
-	comes 300 no_rates
+	within_s 180 no_rates
 	result $? "R: no more rates"
 }
 

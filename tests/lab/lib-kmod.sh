@@ -67,17 +67,6 @@ vm_of()
 	return 1
 }
 
-# within_s SECONDS COMMAND...: returns 0 as soon as it succeeds, 1 when it did not in time.
-within_s()
-{
-	local end=$(($(date +%s%N) / 1000000 + $1 * 1000))
-	shift
-	until "$@"; do
-		[ $(($(date +%s%N) / 1000000)) -lt $end ] || return 1
-		sleep 0.02
-	done
-}
-
 # vm_gone PID FD: KVM has no directory of that VM any more.
 vm_gone()
 {

@@ -133,6 +133,17 @@ within()
 	result $? "$1" || diag "of $(sort -u "$2" | wc -l), not there:" "$(head -n 5 "$SCRATCH/within.out")"
 }
 
+# within_s SECONDS COMMAND...: returns 0 as soon as it succeeds, 1 when it did not in time.
+within_s()
+{
+	local end=$(($(date +%s%N) / 1000000 + $1 * 1000))
+	shift
+	until "$@"; do
+		[ $(($(date +%s%N) / 1000000)) -lt $end ] || return 1
+		sleep 0.02
+	done
+}
+
 # huge_pages_on: Linux leaves transparent huge pages off where memory is below 512 MB, as in the Intel lab.
 huge_pages_on()
 {
