@@ -9,10 +9,21 @@
 # khugepaged may put huge pages where small ones were, which no trace tells of.
 echo 0 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
 
-# modules "KVM OPTIONS" "KVM_AMD OR KVM_INTEL OPTIONS"
+kvm_unloaded()
+{
+	modprobe -r "kvm_$vendor" kvm 2>"$SCRATCH/modprobe"
+}
+
+# modules "KVM OPTIONS" "KVM_AMD OR KVM_INTEL OPTIONS": loads KVM anew. Programs that were attached to its functions hold it until they
+# are freed, which is after their user's end.
 modules()
 {
-	modprobe -r "kvm_$vendor" kvm && modprobe kvm ${1:+$1} && modprobe "kvm_$vendor" ${2:+$2}
+	within_s 120 kvm_unloaded || {
+		diag "$(cat "$SCRATCH/modprobe")"
+		modprobe "kvm_$vendor"
+		return 1
+	}
+	modprobe kvm ${1:+$1} && modprobe "kvm_$vendor" ${2:+$2}
 }
 
 take()

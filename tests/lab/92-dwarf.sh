@@ -7,6 +7,8 @@
 
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lab/lib-listen.sh
+. "$(dirname "$0")/lib-listen.sh"
 
 mmuscope=$BUILD/mmuscope
 release=$(uname -r)
@@ -125,8 +127,15 @@ ok "of another build" debug_file "${kvm_id%??}00" "$SCRATCH/theirs" "$types/kvm.
 fails 3 "theirs is of another kernel: its build-id ${kvm_id%??}00" "$mmuscope" vms --types "$SCRATCH/theirs"
 
 # --- listening finds its functions by BTF, what they are given by DWARF ---
-timeout 60 "$mmuscope" events --event spte_set,fault --for 1 --types dwarf >"$SCRATCH/events" 2>"$SCRATCH/err" </dev/null
-is "events" "$?|$(head -c 300 "$SCRATCH/err")" "0|"
+timeout 120 "$mmuscope" events --event spte_set,fault --for 5 --types dwarf >"$SCRATCH/events" 2>"$SCRATCH/err" </dev/null &
+events=$!
+listening_by "$SCRATCH/err" "$events"
+start_vmm h --pages 10
+wait_checkpoint h 1
+end_vmm h
+wait "$events"
+is "events" "$?|$(grep -vE "^mmuscope: (attaching [0-9]+ probes, behind|listening by [1-9])" "$SCRATCH/err" | head -c 300)" "0|"
+cmp_ok "events: its SPTEs are told" "$(grep -c ' spte_set .*0x' "$SCRATCH/events")" -ge 10
 
 # --- damaged ---
 size=$(stat -c %s "$file")

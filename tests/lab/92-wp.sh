@@ -5,7 +5,8 @@
 # Write-protect flips on the real KVM: each store to a flipped frame is told, once, with its value, or as one that was let
 # through, by L1 and by L2; no store ends or stalls the guest; and a flip ends with whatever made it, or with what it is about.
 #
-# ONLY="refused exact view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times.
+# ONLY="refused exact view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times. On 6.1
+# without it, what asks more of this module than of KVM is left to 6.12.
 
 # shellcheck disable=SC2016,SC2119,SC2317 # conditions are waited for by name
 # shellcheck source=tests/lab/lib.sh
@@ -21,9 +22,14 @@ SEED=5
 [ -d /sys/kernel/debug/kvm ] || mount -t debugfs none /sys/kernel/debug
 npt=$(cat /sys/module/kvm_amd/parameters/npt 2>/dev/null || echo Y)
 
+parts="refused exact view sessions cost slot events lost killed gone"
+case $(uname -r),${MMUSCOPE_DEEP:-0} in
+6.1.*,0) parts="refused exact sessions slot events gone" ;;
+esac
+
 wanted()
 {
-	[[ " ${ONLY:-refused exact view sessions cost slot events lost killed gone} " = *" $1 "* ]]
+	[[ " ${ONLY:-$parts} " = *" $1 "* ]]
 }
 
 # guest OPTION...: "g", at its first checkpoint; its first data page is $gfn, at $hva in the VMM.
