@@ -7,14 +7,14 @@ SEC("fentry/kvm_flush_remote_tlbs")
 int BPF_PROG(flush_all, u64 kvm)
 {
 	struct ms_event ev;
-	u32 held = 1;
+	u32 held = 0;
 
 	if (!event_begin(&ev, MS_EV_flush, thread_get(), 0, kvm))
 		return 0;
-	/* Nobody holds mmu_lock: so it was dropped before the flush. Others may hold it for reading. */
-	if (off.kvm_mmu_lock_cnts != MS_OFF_NONE)
-		GET(held, kvm, off.kvm_mmu_lock_cnts);
-	ev.u.flush.deferred = !held;
+	/* Who holds it is not to be had: it may be another CPU. */
+	ev.u.flush.deferred = MS_EV_UNKNOWN;
+	if (off.kvm_mmu_lock_cnts != MS_OFF_NONE && !GET(held, kvm, off.kvm_mmu_lock_cnts))
+		ev.u.flush.deferred = !held;
 	END_PLAIN();
 	return 0;
 }
@@ -77,7 +77,11 @@ int BPF_PROG(flush_svm_asid, u64 vcpu)
 {
 	struct thread *t = thread_get();
 
-	return t && t->in_flush ? 0 : flush_event(ctx, vcpu, MS_FLUSH_GUEST);
+	if (!t || !t->in_flush)
+		return flush_event(ctx, vcpu, MS_FLUSH_GUEST);
+	/* Once in each larger one, whose end may have been missed. */
+	t->in_flush = 0;
+	return 0;
 }
 
 FLUSH_PROBE(flush_svm_gva, svm_flush_tlb_gva, ADDRESS)

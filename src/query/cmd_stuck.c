@@ -25,7 +25,8 @@ struct stuck_view {
 	u64 start_ns; /* of the first round */
 	u64 min;
 	u64 round, came, went; /* of a watch */
-	const struct ms_stuck *source; /* stuck, or the watch's */
+	struct ms_stuck *source; /* stuck, or the watch's */
+	u64 lost; /* so far */
 };
 
 static void view_free(void *owned)
@@ -304,8 +305,27 @@ static void round_row(const struct ms_section *section, size_t row, struct ms_ce
 
 static bool feed(void *ctx, const struct ms_event *event)
 {
-	ms_stuck_event(ctx, event);
+	const struct stuck_view *view = ctx;
+
+	ms_stuck_event(view->source, event);
 	return true;
+}
+
+/* What was lost may have got a vCPU on: faults before it and behind it are not in a row. */
+static struct ms_err *look_for_losses(void *ctx, struct ms_listener *l)
+{
+	struct stuck_view *view = ctx;
+	struct ms_listen_stats stats;
+	struct ms_err *err = ms_listen_stats(l, &stats);
+	u64 lost;
+
+	if (err)
+		return err;
+	lost = ms_listen_lost(&stats);
+	if (lost != view->lost)
+		ms_stuck_lost(view->source);
+	view->lost = lost;
+	return NULL;
 }
 
 static struct ms_err *not_told(struct query *q, u64 fed)
@@ -345,13 +365,12 @@ static struct ms_err *listen_run(struct query *q, struct stuck_view *view)
 	if (!*at)
 		return ms_err_nomem();
 	view->source = *at;
-	err = query_listen(q, &listen,
-			   q->args->for_ms ? q->args->for_ms
-			   : watch	   ? q->args->interval_ms
-					   : MS_FOR_MS,
-			   feed, *at, &view->listened);
-	if (!err && listened_lost(&view->listened))
-		ms_stuck_lost(*at);
+	view->lost = ms_listen_lost(&q->session->heard);
+	err = query_listen_ticks(q, &listen,
+				 q->args->for_ms ? q->args->for_ms
+				 : watch	 ? q->args->interval_ms
+						 : MS_FOR_MS,
+				 feed, look_for_losses, view, &view->listened);
 	return err ? err : not_told(q, fed);
 }
 

@@ -188,8 +188,11 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 		if (!err && tick)
 			err = tick(ctx, l);
 		ret->end_ns = ms_listen_now(l);
-		if (until_ns && ret->end_ns >= until_ns)
+		if (until_ns && ret->end_ns >= until_ns) {
+			if (!err && !relay.enough)
+				err = ms_listen_rest(l, relay_put, &relay);
 			break;
+		}
 		ret->stopped = session->progress && !session->progress(session->progress_ctx, 0);
 	}
 	return err ? err : stats_take(session, &ret->stats);

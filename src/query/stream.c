@@ -25,9 +25,11 @@ struct ms_stream_state {
 	u64 until_ns, next_ns; /* on the clock of the events; 0: no end */
 	u64 begun_ns; /* on ours */
 	u64 count; /* --count, 0: no end */
+	u64 late; /* events that were handed out, and are behind the end */
 	struct ms_event *events;
 	size_t nr, cap;
 	bool no_memory, summary;
+	bool held; /* nothing is an event any more */
 	u64 *seen; /* of the stream */
 	struct ms_event_count *counts;
 	size_t nr_counts;
@@ -400,8 +402,8 @@ static bool put(void *ctx, const struct ms_event *event)
 
 	/* It has come while the last ones were taken. */
 	if (s->until_ns && event->time_ns > s->until_ns) {
-		s->listened.stopped = true;
-		return false;
+		s->late++;
+		return true;
 	}
 	if (!keep(s, event))
 		return false;
@@ -436,19 +438,22 @@ static void keep_pace(const struct ms_stream_state *s)
 
 static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u64 end_ns)
 {
-	struct ms_err *err =
-		ms_listen_next(s->l, listen_wait_ms(s->listened.end_ns, end_ns, SLICE_MS), put, s);
+	struct ms_err *err = NULL;
 
-	s->listened.end_ns = ms_listen_now(s->l);
-	if (!err && s->no_memory)
-		err = ms_err_nomem();
-	if (!err && !s->listened.stopped)
-		keep_pace(s);
-	s->listened.stopped |= enough(q);
-	/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
-	if (s->listened.stopped || reached(s, s->until_ns))
-		ms_listen_hold(s->l);
-	return err;
+	if (!s->held) {
+		err = ms_listen_next(s->l, listen_wait_ms(s->listened.end_ns, end_ns, SLICE_MS), put, s);
+		s->listened.end_ns = ms_listen_now(s->l);
+		if (!err && !s->listened.stopped && !s->no_memory)
+			keep_pace(s);
+		s->listened.stopped |= enough(q);
+		/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
+		s->held = s->listened.stopped || s->late || reached(s, s->until_ns);
+		if (s->held)
+			ms_listen_hold(s->l);
+	}
+	if (!err && s->held && !s->listened.stopped && s->nr < BATCH)
+		err = ms_listen_rest(s->l, put, s);
+	return !err && s->no_memory ? ms_err_nomem() : err;
 }
 
 static void event_row(const struct ms_section *section, size_t row, struct ms_cell *cells)
@@ -474,7 +479,7 @@ static struct ms_err *events_round(struct query *q, struct ms_stream_state *s, s
 	if (err)
 		return err;
 	/* A full round may have left some that belong to it. */
-	stream->over = s->listened.stopped || (reached(s, s->until_ns) && s->nr < BATCH);
+	stream->over = s->listened.stopped || (s->held && s->nr < BATCH);
 	stream->events = s->events;
 	stream->nr = s->nr;
 	section = section_add(q, "events", "Events", true, s->table.cols, s->table.nr, s->nr, event_row);
@@ -495,12 +500,11 @@ static struct ms_err *counts_round(struct query *q, struct ms_stream_state *s, s
 		if (!end_ns || s->next_ns < end_ns)
 			end_ns = s->next_ns;
 	}
-	while (!err && !s->listened.stopped && !reached(s, end_ns))
+	while (!err && !s->held && !reached(s, end_ns))
 		err = listen_once(q, s, end_ns);
 	if (err)
 		return err;
-	stream->over = !q->args->watch || s->listened.stopped || reached(s, s->until_ns) ||
-		       (q->args->count && stream->rounds + 1 >= q->args->count);
+	stream->over = !q->args->watch || s->held || (q->args->count && stream->rounds + 1 >= q->args->count);
 	return counts_add(q, s);
 }
 
@@ -609,6 +613,7 @@ static struct ms_err *summary(struct query *q, struct ms_stream_state *s)
 	if (err)
 		return err;
 	listen_stats_since(&s->before, &s->listened.stats);
+	s->listened.stats.delivered -= s->late;
 	if (q->args->by)
 		err = counts_add(q, s);
 	if (!err)

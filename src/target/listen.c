@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Listening, as far as it is the same for every target: what passes, and what is counted with what. */
+#include <poll.h>
+
 #include "abi/event_desc.h"
 #include "target/kmem.h"
 #include "target/target.h"
@@ -97,6 +99,44 @@ struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **r
 size_t ms_listen_probes(const struct ms_listener *l, const struct ms_probe **ret)
 {
 	return l->ops->probes(l, ret);
+}
+
+#define REST_MS 20
+
+struct rest {
+	bool (*put)(void *ctx, const struct ms_event *event);
+	void *ctx;
+	u64 end_ns;
+	size_t nr;
+	bool over;
+};
+
+static bool rest_put(void *ctx, const struct ms_event *event)
+{
+	struct rest *rest = ctx;
+
+	rest->nr++;
+	rest->over = !rest->put(rest->ctx, event) || event->time_ns > rest->end_ns;
+	return !rest->over;
+}
+
+struct ms_err *ms_listen_rest(struct ms_listener *l, bool (*put)(void *ctx, const struct ms_event *event),
+			      void *ctx)
+{
+	struct rest rest = { .put = put, .ctx = ctx, .end_ns = ms_listen_now(l) };
+	struct ms_err *err;
+
+	for (;;) {
+		rest.nr = 0;
+		err = ms_listen_next(l, 0, rest_put, &rest);
+		if (err || rest.over)
+			return err;
+		if (rest.nr)
+			continue;
+		if (!l->ops->waiting || !l->ops->waiting(l))
+			return NULL;
+		poll(NULL, 0, REST_MS);
+	}
 }
 
 u64 ms_listen_fed(const struct ms_listener *l)

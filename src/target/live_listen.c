@@ -351,6 +351,13 @@ static void live_hold(struct ms_listener *l)
 	to_live(l)->skel->bss->on = false;
 }
 
+static bool live_waiting(const struct ms_listener *l)
+{
+	const struct live_listener *ll = to_live(l);
+
+	return ll->queue.head < ll->queue.nr;
+}
+
 static const struct ms_listen_ops live_listen_ops = {
 	.fd = live_fd,
 	.next = live_next,
@@ -359,6 +366,7 @@ static const struct ms_listen_ops live_listen_ops = {
 	.probes = live_probes,
 	.stack = live_stack,
 	.hold = live_hold,
+	.waiting = live_waiting,
 	.unlisten = live_unlisten,
 };
 

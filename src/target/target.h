@@ -272,6 +272,8 @@ struct ms_listen_ops {
 	size_t (*stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
 	u64 (*now)(const struct ms_listener *l); /* NULL: CLOCK_MONOTONIC */
 	void (*hold)(struct ms_listener *l); /* NULL: nothing happens while nobody waits */
+	bool (*waiting)(
+		const struct ms_listener *l); /* for ms_listen_rest(); NULL: next() keeps nothing back */
 	void (*unlisten)(struct ms_listener *l);
 };
 
@@ -323,6 +325,12 @@ int ms_listen_fd(const struct ms_listener *l);
  */
 struct ms_err *ms_listen_next(struct ms_listener *l, int timeout_ms,
 			      bool (*put)(void *ctx, const struct ms_event *event), void *ctx) MS_MUST_CHECK;
+/*
+ * Hands out what happened until now and was not handed out yet, also what next() keeps back for one that comes
+ * late, until put() returns false. The last may be later than that. A simulated machine does not move on.
+ */
+struct ms_err *ms_listen_rest(struct ms_listener *l, bool (*put)(void *ctx, const struct ms_event *event),
+			      void *ctx) MS_MUST_CHECK;
 struct ms_err *ms_listen_stats(struct ms_listener *l, struct ms_listen_stats *ret) MS_MUST_CHECK;
 /* Counts so far with count_by; *ret is the caller's, free(). In no order. */
 struct ms_err *ms_listen_counts(struct ms_listener *l, struct ms_event_count **ret,

@@ -2,6 +2,8 @@
 /* Commands that listen, beside the stream: the last that were heard, no VM, one listener for the same, rounds. */
 #include "made.h"
 
+#include "query/stuck.h"
+
 /* Without anybody who goes on asking: only as many as are shown are kept, whatever comes. */
 static void test_last_heard(void **state)
 {
@@ -191,6 +193,35 @@ static void test_stale_values(void **state)
 	}
 }
 
+/* A fault that is fixed each time is stuck only if nothing took the entry away between, as what is lost may have. */
+static void test_stuck_loss(void **state)
+{
+	enum { NR = MS_STUCK_MIN + MS_STUCK_MIN / 2 };
+	struct ms_event again[2 * NR];
+	struct run run;
+	u32 lost, i;
+
+	(void)state;
+	for (lost = 0; lost < 2; lost++) {
+		begin(&run);
+		for (i = 0; i < NR; i++) {
+			again[2 * i] = (struct ms_event)EV(i * 1000, 0, fault, .addr = 0x5000, .error = 2);
+			again[2 * i + 1] = (struct ms_event)EV(i * 1000 + 500, 0, fault_done, .addr = 0x5000,
+							       .gfn = 5, .ret = MS_RET_FIXED);
+		}
+		made.events = again;
+		made.nr = 2 * NR;
+		made.per_call = 1;
+		made.step_ns = MS;
+		made.lost_at = lost ? NR : 0;
+		ask(&run, "stuck --for 1 --vm 4242");
+		rows(&run, "places", lost ? 0 : 1);
+		is(&run, "stuck", 0, "findings", lost ? "0" : "1");
+		drop(&run);
+		teardown(&run);
+	}
+}
+
 static void test_no_vm(void **state)
 {
 	struct ms_stream stream;
@@ -310,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_check_lost),   cmocka_unit_test(test_no_frame),
 		cmocka_unit_test(test_same),	     cmocka_unit_test(test_before),
 		cmocka_unit_test(test_stuck_rounds), cmocka_unit_test(test_stale_values),
+		cmocka_unit_test(test_stuck_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
