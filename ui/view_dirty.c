@@ -27,6 +27,7 @@ struct dirty_view {
 	u64 serial; /* of the batch selected, ~0: the newest, whichever it is */
 	u64 gfn; /* of the frame selected, ~0: the first */
 	size_t order[FRAMES], nr_frames; /* as drawn */
+	u64 nr_batches; /* that had come when it was drawn */
 	bool paused;
 	u64 lost; /* by listeners that have ended */
 	u64 paused_ns, since_ns; /* time that nobody listened; since when nobody does, 0: somebody does */
@@ -111,13 +112,13 @@ static struct ms_dirty_slot *slot_of(const struct dirty_view *v)
 
 static size_t nr_batches(const struct dirty_view *v)
 {
-	return v->d->nr_batches < MS_DIRTY_BATCHES ? (size_t)v->d->nr_batches : MS_DIRTY_BATCHES;
+	return v->nr_batches < MS_DIRTY_BATCHES ? (size_t)v->nr_batches : MS_DIRTY_BATCHES;
 }
 
-/* Row 0 is the newest. */
+/* Row 0 is the newest that is shown. NULL: none, or given up since. */
 static const struct ms_dirty_batch *batch_at(const struct dirty_view *v, size_t row)
 {
-	return row < nr_batches(v) ? ms_dirty_batch(v->d, v->d->nr_batches - 1 - row) : NULL;
+	return row < nr_batches(v) ? ms_dirty_batch(v->d, v->nr_batches - 1 - row) : NULL;
 }
 
 /* Rows move under what is selected: new batches come on top, frames overtake one another. */
@@ -126,11 +127,12 @@ static void rows_find(struct dirty_view *v)
 	size_t i;
 
 	v->nr_frames = ms_dirty_top(v->d, v->order, FRAMES);
+	v->nr_batches = v->d->nr_batches;
 	v->lists[PANE_SLOTS].nr = v->d->nr_slots;
 	v->lists[PANE_BATCHES].nr = nr_batches(v);
 	v->lists[PANE_FRAMES].nr = v->nr_frames;
-	if (v->serial != ~0ull && v->serial < v->d->nr_batches)
-		ms_list_go(&v->lists[PANE_BATCHES], (size_t)(v->d->nr_batches - 1 - v->serial));
+	if (v->serial != ~0ull && v->serial < v->nr_batches)
+		ms_list_go(&v->lists[PANE_BATCHES], (size_t)(v->nr_batches - 1 - v->serial));
 	for (i = 0; i < v->nr_frames && v->gfn != ~0ull; i++)
 		if (v->d->gfns[v->order[i]].gfn == v->gfn)
 			ms_list_go(&v->lists[PANE_FRAMES], i);
@@ -140,7 +142,7 @@ static void selection_note(struct dirty_view *v)
 {
 	const struct ms_list *batches = &v->lists[PANE_BATCHES], *frames = &v->lists[PANE_FRAMES];
 
-	v->serial = batches->cursor ? v->d->nr_batches - 1 - batches->cursor : ~0ull;
+	v->serial = batches->cursor ? v->nr_batches - 1 - batches->cursor : ~0ull;
 	v->gfn = frames->cursor && frames->cursor < v->nr_frames ? v->d->gfns[v->order[frames->cursor]].gfn
 								 : ~0ull;
 }
@@ -220,7 +222,7 @@ static void slot_cell(const struct dirty_view *v, const struct ms_dirty_slot *sl
 		ms_buf_printf(buf, "%llu", (unsigned long long)rate_of(v, slot->nr));
 		break;
 	default:
-		ms_buf_printf(buf, "%llu", (unsigned long long)slot->since_read);
+		ms_buf_printf(buf, v->d->ring ? "ring" : "%llu", (unsigned long long)slot->since_read);
 	}
 }
 

@@ -161,25 +161,26 @@ static struct ms_err *filter_parse(const char *line, struct ms_listen *ret)
 	return err;
 }
 
-/* Of what is kept, what passes stays. */
-static void sift(struct events_view *v)
+/* Of what is kept, what passes `want' stays. */
+static struct ms_err *sift(struct events_view *v, const struct ms_listen *want)
 {
 	size_t nr = nr_kept(v), i;
 	u64 first = v->nr_put - nr, to = 0;
 	struct ms_event *old = calloc(nr ? nr : 1, sizeof(*old));
 
 	if (!old)
-		return;
+		return ms_err_nomem();
 	for (i = 0; i < nr; i++)
 		old[i] = v->ring[(first + i) & (KEPT - 1)];
 	for (i = 0; i < nr; i++)
-		if (ms_listen_passes(&v->want, &old[i]))
+		if (ms_listen_passes(want, &old[i]))
 			v->ring[to++] = old[i];
 	free(old);
 	v->nr_put = to;
 	ms_list_fit(&v->list, nr_kept(v), v->list.rows);
 	if (v->follow)
 		ms_list_go(&v->list, v->list.nr);
+	return NULL;
 }
 
 static struct ms_err *events_filter(struct ms_ui *ui, struct ms_view *view, const char *line)
@@ -198,9 +199,11 @@ static struct ms_err *events_filter(struct ms_ui *ui, struct ms_view *view, cons
 	if (vm && want.has_vcpu && i == vm->nr_vcpus)
 		return ms_err_hint(ms_err_new(MS_ERR_USAGE, "the VM has no vCPU %u", want.vcpu),
 				   "`:vcpus' lists them");
+	err = sift(v, &want);
+	if (err)
+		return err;
 	v->want = want;
 	snprintf(v->filter, sizeof(v->filter), "%s", line + strspn(line, " "));
-	sift(v);
 	return NULL;
 }
 
