@@ -416,8 +416,9 @@ static __poll_t wp_poll(struct mmuscope_file *file, struct poll_table_struct *wa
 	struct mmuscope_flips *f = flips_of(file);
 	__poll_t mask = 0;
 
+	/* Nothing would ever wake it: as with read(2), it is an error before the first flip. */
 	if (!f)
-		return 0;
+		return EPOLLERR;
 	poll_wait(file->file, &f->wait, wait);
 	spin_lock(&f->t->lock);
 	if (f->filled)

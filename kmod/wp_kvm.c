@@ -16,7 +16,7 @@
 
 #include "kmod/wp.h"
 
-/* A vCPU that does not get past its store: it is done with. */
+/* A vCPU that does not get past its store is not waited for any longer. */
 #define LIFTED_MAX_NS (100 * NSEC_PER_MSEC)
 /* Where it is not stepped, the guest is interrupted so long after its store was let through. */
 #define KICK_NS (50 * NSEC_PER_USEC)
@@ -549,17 +549,23 @@ static void read_back(struct kvm_vcpu *vcpu, struct mmuscope_wp_write *write)
 	pagefault_enable();
 }
 
+/* What became of a store that was let through. */
+enum outcome { MADE, NOT_MADE, NOT_KNOWN };
+
 /* Arms it again; its memslot may be going: then KVM will tell, and it stays unarmed until then. Needs t->mutex. */
-static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct kvm_vcpu *vcpu, bool made)
+static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct kvm_vcpu *vcpu,
+		  enum outcome outcome)
 {
-	if (made)
+	if (outcome == MADE)
 		read_back(vcpu, &e->write);
+	if (outcome == NOT_KNOWN)
+		e->write.kind = MMUSCOPE_WP_UNFINISHED;
 	lifted_end(t, e);
 	(void)arm(t, e);
-	if (!made)
+	if (outcome == NOT_MADE)
 		return;
 	spin_lock(&t->lock);
-	if (e->write.kind == MMUSCOPE_WP_THROUGH)
+	if (e->write.kind == MMUSCOPE_WP_THROUGH || e->write.kind == MMUSCOPE_WP_UNFINISHED)
 		e->through++;
 	else
 		e->walks++;
@@ -569,13 +575,10 @@ static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struc
 
 /*
  * The vCPU is past the instruction when it is elsewhere at the same level of guest. Its RIP says nothing
- * after it went from L2 to L1, or when it is the same by chance: then the next exit, and in the end time,
- * tell.
+ * after it went from L2 to L1, or when it is the same by chance: then a later exit tells.
  */
-static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e, u64 now)
+static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e)
 {
-	if (now - e->write.ns > LIFTED_MAX_NS)
-		return true;
 	return e->lifter == vcpu && e->write.level == level_of(vcpu) &&
 	       !kvm_is_linear_rip(vcpu, e->write.rip);
 }
@@ -586,9 +589,14 @@ static void look_at_lifted(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu)
 	struct mmuscope_wp_entry *e, *next;
 
 	mutex_lock(&t->mutex);
-	list_for_each_entry_safe(e, next, &t->lifted, lifted)
-		if (!t->ended && is_past(vcpu, e, now))
-			lower(t, e, vcpu, e->lifter == vcpu);
+	list_for_each_entry_safe(e, next, &t->lifted, lifted) {
+		if (t->ended)
+			break;
+		if (is_past(vcpu, e))
+			lower(t, e, vcpu, MADE);
+		else if (now - e->write.ns > LIFTED_MAX_NS)
+			lower(t, e, vcpu, NOT_KNOWN);
+	}
 	mutex_unlock(&t->mutex);
 }
 
@@ -647,7 +655,7 @@ void mmuscope_tracker_stepped(struct kvm_vcpu *vcpu, bool made)
 	mutex_lock(&t->mutex);
 	list_for_each_entry_safe(e, next, &t->lifted, lifted)
 		if (!t->ended && e->lifter == vcpu)
-			lower(t, e, vcpu, made);
+			lower(t, e, vcpu, made ? MADE : NOT_MADE);
 	mutex_unlock(&t->mutex);
 	mmuscope_tracker_put(t);
 }

@@ -11,8 +11,8 @@
  * the instruction, and the write is reported with what the memory held afterwards. What other vCPUs store
  * there meanwhile is not seen. Seen are stores by vCPUs alone: not the VMM's, devices', or KVM's own.
  *
- * Writes are read with read(2): whole records, as many as fit; poll(2) tells when there are some. A read that
- * gives 0 bytes: the VM is gone and all has been read.
+ * Writes are read with read(2): whole records, as many as fit; poll(2) tells when there are some. Before the session's
+ * first flip both are an error (EINVAL, POLLERR). A read that gives 0 bytes: the VM is gone and all has been read.
  */
 #ifndef ABI_KMOD_WP_H
 #define ABI_KMOD_WP_H
@@ -33,6 +33,7 @@ enum mmuscope_wp_kind {
 	MMUSCOPE_WP_WALK, /* let through: the CPU's walk of the guest's page tables; `value' was read back */
 	MMUSCOPE_WP_LOST, /* no write: the flip ended with its memslot */
 	MMUSCOPE_WP_EVENT, /* let through: the CPU's delivery of an event, to its stack; `value' was read back */
+	MMUSCOPE_WP_UNFINISHED, /* let through, and the vCPU did not get past it in time: made, or to be told again */
 };
 
 struct mmuscope_wp_write {

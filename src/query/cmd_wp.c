@@ -175,11 +175,11 @@ static struct ms_err *flips_add(struct query *q, struct ms_wp *wp)
 
 /* --- writes as they come --- */
 
-static const char *const kinds[] = { [MMUSCOPE_WP_STORE] = "store",
-				     [MMUSCOPE_WP_THROUGH] = "let-through",
-				     [MMUSCOPE_WP_WALK] = "page-walk",
-				     [MMUSCOPE_WP_LOST] = "lost-with-slot",
-				     [MMUSCOPE_WP_EVENT] = "event-delivery" };
+static const char *const kinds[] = {
+	[MMUSCOPE_WP_STORE] = "store",		[MMUSCOPE_WP_THROUGH] = "let-through",
+	[MMUSCOPE_WP_WALK] = "page-walk",	[MMUSCOPE_WP_LOST] = "lost-with-slot",
+	[MMUSCOPE_WP_EVENT] = "event-delivery", [MMUSCOPE_WP_UNFINISHED] = "not-finished"
+};
 
 static const struct ms_column write_cols[] = {
 	{ "seq", "SEQ", MS_V_COUNT, .prio = 3 },
@@ -240,6 +240,7 @@ static void count_writes(struct wp_state *state)
 			state->stores++;
 			break;
 		case MMUSCOPE_WP_THROUGH:
+		case MMUSCOPE_WP_UNFINISHED:
 			state->through++;
 			break;
 		case MMUSCOPE_WP_WALK:

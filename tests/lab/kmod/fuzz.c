@@ -538,7 +538,7 @@ static void one(struct worker *w)
 	} else if (q == R_POLL) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
-		ret = poll(&p, 1, 0);
+		ret = poll(&p, 1, 0) >= 0 && !(p.revents & POLLERR) ? 0 : -1;
 	} else {
 		some_argument(w, q, arg, own);
 		call = run->call;
@@ -549,7 +549,8 @@ static void one(struct worker *w)
 			answer = run->v[1];
 		ret = ioctl(fd, one_in(&w->rnd, 200) ? (unsigned int)rnd(&w->rnd) : numbers[q], arg);
 	}
-	if (ret < 0)
+	/* A range of which nothing was flipped is no success. */
+	if (ret < 0 || ((q == R_WP_ON || q == R_WP_OFF) && !((struct mmuscope_wp_range *)arg)->done))
 		w->refused[q]++;
 	else
 		w->ok[q]++;
