@@ -126,8 +126,10 @@ if want host; then
 	listen_stop
 fi
 
-# Only what tells it: as many memslots as a generation has numbers are many.
-if want generations; then
+# Only what tells it: as many memslots as a generation has numbers are many, and take minutes.
+if [ "${MMUSCOPE_DEEP:-0}" = 0 ] && [[ " ${ONLY:-} " != *" generations "* ]]; then
+	no_cause[mmio-generation]="takes minutes: with MMUSCOPE_DEEP=1"
+elif want generations; then
 	again '' ''
 	listen_start -e zap_all || result 1 "listening for the end of generations"
 	VMM_WAIT=500

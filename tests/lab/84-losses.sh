@@ -17,22 +17,34 @@ by_gfn=$((1 << 5))
 pages=400 rounds=3
 diag "seed $seed (SEED to repeat), kernel $(uname -r)"
 
-# under NAME LISTEN-OPTION...: a guest runs from its first checkpoint to its last under a listener. Meanwhile the kernel counts, too:
-# its hits are in $SCRATCH/hits, when it began and ended in $SCRATCH/times.
+# guest_of PAGES: "g" has so many and waits at checkpoint $at; 0: it ends. Starting one takes longer than what is asked of it.
+of=0 at=1
+guest_of()
+{
+	[ "$of" != "$1" ] || return 0
+	[ "$of" = 0 ] || end_vmm g
+	of=$1 at=1
+	[ "$of" != 0 ] || return 0
+	start_vmm g --seed "$seed" --timeout 0 --mode nested --pages "$of" --vcpus 2 --rounds 100000 --rewrite mix
+	wait_checkpoint g 1 || result 1 "a guest of $of pages"
+}
+
+# under NAME LISTEN-OPTION...: a guest runs for $rounds rounds less one under a listener. Meanwhile the kernel counts, too: its hits
+# are in $SCRATCH/hits, when it began and ended in $SCRATCH/times.
 under()
 {
-	local name=$1 began tp counted="kvm/kvm_page_fault kvmmmu/kvm_mmu_prepare_zap_page"
+	local name=$1 i began tp counted="kvm/kvm_page_fault kvmmmu/kvm_mmu_prepare_zap_page"
 	shift
 
-	start_vmm g --seed "$seed" --mode nested --pages "$pages" --vcpus 2 --rounds "$rounds" --rewrite mix
-	wait_checkpoint g 1 || result 1 "$name: guest"
+	guest_of "$pages"
 	listen_start "$@" || result 1 "$name: listening"
 	# shellcheck disable=SC2086 # a list
 	hist '' common_type $counted
 	read -r began _ </proc/uptime
 	for ((i = 2; i <= rounds; i++)); do
 		release_vmm g
-		wait_checkpoint g "$i" || result 1 "$name: guest"
+		at=$((at + 1))
+		wait_checkpoint g "$at" || result 1 "$name: guest"
 	done
 	echo "$began $(cut -d ' ' -f 1 /proc/uptime)" >"$SCRATCH/times"
 	listen_stop
@@ -41,7 +53,6 @@ under()
 	done | paste -sd ' ' >"$SCRATCH/hits"
 	# shellcheck disable=SC2086
 	hist '!' common_type $counted
-	end_vmm g
 }
 
 rows()
@@ -85,6 +96,7 @@ fi
 # A program runs once at a time on a CPU. With full preemption a thread is put aside in the middle of one, and the next that comes to the
 # same place is not looked at: many threads on one CPU do it often.
 if want recursion; then
+	guest_of 0
 	mode=/sys/kernel/debug/sched/preempt
 	was=$(sed 's/.*(\(.*\)).*/\1/' $mode)
 	echo full >$mode
@@ -157,6 +169,9 @@ if want storage; then
 	# What was lost after the last that was delivered leaves no gap.
 	cmp_ok "a buffer of a page: gaps are losses" "$(stat_of gaps)" -le "$(stat_of lost_buffer)"
 	diag "a buffer of a page: $(stat_of heard) heard, $(stat_of gaps) missing between them, $(stat_of lost_buffer) lost"
+	under "a buffer that is large enough" -e $some -q
+	is "a buffer that is large enough: nothing is lost" "$(stat_of heard) $(stat_of lost_buffer) $(stat_of gaps)" "$(passed) 0 0"
+	guest_of 0
 	# A VM's pages are freed all at once when it ends.
 	for told in "" 1; do
 		listen_start -e sp_create,sp_free -q ${told:+-F $told} || result 1 "pages freed at once: listening"
@@ -188,7 +203,6 @@ if want storage; then
 		cmp_ok "$name: some have it" "$(heard_nr sp_free)" -gt "$(heard_nr sp_free kvm=0x0)"
 		diag "$name: $(heard_nr sp_free) freed, $(heard_nr sp_free kvm=0x0) of no known VM"
 	done
-	under "a buffer that is large enough" -e $some -q
-	is "a buffer that is large enough: nothing is lost" "$(stat_of heard) $(stat_of lost_buffer) $(stat_of gaps)" "$(passed) 0 0"
 fi
+guest_of 0
 done_testing

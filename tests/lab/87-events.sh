@@ -64,6 +64,9 @@ event_column()
 }
 
 hold_kvm
+# Below, its pid is looked for where there shall be none: it is a number that nothing else has.
+echo 4194304 >/proc/sys/kernel/pid_max
+echo $((3000000 + RANDOM * 30)) >/proc/sys/kernel/ns_last_pid
 start_vmm g --seed "$seed" --mode nested --pages 100 --rounds 8 --rewrite mix
 wait_checkpoint g 1 || result 1 "guest"
 pid=${vmm_pid[g]}
@@ -85,8 +88,7 @@ heard_by "to be shown around" --follow --vm "$pid" --redact
 is "to be shown around: as often as the kernel's tracepoints" "$(event_column | per_event)" "$(cat "$SCRATCH/hits")"
 cmp_ok "to be shown around: there was something" "$(event_column | wc -l)" -ge 10
 is "to be shown around: no address of the kernel, no pid, no name" \
-	"$(grep -cE "ffff[0-9a-f]{8}|(^|[^0-9a-fx])$pid([^0-9a-f]|\$)|(^| )$comm( |\$)" "$SCRATCH/out" "$SCRATCH/err" | xargs)" \
-	"$SCRATCH/out:0 $SCRATCH/err:0"
+	"$(grep -hE "ffff[0-9a-f]{8}|(^|[^0-9a-fx])$pid([^0-9a-f]|\$)|(^| )$comm( |\$)" "$SCRATCH/out" "$SCRATCH/err" | head -n 3)" ""
 
 heard_by "counted" --by event,cause -j
 is "counted: as often as the kernel's tracepoints" "$(jq -r '.counts[] | "\(.event) \(.count)"' "$SCRATCH/out" | awk '{ n[$1] += $2 } END { for (e in n) print e, n[e] }' | counts)" "$(cat "$SCRATCH/hits")"
