@@ -117,6 +117,8 @@ struct ms_rec_host {
 /* Not fields: with MS_WANT_PINS, or _CHANGED, all records of that type come; without the bit nothing is known. */
 #define MS_VM_HAVE_PINS (1ull << 21)
 #define MS_VM_HAVE_CHANGED (1ull << 22)
+/* Nor this: KVM_CAP_DIRTY_LOG_RING, dirty frames go to rings of the vCPUs' instead of memslots' bitmaps. */
+#define MS_VM_DIRTY_RING (1ull << 23)
 
 #define MS_LOG_MANUAL (1u << 0) /* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE */
 #define MS_LOG_INIT_SET (1u << 1) /* KVM_DIRTY_LOG_INITIALLY_SET: a log begins with every page dirty */

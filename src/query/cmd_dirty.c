@@ -164,9 +164,9 @@ static void slot_row(const struct ms_section *section, size_t row, struct ms_cel
 	cell_count(&cells, slot->by_guest[MS_EV_L1]);
 	cell_count(&cells, slot->by_guest[MS_EV_L2]);
 	cell_count(&cells, slot->by_guest[MS_EV_GUEST_UNKNOWN]);
-	cell_count(&cells, slot->since_read);
-	cell_count(&cells, slot->reads);
-	cell_count(&cells, slot->clears);
+	cell_opt(&cells, !dirty->d->ring, MS_V_COUNT, slot->since_read);
+	cell_opt(&cells, !dirty->d->ring, MS_V_COUNT, slot->reads);
+	cell_opt(&cells, !dirty->d->ring, MS_V_COUNT, slot->clears);
 	timeline_cells(&cells, dirty, slot->bins, 0);
 	way_cells(&cells, slot->ways);
 }
@@ -559,6 +559,9 @@ static struct ms_err *notes(struct query *q, const struct dirty *dirty)
 	if (!err && !logging && !d->nr)
 		err = note_add(q->result, "no memslot %slogs: nothing is marked until the VMM asks for it",
 			       q->args->given & 1ull << MS_OPT_SLOT ? "that was asked for " : "");
+	if (!err && d->ring)
+		err = note_add(q->result, "dirty frames go to rings of the vCPUs (KVM_CAP_DIRTY_LOG_RING): "
+					  "when the VMM takes them from there is not seen");
 	if (!err && dirty->listened.stopped)
 		err = note_add(q->result, "it was stopped before its time");
 	if (d->dropped_gfns || d->dropped_slots || d->dropped_vcpus)

@@ -34,7 +34,7 @@ static const struct ms_column vm_cols[] = {
 	{ "mm", "MM", MS_V_HEX, MS_SECRET_PTR, .prio = 9 },
 };
 
-/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, as it was enabled. */
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, as it was enabled, and KVM_CAP_DIRTY_LOG_RING. */
 static void cell_log_mode(struct ms_cell **at, const struct ms_rec_vm *rec)
 {
 	struct ms_cell *words;
@@ -49,6 +49,8 @@ static void cell_log_mode(struct ms_cell **at, const struct ms_rec_vm *rec)
 		word_add(words, "manual-protect");
 	if (rec->log_mode & MS_LOG_INIT_SET)
 		word_add(words, "initially-set");
+	if (rec->have & MS_VM_DIRTY_RING)
+		word_add(words, "ring");
 	cell_hex(at, rec->log_mode);
 }
 

@@ -194,6 +194,7 @@ void ms_dirty_slots(struct ms_dirty *d, const struct ms_vm *vm)
 {
 	size_t i, at;
 
+	d->ring = vm->rec.have & MS_VM_DIRTY_RING;
 	for (i = 0; i < vm->nr_slots; i++) {
 		const struct ms_rec_slot *rec = &vm->slots[i];
 

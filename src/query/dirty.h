@@ -126,6 +126,7 @@ struct ms_dirty {
 	u64 dropped_gfns, dropped_slots, dropped_vcpus;
 	u64 leaves_unknown; /* leaves whose frame cannot be told, or lies in no slot */
 	bool leaves; /* ms_dirty_leaves() was called */
+	bool ring; /* readings are not seen: MS_VM_DIRTY_RING */
 };
 
 /* profile may be NULL: then D bits are not looked at. *ret is ended by ms_dirty_destroy(). */

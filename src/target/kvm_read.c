@@ -240,6 +240,7 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *ho
 			      struct ms_rec_vm *vm)
 {
 	u64 upid = 0, indirect = 0, gen = 0, online = 0, created = 0, shadow_root = 0, tdp_on = 0, nx_off = 0;
+	u64 ring = 0;
 	const struct want_field wants[] = {
 		{ MS_F_kvm_mm, &vm->mm, MS_VM_HAVE_MM },
 		{ MS_F_kvm_userspace_pid, &upid, MS_VM_HAVE_USERSPACE_PID },
@@ -259,6 +260,7 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *ho
 		{ MS_F_kvm_tdp_mmu_enabled, &tdp_on, MS_VM_HAVE_TDP_MMU_ON },
 		{ MS_F_kvm_disable_nx_huge_pages, &nx_off, MS_VM_HAVE_NX_DISABLED },
 		{ MS_F_kvm_manual_dirty_log_protect, &vm->log_mode, MS_VM_HAVE_LOG_MODE },
+		{ MS_F_kvm_dirty_ring_size, &ring, 0 },
 		/* A list head here is twice as long as the counter: then read_fields() leaves it out. */
 		{ MS_F_kvm_tdp_mmu_pages, &vm->tdp_mmu_pages, MS_VM_HAVE_TDP_PAGES },
 	};
@@ -277,6 +279,8 @@ static struct ms_err *read_vm(struct ms_kmem *kmem, const struct ms_rec_host *ho
 	vm->shadow_root_allocated = (u8)shadow_root;
 	vm->tdp_mmu_on = (u8)tdp_on;
 	vm->nx_huge_disabled = nx_off != 0;
+	if (ring)
+		vm->have |= MS_VM_DIRTY_RING;
 	if (kmem->layout->f[MS_F_kvm_active_mmu_pages].present)
 		vm->have |= MS_VM_HAVE_LEGACY;
 	if (has_tdp_mmu(kmem, host, vm))

@@ -13,7 +13,7 @@
 	 MS_HOST_HAVE_ROLE_FIELDS | MS_HOST_HAVE_PML | MS_HOST_PML)
 /* The others are handed out from bit 0 without a gap: all up to the last one. */
 #define HAVE_UP_TO(last) (((last) << 1) - 1)
-#define VM_HAVE_ALL HAVE_UP_TO(MS_VM_HAVE_CHANGED)
+#define VM_HAVE_ALL HAVE_UP_TO(MS_VM_DIRTY_RING)
 #define VCPU_HAVE_ALL HAVE_UP_TO(MS_VCPU_HAVE_PML02)
 #define SLOT_HAVE_ALL HAVE_UP_TO(MS_SLOT_UNSTABLE)
 #define MMU_HAVE_ALL HAVE_UP_TO(MS_MMU_HAVE_PDPTRS)

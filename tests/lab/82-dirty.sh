@@ -170,6 +170,25 @@ written_but_clean()
 	end_vmm g
 }
 
+# A VM whose dirty frames go to rings: they are told, what becomes of them there is not, and that is said.
+ring()
+{
+	rm -f "$SCRATCH/wrote"
+	start_vmm g --seed "$seed" --pages "$pages" --dirty-ring --write-redraw --rounds 4
+	wait_checkpoint g 1
+	result $? "ring: guest"
+	is "ring: the VM has one" "$("$mmuscope" vms -j | jq -r --arg pid "${vmm_pid[g]}" '.vms[] | select((.pid | tostring) == $pid) | .log_mode | join(" ")')" ring
+	listen "ring"
+	is "ring: its log goes on" "$(vmm_ctl g log on)" ok
+	rounds 2 3 4
+	heard 0 "ring"
+	said '[g["gfn"] for g in d["gfns"] if data(g["gfn"])]' >"$SCRATCH/marked"
+	same "ring: marks are of the frames that the guest wrote" "$SCRATCH/marked" "$SCRATCH/wrote"
+	is "ring: what is unread is not known" "$(said 'set((s["since_read"], s["reads"], s["clears"]) for s in d["slots"])')" "(None, None, None)"
+	cmp_ok "ring: that is said" "$(jq '[.. | strings | select(contains("KVM_CAP_DIRTY_LOG_RING"))] | length' "$SCRATCH/dirty.json")" -eq 1
+	end_vmm g
+}
+
 ok "a guest to keep KVM in use" hold_kvm
 # ONLY names one of them.
 [ "${ONLY:-marks}" != marks ] || marks
@@ -177,4 +196,5 @@ if [ "$vendor" = intel ]; then
 	[ "${ONLY:-apart}" != apart ] || told_apart
 fi
 [ "${ONLY:-clean}" != clean ] || written_but_clean
+[ "$vendor" = intel ] || [ "${ONLY:-ring}" != ring ] || ring
 done_testing

@@ -281,6 +281,8 @@ class Vm:
             row[key] = k.get("kvm", kvm, path)
         # KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and _INITIALLY_SET.
         row["log_mode"] = [w for bit, w in enumerate(("manual-protect", "initially-set")) if row["log_mode_raw"] >> bit & 1]
+        if k.get("kvm", kvm, "dirty_ring_size"):
+            row["log_mode"].append("ring")
         row["nx_huge_disabled"] = bool(k.get("kvm", kvm, "arch.disable_nx_huge_pages"))
         return row
 

@@ -360,6 +360,13 @@ static void test_vm_modes(void **state)
 		assert_int_equal(got.vm[0].nx_huge_disabled, i & 1);
 		assert_int_equal(got.vm[0].log_mode, modes[i]);
 	}
+	assert_false(got.vm[0].have & MS_VM_DIRTY_RING);
+	field(&fm, MS_F_kvm_dirty_ring_size, 0x704, 4, 1);
+	for (i = 0; i < 2; i++) {
+		fm_set(&fm, fm_kvm(0) + 0x700, (u64)i << 48);
+		read_all(&fm, &file, 1, 0);
+		assert_int_equal(!!(got.vm[0].have & MS_VM_DIRTY_RING), i);
+	}
 	assert_int_equal(fm.nr_refused, 0);
 	fm_deinit(&fm);
 }

@@ -406,7 +406,7 @@ static void test_lies(void **state)
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, nr_role_fields, 0xffffffff, "more role fields");
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, role_fields[1].width, 32, "outside its word");
 	LIE(MS_REC_HOST, 0, struct ms_rec_host, role_fields[1].bit, 64, "outside its word");
-	LIE(MS_REC_VM, 0, struct ms_rec_vm, have, 1ull << 23, "unknown presence bits");
+	LIE(MS_REC_VM, 0, struct ms_rec_vm, have, 1ull << 24, "unknown presence bits");
 	LIE(MS_REC_VM, 0, struct ms_rec_vm, kvm, 0, "no address");
 	LIE(MS_REC_VM, 1, struct ms_rec_vm, kvm, FAKE_KVM(0), "the same VM twice");
 	LIE(MS_REC_FD, 0, struct ms_rec_fd, kind, 3, "unknown kind");

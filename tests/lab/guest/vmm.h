@@ -44,7 +44,7 @@ struct vmm_opts {
 	uint64_t mode, pages, size_2m, thp, stride, order, map, seed, write_pct, npt_ro_pct, npt_fault,
 		npt_ad, npt_nx;
 	uint64_t alias, ro, ro_write, mmio, rounds, passes, rewrite, rewrite_pct, at_l2, hold, vcpus, vms,
-		dups, dirty, log_mode, nx_off;
+		dups, dirty, log_mode, nx_off, dirty_ring;
 	uint64_t storm_pages, storm_hz, l1_touch, mmu_pages, timeout_s, stop_rewritten, npt_roots, sys_thp,
 		paging, sys_hugetlb, eptp_ad, pml, misconf, stubborn, stubborn_pages, stubborn_mmio, l1_write,
 		write_redraw, dirty_lose, odd, stores, stores_avx;

@@ -128,6 +128,9 @@ static void cap_enable(struct vmm_vm *vm, uint32_t cap, uint64_t arg, const char
 	vmm_ioctl(vm->fd, KVM_ENABLE_CAP, &enable, what);
 }
 
+/* As large as KVM allows. */
+#define DIRTY_RING_BYTES (65536 * sizeof(struct kvm_dirty_gfn))
+
 static void vm_create(struct vmm *vmm, unsigned int index)
 {
 	struct vmm_vm *vm = &vmm->vm[index];
@@ -142,6 +145,8 @@ static void vm_create(struct vmm *vmm, unsigned int index)
 			   KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
 				   (vmm->opts.log_mode == LOG_ALL_SET ? KVM_DIRTY_LOG_INITIALLY_SET : 0),
 			   "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+	if (vmm->opts.dirty_ring)
+		cap_enable(vm, KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_BYTES, "KVM_CAP_DIRTY_LOG_RING");
 	if (vmm->opts.nx_off)
 		cap_enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 0, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES");
 	for (uint64_t i = 0; i < vmm->opts.dups; i++) {

@@ -94,6 +94,7 @@ static const struct opt opts_table[] = {
 	       "with --dirty get: so many drawn pages are cleared in the log before it is read (0)"),
 	CHOICE("log-mode", log_mode, "plain|manual|all-set",
 	       "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: not, alone, or with all pages dirty at first (plain)"),
+	FLAG("dirty-ring", dirty_ring, "KVM_CAP_DIRTY_LOG_RING, which nobody empties"),
 	FLAG("nx-off", nx_off, "let off from nx_huge_pages: KVM_CAP_VM_DISABLE_NX_HUGE_PAGES"),
 	{ "storm", OPT_STORM, 0, 0, 0, "slot|madvise|mprotect",
 	  "zap storm from the first release on; repeatable" },
@@ -248,6 +249,7 @@ static void opts_check(struct vmm_opts *o)
 	refuse(o->dirty_lose && o->dirty != DIRTY_GET, "--dirty-lose needs --dirty get");
 	refuse(o->dirty_lose && (o->paging || o->trace), "--dirty-lose excludes --paging and --trace");
 	refuse(o->log_mode && o->dirty == DIRTY_GET, "--log-mode excludes --dirty get");
+	refuse(o->dirty_ring && o->dirty == DIRTY_GET, "--dirty-ring excludes --dirty get");
 	refuse(o->npt_nx && !(o->l1_bits & L1_NX), "--npt-nx needs --l1 with nx");
 	refuse(o->map == 1 && (o->rewrite == GF_REWRITE_MOVE || o->rewrite == GF_REWRITE_MIX),
 	       "--map identity excludes --rewrite move and mix");
