@@ -5,7 +5,7 @@
 # Write-protect flips on the real KVM: each store to a flipped frame is told, once, with its value, or as one that was let
 # through, by L1 and by L2; no store ends or stalls the guest; and a flip ends with whatever made it, or with what it is about.
 #
-# ONLY="refused exact view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times. On 6.1
+# ONLY="refused exact stalled view sessions cost slot events lost killed gone" picks parts; MMUSCOPE_DEEP=1 kills a thousand times. On 6.1
 # without it, what asks more of this module than of KVM is left to 6.12.
 
 # shellcheck disable=SC2016,SC2119,SC2317 # conditions are waited for by name
@@ -22,7 +22,7 @@ SEED=5
 [ -d /sys/kernel/debug/kvm ] || mount -t debugfs none /sys/kernel/debug
 npt=$(cat /sys/module/kvm_amd/parameters/npt 2>/dev/null || echo Y)
 
-parts="refused exact view sessions cost slot events lost killed gone"
+parts="refused exact stalled view sessions cost slot events lost killed gone"
 case $(uname -r),${MMUSCOPE_DEEP:-0} in
 6.1.*,0) parts="refused exact sessions slot events gone" ;;
 esac
@@ -172,6 +172,32 @@ own_tracking()
 if wanted exact; then
 	exact plain L1
 	[ "$npt" = N ] || exact nested L2
+fi
+
+# --- a vCPU that does not get a CPU while its store is let through ---
+if wanted stalled; then
+	rounds=60
+	guest --mode plain --vcpus 2 --stores --rounds $((1 + rounds)) --timeout 0
+	NR=$PAGES wp_start stalled "$gfn+$PAGES" -j
+	while sleep 0.05; do
+		kill -STOP "${vmm_pid[g]}" && sleep 0.15
+		kill -CONT "${vmm_pid[g]}" || break
+	done 2>/dev/null &
+	staller=$!
+	for ((i = 2; i < 2 + rounds; i++)); do
+		release_vmm g
+		wait_checkpoint g $i || break
+	done
+	kill $staller
+	wait $staller 2>/dev/null
+	kill -CONT "${vmm_pid[g]}"
+	ok "stalled: it ends when it is told to" wp_end stalled
+	names=$("$here/wp.py" "$SCRATCH/stalled.out" $rounds L1 "$gfn" "$pid" "$hva")
+	result $? "stalled: each store of $rounds rounds is told, once, but for those that are said to be not finished" || diag "$names"
+	diag "! stalled: $(grep -c not-finished "$SCRATCH/stalled.out") not finished"
+	release_vmm g
+	wait_vmm g
+	is "stalled: the guest ends well" $? 0
 fi
 
 # --- marks, and the interface ---
