@@ -192,7 +192,7 @@ if wanted stalled; then
 	wait $staller 2>/dev/null
 	kill -CONT "${vmm_pid[g]}"
 	ok "stalled: it ends when it is told to" wp_end stalled
-	names=$("$here/wp.py" "$SCRATCH/stalled.out" $rounds L1 "$gfn" "$pid" "$hva")
+	names=$("$here/wp.py" "$SCRATCH/stalled.out" $rounds L1 "$gfn" "$pid" "$hva" others)
 	result $? "stalled: each store of $rounds rounds is told, once, but for those that are said to be not finished" || diag "$names"
 	diag "! stalled: $(grep -c not-finished "$SCRATCH/stalled.out") not finished"
 	release_vmm g

@@ -3,13 +3,14 @@
 """
 Were all stores of a fixture guest with --stores seen, each once?
 
-    wp.py WRITES ROUNDS LEVEL GFN PID HVA
+    wp.py WRITES ROUNDS LEVEL GFN PID HVA [others]
 
 WRITES: lines of `mmuscope -j wp on' on all data pages, whose first one is frame GFN and lies at HVA in process PID, which
-is held. ROUNDS: how many rounds were made meanwhile. LEVEL: L1 or L2, who made them. Each of tests/lab/guest/proto.h's
-enum gf_store must have ROUNDS stores, caught with all their bytes or let through, and the last value that
-was told of any byte must be the one in memory. Of one that was not finished it is not known: that many may lack, and
-memory is not looked at. Prints what is wrong, then the names of those that were let through.
+is held. ROUNDS: how many rounds were made meanwhile. LEVEL: L1 or L2, who made them: vCPU 0 alone, unless "others" may
+store there, too. Each of tests/lab/guest/proto.h's enum gf_store must have ROUNDS stores, caught with all their bytes or
+let through, and the last value that was told of any byte must be the one in memory. Of one that was not finished it is
+not known: that many may lack, and memory is not looked at. Prints what is wrong, then the names of those that were let
+through.
 """
 import collections
 import json
@@ -34,7 +35,8 @@ def places(base, first_gpa):
 
 
 def main():
-    path, rounds, level, gfn, pid, hva = sys.argv[1:]
+    path, rounds, level, gfn, pid, hva = sys.argv[1:7]
+    others = sys.argv[7:] == ["others"]
     rounds, gfn, hva = int(rounds), int(gfn, 0), int(hva, 0)
     writes = [json.loads(line) for line in open(path) if '"seq"' in line]
     bad = []
@@ -48,6 +50,8 @@ def main():
         gpa = int(w["gpa"], 0)
         if w["seq"] != n:
             bad.append("record %d has number %d" % (n, w["seq"]))
+        if others and w["vcpu_id"]:
+            continue
         if w["guest"] != level or w["vcpu_id"] != 0 or not w["rip"]:
             bad.append("not by vCPU 0 of %s: %s" % (level, w))
         if w["kind"] == "not-finished":
