@@ -556,6 +556,8 @@ enum outcome { MADE, NOT_MADE, NOT_KNOWN };
 static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct kvm_vcpu *vcpu,
 		  enum outcome outcome)
 {
+	const bool is_store = e->write.kind == MMUSCOPE_WP_THROUGH;
+
 	if (outcome == MADE)
 		read_back(vcpu, &e->write);
 	if (outcome == NOT_KNOWN)
@@ -565,7 +567,7 @@ static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struc
 	if (outcome == NOT_MADE)
 		return;
 	spin_lock(&t->lock);
-	if (e->write.kind == MMUSCOPE_WP_THROUGH || e->write.kind == MMUSCOPE_WP_UNFINISHED)
+	if (is_store)
 		e->through++;
 	else
 		e->walks++;

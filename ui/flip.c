@@ -74,20 +74,24 @@ static void write_told(struct ms_ui *ui, const struct mmuscope_wp_write *w, size
 	u32 bytes = w->value_bytes < sizeof(w->value) ? w->value_bytes : (u32)sizeof(w->value);
 	struct ms_buf buf = { 0 };
 
-	if (w->kind == MMUSCOPE_WP_LOST)
+	if (w->kind == MMUSCOPE_WP_LOST) {
 		ms_buf_printf(&buf, "flip of 0x%llx lost with its slot", (unsigned long long)w->gpa >> 12);
-	else
-		ms_buf_printf(&buf, "%s: vCPU %d%s%s, GPA 0x%llx, %u bytes 0x",
-			      w->kind == MMUSCOPE_WP_STORE ? "store" : "let through", w->vcpu,
-			      w->level ? " L" : "",
-			      w->level == 1   ? "1"
-			      : w->level == 2 ? "2"
+	} else {
+		ms_buf_printf(&buf, "%s: vCPU %d%s, GPA 0x%llx",
+			      w->kind == MMUSCOPE_WP_STORE	  ? "store"
+			      : w->kind == MMUSCOPE_WP_UNFINISHED ? "let through and not finished"
+								  : "let through",
+			      w->vcpu,
+			      w->level == 1   ? " L1"
+			      : w->level == 2 ? " L2"
 					      : "",
-			      (unsigned long long)w->gpa, w->bytes);
-	while (w->kind != MMUSCOPE_WP_LOST && bytes)
-		ms_buf_printf(&buf, "%02x", w->value[--bytes]);
-	if (w->kind != MMUSCOPE_WP_LOST)
+			      (unsigned long long)w->gpa);
+		if (w->kind != MMUSCOPE_WP_UNFINISHED)
+			ms_buf_printf(&buf, ", %u bytes 0x", w->bytes);
+		while (w->kind != MMUSCOPE_WP_UNFINISHED && bytes)
+			ms_buf_printf(&buf, "%02x", w->value[--bytes]);
 		ms_buf_printf(&buf, ", %llu of this frame; %zu since", (unsigned long long)w->count, nr);
+	}
 	ms_ui_status(ui, MS_LOOK_NORMAL, "%s", ms_buf_str(&buf));
 	ms_buf_deinit(&buf);
 }

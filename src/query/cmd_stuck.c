@@ -27,6 +27,8 @@ struct stuck_view {
 	u64 round, came, went; /* of a watch */
 	struct ms_stuck *source; /* stuck, or the watch's */
 	u64 lost; /* so far */
+	bool numbered; /* one after the other, as they passed the filter */
+	u64 seq; /* the last */
 };
 
 static void view_free(void *owned)
@@ -305,13 +307,21 @@ static void round_row(const struct ms_section *section, size_t row, struct ms_ce
 
 static bool feed(void *ctx, const struct ms_event *event)
 {
-	const struct stuck_view *view = ctx;
+	struct stuck_view *view = ctx;
 
+	/* A full buffer drops the latest: the gap is where it was. */
+	if (view->numbered && view->seq && event->seq > view->seq + 1)
+		ms_stuck_lost(view->source);
+	if (event->seq > view->seq)
+		view->seq = event->seq;
 	ms_stuck_event(view->source, event);
 	return true;
 }
 
-/* What was lost may have got a vCPU on: faults before it and behind it are not in a row. */
+/*
+ * What was lost may have got a vCPU on: faults before it and behind it are not in a row. Of what has no number, a
+ * probe that was not run, it is known here alone.
+ */
 static struct ms_err *look_for_losses(void *ctx, struct ms_listener *l)
 {
 	struct stuck_view *view = ctx;
@@ -366,6 +376,7 @@ static struct ms_err *listen_run(struct query *q, struct stuck_view *view)
 		return ms_err_nomem();
 	view->source = *at;
 	view->lost = ms_listen_lost(&q->session->heard);
+	view->numbered = ms_listen_fd(l) >= 0;
 	err = query_listen_ticks(q, &listen,
 				 q->args->for_ms ? q->args->for_ms
 				 : watch	 ? q->args->interval_ms

@@ -20,7 +20,7 @@ struct wp_state {
 	struct mmuscope_wp_write *writes;
 	size_t nr;
 	u64 start_ns, until_ns; /* CLOCK_MONOTONIC; until: 0, no end */
-	u64 stores, through, walks, lost_slot;
+	u64 stores, through, walks, unfinished, lost_slot;
 	struct mmuscope_wp_info info;
 	u64 undone;
 	bool gone;
@@ -240,8 +240,10 @@ static void count_writes(struct wp_state *state)
 			state->stores++;
 			break;
 		case MMUSCOPE_WP_THROUGH:
-		case MMUSCOPE_WP_UNFINISHED:
 			state->through++;
+			break;
+		case MMUSCOPE_WP_UNFINISHED:
+			state->unfinished++;
 			break;
 		case MMUSCOPE_WP_WALK:
 		case MMUSCOPE_WP_EVENT:
@@ -320,6 +322,11 @@ static struct ms_err *notes(struct query *q, const struct wp_state *state)
 		err = note_add(q->result,
 			       "let through: KVM cannot emulate these; the CPU made them with the flip "
 			       "lifted for a moment, in which other writes to the frame are not seen");
+	if (!err && state->unfinished)
+		err = note_add(
+			q->result,
+			"%llu were let through and not finished within 100 ms: each was made, or is told again",
+			(unsigned long long)state->unfinished);
 	if (!err && !state->gone && state->info.flags & MMUSCOPE_WP_TRACKING)
 		err = note_add(q->result,
 			       "what stays: this kernel's KVM keeps external write tracking enabled for "

@@ -188,13 +188,14 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 		if (!err && tick)
 			err = tick(ctx, l);
 		ret->end_ns = ms_listen_now(l);
-		if (until_ns && ret->end_ns >= until_ns) {
-			if (!err && !relay.enough)
-				err = ms_listen_rest(l, relay_put, &relay);
+		if (until_ns && ret->end_ns >= until_ns)
 			break;
-		}
 		ret->stopped = session->progress && !session->progress(session->progress_ctx, 0);
 	}
+	if (!err && !relay.enough)
+		err = ms_listen_rest(l, relay_put, &relay);
+	if (!err && tick)
+		err = tick(ctx, l);
 	return err ? err : stats_take(session, &ret->stats);
 }
 

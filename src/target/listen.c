@@ -124,6 +124,7 @@ struct ms_err *ms_listen_rest(struct ms_listener *l, bool (*put)(void *ctx, cons
 			      void *ctx)
 {
 	struct rest rest = { .put = put, .ctx = ctx, .end_ns = ms_listen_now(l) };
+	bool again = !l->ops->waiting;
 	struct ms_err *err;
 
 	for (;;) {
@@ -133,8 +134,10 @@ struct ms_err *ms_listen_rest(struct ms_listener *l, bool (*put)(void *ctx, cons
 			return err;
 		if (rest.nr)
 			continue;
-		if (!l->ops->waiting || !l->ops->waiting(l))
+		/* A CPU may be about to put one into the buffer, in front of those of others. */
+		if (again && (!l->ops->waiting || !l->ops->waiting(l)))
 			return NULL;
+		again = true;
 		poll(NULL, 0, REST_MS);
 	}
 }

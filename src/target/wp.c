@@ -175,7 +175,8 @@ struct ms_err *ms_wp_read(struct ms_wp *wp, int timeout_ms, struct mmuscope_wp_w
 
 	*nr_ret = 0;
 	*gone_ret = false;
-	if (poll(&fd, 1, timeout_ms) <= 0)
+	/* POLLERR alone: nothing is flipped. */
+	if (poll(&fd, 1, timeout_ms) <= 0 || !(fd.revents & (POLLIN | POLLHUP)))
 		return NULL;
 	got = read(wp->device, writes, max * sizeof(*writes));
 	if (got < 0)

@@ -127,12 +127,14 @@ ok "of another build" debug_file "${kvm_id%??}00" "$SCRATCH/theirs" "$types/kvm.
 fails 3 "theirs is of another kernel: its build-id ${kvm_id%??}00" "$mmuscope" vms --types "$SCRATCH/theirs"
 
 # --- listening finds its functions by BTF, what they are given by DWARF ---
-timeout 120 "$mmuscope" events --event spte_set,fault --for 5 --types dwarf >"$SCRATCH/events" 2>"$SCRATCH/err" </dev/null &
+"$mmuscope" events --event spte_set,fault --follow --types dwarf >"$SCRATCH/events" 2>"$SCRATCH/err" </dev/null &
 events=$!
 listening_by "$SCRATCH/err" "$events"
 start_vmm h --pages 10
 wait_checkpoint h 1
 end_vmm h
+sleep 1
+kill -INT "$events"
 wait "$events"
 is "events" "$?|$(grep -vE "^mmuscope: (attaching [0-9]+ probes, behind|listening by [1-9])" "$SCRATCH/err" | head -c 300)" "0|"
 cmp_ok "events: its SPTEs are told" "$(grep -c ' spte_set .*0x' "$SCRATCH/events")" -ge 10
