@@ -137,7 +137,8 @@ bool ms_ui_listen_poll(struct ms_ui *ui)
 
 int ms_ui_listen_fd(const struct ms_ui *ui)
 {
-	return ms_listen_fd(ui->listen.l);
+	/* What is counted where it happens is delivered to nobody: no descriptor tells that there is something. */
+	return ui->listen.want.count_by ? -1 : ms_listen_fd(ui->listen.l);
 }
 
 u64 ms_ui_listen_lost(const struct ms_ui *ui)

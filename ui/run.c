@@ -72,8 +72,7 @@ static int timeout_of(struct ms_ui *ui, const struct runner *run, int *fd_ret)
 	*fd_ret = -1;
 	if (!ui->listen.l)
 		return ret;
-	/* What is counted where it happens is delivered to nobody: no descriptor tells that there is something. */
-	if (run->listen_ms <= now && !ui->listen.want.count_by)
+	if (run->listen_ms <= now)
 		*fd_ret = ms_ui_listen_fd(ui);
 	if (*fd_ret >= 0)
 		return ret;

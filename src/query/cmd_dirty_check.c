@@ -128,16 +128,14 @@ struct ms_err *dirty_check_tick(void *ctx, struct ms_listener *l)
 {
 	struct dirty *dirty = ctx;
 	struct ms_dirty_check *c = dirty->check;
-	struct ms_listen_stats stats;
-	struct ms_err *err = ms_listen_stats(l, &stats);
-	u64 lost, start_ns;
+	bool lost = false;
+	struct ms_err *err = query_lost_more(l, &dirty->lost, &lost);
+	u64 start_ns;
 
 	if (err)
 		return err;
-	lost = ms_listen_lost(&stats);
-	if (lost != dirty->lost)
+	if (lost)
 		ms_dirty_check_lost(c);
-	dirty->lost = lost;
 	if (c->digested && !c->log_moved)
 		return NULL;
 	start_ns = ms_listen_now(l);

@@ -325,17 +325,12 @@ static bool feed(void *ctx, const struct ms_event *event)
 static struct ms_err *look_for_losses(void *ctx, struct ms_listener *l)
 {
 	struct stuck_view *view = ctx;
-	struct ms_listen_stats stats;
-	struct ms_err *err = ms_listen_stats(l, &stats);
-	u64 lost;
+	bool lost = false;
+	struct ms_err *err = query_lost_more(l, &view->lost, &lost);
 
-	if (err)
-		return err;
-	lost = ms_listen_lost(&stats);
-	if (lost != view->lost)
+	if (!err && lost)
 		ms_stuck_lost(view->source);
-	view->lost = lost;
-	return NULL;
+	return err;
 }
 
 static struct ms_err *not_told(struct query *q, u64 fed)

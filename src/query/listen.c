@@ -126,6 +126,20 @@ static struct ms_err *stats_take(struct ms_session *session, struct ms_listen_st
 	return NULL;
 }
 
+struct ms_err *query_lost_more(struct ms_listener *l, u64 *lost, bool *ret)
+{
+	struct ms_listen_stats stats;
+	struct ms_err *err = ms_listen_stats(l, &stats);
+	u64 now;
+
+	if (err)
+		return err;
+	now = ms_listen_lost(&stats);
+	*ret = now != *lost;
+	*lost = now;
+	return NULL;
+}
+
 int listen_wait_ms(u64 now_ns, u64 end_ns, u32 slice_ms)
 {
 	u64 left_ns = end_ns > now_ns ? end_ns - now_ns : 0;

@@ -248,6 +248,8 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 				  bool (*put)(void *ctx, const struct ms_event *event),
 				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
 				  struct listened *ret) MS_MUST_CHECK;
+/* Was more lost than *lost, which becomes what was lost so far? */
+struct ms_err *query_lost_more(struct ms_listener *l, u64 *lost, bool *ret) MS_MUST_CHECK;
 /* The session's listener, for counts, probes and stacks: the one that listens to this, or a new one. */
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;

@@ -272,8 +272,8 @@ struct ms_listen_ops {
 	size_t (*stack)(struct ms_listener *l, s32 stack, u64 *ips, size_t max);
 	u64 (*now)(const struct ms_listener *l); /* NULL: CLOCK_MONOTONIC */
 	void (*hold)(struct ms_listener *l); /* NULL: nothing happens while nobody waits */
-	bool (*waiting)(
-		const struct ms_listener *l); /* for ms_listen_rest(); NULL: next() keeps nothing back */
+	/* For ms_listen_rest(): is there what next() keeps back? NULL: it keeps nothing back. */
+	bool (*waiting)(const struct ms_listener *l);
 	void (*unlisten)(struct ms_listener *l);
 };
 
