@@ -29,7 +29,8 @@ struct ms_stream_state {
 	struct ms_event *events;
 	size_t nr, cap;
 	bool no_memory, summary;
-	bool held; /* nothing is an event any more */
+	bool full; /* as many as --count asked for */
+	bool held; /* nothing is an event any more; what was one until then is still handed out */
 	u64 *seen; /* of the stream */
 	struct ms_event_count *counts;
 	size_t nr_counts;
@@ -407,9 +408,8 @@ static bool put(void *ctx, const struct ms_event *event)
 	}
 	if (!keep(s, event))
 		return false;
-	if (s->count && *s->seen >= s->count)
-		s->listened.stopped = true;
-	return !s->listened.stopped && s->nr < BATCH;
+	s->full = s->count && *s->seen >= s->count;
+	return !s->full && s->nr < BATCH;
 }
 
 static bool enough(const struct query *q)
@@ -443,15 +443,14 @@ static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u6
 	if (!s->held) {
 		err = ms_listen_next(s->l, listen_wait_ms(s->listened.end_ns, end_ns, SLICE_MS), put, s);
 		s->listened.end_ns = ms_listen_now(s->l);
-		if (!err && !s->listened.stopped && !s->no_memory)
+		if (!err && !s->full && !s->no_memory)
 			keep_pace(s);
-		s->listened.stopped |= enough(q);
 		/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
-		s->held = s->listened.stopped || s->late || reached(s, s->until_ns);
+		s->held = s->full || s->late || reached(s, s->until_ns) || enough(q);
 		if (s->held)
 			ms_listen_hold(s->l);
 	}
-	if (!err && s->held && !s->listened.stopped && s->nr < BATCH)
+	if (!err && s->held && !s->full && s->nr < BATCH)
 		err = ms_listen_rest(s->l, put, s);
 	return !err && s->no_memory ? ms_err_nomem() : err;
 }
@@ -479,7 +478,7 @@ static struct ms_err *events_round(struct query *q, struct ms_stream_state *s, s
 	if (err)
 		return err;
 	/* A full round may have left some that belong to it. */
-	stream->over = s->listened.stopped || (s->held && s->nr < BATCH);
+	stream->over = s->full || (s->held && s->nr < BATCH);
 	stream->events = s->events;
 	stream->nr = s->nr;
 	section = section_add(q, "events", "Events", true, s->table.cols, s->table.nr, s->nr, event_row);

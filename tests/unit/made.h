@@ -14,6 +14,8 @@ struct made {
 	const struct ms_event *events;
 	size_t nr, at;
 	size_t per_call; /* what comes at once; 0: all */
+	size_t keeps; /* the last so many are kept back, */
+	u32 late; /* until next() was called so often */
 	u64 now_ns, step_ns; /* of each call */
 	struct ms_listen_stats stats, before;
 	size_t lost_at; /* once so many have come, one more is lost; 0: none */
@@ -39,14 +41,16 @@ static inline int made_fd(const struct ms_listener *l)
 static inline struct ms_err *made_next(struct ms_listener *l, int timeout_ms,
 				       bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
 {
-	size_t end = made.per_call ? made.at + made.per_call : made.nr;
+	size_t nr = made.late ? made.nr - made.keeps : made.nr;
+	size_t end = made.per_call ? made.at + made.per_call : nr;
 
 	assert_in_range(timeout_ms, 0, made.holds ? 0 : 100);
 	if (made.fails)
 		return ms_err_new(MS_ERR_TARGET, "made: it broke");
 	if (!made.holds)
 		made.now_ns += made.step_ns;
-	while (made.at < end && made.at < made.nr)
+	made.late -= made.late > 0;
+	while (made.at < end && made.at < nr)
 		if (!put(ctx, &made.events[made.at++]))
 			break;
 	return NULL;
@@ -114,6 +118,11 @@ static inline void made_hold(struct ms_listener *l)
 	made.holds++;
 }
 
+static inline bool made_waiting(const struct ms_listener *l)
+{
+	return made.keeps && made.at < made.nr;
+}
+
 static inline void made_unlisten(struct ms_listener *l)
 {
 	made.open = false;
@@ -128,6 +137,7 @@ static const struct ms_listen_ops listen_ops = {
 	.stack = made_stack,
 	.now = made_now,
 	.hold = made_hold,
+	.waiting = made_waiting,
 	.unlisten = made_unlisten,
 };
 

@@ -185,6 +185,42 @@ static void test_hold(void **state)
 	}
 }
 
+/* What a listener keeps back, since one in front of it may come late, is waited for; but for --count, which has enough. */
+static void test_late(void **state)
+{
+	static const struct {
+		const char *words;
+		size_t per_call, seen;
+		bool stop;
+	} cases[] = {
+		{ "events --follow", 0, 5, true },   { "events --follow", 1, 5, true },
+		{ "events --for 2", 0, 5, false },   { "events --for 1", 0, 4, false },
+		{ "events --count 2", 0, 2, false },
+	};
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ms_stream stream = { 0 };
+		struct run run;
+		bool stop = cases[i].stop;
+
+		begin(&run);
+		made.per_call = cases[i].per_call;
+		made.keeps = 2;
+		made.late = 8;
+		run.session.progress = go_on;
+		run.session.progress_ctx = &stop;
+		line(&run, cases[i].words);
+		for (k = 0; !stream.over && k < 20; k++)
+			next(&run, &stream);
+		if (!stream.over || stream.nr_seen != cases[i].seen)
+			fail_msg("%s: case %zu: %llu seen, over: %d", cases[i].words, i,
+				 (unsigned long long)stream.nr_seen, stream.over);
+		end(&run, &stream);
+	}
+}
+
 static const struct ms_probe probes[] = {
 	{ .name = "tp_btf/kvm_page_fault",
 	  .status = MS_PROBE_ON,
@@ -711,10 +747,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_for), cmocka_unit_test(test_attaching),
 		cmocka_unit_test(test_until),	  cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_summary),	  cmocka_unit_test(test_not_whole),
-		cmocka_unit_test(test_probes),	  cmocka_unit_test(test_counts),
-		cmocka_unit_test(test_widths),	  cmocka_unit_test(test_not_known),
-		cmocka_unit_test(test_stacks),	  cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_late),	  cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_not_whole), cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_widths),
+		cmocka_unit_test(test_not_known), cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
