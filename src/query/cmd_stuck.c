@@ -372,11 +372,14 @@ static struct ms_err *listen_run(struct query *q, struct stuck_view *view)
 	view->source = *at;
 	view->lost = ms_listen_lost(&q->session->heard);
 	view->numbered = ms_listen_fd(l) >= 0;
+	view->seq = watch ? watch->seq : 0;
 	err = query_listen_ticks(q, &listen,
 				 q->args->for_ms ? q->args->for_ms
 				 : watch	 ? q->args->interval_ms
 						 : MS_FOR_MS,
 				 feed, look_for_losses, view, &view->listened);
+	if (watch)
+		watch->seq = view->seq;
 	return err ? err : not_told(q, fed);
 }
 

@@ -365,6 +365,7 @@ struct ms_watch {
 	struct ms_finding *known; /* by place */
 	size_t nr_known;
 	struct ms_stuck *stuck; /* of stuck: what it knows, and what it found in the last round */
+	u64 seq; /* of stuck: the number of the last event */
 	struct ms_stuck_place *places;
 	size_t nr_places;
 	u64 start_ns; /* of its first round, on the clock of the events */

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_MADE_H
 
 #include <poll.h>
+#include <unistd.h>
 
 #include "ask.h"
 
@@ -25,6 +26,7 @@ struct made {
 	u32 nr_ips;
 	bool fails;
 	bool open;
+	bool numbered; /* as a live one is: events have numbers one after the other */
 	u32 holds; /* nothing happens any more */
 	u32 listens;
 	u32 attach_ms; /* so long it takes */
@@ -35,7 +37,7 @@ static struct ms_target_ops ops;
 
 static inline int made_fd(const struct ms_listener *l)
 {
-	return -1;
+	return made.numbered ? STDIN_FILENO : -1;
 }
 
 static inline struct ms_err *made_next(struct ms_listener *l, int timeout_ms,

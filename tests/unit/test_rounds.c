@@ -222,6 +222,42 @@ static void test_stuck_loss(void **state)
 	}
 }
 
+/* A number that is missing breaks a series off, between two rounds as well. */
+static void test_stuck_gap(void **state)
+{
+	enum { NR = MS_STUCK_MIN + MS_STUCK_MIN / 2 };
+	struct ms_event again[2 * NR];
+	struct run run;
+	u32 gap, i;
+
+	(void)state;
+	for (gap = 0; gap < 2; gap++) {
+		struct ms_watch watch = { 0 };
+
+		begin(&run);
+		for (i = 0; i < NR; i++) {
+			again[2 * i] = (struct ms_event)EV(i * 1000, 0, fault, .addr = 0x5000, .error = 2);
+			again[2 * i + 1] = (struct ms_event)EV(i * 1000 + 500, 0, fault_done, .addr = 0x5000,
+							       .gfn = 5, .ret = MS_RET_FIXED);
+		}
+		for (i = 0; i < 2 * NR; i++)
+			again[i].seq = i + 1 + (i >= NR ? gap : 0);
+		made.events = again;
+		made.numbered = true;
+		made.nr = NR;
+		drop(&run);
+		assert_null(ms_args_parse_line("stuck --watch 1 --vm 4242", NULL, &run.args));
+		assert_null(watch_next(&run, &watch));
+		is(&run, "watch", 0, "findings", "0");
+		made.nr = 2 * NR;
+		assert_null(watch_next(&run, &watch));
+		is(&run, "watch", 0, "findings", gap ? "0" : "1");
+		ms_watch_deinit(&watch);
+		drop(&run);
+		teardown(&run);
+	}
+}
+
 static void test_no_vm(void **state)
 {
 	struct ms_stream stream;
@@ -341,7 +377,7 @@ int main(void)
 		cmocka_unit_test(test_check_lost),   cmocka_unit_test(test_no_frame),
 		cmocka_unit_test(test_same),	     cmocka_unit_test(test_before),
 		cmocka_unit_test(test_stuck_rounds), cmocka_unit_test(test_stale_values),
-		cmocka_unit_test(test_stuck_loss),
+		cmocka_unit_test(test_stuck_loss),   cmocka_unit_test(test_stuck_gap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
