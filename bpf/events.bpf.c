@@ -202,7 +202,7 @@ int BPF_PROG(fault_out, u64 vcpu, u64 addr, u64 error, u64 insn, u64 insn_len)
 INLINE void spte_changed(void *ctx, struct thread *t, u64 vcpu, u64 sptep, u64 old, u64 new, u64 gfn,
 			 u8 cause)
 {
-	u32 role = 0, level, index = sptep_index(sptep);
+	u32 role = MS_EV_NO_ROLE, level, index = sptep_index(sptep);
 	struct ms_event ev;
 	u64 sp, sp_gfn = 0;
 
@@ -215,7 +215,7 @@ INLINE void spte_changed(void *ctx, struct thread *t, u64 vcpu, u64 sptep, u64 o
 		GET(role, sp, off.sp_role);
 		GET(sp_gfn, sp, off.sp_gfn);
 	}
-	level = role_level(role);
+	level = role == MS_EV_NO_ROLE ? 0 : role_level(role);
 	if (spte_is_table(new, level) || (!(new &SPTE_PRESENT) && spte_is_table(old, level)))
 		gfn = ~0ull;
 	else if (gfn == ~0ull && sp)
@@ -228,6 +228,7 @@ INLINE void spte_changed(void *ctx, struct thread *t, u64 vcpu, u64 sptep, u64 o
 	ev.u.spte_set.new_spte = new;
 	ev.u.spte_set.index = (u16)index;
 	ev.u.spte_set.level = (u8)level;
+	ev.u.spte_set.role = role;
 	event_end(ctx, &ev, gfn, spte_pages(old, new, level), (u8)level, MS_RET_NR);
 }
 
@@ -250,10 +251,11 @@ int BPF_PROG(fast, u64 vcpu, u64 fault, u64 sptep, u64 old, u64 ret)
 	if (WANTED(fast_fault) && event_begin(&ev, MS_EV_fast_fault, t, vcpu, 0)) {
 		ev.cause = MS_CAUSE_FAULT;
 		GET(ev.u.fast_fault.addr, fault, off.fault_addr);
+		ev.u.fast_fault.gfn = gfn;
 		ev.u.fast_fault.old_spte = old;
 		ev.u.fast_fault.new_spte = now;
 		ev.u.fast_fault.ret = outcome;
-		event_end(ctx, &ev, ~0ull, 0, 0, outcome);
+		event_end(ctx, &ev, gfn, 1, 0, outcome);
 	}
 	if (outcome == MS_RET_FIXED)
 		spte_changed(ctx, t, vcpu, sptep, old, now, ~0ull, MS_CAUSE_FAST_FAULT);
@@ -391,7 +393,8 @@ int BPF_PROG(tdp_set, u64 as_id, u64 gfn, u64 level_arg, u64 old, u64 new)
 		return 0;
 	if (spte_is_table(new, level) || (!(new &SPTE_PRESENT) && spte_is_table(old, level)))
 		maps = ~0ull;
-	/* The tracepoint does not say in which page: 0. */
+	/* The tracepoint does not say in which page: 0, and nothing of its role but the level. */
+	ev.u.spte_set.role = MS_EV_NO_ROLE;
 	ev.u.spte_set.gfn = maps;
 	ev.u.spte_set.old_spte = old;
 	ev.u.spte_set.new_spte = new;
@@ -448,7 +451,7 @@ int BPF_PROG(spte_cleared, u64 kvm, u64 sptep, u64 old)
 {
 	struct thread *t = thread_get();
 	struct ms_event ev;
-	u32 role = 0;
+	u32 role = MS_EV_NO_ROLE;
 	u64 sp, sp_gfn = 0, new = 0, gfn;
 
 	if (!(old & SPTE_PRESENT))
@@ -465,6 +468,7 @@ int BPF_PROG(spte_cleared, u64 kvm, u64 sptep, u64 old)
 	gfn = sp ? sp_entry_gfn(sp, role, sp_gfn, sptep_index(sptep)) : ~0ull;
 	ev.u.rmap_remove.sp = sp;
 	ev.u.rmap_remove.gfn = gfn;
+	ev.u.rmap_remove.role = role;
 	ev.u.rmap_remove.index = (u16)sptep_index(sptep);
 	END_GFN(gfn);
 	return 0;
@@ -565,7 +569,7 @@ int BPF_PROG(rmap_added, u64 kvm, u64 cache, u64 slot, u64 sptep, u64 gfn)
 {
 	struct thread *t = thread_get();
 	struct ms_event ev;
-	u32 role = 0;
+	u32 role = MS_EV_NO_ROLE;
 
 	if (!WANTED(rmap_add) || !event_begin(&ev, MS_EV_rmap_add, t, 0, kvm))
 		return 0;
@@ -574,6 +578,7 @@ int BPF_PROG(rmap_added, u64 kvm, u64 cache, u64 slot, u64 sptep, u64 gfn)
 	    thread_prefetches(t, role_level(role), sptep_index(sptep)))
 		ev.cause = MS_CAUSE_PREFETCH;
 	ev.u.rmap_add.gfn = gfn;
+	ev.u.rmap_add.role = role;
 	ev.u.rmap_add.index = (u16)sptep_index(sptep);
 	END_GFN(gfn);
 	return 0;

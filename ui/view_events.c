@@ -450,10 +450,9 @@ static bool target_of(const struct ms_ui *ui, const struct ms_vm *vm, const stru
 		      struct ms_ui_entry *ret)
 {
 	u64 sp = 0, idx = MS_SPTES, gfn = ~0ull;
-	bool has_sp = ms_event_first(event, MS_UNIT_SP, &sp);
 
 	*ret = (struct ms_ui_entry){ 0 };
-	if (has_sp && has_entry(vm, sp)) {
+	if (ms_event_first(event, MS_UNIT_SP, &sp) && has_entry(vm, sp)) {
 		if (!ms_event_first(event, MS_UNIT_INDEX, &idx))
 			idx = MS_SPTES;
 		*ret = (struct ms_ui_entry){ .sp = sp, .idx = (u32)idx };
@@ -464,7 +463,7 @@ static bool target_of(const struct ms_ui *ui, const struct ms_vm *vm, const stru
 			ret->sp = 0;
 		return true;
 	}
-	return has_sp;
+	return sp;
 }
 
 /*

@@ -39,9 +39,10 @@ enum ms_flush { /* of one vCPU's TLB */
 
 #define MS_EV_NO_VCPU 0xffff
 #define MS_EV_NO_STACK (-1)
-/* What this source does not know: of a sequence, of how many are under way, of a BOOL field. */
+/* What this source does not know: of a sequence, of how many are under way, of a page, of a BOOL field. */
 #define MS_EV_NO_SEQ (~0ull)
 #define MS_EV_NO_NR (~0u)
+#define MS_EV_NO_ROLE (~0u)
 #define MS_EV_UNKNOWN 0xff
 
 enum ms_ev_guest { /* whose code the vCPU runs */

@@ -183,7 +183,7 @@ int nmmu_fast_fault(struct nmmu_vcpu *v, struct nmmu_fault *fault)
 	for (i = 0; tried.again && i <= FAST_TRIES; i++)
 		ret = try_once(v, fault, &tried);
 	nmmu_lockless_end(v);
-	nmmu_event(m, v, fast_fault, .addr = fault->addr, .old_spte = tried.old_spte,
+	nmmu_event(m, v, fast_fault, .addr = fault->addr, .gfn = fault->gfn, .old_spte = tried.old_spte,
 		   .new_spte = tried.new_spte, .ret = (u8)ret);
 	v->cause = was;
 	if (ret != NMMU_RET_INVALID) {

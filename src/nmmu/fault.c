@@ -173,7 +173,7 @@ static void add_rmap(struct nmmu_vcpu *v, struct nmmu_slot *slot, const struct n
 	struct nmmu *m = v->m;
 	u32 before = nmmu_rmap_add(m, &v->cache, head, &sp->spt[index]);
 
-	nmmu_event(m, v, rmap_add, .sp = sp->id, .gfn = gfn, .index = (u16)index);
+	nmmu_event(m, v, rmap_add, .sp = sp->id, .gfn = gfn, .role = sp->role.word, .index = (u16)index);
 	if (before > NMMU_RMAP_MAX)
 		nmmu_rmap_recycle(m, head);
 }

@@ -197,7 +197,7 @@ static void tell_removed(struct nmmu *m, u64 *sptep, enum ms_cause cause)
 	sp = nmmu_sp_of_spte(m, sptep);
 	if (sp)
 		nmmu_event_for(m, m->at_work, cause, rmap_remove, .sp = sp->id,
-			       .gfn = nmmu_sp_gfn(sp, (u32)(sptep - sp->spt)),
+			       .gfn = nmmu_sp_gfn(sp, (u32)(sptep - sp->spt)), .role = sp->role.word,
 			       .index = (u16)(sptep - sp->spt));
 }
 

@@ -54,7 +54,8 @@ static void stored(struct nmmu *m, const struct nmmu_vcpu *v, const struct place
 	count_leaf(m, at, new_spte, 1);
 	nmmu_event_for(m, v, cause, spte_set, .sp = at->sp ? at->sp->id : 0,
 		       .gfn = event_gfn(m, at, old_spte, new_spte), .old_spte = old_spte,
-		       .new_spte = new_spte, .index = (u16)at->index, .level = at->level);
+		       .new_spte = new_spte, .index = (u16)at->index, .level = at->level,
+		       .role = at->sp ? at->sp->role.word : MS_EV_NO_ROLE);
 	nmmu_yield(m, NMMU_POINT_SPTE_STORED);
 }
 
@@ -159,7 +160,7 @@ void nmmu_spte_drop(struct nmmu *m, u64 *sptep, enum ms_cause cause)
 	if (!head || nmmu_rmap_del(m, head, sptep))
 		return;
 	nmmu_event_for(m, m->at_work, cause, rmap_remove, .sp = at.sp->id,
-		       .gfn = nmmu_sp_gfn(at.sp, at.index), .index = (u16)at.index);
+		       .gfn = nmmu_sp_gfn(at.sp, at.index), .role = at.sp->role.word, .index = (u16)at.index);
 }
 
 u64 nmmu_spte_clear_bits(struct nmmu *m, u64 *sptep, u64 bits, enum ms_cause cause)

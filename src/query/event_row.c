@@ -184,6 +184,7 @@ static bool is_absent(const struct ms_event *event, const struct ms_event_field 
 	if (event->id == MS_EV_stale && field->unit == MS_UNIT_COUNT)
 		return value == (field->bytes == sizeof(u32) ? MS_EV_NO_NR : MS_EV_NO_SEQ);
 	return (field->unit == MS_UNIT_GFN && value == ~0ull) || (field->unit == MS_UNIT_SP && !value) ||
+	       (field->unit == MS_UNIT_ROLE && value == MS_EV_NO_ROLE) ||
 	       (field->unit == MS_UNIT_BOOL && value == MS_EV_UNKNOWN);
 }
 

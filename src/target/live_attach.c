@@ -633,8 +633,8 @@ static enum ms_probe_status status_of(const struct live_listener *ll, size_t i)
 		return MS_PROBE_IDLE;
 	if (ll->probes[i].link[0])
 		return MS_PROBE_ON;
-	for (k = 0; ms_probe_descs[i].group && k < ms_nr_probe_descs; k++)
-		if (ms_probe_descs[k].group == ms_probe_descs[i].group && ll->probes[k].link[0])
+	for (k = 0; k < ms_nr_probe_descs; k++)
+		if (ll->probes[k].link[0] && ms_probe_replaces(&ms_probe_descs[k], &ms_probe_descs[i]))
 			return MS_PROBE_SPARE;
 	return MS_PROBE_OFF;
 }

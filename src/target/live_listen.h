@@ -30,11 +30,15 @@ struct ms_probe_desc {
 	const char *fn; /* kernel function or tracepoint */
 	const char *lost;
 	u64 events; /* fed, or explained */
-	u8 group; /* 0: none */
+	u8 group; /* 0: none; `together' is not part of it */
 	u8 vendor; /* enum ms_probe_vendor */
 	u8 cause, who; /* of an operation: enum ms_cause, enum ms_op_who */
 	bool is_operation, is_tracepoint, is_kprobe;
+	bool together; /* with those of its group that have this, too: one is none for the other */
 };
+
+/* Is b of no use where a is on? */
+bool ms_probe_replaces(const struct ms_probe_desc *a, const struct ms_probe_desc *b);
 
 extern const struct ms_probe_desc ms_probe_descs[];
 extern const size_t ms_nr_probe_descs;

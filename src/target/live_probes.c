@@ -21,7 +21,8 @@ const struct ms_probe_desc ms_probe_descs[] = {
 	  .fn = #f,                                                 \
 	  .lost = what,                                             \
 	  .events = explains,                                       \
-	  .group = grp,                                             \
+	  .group = (grp) & (TOGETHER - 1),                          \
+	  .together = (grp)&TOGETHER,                               \
 	  .vendor = MS_PROBE_##module,                              \
 	  .cause = MS_CAUSE_##op_cause,                             \
 	  .who = MS_OP_##op_who,                                    \
@@ -32,13 +33,19 @@ const struct ms_probe_desc ms_probe_descs[] = {
 	  .fn = #f,                                       \
 	  .lost = what,                                   \
 	  .events = feeds,                                \
-	  .group = grp,                                   \
+	  .group = (grp) & (TOGETHER - 1),                \
+	  .together = (grp)&TOGETHER,                     \
 	  .vendor = MS_PROBE_##module,                    \
 	  KIND_##kind },
 #include "abi/probes.def"
 };
 
 const size_t ms_nr_probe_descs = sizeof(ms_probe_descs) / sizeof(ms_probe_descs[0]);
+
+bool ms_probe_replaces(const struct ms_probe_desc *a, const struct ms_probe_desc *b)
+{
+	return a != b && a->group && a->group == b->group && !(a->together && b->together);
+}
 
 void ms_event_queue_deinit(struct ms_event_queue *q)
 {

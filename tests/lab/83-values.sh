@@ -23,7 +23,7 @@ values()
 # Kinds that these guests bring about: one that is not there is a failure.
 kinds="fault,fault_done,fault_done frame,fast_fault,nested_exit,nested_enter,emulate,mmio,invalidate,invalidate_end"
 kinds="$kinds,spte_set of the TDP MMU,spte_set made,spte_set cleared,spte_set linked,rmap_add,rmap_remove"
-kinds="$kinds,mmio_mark,sp_create,sp_find,sp_zap,zap_all,root_load,root_free,slot,dirty,flush,flush_vcpu"
+kinds="$kinds,roles of the pages of entries,mmio_mark,sp_create,sp_find,sp_zap,zap_all,root_load,root_free,slot,dirty,flush,flush_vcpu"
 if [ "$vendor" = intel ]; then
 	kinds="$kinds,inject of EPT violation,pml,pml_drain,pml12"
 else

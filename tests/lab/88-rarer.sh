@@ -16,16 +16,6 @@
 seed=${SEED:-0x$(od -An -N6 -tx8 /dev/urandom | tr -d ' ' | cut -c5-16)}
 diag "seed $seed (SEED to repeat), kernel $(uname -r)"
 
-# sum EVENT FIELD
-sum()
-{
-	awk -v name="$1" -v field="$2=" '$1 == "event" && $2 == name {
-		for (i = 3; i <= NF; i++)
-			if (index($i, field) == 1)
-				n += substr($i, length(field) + 1)
-	} END { print n + 0 }' "$heard"
-}
-
 hold_kvm
 if want logs; then
 	end_vmm keeper
@@ -46,8 +36,8 @@ if want logs; then
 	recycled=$(kvmstat g mmu_recycled)
 	end_vmm g
 	rarer_end logs "log_enable,log_disable,log_read,log_clear,split,nx_recover,recycle,wp"
-	is "pages zapped at the limit, as KVM counts them" "$(sum recycle pages)" "$recycled"
-	diag "$recycled pages in $(heard_nr recycle) times; frames write-protected $(heard_nr wp), with SPTEs $(sum wp sptes)"
+	is "pages zapped at the limit, as KVM counts them" "$(heard_sum recycle pages)" "$recycled"
+	diag "$recycled pages in $(heard_nr recycle) times; frames write-protected $(heard_nr wp), with SPTEs $(heard_sum wp sptes)"
 	again '' ''
 fi
 

@@ -21,11 +21,14 @@ nx 1 100 force
 rarer_begin
 run_through --paging 64 --pages 100 --rounds 2
 run_through --paging 64 --odd --pages 30 --rounds 2
+run_through --paging 32 --pages 60 --rounds 2
 guest --pages 4 --size 2m --sys-thp --rounds 0
 release_vmm g
 until_heard nx_recover
 end_vmm g TERM
 rarer_end shadow "sync,unsync,pt_write,wp,inject of #PF,nx_recover"
+# What a sync changes is on its behalf, whatever the format of the tables; the kernel's own count of them is told with it.
+cmp_ok "SPTEs changed by syncs have that cause" "$(heard_nr spte_set cause=sync)" -ge "$(heard_sum sync changed)"
 diag "pages brought up to date $(heard_nr sync), writes to tables $(heard_nr pt_write)"
 # Others come after this script.
 again '' ''

@@ -81,6 +81,16 @@ heard_nr()
 		END { print nr + 0 }' "$heard"
 }
 
+# heard_sum EVENT FIELD
+heard_sum()
+{
+	awk -v name="$1" -v field="$2=" '$1 == "event" && $2 == name {
+		for (i = 3; i <= NF; i++)
+			if (index($i, field) == 1)
+				n += substr($i, length(field) + 1)
+	} END { print n + 0 }' "$heard"
+}
+
 stat_of()
 {
 	awk -v name="$1" '$1 == "stat" && $2 == name { print $3 }' "$heard"

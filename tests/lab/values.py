@@ -85,6 +85,7 @@ RETURNS = ("kvm_mmu_page_fault", "kvm_tdp_page_fault", "paging64_page_fault", "e
 VOID = ("kvm_mmu_track_write", "kvm_mmu_pte_write")  # of those that are named as returns: they return nothing
 # Most entries of a page that is zapped were never set, which is over at once.
 FILTERS = {"p_mmu_page_zap_pte": "old != 0 && old != 0x8000000000000000"}
+INVALID = 1 << 11  # of a role: the page is on its way out
 STRUCTS = ("kvm_vcpu", "kvm_mmu_page", "kvm_memory_slot", "kvm", "mmu_notifier_range", "x86_exception")
 M64 = (1 << 64) - 1
 EPT_EXITS = {48: "inject of EPT violation", 49: "inject of EPT misconfiguration", 62: "inject of PML full"}
@@ -281,7 +282,8 @@ class Kernel:
         done = ret in ("fixed", "spurious")
         if t.fault and done:
             t.fault["fast"] = 1
-        self.put("fast_fault", tid, a["cr2_or_gpa"], a["old_spte"], a["new_spte"] if done else a["old_spte"], ret)
+        # It is for direct pages alone.
+        self.put("fast_fault", tid, a["cr2_or_gpa"], a["cr2_or_gpa"] >> 12, a["old_spte"], a["new_spte"] if done else a["old_spte"], ret)
         if ret == "fixed":
             # Of the TDP MMU's pages no zap names the table: where in it.
             self.put("spte_set by a fast fault", tid, a["sptep"] >> 3 & 511, a["old_spte"], a["new_spte"])
@@ -503,6 +505,7 @@ class Heard:
         self.kernel = kernel
         self.spt = defaultdict(set)  # sp: its tables
         self.strange = Counter()
+        self.roles = Counter()  # of pages of entries: as the kernel's zap of that page has it, and others
         for spt, owners in kernel.pages.items():
             for owner in owners:
                 self.spt[owner[0]].add(spt)
@@ -518,16 +521,23 @@ class Heard:
         """Of an entry, out of its page and its index, as Kernel.place() has it: all that it may be."""
         return tuple(t + int(e["index"]) * 8 for t in self.spt.get(int(e["sp"], 16), ()))
 
+    def role(self, v):
+        known = {role & ~INVALID for spt in self.spt.get(v["sp"], ()) for sp, _, role in self.kernel.pages[spt] if sp == v["sp"]}
+        if known:
+            self.roles[v["role"] & ~INVALID in known] += 1
+
     def event(self, name, e):
         tid = int(e["tid"])
         v = {k: value(x) for k, x in e.items()}
+        if name in ("spte_set", "rmap_add", "rmap_remove"):
+            self.role(v)
         if name == "fault":
             self.put(name, tid, v["addr"], v["error"], e["mmu"])
         elif name == "fault_done":
             self.put(name, tid, v["addr"], e["ret"], v["fast"])
             self.put("fault_done frame", tid, v["gfn"])
         elif name == "fast_fault":
-            self.put(name, tid, v["addr"], v["old_spte"], v["new_spte"], e["ret"])
+            self.put(name, tid, v["addr"], v["gfn"], v["old_spte"], v["new_spte"], e["ret"])
         elif name == "nested_exit":
             self.put(name, tid, v["reason"], v["qual"], v["addr"])
         elif name == "spte_set" and not v["sp"]:
@@ -603,6 +613,7 @@ def compare(heard_path, trace_path, kernel_class=Kernel, heard_class=Heard):
             print("differ %s: %s" % (kind, "; ".join("thread %d, number %d: kernel %s, heard %s" % d for d in found[:2])))
         else:
             print("same %s: %d" % (kind, nr))
+    print("%s roles of the pages of entries: %s" % (("differ", heard.roles) if heard.roles[False] else ("same", heard.roles[True])))
     print("%s levels and tables: %s" % ("differ" if heard.strange else "same", dict(heard.strange) or len(heard.spt)))
 
 

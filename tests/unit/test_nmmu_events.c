@@ -167,6 +167,7 @@ static void faults(void **state)
 		assert_int_equal(the(&got, fault_done, FAULT)->ret, MS_RET_FIXED);
 		assert_int_equal(the(&got, rmap_add, FAULT)->sp, id);
 		assert_int_equal(the(&got, rmap_add, FAULT)->gfn, DATA >> 12);
+		assert_int_equal(the(&got, rmap_add, FAULT)->role, box_page_of(&b, DATA, 1)->role.word);
 		assert_int_equal(the(&got, rmap_add, FAULT)->index, DATA >> 12 & 511);
 		assert_int_equal(the(&got, rmap_add, PREFETCH)->gfn, (DATA >> 12) + 1);
 		assert_int_equal(the(&got, spte_set, LINK)->level, 4);
@@ -201,6 +202,7 @@ static void replaced(void **state)
 		map(&b, LARGE, I | P);
 		assert_int_equal(the(&got, rmap_remove, RELINK)->gfn, LARGE >> 12);
 		assert_int_equal(the(&got, rmap_remove, RELINK)->sp, box_page_of(&b, LARGE, 2)->id);
+		assert_int_equal(the(&got, rmap_remove, RELINK)->role, box_page_of(&b, LARGE, 2)->role.word);
 		only(&got, C(FAULT) | C(RELINK) | C(LINK) | C(PREFETCH));
 
 		id = box_page_of(&b, LARGE, 1)->id;
@@ -253,6 +255,8 @@ static void dirtied(void **state)
 		before = *box_spte(&b, DATA, 1);
 		map(&b, DATA, W | P);
 		assert_int_equal(the(&got, fast_fault, FAST_FAULT)->addr, DATA);
+		assert_int_equal(the(&got, fast_fault, FAST_FAULT)->gfn, DATA >> 12);
+		assert_int_equal(the(&got, spte_set, FAST_FAULT)->role, box_page_of(&b, DATA, 1)->role.word);
 		assert_int_equal(the(&got, fast_fault, FAST_FAULT)->old_spte, before);
 		assert_int_equal(the(&got, fast_fault, FAST_FAULT)->new_spte, *box_spte(&b, DATA, 1));
 		assert_int_equal(the(&got, fast_fault, FAST_FAULT)->ret, MS_RET_FIXED);
