@@ -185,7 +185,7 @@ static void test_hold(void **state)
 	}
 }
 
-/* What a listener keeps back is waited for, since one in front of it may come late; not by --count, which has enough. */
+/* What a listener keeps back for one that may come late is waited for; not by --count, which has enough. */
 static void test_late(void **state)
 {
 	static const struct {
