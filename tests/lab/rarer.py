@@ -21,6 +21,7 @@ TRACEPOINTS = {
 }
 # Names of one function on later and earlier kernels: the first that this kernel has.
 SYNC = ("__kvm_sync_page", "paging64_sync_page")
+SYNC_32 = ("__kvm_sync_page", "paging32_sync_page")
 TABLE_WRITE = ("kvm_mmu_track_write", "kvm_mmu_pte_write")
 NX_WORKER = ("kvm_nx_huge_page_recovery_worker", "kvm_nx_lpage_recovery_worker")
 STALE = {
@@ -32,13 +33,14 @@ STALE = {
 ENTRIES = {
     **STALE,
     SYNC: "gfn=+{kvm_mmu_page.gfn}($arg2):x64",
+    SYNC_32: "gfn=+{kvm_mmu_page.gfn}($arg2):x64",
     TABLE_WRITE: "gpa=$arg2:x64 bytes=$arg4:u8",
     "kvm_mmu_slot_gfn_write_protect": "gfn=$arg3:x64",
     "kvm_mmu_zap_oldest_mmu_pages": "",
     "kvm_tdp_mmu_zap_sp": "gfn=+{kvm_mmu_page.gfn}($arg2):x64 role=+{kvm_mmu_page.role}($arg2):x32",
     "kvm_vm_ioctl": "file=$arg1:x64 cmd=$arg2:x32 a=+u0($arg3):u32 b=+u4($arg3):u32 c=+u8($arg3):x64 d=+u16($arg3):x64",
 }
-RETURNS = (SYNC, TABLE_WRITE, "kvm_mmu_slot_gfn_write_protect", "kvm_mmu_zap_oldest_mmu_pages", "kvm_vm_ioctl",
+RETURNS = (SYNC, SYNC_32, TABLE_WRITE, "kvm_mmu_slot_gfn_write_protect", "kvm_mmu_zap_oldest_mmu_pages", "kvm_vm_ioctl",
            "is_page_fault_stale")
 SET_MEMORY, GET_LOG, CLEAR_LOG, ENABLE_CAP = 0x4020AE46, 0x4010AE42, 0xC018AEC0, 0x4068AEA3  # linux/kvm.h
 LOG_PROTECT2 = 168  # KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2
@@ -65,7 +67,7 @@ def turn_on(base, only=None):
     writes = "(%s) || (caller > %#x && caller < %#x)" % (values.FILTERS["p_mmu_page_zap_pte"], low, high)
     entries = {**values.ENTRIES, **{name(fn): args for fn, args in ENTRIES.items()}}
     entries["mmu_page_zap_pte"] += " caller=$stack0:x64"
-    values.turn_on(base, {**values.TRACEPOINTS, **TRACEPOINTS}, entries, values.RETURNS + tuple(name(fn) for fn in RETURNS),
+    values.turn_on(base, {**values.TRACEPOINTS, **TRACEPOINTS}, entries, values.RETURNS + tuple(dict.fromkeys(name(fn) for fn in RETURNS)),
                    {"p_mmu_page_zap_pte": writes})
 
 
@@ -126,7 +128,8 @@ class Rarer(values.Kernel):
         if a:
             self.put("sync", tid, a["gfn"], since[0] + since[1])
 
-    p_paging64_sync_page, r_paging64_sync_page = p___kvm_sync_page, r___kvm_sync_page
+    p_paging64_sync_page = p_paging32_sync_page = p___kvm_sync_page
+    r_paging64_sync_page = r_paging32_sync_page = r___kvm_sync_page
 
     def p_kvm_mmu_track_write(self, tid, t, a):
         self.begin("write", tid, a)

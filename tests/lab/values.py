@@ -80,8 +80,8 @@ VMX_ENTRIES = {
 VMX_RETURNS = ("nested_vmx_write_pml_buffer", "kvm_write_guest_page")
 # Where vmx_handle_exit() empties the PML buffer: the first of these that the compiler left as a function of its own.
 DRAINS = ("vmx_flush_pml_buffer", "__vmx_handle_exit", "vmx_handle_exit")
-RETURNS = ("kvm_mmu_page_fault", "kvm_tdp_page_fault", "paging64_page_fault", "ept_page_fault", "mmu_spte_clear_track_bits",
-           "kvm_set_memslot", "kvm_mmu_load", "__kvm_mmu_prepare_zap_page")
+RETURNS = ("kvm_mmu_page_fault", "kvm_tdp_page_fault", "paging64_page_fault", "paging32_page_fault", "ept_page_fault",
+           "mmu_spte_clear_track_bits", "kvm_set_memslot", "kvm_mmu_load", "__kvm_mmu_prepare_zap_page")
 VOID = ("kvm_mmu_track_write", "kvm_mmu_pte_write")  # of those that are named as returns: they return nothing
 # Most entries of a page that is zapped were never set, which is over at once.
 FILTERS = {"p_mmu_page_zap_pte": "old != 0 && old != 0x8000000000000000"}
@@ -268,7 +268,7 @@ class Kernel:
             ret = a["ret"] & 0xFFFFFFFF
             t.fault["ret"] = "error" if ret >> 31 else self.rets[ret]
 
-    r_kvm_tdp_page_fault = r_paging64_page_fault = r_ept_page_fault = handled
+    r_kvm_tdp_page_fault = r_paging64_page_fault = r_paging32_page_fault = r_ept_page_fault = handled
 
     def r_kvm_mmu_page_fault(self, tid, t, a):
         if t.fault:
