@@ -172,7 +172,9 @@ static void put_figures(struct ms_buf *out, const struct stuck_view *view, const
 	ms_buf_printf(out, "; first at %llu ms; of %llu faults here %llu resolved: %s since",
 		      (unsigned long long)since_ms(view, place->first_ns), (unsigned long long)place->taken,
 		      (unsigned long long)place->resolved,
-		      place->open ? "it has not got on" : "such an access has got on");
+		      place->torn   ? "it was not seen to get on, but events were lost"
+		      : place->open ? "it has not got on"
+				    : "such an access has got on");
 	if (has_seqs(place))
 		ms_buf_printf(out, "; seq %llu, now %llu", (unsigned long long)place->seq_seen,
 			      (unsigned long long)place->seq_now);
@@ -309,27 +311,21 @@ static bool feed(void *ctx, const struct ms_event *event)
 {
 	struct stuck_view *view = ctx;
 
-	/* A full buffer drops the latest: the gap is where it was. */
-	if (view->numbered && view->seq && event->seq > view->seq + 1)
+	if (query_lost_before(view->numbered, &view->seq, event))
 		ms_stuck_lost(view->source);
-	if (event->seq > view->seq)
-		view->seq = event->seq;
 	ms_stuck_event(view->source, event);
 	return true;
 }
 
-/*
- * What was lost may have got a vCPU on: faults before it and behind it are not in a row. Of what has no number, a
- * probe that was not run, it is known here alone.
- */
+/* What was lost may have got a vCPU on: faults before it and behind it are not in a row. */
 static struct ms_err *look_for_losses(void *ctx, struct ms_listener *l)
 {
 	struct stuck_view *view = ctx;
 	bool lost = false;
 	struct ms_err *err = query_lost_more(l, &view->lost, &lost);
 
-	if (!err && lost)
-		ms_stuck_lost(view->source);
+	if (!err)
+		ms_stuck_settle(view->source, lost);
 	return err;
 }
 

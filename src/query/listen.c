@@ -140,6 +140,15 @@ struct ms_err *query_lost_more(struct ms_listener *l, u64 *lost, bool *ret)
 	return NULL;
 }
 
+bool query_lost_before(bool numbered, u64 *seq, const struct ms_event *event)
+{
+	bool ret = numbered && *seq && event->seq > *seq + 1;
+
+	if (event->seq > *seq)
+		*seq = event->seq;
+	return ret;
+}
+
 int listen_wait_ms(u64 now_ns, u64 end_ns, u32 slice_ms)
 {
 	u64 left_ns = end_ns > now_ns ? end_ns - now_ns : 0;

@@ -248,8 +248,17 @@ struct ms_err *query_listen_ticks(struct query *q, const struct ms_listen *liste
 				  bool (*put)(void *ctx, const struct ms_event *event),
 				  struct ms_err *(*tick)(void *ctx, struct ms_listener *l), void *ctx,
 				  struct listened *ret) MS_MUST_CHECK;
-/* Was more lost than *lost, which becomes what was lost so far? */
+/*
+ * Was more lost than *lost, which becomes what was lost so far? Where, is not known: what has no number, a probe that
+ * was not run, is known here alone.
+ */
 struct ms_err *query_lost_more(struct ms_listener *l, u64 *lost, bool *ret) MS_MUST_CHECK;
+/*
+ * Was one lost right before this event, by its number? A full buffer drops the latest: the gap is where it was. seq:
+ * the last number, 0 at first; numbered: numbers are one after the other as events passed the filter, as they
+ * are of a listener that has a descriptor.
+ */
+bool query_lost_before(bool numbered, u64 *seq, const struct ms_event *event);
 /* The session's listener, for counts, probes and stacks: the one that listens to this, or a new one. */
 struct ms_err *query_listener(struct query *q, const struct ms_listen *listen,
 			      struct ms_listener **ret) MS_MUST_CHECK;

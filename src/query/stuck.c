@@ -81,8 +81,11 @@ bool ms_stuck_can_tell(u64 fed, enum ms_stuck_cause cause)
 struct place {
 	struct ms_stuck_place cur; /* with the series under way; nr 0: resolved */
 	struct ms_stuck_place best; /* with the longest */
+	struct ms_stuck_place sure; /* ... before the first event that is not settled made it longer */
 	u64 used; /* number of the event that met it last; 0: a free way */
-	u64 epoch, syncs; /* of the VM, at the last fault of the series */
+	u64 best_at; /* of the one that made `best' what it is */
+	u64 epoch, syncs, losses; /* of the VM, at the last fault of the series */
+	u64 best_losses; /* ... of the longest */
 };
 
 /* One fault on its way. */
@@ -112,6 +115,8 @@ struct ms_stuck {
 	u64 syncs; /* that changed an SPTE */
 	u64 zaps, invalidates; /* all pages at once; memory by the host */
 	u64 open_invalidates;
+	u64 losses; /* how often events were lost */
+	u64 settled; /* number of the last event up to which it is known where */
 	struct vcpu *vcpus[MS_STUCK_VCPUS];
 	struct place places[SETS][WAYS];
 };
@@ -187,7 +192,8 @@ static struct place *place_get(struct ms_stuck *stuck, const struct ms_stuck_pla
 	return victim;
 }
 
-static void series_reset(struct place *place)
+/* What comes next is not in a row with what was. */
+static void series_break(struct place *place)
 {
 	struct ms_stuck_place *cur = &place->cur;
 
@@ -199,6 +205,23 @@ static void series_reset(struct place *place)
 	cur->has_stale = false;
 	cur->seq_seen = cur->seq_now = cur->in_progress = 0;
 	cur->rip = 0;
+}
+
+/* It was resolved, or is another matter. */
+static void series_reset(struct place *place)
+{
+	series_break(place);
+	place->best.open = false;
+}
+
+static void best_take(struct ms_stuck *stuck, struct place *place)
+{
+	if (place->best_at <= stuck->settled)
+		place->sure = place->best;
+	place->best = place->cur;
+	place->best.open = true;
+	place->best_losses = stuck->losses;
+	place->best_at = stuck->totals.events;
 }
 
 /* Fixed or spurious: a series of faults that each by itself was resolved. */
@@ -215,6 +238,8 @@ static void series_add(struct ms_stuck *stuck, const struct flight *flight, enum
 	struct ms_stuck_place *cur = &place->cur;
 
 	cur->taken++;
+	if (place->losses != stuck->losses)
+		series_break(place);
 	if (cur->nr && is_resolved_one(cur) != resolved_one)
 		series_reset(place);
 	if (resolved_one) {
@@ -228,6 +253,7 @@ static void series_add(struct ms_stuck *stuck, const struct flight *flight, enum
 		series_reset(place);
 	place->epoch = stuck->epoch;
 	place->syncs = stuck->syncs;
+	place->losses = stuck->losses;
 	if (!ms_stuck_can_tell(stuck->fed, cause))
 		return;
 	if (!cur->nr)
@@ -247,7 +273,7 @@ static void series_add(struct ms_stuck *stuck, const struct flight *flight, enum
 		cur->in_progress = flight->stale.in_progress;
 	}
 	if (cur->nr >= place->best.nr)
-		place->best = *cur;
+		best_take(stuck, place);
 }
 
 /* PFERR bits as those of a qualification. */
@@ -282,7 +308,7 @@ static void resolve(struct ms_stuck *stuck, const struct ms_stuck_place *key, u6
 		if (!set[i].used || cur->guest != key->guest || cur->pgd != key->pgd ||
 		    cur->addr >> shift != key->addr >> shift)
 			continue;
-		if (!cur->nr || is_resolved_one(cur))
+		if (is_resolved_one(cur) || (!cur->nr && !set[i].best.open))
 			continue;
 		if (!cur->injected && cur->error & PFERR_ACCESS & ~access)
 			continue;
@@ -598,10 +624,49 @@ static void of_vm(struct ms_stuck *stuck, const struct ms_event *event)
 		stuck->epoch++;
 }
 
+/* The end of a fault may be among what was lost, and what ends next is another; L2 may be another, too. */
+static void vcpu_forget(struct vcpu *v)
+{
+	v->shown.unfinished += v->fault.on && !v->fault.injected;
+	v->fault.on = v->emulation.on = v->emulating = false;
+	v->pgd = 0;
+}
+
 void ms_stuck_lost(struct ms_stuck *stuck)
 {
+	u32 i;
+
 	stuck->open_invalidates = 0;
-	stuck->epoch++;
+	stuck->losses++;
+	for (i = 0; i < MS_STUCK_VCPUS; i++)
+		if (stuck->vcpus[i])
+			vcpu_forget(stuck->vcpus[i]);
+}
+
+/* What was found since the last time may run across a loss. */
+static void take_back(struct ms_stuck *stuck)
+{
+	struct place *place = &stuck->places[0][0];
+	bool open;
+	u32 i;
+
+	for (i = 0; i < MS_STUCK_PLACES; i++) {
+		if (place[i].best_at <= stuck->settled)
+			continue;
+		open = place[i].best.open && place[i].sure.open;
+		place[i].best = place[i].sure;
+		place[i].best.open = open;
+		place[i].best_at = 0;
+	}
+}
+
+void ms_stuck_settle(struct ms_stuck *stuck, bool lost)
+{
+	if (lost) {
+		take_back(stuck);
+		ms_stuck_lost(stuck);
+	}
+	stuck->settled = stuck->totals.events;
 }
 
 void ms_stuck_event(struct ms_stuck *stuck, const struct ms_event *event)
@@ -679,8 +744,7 @@ size_t ms_stuck_found(const struct ms_stuck *stuck, u64 min, struct ms_stuck_pla
 		found[nr] = place[i].best;
 		found[nr].taken = place[i].cur.taken;
 		found[nr].resolved = place[i].cur.resolved;
-		found[nr].open =
-			place[i].cur.nr == place[i].best.nr && place[i].cur.last_ns == place[i].best.last_ns;
+		found[nr].torn = place[i].best.open && place[i].best_losses != stuck->losses;
 		nr++;
 	}
 	qsort(found, nr, sizeof(*found), longer);

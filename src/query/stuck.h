@@ -11,6 +11,7 @@
  * given to L1 is a place of its own, by what L1 was told; there an entry made for a neighbour resolves it too, since
  * KVM makes entries ahead (SEMANTICS F), and so does a sync that changed something. A fault that was fixed and comes
  * all the same is in a series only as long as nothing may have taken the entry away between: flush, zap, aging, log.
+ * Where events were lost every series breaks off.
  *
  * No series: misconfigurations that are given to L1 and nested page faults with RSVD (how an L1 makes its devices),
  * full logs of L1's, page faults that a guest gets in shadow paging (its own business).
@@ -63,7 +64,8 @@ struct ms_stuck_place {
 	u64 rip; /* of the last instruction emulated for it, 0: none seen */
 	u8 last_ret; /* enum ms_ret, MS_RET_NR: not seen */
 	bool has_stale;
-	bool open; /* nothing has resolved it since */
+	bool open; /* nothing that was heard has resolved it since, */
+	bool torn; /* ... but not all was heard */
 };
 
 /* The cause that most faults of the series had. */
@@ -97,8 +99,16 @@ struct ms_stuck;
 struct ms_stuck *ms_stuck_create(u64 fed);
 void ms_stuck_destroy(struct ms_stuck *stuck); /* takes NULL */
 void ms_stuck_event(struct ms_stuck *stuck, const struct ms_event *event);
-/* Events were lost: whether an invalidation that began has ended is not known, nor what took entries away. */
+/*
+ * Events were lost before the one that comes next: any of them may have got a vCPU on, so that no series goes over it;
+ * nor is it known what a vCPU is at, nor whether an invalidation that began has ended.
+ */
 void ms_stuck_lost(struct ms_stuck *stuck);
+/*
+ * Now and then: what was heard since the last time is all there was, but for what ms_stuck_lost() was told of; or,
+ * lost, there were more, somewhere among it: then no series of that time stands.
+ */
+void ms_stuck_settle(struct ms_stuck *stuck, bool lost);
 /* False: no fault of this vCPU was seen. */
 bool ms_stuck_vcpu(const struct ms_stuck *stuck, u32 id, struct ms_stuck_vcpu *ret);
 void ms_stuck_totals(const struct ms_stuck *stuck, struct ms_stuck_totals *ret);
