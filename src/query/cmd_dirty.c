@@ -394,7 +394,7 @@ static bool on_event(void *ctx, const struct ms_event *event)
 		ms_dirty_time(dirty->d, dirty->listened.start_ns);
 	ms_dirty_event(dirty->d, event);
 	if (dirty->check)
-		ms_dirty_check_event(dirty->check, event);
+		dirty_check_event(dirty, event);
 	return true;
 }
 

@@ -12,7 +12,10 @@ struct dirty {
 	struct listened listened;
 	struct ms_dirty_check *check; /* NULL: not asked for */
 	struct ms_frame *frames; /* of it */
-	u64 kvm, lost; /* events, before the last digests */
+	u64 kvm;
+	u64 lost; /* events, so far */
+	bool numbered; /* see query_lost_before() */
+	u64 seq; /* the last */
 	bool utf8;
 	u64 rate_ns; /* what rates are about, 0: no time went by */
 	size_t *slots, nr_slots; /* those that are shown, of d->slots */
@@ -32,6 +35,7 @@ static inline void us_cell(struct ms_cell **at, const struct dirty *dirty, u64 t
 
 /* dirty->check, of the frames that --check names. */
 struct ms_err *dirty_check_create(struct query *q, struct dirty *dirty) MS_MUST_CHECK;
+void dirty_check_event(struct dirty *dirty, const struct ms_event *event);
 /* ctx is the struct dirty: see query_listen_ticks(). */
 struct ms_err *dirty_check_tick(void *ctx, struct ms_listener *l) MS_MUST_CHECK;
 /* The verdict: sections, notes, and status 1 on a finding. */

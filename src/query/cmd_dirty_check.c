@@ -123,6 +123,13 @@ struct ms_err *dirty_check_create(struct query *q, struct dirty *dirty)
 	return ms_dirty_check_create(&opts, q->vm, &dirty->check);
 }
 
+void dirty_check_event(struct dirty *dirty, const struct ms_event *event)
+{
+	if (query_lost_before(dirty->numbered, &dirty->seq, event))
+		ms_dirty_check_lost(dirty->check);
+	ms_dirty_check_event(dirty->check, event);
+}
+
 /* At the beginning, and whenever a log of the frames was read or cleared. */
 struct ms_err *dirty_check_tick(void *ctx, struct ms_listener *l)
 {
@@ -134,8 +141,8 @@ struct ms_err *dirty_check_tick(void *ctx, struct ms_listener *l)
 
 	if (err)
 		return err;
-	if (lost)
-		ms_dirty_check_lost(c);
+	dirty->numbered = ms_listen_fd(l) >= 0;
+	ms_dirty_check_settle(c, lost);
 	if (c->digested && !c->log_moved)
 		return NULL;
 	start_ns = ms_listen_now(l);

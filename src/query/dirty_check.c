@@ -160,6 +160,18 @@ void ms_dirty_check_lost(struct ms_dirty_check *c)
 		forget(c, &c->frames[i]);
 }
 
+void ms_dirty_check_settle(struct ms_dirty_check *c, bool lost)
+{
+	if (lost) {
+		ms_dirty_check_lost(c);
+		c->dropped += c->found - c->settled;
+		c->found = c->settled;
+		if (c->nr_findings > c->found)
+			c->nr_findings = (size_t)c->found;
+	}
+	c->settled = c->found;
+}
+
 /* --- a change, and the readings after it --- */
 
 static void found(struct ms_dirty_check *c, struct ms_dirty_frame *f, enum ms_dirty_loss loss)

@@ -70,6 +70,7 @@ struct ms_dirty_check {
 	u64 found;
 	struct ms_dirty_finding *findings; /* the first of those found */
 	size_t nr_findings, cap_findings;
+	u64 settled; /* of those found, these stand whatever was lost meanwhile */
 };
 
 /* vm: its memslots. *ret is ended by ms_dirty_check_destroy(). */
@@ -85,8 +86,13 @@ void ms_dirty_check_event(struct ms_dirty_check *c, const struct ms_event *event
  */
 void ms_dirty_check_digests(struct ms_dirty_check *c, u64 start_ns, u64 end_ns,
 			    const struct ms_frame *frames);
-/* Events were lost: nothing is known of any frame until its bit is cleared again. */
+/* Events were lost before the one that comes next: nothing is known of any frame until its bit is cleared again. */
 void ms_dirty_check_lost(struct ms_dirty_check *c);
+/*
+ * Now and then: what was fed since the last time is all there was, but for what ms_dirty_check_lost() was told of; or,
+ * lost, there were more, somewhere among it: then what was found of that time is given up.
+ */
+void ms_dirty_check_settle(struct ms_dirty_check *c, bool lost);
 
 const char *ms_dirty_loss_name(u32 loss);
 

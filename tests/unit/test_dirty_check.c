@@ -514,6 +514,32 @@ static void test_given_up(void **state)
 	end(&h);
 }
 
+/* Something was lost since the last time, nobody knows where: only what was found before stands. */
+static void test_settle(void **state)
+{
+	struct host h;
+	u32 lost;
+
+	(void)state;
+	for (lost = 0; lost < 2; lost++) {
+		begin(&h, MANUAL);
+		round_of_log(&h);
+		change(&h);
+		read_log(&h, true);
+		ms_dirty_check_settle(h.c, false);
+		change(&h);
+		read_log(&h, true);
+		is(&h, 2, 0, 0, 0, 0);
+		ms_dirty_check_settle(h.c, lost);
+		is(&h, 2 - lost, 0, 0, lost, 0);
+		/* Nothing is known of the frame any more. */
+		change(&h);
+		read_log(&h, true);
+		is(&h, 3 - 2 * lost, 0, lost, lost, 0);
+		end(&h);
+	}
+}
+
 /* Frames of no memslot, and those whose memory another memslot has: that one's log would say. */
 static void test_not_judged(void **state)
 {
@@ -565,7 +591,7 @@ int main(void)
 		cmocka_unit_test(test_ioctl_goes_on), cmocka_unit_test(test_cleared_unread),
 		cmocka_unit_test(test_live),	      cmocka_unit_test(test_log_begins),
 		cmocka_unit_test(test_given_up),      cmocka_unit_test(test_not_judged),
-		cmocka_unit_test(test_log_moved),
+		cmocka_unit_test(test_log_moved),     cmocka_unit_test(test_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
