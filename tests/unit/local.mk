@@ -64,6 +64,7 @@ unit_tests = \
 	tests/unit/test_spte_exhaustive \
 	tests/unit/test_spte_profile \
 	tests/unit/test_stuck \
+	tests/unit/test_stuck_bits \
 	tests/unit/test_stuck_figures \
 	tests/unit/test_stuck_lost \
 	tests/unit/test_stream \
@@ -163,6 +164,7 @@ tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/made.h test
 tests_unit_test_rounds_SOURCES = tests/unit/test_rounds.c tests/unit/made.h tests/unit/ask.h $(small_sources)
 tests_unit_test_exit_words_SOURCES = tests/unit/test_exit_words.c
 tests_unit_test_stuck_SOURCES = tests/unit/test_stuck.c tests/unit/stuckfeed.h
+tests_unit_test_stuck_bits_SOURCES = tests/unit/test_stuck_bits.c tests/unit/stuckfeed.h
 tests_unit_test_stuck_figures_SOURCES = tests/unit/test_stuck_figures.c tests/unit/stuckfeed.h
 tests_unit_test_stuck_lost_SOURCES = tests/unit/test_stuck_lost.c tests/unit/made.h tests/unit/ask.h $(small_sources)
 tests_unit_test_diff_SOURCES = tests/unit/test_diff.c tests/unit/ask.h $(small_sources) $(fake_sources)
