@@ -202,13 +202,13 @@ static void tracking_row(const struct ms_section *section, size_t row, struct ms
 	cell_count(&cells, enabled);
 	cell_count(&cells, slot->kinds[SPTE_AD_WRPROT_ONLY]);
 	cell_count(&cells, slot->kinds[SPTE_AD_DISABLED]);
-	/* SEMANTICS E.2: the D bit where the CPU logs by it, W everywhere else. */
+	/* SEMANTICS E.2: the D bit where the CPU logs by it, which is not above level 1; W everywhere else. */
 	words = leaves && dirty->pml_known && slot->logging ? cell_words(&cells) : cell_none(&cells);
 	if (words->kind != MS_V_WORDS)
 		return;
-	if (dirty->pml && enabled > slot->huge)
+	if (dirty->pml && slot->enabled_small)
 		word_add(words, "pml");
-	if (!dirty->pml || leaves > enabled || slot->huge)
+	if (!dirty->pml || leaves > slot->enabled_small)
 		word_add(words, "write-fault");
 }
 

@@ -52,8 +52,8 @@ struct ms_dirty_slot {
 	u64 outside; /* marks of frames that lie outside it, as it is known: in no row of the map */
 	u32 map[MS_DIRTY_ROWS][MS_DIRTY_BINS];
 	u32 bins[MS_DIRTY_BINS];
-	u64 kinds[4], huge,
-		writable; /* leaves by enum spte_ad_kind; above level 1; with W. ms_dirty_leaves() */
+	/* Leaves: by enum spte_ad_kind; above level 1; with W; A/D enabled and at level 1. ms_dirty_leaves() */
+	u64 kinds[4], huge, writable, enabled_small;
 };
 
 /* A PML buffer that was emptied. Host PML: what L1 sees of its own is struct ms_dirty_pml12. */

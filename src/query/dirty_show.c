@@ -37,6 +37,7 @@ static void leaves_of(struct ms_dirty *d, const struct ms_model *model, const st
 			continue;
 		}
 		slot->kinds[spte_ad_kind(p, raw) & 3]++;
+		slot->enabled_small += sp->level == 1 && spte_ad_kind(p, raw) == SPTE_AD_ENABLED;
 		slot->huge += sp->level > 1;
 		slot->writable += spte_is_writable(raw);
 	}
@@ -50,7 +51,7 @@ void ms_dirty_leaves(struct ms_dirty *d, const struct ms_model *model, const str
 	d->leaves_unknown = 0;
 	for (i = 0; i < d->nr_slots; i++) {
 		memset(d->slots[i].kinds, 0, sizeof(d->slots[i].kinds));
-		d->slots[i].huge = d->slots[i].writable = 0;
+		d->slots[i].huge = d->slots[i].writable = d->slots[i].enabled_small = 0;
 	}
 	for (i = 0; i < vm->nr_sps; i++)
 		if (vm->sps[i].tables && vm->sps[i].level >= SPTE_LEVEL_MIN &&

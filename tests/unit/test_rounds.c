@@ -59,6 +59,26 @@ static void test_before(void **state)
 	teardown(&run);
 }
 
+/* The first may come from before the clock was looked at: from there on time counts, and from no later one. */
+static void test_early(void **state)
+{
+	static const struct ms_event three[] = { EV(-1500, 0, dirty, .gfn = 1), EV(500, 1, dirty, .gfn = 2),
+						 EV(-2000, 1, dirty, .gfn = 3) };
+	struct ms_stream stream = { 0 };
+	struct run run;
+
+	(void)state;
+	begin(&run);
+	made.events = three;
+	made.nr = 3;
+	line(&run, "events --for 1");
+	next(&run, &stream);
+	is(&run, "events", 0, "time", "0.000us");
+	is(&run, "events", 1, "time", "2.000us");
+	is(&run, "events", 2, "time", "-0.500us");
+	end(&run, &stream);
+}
+
 /* A session goes on listening only for who asks for the same. */
 static void test_same(void **state)
 {
@@ -368,14 +388,89 @@ static void test_no_frame(void **state)
 	teardown(&run);
 }
 
+#define NO_LEAF (~0ull)
+#define KIND(nr) ((nr##ull) << 52) /* of an SPTE: 1 without A/D, 2 A/D enabled but write-protected */
+
+/* What can see a write (SEMANTICS E.2): PML to no huge leaf and to none of another kind, which a fault sees. */
+static void test_tracking(void **state)
+{
+	static const struct {
+		bool pml;
+		u64 small, huge; /* kinds of the one leaf of each size */
+		const char *leaves, *seen_by;
+	} cases[] = {
+		{ true, 0, NO_LEAF, "1", "pml" },	   { true, 0, 0, "2", "pml write-fault" },
+		{ true, NO_LEAF, 0, "1", "write-fault" },  { true, KIND(1), NO_LEAF, "1", "write-fault" },
+		{ true, KIND(2), 0, "2", "write-fault" },  { true, 0, KIND(2), "2", "pml write-fault" },
+		{ false, 0, NO_LEAF, "1", "write-fault" }, { true, NO_LEAF, NO_LEAF, "0", "-" },
+	};
+	const u64 leaf = 0x8600000000000b77ull;
+	const struct spte_profile *ept = spte_profile_by_name("ept-6.12");
+	struct ms_rec_slot *slot;
+	struct ms_rec_host *host;
+	struct ms_sp_tables *tables;
+	struct run run;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&run);
+		host = small_find(&run.fake, MS_REC_HOST, 0)->rec;
+		host->hv = MS_HV_VMX;
+		host->have |= MS_HOST_HAVE_PML | (cases[i].pml ? MS_HOST_PML : 0);
+		for (k = 0; k < SPTE_NR_MASKS; k++)
+			host->masks[k] = spte_mask_get(&ept->m, k);
+		slot = small_find(&run.fake, MS_REC_SLOT, 0)->rec;
+		slot->flags |= MS_SLOT_LOG_DIRTY;
+		for (k = 0; small_find(&run.fake, MS_REC_SP, k); k++) {
+			tables = small_find(&run.fake, MS_REC_SP, k)->tables;
+			if (tables)
+				memset(tables->sptes, 0, sizeof(tables->sptes));
+		}
+		/* Of level 1, and of level 2. */
+		if (cases[i].small != NO_LEAF)
+			small_find(&run.fake, MS_REC_SP, 3)->tables->sptes[0] = leaf | cases[i].small;
+		if (cases[i].huge != NO_LEAF)
+			small_find(&run.fake, MS_REC_SP, 2)->tables->sptes[2] = leaf | 0x80 | cases[i].huge;
+		ask(&run, "dirty --vm 4242 --for 1");
+		is(&run, "tracking", 0, "leaves", cases[i].leaves);
+		is(&run, "tracking", 0, "seen_by", cases[i].seen_by);
+		drop(&run);
+		teardown(&run);
+	}
+}
+
+/* Of rings nobody hears when they are read: that is said, and no figure given. */
+static void test_ring(void **state)
+{
+	struct run run;
+	u32 ring;
+
+	(void)state;
+	for (ring = 0; ring < 2; ring++) {
+		begin(&run);
+		if (ring)
+			((struct ms_rec_vm *)small_find(&run.fake, MS_REC_VM, 0)->rec)->have |=
+				MS_VM_DIRTY_RING;
+		ask(&run, "dirty --vm 4242 --for 1");
+		assert_int_equal(has_note(&run, "dirty frames go to rings of the vCPUs"), ring);
+		is(&run, "slots", 0, "since_read", ring ? "-" : "2");
+		is(&run, "slots", 0, "reads", ring ? "-" : "0");
+		is(&run, "slots", 0, "clears", ring ? "-" : "0");
+		drop(&run);
+		teardown(&run);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_heard),   cmocka_unit_test(test_no_vm),
 		cmocka_unit_test(test_check_lost),   cmocka_unit_test(test_no_frame),
-		cmocka_unit_test(test_check_batch),  cmocka_unit_test(test_same),
-		cmocka_unit_test(test_before),	     cmocka_unit_test(test_stuck_rounds),
-		cmocka_unit_test(test_stale_values),
+		cmocka_unit_test(test_check_batch),  cmocka_unit_test(test_early),
+		cmocka_unit_test(test_tracking),     cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_same),	     cmocka_unit_test(test_before),
+		cmocka_unit_test(test_stuck_rounds), cmocka_unit_test(test_stale_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
