@@ -95,6 +95,9 @@ static const struct way_case way_cases[] = {
 	  MS_DIRTY_READ,
 	  { EV(fault, .addr = GFN << 12, .error = 4), DIRTY(NONE, GFN) } },
 	{ "cause relink, of a write", MS_DIRTY_FAULT, { EV(fault, .error = W), DIRTY(RELINK, GFN) } },
+	{ "cause link, of a write", MS_DIRTY_FAULT, { EV(fault, .error = W), DIRTY(LINK, GFN) } },
+	{ "cause link, of a read", MS_DIRTY_READ, { EV(fault, .error = 4), DIRTY(LINK, GFN) } },
+	{ "cause unprotect, of a write", MS_DIRTY_FAULT, { EV(fault, .error = W), DIRTY(UNPROTECT, GFN) } },
 	{ "no cause, the fault is done",
 	  MS_DIRTY_UNKNOWN,
 	  { EV(fault, .error = W), EV(fault_done, .gfn = GFN), DIRTY(NONE, GFN) } },
@@ -191,6 +194,13 @@ static void test_no_d_bit(void **state)
 	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 0);
 	FEED(d, EVC(spte_set, LOG_READ, .gfn = GFN, .level = 1, .old_spte = leaf, .new_spte = leaf & ~d_bit));
 	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 1);
+	/* Whatever is done to the log: what was written before is found by its D bit. */
+	FEED(d,
+	     EVC(spte_set, LOG_ENABLE, .gfn = GFN, .level = 1, .old_spte = leaf, .new_spte = leaf & ~d_bit));
+	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 2);
+	FEED(d,
+	     EVC(spte_set, LOG_CLEAR, .gfn = GFN, .level = 1, .old_spte = leaf, .new_spte = leaf & ~d_bit));
+	assert_int_equal(d->ways[MS_DIRTY_D_BIT], 3);
 	assert_int_equal(d->nr, 0);
 	ms_dirty_destroy(d);
 }

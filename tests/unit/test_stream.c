@@ -576,6 +576,42 @@ static void test_not_known(void **state)
 	end(&run, &stream);
 }
 
+/* A yes or no that the source does not know is neither. */
+static void test_unknown_bool(void **state)
+{
+	static const struct {
+		u8 value;
+		const char *cell, *word;
+	} cases[] = { { 0, "no", "=no" }, { 1, "yes", "=yes" }, { MS_EV_UNKNOWN, "-", "=-" } };
+	struct run run;
+	size_t i;
+	char *text;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct ms_event two[] = {
+			EV(0, 0, inject, .reason = 14, .unbacked = cases[i].value),
+			EV(1, 0, flush, .deferred = cases[i].value),
+		};
+		struct ms_stream stream = { 0 };
+
+		begin(&run);
+		made.events = two;
+		made.nr = 2;
+		line(&run, "events --for 1");
+		next(&run, &stream);
+		is(&run, "events", 0, "unbacked", cases[i].cell);
+		is(&run, "events", 1, "deferred", cases[i].cell);
+		text = cell(&run, section(&run, "events"), 0, "fields");
+		assert_string_equal(strstr(text, "unbacked") + strlen("unbacked"), cases[i].word);
+		free(text);
+		text = cell(&run, section(&run, "events"), 1, "fields");
+		assert_string_equal(strstr(text, "deferred") + strlen("deferred"), cases[i].word);
+		free(text);
+		end(&run, &stream);
+	}
+}
+
 /* Batches whose cells get wider: each row stands below its headings, which come once but where that cannot be. */
 static void test_widths(void **state)
 {
@@ -750,8 +786,8 @@ int main(void)
 		cmocka_unit_test(test_late),	  cmocka_unit_test(test_summary),
 		cmocka_unit_test(test_not_whole), cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_counts),	  cmocka_unit_test(test_widths),
-		cmocka_unit_test(test_not_known), cmocka_unit_test(test_stacks),
-		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_not_known), cmocka_unit_test(test_unknown_bool),
+		cmocka_unit_test(test_stacks),	  cmocka_unit_test(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,28 @@ static void test_backwards(void **state)
 	free(text);
 }
 
+/* Of a fault whose end was not heard that is said, and of no other. */
+static void test_unfinished(void **state)
+{
+	static const struct ms_event events[] = {
+		EV(1000, VM1, 0, fault, .addr = 0x1000),
+		EV(2000, VM1, 0, fault_done, .addr = 0x1000, .ret = MS_RET_FIXED),
+		EV(3000, VM1, 0, fault, .addr = 0x2000),
+		EV(4000, VM1, 1, fault, .addr = 0x3000),
+		EV(5000, VM1, 0, dirty, .gfn = 1),
+	};
+	char *text;
+	size_t nr;
+
+	(void)state;
+	for (nr = 2; nr <= 5; nr++) {
+		text = trace(events, nr);
+		assert_int_equal(times(text, "\"unfinished\""), nr < 4 ? nr - 2 : 2);
+		assert_int_equal(times(text, "\"unfinished\":true}"), nr < 4 ? nr - 2 : 2);
+		free(text);
+	}
+}
+
 /*
  * A drain is told of before its entries by the engine, after them by a live host; either way it is as long as it
  * took.
@@ -145,6 +167,8 @@ static void test_drains(void **state)
 	has(text, "\"ts\":1.000,\"dur\":0.000,");
 	has(text, "\"ts\":5.000,\"dur\":0.500,");
 	assert_int_equal(times(text, "\"ph\":\"X\""), 2);
+	/* Nothing has to end it. */
+	assert_int_equal(times(text, "unfinished"), 0);
 	free(text);
 #undef PML
 }
@@ -312,7 +336,7 @@ int main(void)
 		cmocka_unit_test(test_backwards),   cmocka_unit_test(test_drains),
 		cmocka_unit_test(test_whose_end),   cmocka_unit_test(test_tracks),
 		cmocka_unit_test(test_many_taken),  cmocka_unit_test(test_each_its_own),
-		cmocka_unit_test(test_as_it_comes),
+		cmocka_unit_test(test_as_it_comes), cmocka_unit_test(test_unfinished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
