@@ -8,6 +8,11 @@
  * are dropped there. A frame is armed inside a section of kvm->srcu in which its slot was seen valid; KVM
  * waits for such sections before it tells. Hence no count of a slot that is not the one that was raised is
  * ever lowered.
+ *
+ * When it is told differs. 6.1 tells of a slot that is marked, before it is known whether it goes. 6.12 tells
+ * of one that is gone: for a while before that, in which KVM waits for kvm->srcu, there is no slot to be found
+ * though entries in it are armed, and no other can be made there. And of a slot that was marked and taken back
+ * (a move that is refused) it does not tell at all: what is to be armed meanwhile has to wait.
  */
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
@@ -75,7 +80,8 @@ static void disarm(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 	struct kvm *kvm = t->kvm;
 #ifdef MMUSCOPE_HAVE_WRITE_TRACK_GFN
-	WARN_ON_ONCE(kvm_write_track_remove_gfn(kvm, e->gfn));
+	/* -EINVAL: the slot is gone, with the count, and we are about to be told. */
+	(void)kvm_write_track_remove_gfn(kvm, e->gfn);
 #else
 	const int idx = srcu_read_lock(&kvm->srcu);
 	struct kvm_memory_slot *slot = gfn_to_memslot(kvm, e->gfn);
