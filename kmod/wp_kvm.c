@@ -317,7 +317,7 @@ void mmuscope_tracker_put(struct mmuscope_tracker *t)
 struct mmuscope_tracker *mmuscope_tracker_of(struct mmuscope_file *file)
 {
 	struct mmuscope_vm *vm = file->vm;
-	struct mmuscope_tracker *t = READ_ONCE(vm->tracker), *new;
+	struct mmuscope_tracker *t = smp_load_acquire(&vm->tracker), *new;
 
 	if (!t) {
 		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -335,15 +335,17 @@ struct mmuscope_tracker *mmuscope_tracker_of(struct mmuscope_file *file)
 		spin_lock_init(&new->lock);
 		notifier_init(new);
 		mmuscope_steps_init(new);
-		t = cmpxchg(&vm->tracker, NULL, new);
-		if (t) {
-			kref_put(&new->kref, tracker_free);
-		} else {
+		/* In the list before any session has it: with the first flip vCPUs look for it there. */
+		spin_lock(&trackers_lock);
+		t = vm->tracker;
+		if (!t) {
 			t = new;
-			spin_lock(&trackers_lock);
 			list_add_rcu(&t->link, &trackers);
-			spin_unlock(&trackers_lock);
+			smp_store_release(&vm->tracker, t);
 		}
+		spin_unlock(&trackers_lock);
+		if (t != new)
+			kref_put(&new->kref, tracker_free);
 	}
 	kref_get(&t->kref);
 	return t;
