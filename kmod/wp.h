@@ -39,7 +39,7 @@ struct mmuscope_wp_entry {
 	/* tracker.lock */
 	u64 stores, through, walks;
 	/* Being let through; tracker.mutex, lifter also read without. */
-	struct list_head lifted; /* in tracker.lifted */
+	struct list_head lifted; /* in tracker.lifted or tracker.late, or in neither */
 	struct kvm_vcpu *lifter; /* NULL: not lifted; compared, and only followed by that vCPU itself */
 	struct mmuscope_wp_write write; /* what will be told of it */
 	struct hrtimer kick;
@@ -66,7 +66,8 @@ struct mmuscope_tracker {
 	struct xarray gfns; /* struct mmuscope_wp_entry; changed under mutex, looked up under RCU */
 	u32 nr; /* of them */
 	struct list_head lifted;
-	u32 nr_lifted; /* read without */
+	struct list_head late; /* to be armed again, which their memslot did not allow */
+	u32 nr_lifted; /* of both lists; read without */
 
 	spinlock_t lock;
 	struct list_head sessions;

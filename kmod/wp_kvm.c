@@ -124,12 +124,13 @@ static void on_write(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, gpa_t gp
 	rcu_read_unlock();
 }
 
+/* Out of the list that it is in. Needs t->mutex. */
 static void lifted_end(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
-	if (!e->lifter)
+	if (list_empty(&e->lifted))
 		return;
 	WRITE_ONCE(e->lifter, NULL);
-	list_del(&e->lifted);
+	list_del_init(&e->lifted);
 	WRITE_ONCE(t->nr_lifted, t->nr_lifted - 1);
 	hrtimer_cancel(&e->kick);
 }
@@ -331,6 +332,7 @@ struct mmuscope_tracker *mmuscope_tracker_of(struct mmuscope_file *file)
 		xa_init_flags(&new->gfns, XA_FLAGS_ACCOUNT);
 		INIT_LIST_HEAD(&new->link);
 		INIT_LIST_HEAD(&new->lifted);
+		INIT_LIST_HEAD(&new->late);
 		INIT_LIST_HEAD(&new->sessions);
 		spin_lock_init(&new->lock);
 		notifier_init(new);
@@ -401,6 +403,7 @@ int mmuscope_tracker_add(struct mmuscope_tracker *t, u64 gfn)
 		if (!e)
 			return -ENOMEM;
 		e->gfn = gfn;
+		INIT_LIST_HEAD(&e->lifted);
 		hrtimer_init(&e->kick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED);
 		e->kick.function = kick;
 		err = xa_err(xa_store(&t->gfns, gfn, e, GFP_KERNEL_ACCOUNT));
@@ -461,6 +464,13 @@ void mmuscope_tracker_let_go(struct mmuscope_vm *vm)
 }
 
 /* --- vCPUs --- */
+
+/* Into one of the tracker's lists. Needs t->mutex. */
+static void lifted_begin(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct list_head *list)
+{
+	list_add_tail(&e->lifted, list);
+	WRITE_ONCE(t->nr_lifted, t->nr_lifted + 1);
+}
 
 struct mmuscope_tracker *mmuscope_tracker_find(struct kvm *kvm)
 {
@@ -536,8 +546,7 @@ void mmuscope_tracker_lift(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, u6
 	e->write.rip = kvm_get_linear_rip(vcpu);
 	e->write.vcpu = vcpu->vcpu_id;
 	e->write.level = level_of(vcpu);
-	list_add_tail(&e->lifted, &t->lifted);
-	WRITE_ONCE(t->nr_lifted, t->nr_lifted + 1);
+	lifted_begin(t, e, &t->lifted);
 	WRITE_ONCE(e->lifter, vcpu);
 	if (!may_step(gpa, kind) || !mmuscope_step_begin(vcpu))
 		hrtimer_start(&e->kick, ns_to_ktime(KICK_NS), HRTIMER_MODE_REL_PINNED);
@@ -560,7 +569,10 @@ static void read_back(struct kvm_vcpu *vcpu, struct mmuscope_wp_write *write)
 /* What became of a store that was let through. */
 enum outcome { MADE, NOT_MADE, NOT_KNOWN };
 
-/* Arms it again; its memslot may be going: then KVM will tell, and it stays unarmed until then. Needs t->mutex. */
+/*
+ * Arms it again; its memslot may be going. Either KVM will tell, or it takes the slot back and then kicks each vCPU,
+ * whose exit arms what is late. Needs t->mutex.
+ */
 static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct kvm_vcpu *vcpu,
 		  enum outcome outcome)
 {
@@ -571,7 +583,8 @@ static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struc
 	if (outcome == NOT_KNOWN)
 		e->write.kind = MMUSCOPE_WP_UNFINISHED;
 	lifted_end(t, e);
-	(void)arm(t, e);
+	if (arm(t, e))
+		lifted_begin(t, e, &t->late);
 	if (outcome == NOT_MADE)
 		return;
 	spin_lock(&t->lock);
@@ -593,12 +606,23 @@ static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e)
 	       !kvm_is_linear_rip(vcpu, e->write.rip);
 }
 
+/* Needs t->mutex. */
+static void arm_late(struct mmuscope_tracker *t)
+{
+	struct mmuscope_wp_entry *e, *next;
+
+	list_for_each_entry_safe(e, next, &t->late, lifted)
+		if (!arm(t, e))
+			lifted_end(t, e);
+}
+
 static void look_at_lifted(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu)
 {
 	const u64 now = ktime_get_ns();
 	struct mmuscope_wp_entry *e, *next;
 
 	mutex_lock(&t->mutex);
+	arm_late(t);
 	list_for_each_entry_safe(e, next, &t->lifted, lifted) {
 		if (t->ended)
 			break;
@@ -663,6 +687,7 @@ void mmuscope_tracker_stepped(struct kvm_vcpu *vcpu, bool made)
 	if (!t)
 		return;
 	mutex_lock(&t->mutex);
+	arm_late(t);
 	list_for_each_entry_safe(e, next, &t->lifted, lifted)
 		if (!t->ended && e->lifter == vcpu)
 			lower(t, e, vcpu, made ? MADE : NOT_MADE);
