@@ -55,11 +55,12 @@ struct mmuscope_tracker {
 	struct mmuscope_vm *vm; /* as kvm is */
 	struct delayed_work ending; /* from the last flip on, with references of its own (wp_step.c) */
 	bool ends; /* it has them; its own while it runs, else under change */
+	struct delayed_work stopping; /* the last flip went with its memslot; has references, too */
 	unsigned long grace; /* of kvm->srcu, since a flip was last removed; under mutex, read without */
 	bool removed; /* one was, and the guard stays for it */
 
 	struct mutex change; /* registering and the like: what waits for callbacks */
-	bool registered, guarded; /* change */
+	bool registered, guarded; /* change; while registered, guarded does not end */
 
 	struct mutex mutex;
 	bool ended; /* the VM is let go of */
@@ -87,6 +88,7 @@ struct mmuscope_flips {
 	struct list_head link; /* in t->sessions; t->lock */
 	struct xarray gfns; /* struct mmuscope_wp_mine; changed under t->mutex, looked up under RCU */
 	u32 nr; /* of them, the gone ones included; t->mutex */
+	bool guarded; /* its flips are, or were when they were last made; t->change */
 	wait_queue_head_t wait;
 	struct mutex reading;
 	/* t->lock: */

@@ -135,9 +135,17 @@ static void lifted_end(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 	hrtimer_cancel(&e->kick);
 }
 
-/* Needs t->mutex. */
-static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
+/*
+ * Who finds the entry no more finds that one was removed. Needs t->mutex, and that t->guarded stays: t->change, or a
+ * callback.
+ */
+static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
+	if (e->armed)
+		disarm(t, e);
+	WRITE_ONCE(t->grace, start_poll_synchronize_srcu(&t->kvm->srcu));
+	smp_store_release(&t->removed, t->guarded);
+	smp_wmb(); /* mmuscope_vm_removes() */
 	lifted_end(t, e);
 	xa_erase(&t->gfns, e->gfn);
 	t->nr--;
@@ -145,16 +153,40 @@ static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *
 	kfree_rcu(e, rcu);
 }
 
+/* A callback cannot wait for its own end: when it ended the last flip the rest is a work item's. */
+static void stop_work(struct work_struct *work)
+{
+	struct mmuscope_tracker *t = container_of(to_delayed_work(work), struct mmuscope_tracker, stopping);
+
+	mutex_lock(&t->change);
+	if (!t->ended)
+		mmuscope_tracker_stop(t);
+	mutex_unlock(&t->change);
+	mmuscope_tracker_put(t);
+	module_put(THIS_MODULE);
+}
+
+/* By a callback, while the tracker is registered: so a session has both the module and the tracker. */
+static void stop_later(struct mmuscope_tracker *t)
+{
+	__module_get(THIS_MODULE);
+	kref_get(&t->kref);
+	if (mmuscope_queue_delayed(&t->stopping, 0))
+		return;
+	mmuscope_tracker_put(t);
+	module_put(THIS_MODULE);
+}
+
 /*
- * Frames of a memslot that goes, of whichever address space: ours is the first's. KVM takes one back that it cannot
- * move in the end (6.12 moves none while a flip is on), with its counts: ours is taken from them.
+ * Frames of a memslot that goes, of whichever address space: ours is the first's. 6.1 takes one back that it told of
+ * and cannot move in the end, with its counts: ours is taken from them.
  */
 static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr)
 {
 	const struct kvm_memory_slot *slot;
 	struct mmuscope_wp_entry *e;
 	unsigned long index;
-	bool going;
+	bool going, left = false;
 	int idx;
 
 	mutex_lock(&t->mutex);
@@ -167,10 +199,11 @@ static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr
 		if (!going)
 			continue;
 		mmuscope_flips_gone(t, e->gfn);
-		if (slot && e->armed)
-			disarm(t, e);
-		entry_destroy(t, e);
+		entry_remove(t, e);
+		left = !t->nr;
 	}
+	if (left)
+		stop_later(t);
 	mutex_unlock(&t->mutex);
 }
 
@@ -251,6 +284,7 @@ static void notifier_unregister(struct mmuscope_tracker *t)
 
 static void notifier_init(struct mmuscope_tracker *t)
 {
+	INIT_DELAYED_WORK(&t->stopping, stop_work);
 	t->node.track_write = track_write;
 #ifdef MMUSCOPE_HAVE_TRACK_FLUSH_SLOT
 	t->node.track_flush_slot = track_flush_slot;
@@ -275,7 +309,7 @@ static void lifted_end(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 }
 
-static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
+static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 }
 
@@ -421,17 +455,6 @@ int mmuscope_tracker_add(struct mmuscope_tracker *t, u64 gfn)
 	}
 	e->sessions++;
 	return 0;
-}
-
-/* Who finds the entry no more finds that one was removed. Needs t->change and t->mutex. */
-static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
-{
-	if (e->armed)
-		disarm(t, e);
-	WRITE_ONCE(t->grace, start_poll_synchronize_srcu(&t->kvm->srcu));
-	smp_store_release(&t->removed, t->guarded);
-	smp_wmb(); /* mmuscope_vm_removes() */
-	entry_destroy(t, e);
 }
 
 void mmuscope_tracker_remove(struct mmuscope_tracker *t, u64 gfn)
@@ -606,7 +629,7 @@ static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e)
 	       !kvm_is_linear_rip(vcpu, e->write.rip);
 }
 
-/* Needs t->mutex. */
+/* Those that lower() could not arm; at each exit, for their memslot either stays or takes them along. Needs t->mutex. */
 static void arm_late(struct mmuscope_tracker *t)
 {
 	struct mmuscope_wp_entry *e, *next;
