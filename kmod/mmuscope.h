@@ -107,8 +107,8 @@ extern atomic_t mmuscope_nr_vms, mmuscope_nr_flips, mmuscope_nr_nmmus;
  */
 struct kvm *mmuscope_vm_enter(struct mmuscope_file *file);
 void mmuscope_vm_leave(struct mmuscope_file *file);
-/* Work that is over when the module goes: also the return from it. */
-void mmuscope_queue_delayed(struct delayed_work *work, unsigned long delay);
+/* Work that is over when the module goes: also the return from it. False: it waits already. */
+bool mmuscope_queue_delayed(struct delayed_work *work, unsigned long delay);
 /* All parts' let_go(); vm.c calls it. */
 void mmuscope_parts_let_go(struct mmuscope_vm *vm);
 

@@ -227,9 +227,9 @@ void mmuscope_vm_leave(struct mmuscope_file *file)
 	up_read(&file->vm->use);
 }
 
-void mmuscope_queue_delayed(struct delayed_work *work, unsigned long delay)
+bool mmuscope_queue_delayed(struct delayed_work *work, unsigned long delay)
 {
-	queue_delayed_work(queue, work, delay);
+	return queue_delayed_work(queue, work, delay);
 }
 
 static int vm_init(void)

@@ -220,8 +220,10 @@ static int run_on(struct mmuscope_file *file, void *arg)
 	f = file->flips;
 	mutex_lock(&f->t->change);
 	err = mmuscope_tracker_start(f->t, r->flags & MMUSCOPE_WP_MAY_KILL);
-	if (!err)
+	if (!err) {
+		f->guarded = f->t->guarded;
 		err = range_on(f, r);
+	}
 	mmuscope_tracker_stop(f->t); /* if nothing came of it */
 	mutex_unlock(&f->t->change);
 out:
@@ -369,7 +371,8 @@ static int run_info(struct mmuscope_file *file, void *arg)
 	if (!f)
 		return 0;
 	mutex_lock(&f->t->change);
-	if (f->t->guarded)
+	/* With the last flip the guard goes, too. */
+	if (f->guarded || f->t->guarded)
 		info->flags |= MMUSCOPE_WP_GUARDED;
 	mutex_unlock(&f->t->change);
 #ifdef MMUSCOPE_HAVE_TRACK_REGISTER_INT

@@ -39,7 +39,7 @@ struct mmuscope_wp_entry {
 	/* tracker.lock */
 	u64 stores, through, walks;
 	/* Being let through; tracker.mutex, lifter also read without. */
-	struct list_head lifted; /* in tracker.lifted */
+	struct list_head lifted; /* in tracker.lifted or tracker.late, or in neither */
 	struct kvm_vcpu *lifter; /* NULL: not lifted; compared, and only followed by that vCPU itself */
 	struct mmuscope_wp_write write; /* what will be told of it */
 	struct hrtimer kick;
@@ -55,18 +55,20 @@ struct mmuscope_tracker {
 	struct mmuscope_vm *vm; /* as kvm is */
 	struct delayed_work ending; /* from the last flip on, with references of its own (wp_step.c) */
 	bool ends; /* it has them; its own while it runs, else under change */
+	struct delayed_work stopping; /* the last flip went with its memslot; has references, too */
 	unsigned long grace; /* of kvm->srcu, since a flip was last removed; under mutex, read without */
 	bool removed; /* one was, and the guard stays for it */
 
 	struct mutex change; /* registering and the like: what waits for callbacks */
-	bool registered, guarded; /* change */
+	bool registered, guarded; /* change; while registered, guarded does not end */
 
 	struct mutex mutex;
 	bool ended; /* the VM is let go of */
 	struct xarray gfns; /* struct mmuscope_wp_entry; changed under mutex, looked up under RCU */
 	u32 nr; /* of them */
 	struct list_head lifted;
-	u32 nr_lifted; /* read without */
+	struct list_head late; /* to be armed again, which their memslot did not allow */
+	u32 nr_lifted; /* of both lists; read without */
 
 	spinlock_t lock;
 	struct list_head sessions;
@@ -86,6 +88,7 @@ struct mmuscope_flips {
 	struct list_head link; /* in t->sessions; t->lock */
 	struct xarray gfns; /* struct mmuscope_wp_mine; changed under t->mutex, looked up under RCU */
 	u32 nr; /* of them, the gone ones included; t->mutex */
+	bool guarded; /* its flips are, or were when they were last made; t->change */
 	wait_queue_head_t wait;
 	struct mutex reading;
 	/* t->lock: */

@@ -77,21 +77,23 @@ static bool is_failure(u8 vector)
 static int their_emulate(struct kvm_vcpu *vcpu, gpa_t addr, int type, void *insn, int insn_len)
 {
 	int (*body)(struct kvm_vcpu *, gpa_t, int, void *, int, struct hook *) =
-		(void *)hooks[G_EMULATE].body;
+		(void *)READ_ONCE(hooks[G_EMULATE].body);
 
 	return body(vcpu, addr, type, insn, insn_len, &hooks[G_EMULATE]);
 }
 
 static int their_fault(struct kvm_vcpu *vcpu, gpa_t addr, u64 error, void *insn, int insn_len)
 {
-	int (*body)(struct kvm_vcpu *, gpa_t, u64, void *, int, struct hook *) = (void *)hooks[G_FAULT].body;
+	int (*body)(struct kvm_vcpu *, gpa_t, u64, void *, int, struct hook *) =
+		(void *)READ_ONCE(hooks[G_FAULT].body);
 
 	return body(vcpu, addr, error, insn, insn_len, &hooks[G_FAULT]);
 }
 
 static int their_exit(struct kvm_vcpu *vcpu, int fastpath)
 {
-	int (*body)(struct kvm_vcpu *, int, int, int, int, struct hook *) = (void *)hooks[G_EXIT].body;
+	int (*body)(struct kvm_vcpu *, int, int, int, int, struct hook *) =
+		(void *)READ_ONCE(hooks[G_EXIT].body);
 
 	return body(vcpu, fastpath, 0, 0, 0, &hooks[G_EXIT]);
 }
@@ -247,6 +249,7 @@ static unsigned long find_function(const char *name)
  */
 static int find_hooks(void)
 {
+	unsigned long body;
 	unsigned int i, n;
 
 	for (i = 0; i < G_NR; i++) {
@@ -254,9 +257,11 @@ static int find_hooks(void)
 			hooks[i].addr = find_function(hooks[i].names[n]);
 		if (!hooks[i].addr)
 			return -EBUSY;
-		hooks[i].body = hooks[i].addr + MCOUNT_INSN_SIZE;
+		body = hooks[i].addr + MCOUNT_INSN_SIZE;
 		if (is_asked_again())
-			hooks[i].body = hooks[i].addr - ENDBR_INSN_SIZE;
+			body = hooks[i].addr - ENDBR_INSN_SIZE;
+		/* At once: a vCPU may still be in a guard of an earlier use. */
+		WRITE_ONCE(hooks[i].body, body);
 	}
 	return 0;
 }

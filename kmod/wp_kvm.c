@@ -8,6 +8,11 @@
  * are dropped there. A frame is armed inside a section of kvm->srcu in which its slot was seen valid; KVM
  * waits for such sections before it tells. Hence no count of a slot that is not the one that was raised is
  * ever lowered.
+ *
+ * When it is told differs. 6.1 tells of a slot that is marked, before it is known whether it goes. 6.12 tells
+ * of one that is gone: for a while before that, in which KVM waits for kvm->srcu, there is no slot to be found
+ * though entries in it are armed, and no other can be made there. And of a slot that was marked and taken back
+ * (a move that is refused) it does not tell at all: what is to be armed meanwhile has to wait.
  */
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
@@ -75,7 +80,8 @@ static void disarm(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 	struct kvm *kvm = t->kvm;
 #ifdef MMUSCOPE_HAVE_WRITE_TRACK_GFN
-	WARN_ON_ONCE(kvm_write_track_remove_gfn(kvm, e->gfn));
+	/* -EINVAL: the slot is gone, with the count, and we are about to be told. */
+	(void)kvm_write_track_remove_gfn(kvm, e->gfn);
 #else
 	const int idx = srcu_read_lock(&kvm->srcu);
 	struct kvm_memory_slot *slot = gfn_to_memslot(kvm, e->gfn);
@@ -118,19 +124,28 @@ static void on_write(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, gpa_t gp
 	rcu_read_unlock();
 }
 
+/* Out of the list that it is in. Needs t->mutex. */
 static void lifted_end(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
-	if (!e->lifter)
+	if (list_empty(&e->lifted))
 		return;
 	WRITE_ONCE(e->lifter, NULL);
-	list_del(&e->lifted);
+	list_del_init(&e->lifted);
 	WRITE_ONCE(t->nr_lifted, t->nr_lifted - 1);
 	hrtimer_cancel(&e->kick);
 }
 
-/* Needs t->mutex. */
-static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
+/*
+ * Who finds the entry no more finds that one was removed. Needs t->mutex, and that t->guarded stays: t->change, or a
+ * callback.
+ */
+static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
+	if (e->armed)
+		disarm(t, e);
+	WRITE_ONCE(t->grace, start_poll_synchronize_srcu(&t->kvm->srcu));
+	smp_store_release(&t->removed, t->guarded);
+	smp_wmb(); /* mmuscope_vm_removes() */
 	lifted_end(t, e);
 	xa_erase(&t->gfns, e->gfn);
 	t->nr--;
@@ -138,16 +153,40 @@ static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *
 	kfree_rcu(e, rcu);
 }
 
+/* A callback cannot wait for its own end: when it ended the last flip the rest is a work item's. */
+static void stop_work(struct work_struct *work)
+{
+	struct mmuscope_tracker *t = container_of(to_delayed_work(work), struct mmuscope_tracker, stopping);
+
+	mutex_lock(&t->change);
+	if (!t->ended)
+		mmuscope_tracker_stop(t);
+	mutex_unlock(&t->change);
+	mmuscope_tracker_put(t);
+	module_put(THIS_MODULE);
+}
+
+/* By a callback, while the tracker is registered: so a session has both the module and the tracker. */
+static void stop_later(struct mmuscope_tracker *t)
+{
+	__module_get(THIS_MODULE);
+	kref_get(&t->kref);
+	if (mmuscope_queue_delayed(&t->stopping, 0))
+		return;
+	mmuscope_tracker_put(t);
+	module_put(THIS_MODULE);
+}
+
 /*
- * Frames of a memslot that goes, of whichever address space: ours is the first's. KVM takes one back that it cannot
- * move in the end (6.12 moves none while a flip is on), with its counts: ours is taken from them.
+ * Frames of a memslot that goes, of whichever address space: ours is the first's. 6.1 takes one back that it told of
+ * and cannot move in the end, with its counts: ours is taken from them.
  */
 static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr)
 {
 	const struct kvm_memory_slot *slot;
 	struct mmuscope_wp_entry *e;
 	unsigned long index;
-	bool going;
+	bool going, left = false;
 	int idx;
 
 	mutex_lock(&t->mutex);
@@ -160,10 +199,11 @@ static void on_slot_gone(struct mmuscope_tracker *t, gfn_t gfn, unsigned long nr
 		if (!going)
 			continue;
 		mmuscope_flips_gone(t, e->gfn);
-		if (slot && e->armed)
-			disarm(t, e);
-		entry_destroy(t, e);
+		entry_remove(t, e);
+		left = !t->nr;
 	}
+	if (left)
+		stop_later(t);
 	mutex_unlock(&t->mutex);
 }
 
@@ -244,6 +284,7 @@ static void notifier_unregister(struct mmuscope_tracker *t)
 
 static void notifier_init(struct mmuscope_tracker *t)
 {
+	INIT_DELAYED_WORK(&t->stopping, stop_work);
 	t->node.track_write = track_write;
 #ifdef MMUSCOPE_HAVE_TRACK_FLUSH_SLOT
 	t->node.track_flush_slot = track_flush_slot;
@@ -268,7 +309,7 @@ static void lifted_end(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 }
 
-static void entry_destroy(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
+static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
 {
 }
 
@@ -311,7 +352,7 @@ void mmuscope_tracker_put(struct mmuscope_tracker *t)
 struct mmuscope_tracker *mmuscope_tracker_of(struct mmuscope_file *file)
 {
 	struct mmuscope_vm *vm = file->vm;
-	struct mmuscope_tracker *t = READ_ONCE(vm->tracker), *new;
+	struct mmuscope_tracker *t = smp_load_acquire(&vm->tracker), *new;
 
 	if (!t) {
 		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -325,19 +366,22 @@ struct mmuscope_tracker *mmuscope_tracker_of(struct mmuscope_file *file)
 		xa_init_flags(&new->gfns, XA_FLAGS_ACCOUNT);
 		INIT_LIST_HEAD(&new->link);
 		INIT_LIST_HEAD(&new->lifted);
+		INIT_LIST_HEAD(&new->late);
 		INIT_LIST_HEAD(&new->sessions);
 		spin_lock_init(&new->lock);
 		notifier_init(new);
 		mmuscope_steps_init(new);
-		t = cmpxchg(&vm->tracker, NULL, new);
-		if (t) {
-			kref_put(&new->kref, tracker_free);
-		} else {
+		/* In the list before any session has it: with the first flip vCPUs look for it there. */
+		spin_lock(&trackers_lock);
+		t = vm->tracker;
+		if (!t) {
 			t = new;
-			spin_lock(&trackers_lock);
 			list_add_rcu(&t->link, &trackers);
-			spin_unlock(&trackers_lock);
+			smp_store_release(&vm->tracker, t);
 		}
+		spin_unlock(&trackers_lock);
+		if (t != new)
+			kref_put(&new->kref, tracker_free);
 	}
 	kref_get(&t->kref);
 	return t;
@@ -393,6 +437,7 @@ int mmuscope_tracker_add(struct mmuscope_tracker *t, u64 gfn)
 		if (!e)
 			return -ENOMEM;
 		e->gfn = gfn;
+		INIT_LIST_HEAD(&e->lifted);
 		hrtimer_init(&e->kick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED);
 		e->kick.function = kick;
 		err = xa_err(xa_store(&t->gfns, gfn, e, GFP_KERNEL_ACCOUNT));
@@ -410,17 +455,6 @@ int mmuscope_tracker_add(struct mmuscope_tracker *t, u64 gfn)
 	}
 	e->sessions++;
 	return 0;
-}
-
-/* Who finds the entry no more finds that one was removed. Needs t->change and t->mutex. */
-static void entry_remove(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e)
-{
-	if (e->armed)
-		disarm(t, e);
-	WRITE_ONCE(t->grace, start_poll_synchronize_srcu(&t->kvm->srcu));
-	smp_store_release(&t->removed, t->guarded);
-	smp_wmb(); /* mmuscope_vm_removes() */
-	entry_destroy(t, e);
 }
 
 void mmuscope_tracker_remove(struct mmuscope_tracker *t, u64 gfn)
@@ -453,6 +487,13 @@ void mmuscope_tracker_let_go(struct mmuscope_vm *vm)
 }
 
 /* --- vCPUs --- */
+
+/* Into one of the tracker's lists. Needs t->mutex. */
+static void lifted_begin(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct list_head *list)
+{
+	list_add_tail(&e->lifted, list);
+	WRITE_ONCE(t->nr_lifted, t->nr_lifted + 1);
+}
 
 struct mmuscope_tracker *mmuscope_tracker_find(struct kvm *kvm)
 {
@@ -528,8 +569,7 @@ void mmuscope_tracker_lift(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, u6
 	e->write.rip = kvm_get_linear_rip(vcpu);
 	e->write.vcpu = vcpu->vcpu_id;
 	e->write.level = level_of(vcpu);
-	list_add_tail(&e->lifted, &t->lifted);
-	WRITE_ONCE(t->nr_lifted, t->nr_lifted + 1);
+	lifted_begin(t, e, &t->lifted);
 	WRITE_ONCE(e->lifter, vcpu);
 	if (!may_step(gpa, kind) || !mmuscope_step_begin(vcpu))
 		hrtimer_start(&e->kick, ns_to_ktime(KICK_NS), HRTIMER_MODE_REL_PINNED);
@@ -552,7 +592,10 @@ static void read_back(struct kvm_vcpu *vcpu, struct mmuscope_wp_write *write)
 /* What became of a store that was let through. */
 enum outcome { MADE, NOT_MADE, NOT_KNOWN };
 
-/* Arms it again; its memslot may be going: then KVM will tell, and it stays unarmed until then. Needs t->mutex. */
+/*
+ * Arms it again; its memslot may be going. Either KVM will tell, or it takes the slot back and then kicks each vCPU,
+ * whose exit arms what is late. Needs t->mutex.
+ */
 static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struct kvm_vcpu *vcpu,
 		  enum outcome outcome)
 {
@@ -563,7 +606,8 @@ static void lower(struct mmuscope_tracker *t, struct mmuscope_wp_entry *e, struc
 	if (outcome == NOT_KNOWN)
 		e->write.kind = MMUSCOPE_WP_UNFINISHED;
 	lifted_end(t, e);
-	(void)arm(t, e);
+	if (arm(t, e))
+		lifted_begin(t, e, &t->late);
 	if (outcome == NOT_MADE)
 		return;
 	spin_lock(&t->lock);
@@ -585,12 +629,23 @@ static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e)
 	       !kvm_is_linear_rip(vcpu, e->write.rip);
 }
 
+/* Those that lower() could not arm; at each exit, for their memslot either stays or takes them along. Needs t->mutex. */
+static void arm_late(struct mmuscope_tracker *t)
+{
+	struct mmuscope_wp_entry *e, *next;
+
+	list_for_each_entry_safe(e, next, &t->late, lifted)
+		if (!arm(t, e))
+			lifted_end(t, e);
+}
+
 static void look_at_lifted(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu)
 {
 	const u64 now = ktime_get_ns();
 	struct mmuscope_wp_entry *e, *next;
 
 	mutex_lock(&t->mutex);
+	arm_late(t);
 	list_for_each_entry_safe(e, next, &t->lifted, lifted) {
 		if (t->ended)
 			break;
@@ -655,6 +710,7 @@ void mmuscope_tracker_stepped(struct kvm_vcpu *vcpu, bool made)
 	if (!t)
 		return;
 	mutex_lock(&t->mutex);
+	arm_late(t);
 	list_for_each_entry_safe(e, next, &t->lifted, lifted)
 		if (!t->ended && e->lifter == vcpu)
 			lower(t, e, vcpu, made ? MADE : NOT_MADE);
