@@ -529,7 +529,8 @@ class Heard:
     def event(self, name, e):
         tid = int(e["tid"])
         v = {k: value(x) for k, x in e.items()}
-        if name in ("spte_set", "rmap_add", "rmap_remove"):
+        # A fast fault's may be the TDP MMU's, whose zaps are not traced, and lie where another page did.
+        if name in ("spte_set", "rmap_add", "rmap_remove") and e["cause"] != "fast-fault":
             self.role(v)
         if name == "fault":
             self.put(name, tid, v["addr"], v["error"], e["mmu"])
