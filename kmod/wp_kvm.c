@@ -629,7 +629,7 @@ static bool is_past(struct kvm_vcpu *vcpu, const struct mmuscope_wp_entry *e)
 	       !kvm_is_linear_rip(vcpu, e->write.rip);
 }
 
-/* Those that lower() could not arm: at each exit, for their memslot either stays or takes them along. Needs t->mutex. */
+/* Those that lower() could not arm, at each exit: their memslot either stays or takes them along. Needs t->mutex. */
 static void arm_late(struct mmuscope_tracker *t)
 {
 	struct mmuscope_wp_entry *e, *next;

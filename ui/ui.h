@@ -25,10 +25,13 @@ enum ms_ui_charset {
 	MS_UI_CHARSET_UTF8,
 };
 
+struct ms_wp; /* target/wp.h */
+
 struct ms_ui_command {
 	const char *line;
 	u64 kvm; /* the VM on screen, which commands about one VM mean when they name none; 0: there is none */
 	u32 width; /* columns there are */
+	struct ms_wp *flips; /* made here, NULL: none */
 	/*
 	 * Nobody asked anew, its output is only brought up to date: what a command would do beside saying
 	 * something is then not done, it listens to nothing, and out stays empty.

@@ -192,6 +192,7 @@ static struct ms_err *run(struct ms_ui *ui, const char *line, bool again, struct
 		.line = line,
 		.kvm = ui->kvm,
 		.width = w > 2 ? w - 2 : 0,
+		.flips = ui->wp,
 		.again = again,
 		.progress = ui->progress,
 		.progress_ctx = ui->progress_ctx,

@@ -59,6 +59,7 @@ static struct ms_err *command(void *ctx, struct ms_target *target, const struct 
 	const struct tui_ctx *tui = ctx;
 	/* Borrows the target: it is taken out again before the session ends. */
 	struct ms_session session = { .target = target,
+				      .flips = cmd->flips,
 				      .progress = cmd->progress,
 				      .progress_ctx = cmd->progress_ctx };
 	const char *line = cmd->line;

@@ -430,11 +430,22 @@ static struct ms_err *run_list(struct query *q)
 
 struct ms_err *query_run_wp(struct query *q)
 {
+	struct ms_session *session = q->session;
+	struct wp_state borrowed = { .wp = session->flips };
 	struct ms_err *err = ranges_each(q, NULL, NULL);
+	bool lent;
 
 	if (err)
 		return err;
+	/* Those of who asks are meant by `list' and `off' as if this session had made them. */
+	lent = !session->wp && session->flips && ms_wp_kvm(session->flips) == q->vm->rec.kvm;
+	if (lent)
+		session->wp = &borrowed;
 	if (!strcmp(q->args->args[0], "list"))
-		return run_list(q);
-	return wp_is_on(q->args) ? run_on(q) : run_off(q);
+		err = run_list(q);
+	else
+		err = wp_is_on(q->args) ? run_on(q) : run_off(q);
+	if (lent)
+		session->wp = NULL;
+	return err;
 }

@@ -308,6 +308,7 @@ bool ms_parse_gfns(const char *word, u64 *start_ret, u64 *end_ret);
 /* --- running --- */
 
 struct wp_state; /* cmd_wp.c */
+struct ms_wp; /* target/wp.h */
 
 /* An open target and what was read from it. Zero-initialised is valid and empty. */
 struct ms_session {
@@ -328,6 +329,7 @@ struct ms_session {
 	struct ms_stream *stream; /* of the round under way, NULL without */
 	bool keeps; /* commands to come: `wp on' need not go on until it is interrupted */
 	struct wp_state *wp; /* flips of this session, NULL: none */
+	struct ms_wp *flips; /* of who asks, borrowed: the interface's; NULL: none */
 	struct ms_listen_stats heard; /* what it had to say when it was asked last */
 };
 
