@@ -40,6 +40,9 @@ has TRACK_WRITE_VCPU grep -qE '\(\*track_write\)\(struct kvm_vcpu \*' "$track"
 has TRACK_FLUSH_SLOT grep -q '(\*track_flush_slot)' "$track"
 has TRACK_REMOVE_REGION grep -q '(\*track_remove_region)' "$track"
 has TRACK_REGISTER_INT grep -q '^int kvm_page_track_register_notifier' "$track"
+# VMs that are made with memory or registers that KVM cannot read.
+has PROTECTED_STATE grep -q '	bool has_protected_state;' "$src/arch/x86/include/asm/kvm_host.h"
+has VM_TYPE grep -qE '	(u8|unsigned long) vm_type;' "$src/arch/x86/include/asm/kvm_host.h"
 # KVM's exports have a name space since 6.13, which is a string by then.
 if [ -f "$obj/Module.symvers" ]; then
 	awk '$2 == "kvm_get_kvm" && $5 != "" { printf "#define MMUSCOPE_KVM_NS \"%s\"\n", $5 }' "$obj/Module.symvers"

@@ -214,7 +214,8 @@ static int run_on(struct mmuscope_file *file, void *arg)
 	kvm = mmuscope_vm_enter(file);
 	if (IS_ERR(kvm))
 		return PTR_ERR(kvm);
-	err = flips_create(file);
+	/* With MAY_KILL, too: it is about what KVM cannot do, not about what it does to the guest then. */
+	err = mmuscope_vm_is_encrypted(kvm) ? -EACCES : flips_create(file);
 	if (err)
 		goto out;
 	f = file->flips;

@@ -6,6 +6,7 @@
  *	wp_kvm.c	a VM's tracker: KVM's write tracking in both kernels' forms
  *	wp_guard.c	what keeps a guest alive whose stores KVM cannot emulate
  *	wp_step.c	one instruction of a vCPU, and then a look at it
+ *	wp_vm.c		VMs that are refused
  *
  * Locks, outermost first: mmuscope_file.lock, mmuscope_vm.use, tracker.change, the guard's, tracker.mutex,
  * KVM's own, tracker.lock. vCPUs take tracker.mutex and tracker.lock with kvm->srcu held; so nothing under
@@ -147,6 +148,9 @@ void mmuscope_steps_allow(struct kvm *kvm);
 void mmuscope_steps_end(struct mmuscope_tracker *t);
 /* Flips again; true: before it was given back, which is then not done. Needs t->change. */
 bool mmuscope_steps_go_on(struct mmuscope_tracker *t);
+
+/* wp_vm.c: KVM cannot emulate what such a guest does. Takes kvm->lock. */
+bool mmuscope_vm_is_encrypted(struct kvm *kvm);
 
 /* wp_guard.c: 0, or -EBUSY: the functions cannot be had (said in the log). Nested calls count. */
 int mmuscope_guard_get(void);

@@ -55,8 +55,9 @@ struct mmuscope_wp_write {
  * [gfn, gfn + nr). On: `done' frames are flipped by this session now; when that is less than nr, `err'
  * (errno's value) says why the next one is not: ENOENT (no memslot), EOPNOTSUPP (this slot has no counters),
  * ENOSPC (WP_MAX_GFNS), EEXIST (this session has it). Off: `done' flips were undone; the others in the range
- * were none. The request itself: -EOPNOTSUPP, the kernel has no external write tracking; -EBUSY, the guard
- * cannot be had, and MAY_KILL was not given; -EINVAL, a range that is empty, wraps or is larger than
+ * were none. The request itself: -EOPNOTSUPP, the kernel has no external write tracking; -EACCES, the
+ * guest's memory or registers are encrypted (SEV, SEV-ES, SNP), and KVM can emulate none of its stores, whatever
+ * the flags; -EBUSY, the guard cannot be had, and MAY_KILL was not given; -EINVAL, a range that is empty, wraps or is larger than
  * WP_MAX_GFNS.
  */
 struct mmuscope_wp_range {
