@@ -5,7 +5,7 @@ kmod_files = kmod/Kbuild kmod/Makefile kmod/features.sh \
 	kmod/layout.c kmod/main.c kmod/mmuscope.h kmod/vm.c \
 	kmod/nmmu.c kmod/nmmu.h kmod/nmmu_call.c kmod/nmmu_events.awk kmod/nmmu_events.in kmod/nmmu_ops.c \
 	kmod/nmmu_table.c kmod/nmmu_trace.c \
-	kmod/wp.c kmod/wp.h kmod/wp_guard.c kmod/wp_kvm.c kmod/wp_step.c kmod/wp_vm.c
+	kmod/wp.c kmod/wp.h kmod/wp_guard.c kmod/wp_insn.h kmod/wp_kvm.c kmod/wp_step.c kmod/wp_vm.c
 EXTRA_DIST += $(kmod_files) kmod/dkms.conf.in
 
 # What is compiled or included besides: the ABI, and the engine.

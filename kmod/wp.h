@@ -59,6 +59,9 @@ struct mmuscope_tracker {
 	struct delayed_work stopping; /* the last flip went with its memslot; has references, too */
 	unsigned long grace; /* of kvm->srcu, since a flip was last removed; under mutex, read without */
 	bool removed; /* one was, and the guard stays for it */
+	unsigned int looks; /* how often `ending' has looked */
+	/* vCPUs, by index, that a step was begun for and that are not known to be past it: none once `ending' is over. */
+	DECLARE_BITMAP(stepping, KVM_MAX_VCPUS);
 
 	struct mutex change; /* registering and the like: what waits for callbacks */
 	bool registered, guarded; /* change; while registered, guarded does not end */
@@ -115,6 +118,9 @@ void mmuscope_tracker_let_go(struct mmuscope_vm *vm);
 struct mmuscope_tracker *mmuscope_tracker_find(struct kvm *kvm);
 /* May a vCPU still be about to emulate a store to a frame of this VM that is flipped no more? */
 bool mmuscope_vm_removes(struct kvm *kvm);
+/* Was a step of the vCPU begun, by whichever of its VM's trackers? */
+bool mmuscope_vm_steps(const struct kvm_vcpu *vcpu);
+void mmuscope_vm_step_ended(const struct kvm_vcpu *vcpu);
 /* Is that frame flipped? */
 bool mmuscope_tracker_has(struct mmuscope_tracker *t, u64 gfn);
 /* One that is not lifted. */
@@ -136,8 +142,10 @@ void mmuscope_flips_gone(struct mmuscope_tracker *t, u64 gfn);
 /* The VM is. */
 void mmuscope_flips_ended(struct mmuscope_tracker *t);
 
-/* wp_step.c. By a vCPU itself; false: it cannot be stepped now. */
-bool mmuscope_step_begin(struct kvm_vcpu *vcpu);
+/* wp_step.c. May what stores at gpa, where the vCPU is, be stepped? May sleep; needs that t->mutex is not held. */
+bool mmuscope_step_may(struct kvm_vcpu *vcpu, u64 gpa, enum mmuscope_wp_kind kind);
+/* By a vCPU itself; false: it cannot be stepped now. */
+bool mmuscope_step_begin(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu);
 bool mmuscope_is_stepping(const struct kvm_vcpu *vcpu);
 /* Behind KVM's handling of an exit, which returned r; what is to be returned instead. */
 int mmuscope_step_exit(struct kvm_vcpu *vcpu, int r);

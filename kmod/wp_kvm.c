@@ -25,8 +25,6 @@
 #define LIFTED_MAX_NS (100 * NSEC_PER_MSEC)
 /* Where it is not stepped, the guest is interrupted so long after its store was let through. */
 #define KICK_NS (50 * NSEC_PER_USEC)
-/* Bytes of the longest store of one instruction that is let through, but for those that save a whole FPU. */
-#define STORE_MAX 64
 
 static LIST_HEAD(trackers);
 static DEFINE_SPINLOCK(trackers_lock);
@@ -509,6 +507,29 @@ struct mmuscope_tracker *mmuscope_tracker_find(struct kvm *kvm)
 	return found;
 }
 
+bool mmuscope_vm_steps(const struct kvm_vcpu *vcpu)
+{
+	struct mmuscope_tracker *t;
+	bool steps = false;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(t, &trackers, link)
+		steps |= t->kvm == vcpu->kvm && test_bit(vcpu->vcpu_idx, t->stepping);
+	rcu_read_unlock();
+	return steps;
+}
+
+void mmuscope_vm_step_ended(const struct kvm_vcpu *vcpu)
+{
+	struct mmuscope_tracker *t;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(t, &trackers, link)
+		if (t->kvm == vcpu->kvm)
+			clear_bit(vcpu->vcpu_idx, t->stepping);
+	rcu_read_unlock();
+}
+
 /* Of trackers that ended before, too, in which vCPUs may have been when they did. */
 bool mmuscope_vm_removes(struct kvm *kvm)
 {
@@ -542,19 +563,10 @@ bool mmuscope_tracker_stops(struct mmuscope_tracker *t, u64 gfn)
 	return stops;
 }
 
-/*
- * Not stepped: a page walk, whose instruction may end with a fault that the guest gets, what may reach into
- * another page, for the same reason, and the delivery of an event, which is one. The guest would find the trap
- * flag in what it saves.
- */
-static bool may_step(u64 gpa, enum mmuscope_wp_kind kind)
-{
-	return kind == MMUSCOPE_WP_THROUGH && offset_in_page(gpa) <= PAGE_SIZE - STORE_MAX;
-}
-
 void mmuscope_tracker_lift(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, u64 gpa,
 			   enum mmuscope_wp_kind kind)
 {
+	const bool may_step = mmuscope_step_may(vcpu, gpa, kind);
 	struct mmuscope_wp_entry *e;
 
 	mutex_lock(&t->mutex);
@@ -571,7 +583,7 @@ void mmuscope_tracker_lift(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu, u6
 	e->write.level = level_of(vcpu);
 	lifted_begin(t, e, &t->lifted);
 	WRITE_ONCE(e->lifter, vcpu);
-	if (!may_step(gpa, kind) || !mmuscope_step_begin(vcpu))
+	if (!may_step || !mmuscope_step_begin(t, vcpu))
 		hrtimer_start(&e->kick, ns_to_ktime(KICK_NS), HRTIMER_MODE_REL_PINNED);
 out:
 	mutex_unlock(&t->mutex);

@@ -5,8 +5,12 @@
  * KVM can single-step a guest for a debugger (KVM_SET_GUEST_DEBUG). The same is asked of it here, by the
  * vCPU's own thread: the trap flag is set where the guest does not see it, interrupts wait
  * (KVM_GUESTDBG_BLOCKIRQ), and the exit to the VMM that ends the step is taken back. It is refused where
- * somebody else has use for these: the guest traps itself, or the VMM debugs it. A bit of our own in
- * vcpu->guest_debug, which KVM does not look at, tells our steps from a debugger's.
+ * somebody else has use for these: the guest traps itself or has breakpoints of its own (one #DB may tell of both,
+ * and would be taken for the step's), or the VMM debugs it. Refused, too, is an instruction that may fault behind
+ * its store, in another page: the guest would find the trap flag in what it saves.
+ *
+ * Whose step it is says the tracker, which no VMM writes. A bit of our own in vcpu->guest_debug, which KVM does not
+ * look at, says that the VMM has not set another one meanwhile (KVM_SET_GUEST_DEBUG); alone it means nothing.
  *
  * A step must not outlive the flips, or the VMM would get an exit that it did not ask for; and a vCPU that was
  * told to emulate a store to a flipped page must not do so unguarded because the flip ended in between. So the
@@ -16,13 +20,17 @@
  */
 #include <linux/module.h>
 #include <linux/sched/mm.h>
+#include <asm/cpuid.h>
 
 #include "kmod/wp.h"
+#include "kmod/wp_insn.h"
 
 #define STEP_OURS (1u << 30)
 #define STEP_BITS (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ | STEP_OURS)
 
 #define PUT_RIGHT_EVERY (HZ / 100 ?: 1)
+/* A vCPU may be parked for as long as its VMM likes: after so many looks there is one each second. */
+#define PUT_RIGHT_OFTEN 100
 
 /* Vendors have APICs that hand interrupts to a guest without KVM, which cannot make these wait. */
 static void apicv_update(struct kvm *kvm, bool flips)
@@ -43,18 +51,65 @@ void mmuscope_steps_allow(struct kvm *kvm)
 
 bool mmuscope_is_stepping(const struct kvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->guest_debug) & STEP_OURS;
+	return READ_ONCE(vcpu->guest_debug) == STEP_BITS && mmuscope_vm_steps(vcpu);
 }
 
-bool mmuscope_step_begin(struct kvm_vcpu *vcpu)
+/* The area of all that this CPU can save, in its longer form; WP_REACH_FAR: longer than a page. */
+static u32 xsave_bytes(void)
+{
+	u32 eax, ebx, ecx, edx, compact;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
+		return WP_REACH_FXSAVE;
+	cpuid_count(0xd, 1, &eax, &compact, &ecx, &edx);
+	cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx);
+	return min_t(u32, max(ecx, compact), WP_REACH_FAR);
+}
+
+/* The bytes at the vCPU's RIP that can be read, up to the longest instruction. */
+static u32 read_insn(struct kvm_vcpu *vcpu, u8 *insn)
+{
+	const u64 rip = kvm_get_linear_rip(vcpu);
+	u32 nr = 0, part;
+	gpa_t gpa;
+
+	for (; nr < WP_INSN_MAX; nr += part) {
+		part = min_t(u32, WP_INSN_MAX - nr, PAGE_SIZE - offset_in_page(rip + nr));
+		gpa = kvm_mmu_gva_to_gpa_read(vcpu, rip + nr, NULL);
+		if (gpa == INVALID_GPA || kvm_vcpu_read_guest(vcpu, gpa, insn + nr, part))
+			break;
+	}
+	return nr;
+}
+
+/* Neither are a page walk, whose instruction may fault, and the delivery of an event, which is one. */
+bool mmuscope_step_may(struct kvm_vcpu *vcpu, u64 gpa, enum mmuscope_wp_kind kind)
+{
+	u8 insn[WP_INSN_MAX];
+	u32 reach;
+
+	if (kind != MMUSCOPE_WP_THROUGH)
+		return false;
+	reach = wp_insn_reach(insn, read_insn(vcpu, insn));
+	if (reach == WP_REACH_XSAVE)
+		reach = xsave_bytes();
+	return offset_in_page(gpa) + reach <= PAGE_SIZE;
+}
+
+bool mmuscope_step_begin(struct mmuscope_tracker *t, struct kvm_vcpu *vcpu)
 {
 	const unsigned long rflags = kvm_get_rflags(vcpu);
 
 	if (mmuscope_is_stepping(vcpu))
 		return true;
-	if (vcpu->guest_debug || (rflags & X86_EFLAGS_TF))
+	/* Unguarded: nobody would put it right after the last flip. */
+	if (vcpu->guest_debug || (rflags & X86_EFLAGS_TF) || (vcpu->arch.dr7 & DR7_BP_EN_MASK) ||
+	    !READ_ONCE(t->guarded))
 		return false;
+	set_bit(vcpu->vcpu_idx, t->stepping);
 	WRITE_ONCE(vcpu->guest_debug, STEP_BITS);
+	/* Whatever the VMM does with KVM_SET_GUEST_DEBUG lifts it, or sees our bits from here on. */
+	kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
 	vcpu->arch.singlestep_rip = kvm_get_linear_rip(vcpu);
 	/* Sets the flag, for the RIP is the step's. */
 	kvm_set_rflags(vcpu, rflags);
@@ -67,6 +122,7 @@ static void step_end(struct kvm_vcpu *vcpu)
 	const unsigned long rflags = kvm_get_rflags(vcpu);
 
 	WRITE_ONCE(vcpu->guest_debug, 0);
+	mmuscope_vm_step_ended(vcpu);
 	kvm_set_rflags(vcpu, rflags);
 }
 
@@ -128,9 +184,11 @@ static void ending_work(struct work_struct *work)
 	struct kvm *kvm = t->kvm;
 
 	if (!is_over(t)) {
-		mmuscope_queue_delayed(&t->ending, PUT_RIGHT_EVERY);
+		mmuscope_queue_delayed(&t->ending, t->looks++ < PUT_RIGHT_OFTEN ? PUT_RIGHT_EVERY : HZ);
 		return;
 	}
+	/* The memory may stay longer than the VM, and another VM may get its address. */
+	bitmap_zero(t->stepping, KVM_MAX_VCPUS);
 	WRITE_ONCE(t->removed, false);
 	t->ends = false;
 	mmuscope_tracker_put(t);
@@ -167,5 +225,6 @@ void mmuscope_steps_end(struct mmuscope_tracker *t)
 	kvm_get_kvm(kvm);
 	kref_get(&t->kref);
 	t->ends = true;
+	t->looks = 0;
 	mmuscope_queue_delayed(&t->ending, PUT_RIGHT_EVERY);
 }

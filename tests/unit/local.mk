@@ -82,7 +82,8 @@ unit_tests = \
 	tests/unit/test_walk_rmap \
 	tests/unit/test_watch \
 	tests/unit/test_why \
-	tests/unit/test_workload
+	tests/unit/test_workload \
+	tests/unit/test_wp_insn
 
 if WITH_BPF
 unit_tests += tests/unit/test_layout
