@@ -6,10 +6,10 @@
  * With SEV-ES (and SNP) KVM does not even try: the vCPU would make the store again, fault again, and so on for ever.
  * With SEV it tries, on ciphertext. Neither is told by a failure that the guard could see.
  *
- * KVM says so of a VM that was made encrypted (vm_type, has_protected_state, where the kernel has them), and of vCPUs
- * whose registers were handed over. Of one that KVM_SEV_INIT made so the only sign is a member of kvm_amd's own. But one
- * of kvm_amd's functions looks at that before anything else: which takes a region back that was never given. No region
- * has the size 0.
+ * KVM says so of a VM that was made encrypted (vm_type, has_protected_state, where the kernel has them), and of
+ * vCPUs whose registers were handed over. Of one that KVM_SEV_INIT made so the only sign is a member of kvm_amd's own.
+ * But one of kvm_amd's functions looks at that before anything else: which takes a region back that was never given.
+ * No region has the size 0.
  */
 #include <linux/kprobes.h>
 #include <linux/kvm.h>

@@ -89,8 +89,9 @@ static struct ms_err *on_error(int err)
 			ms_err_new(MS_ERR_TARGET, "this kernel's KVM has no write tracking for others"),
 			"it needs CONFIG_KVM_EXTERNAL_WRITE_TRACKING");
 	case EACCES:
-		return ms_err_new(MS_ERR_TARGET,
-				  "this guest's memory or registers are encrypted (SEV): KVM cannot emulate its stores");
+		return ms_err_new(
+			MS_ERR_TARGET,
+			"this guest's memory or registers are encrypted (SEV): KVM cannot emulate its stores");
 	case EBUSY:
 		return ms_err_hint(ms_err_new(MS_ERR_TARGET,
 					      "KVM cannot be kept from ending a guest whose stores it cannot "
