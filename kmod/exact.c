@@ -118,16 +118,11 @@ static int read_piece(struct mmuscope_exact *x)
 	return err;
 }
 
-static int run_next(struct mmuscope_file *file, void *arg)
+/* To x->buf. */
+static int take_piece(struct mmuscope_file *file, struct mmuscope_exact *x)
 {
-	struct mmuscope_exact_next *next = arg;
-	struct mmuscope_exact *x = file->exact;
 	int err;
 
-	if (!x || x->over)
-		return -ENODATA;
-	if (next->bytes < MMUSCOPE_EXACT_BYTES)
-		return -EINVAL;
 	x->kvm = mmuscope_vm_enter(file);
 	if (IS_ERR(x->kvm)) {
 		err = PTR_ERR(x->kvm);
@@ -142,6 +137,20 @@ static int run_next(struct mmuscope_file *file, void *arg)
 	x->kvm = NULL;
 	mmuscope_vm_leave(file);
 	x->over = (err && err != -EINTR) || x->out_flags & (MMUSCOPE_EXACT_END | MMUSCOPE_EXACT_GAVE_UP);
+	return err;
+}
+
+static int run_next(struct mmuscope_file *file, void *arg)
+{
+	struct mmuscope_exact_next *next = arg;
+	struct mmuscope_exact *x = file->exact;
+	int err;
+
+	if (!x || (x->over && !x->kept))
+		return -ENODATA;
+	if (next->bytes < MMUSCOPE_EXACT_BYTES)
+		return -EINVAL;
+	err = x->kept ? 0 : take_piece(file, x);
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	next->used = x->used;
@@ -152,9 +161,8 @@ static int run_next(struct mmuscope_file *file, void *arg)
 	next->held_ns = x->held_ns;
 	next->where = x->where;
 	next->seq = x->seq;
-	if (!err && copy_to_user(u64_to_user_ptr(next->buf), x->buf, x->used))
-		return -EFAULT;
-	return err;
+	x->kept = !err && copy_to_user(u64_to_user_ptr(next->buf), x->buf, x->used);
+	return x->kept ? -EFAULT : err;
 }
 
 static void exact_release(struct mmuscope_file *file)

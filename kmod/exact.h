@@ -53,6 +53,7 @@ struct mmuscope_exact {
 	struct kvm *kvm; /* during a request */
 	u32 kind, flags, budget_ns;
 	bool over; /* nothing more is to be had */
+	bool kept; /* what is in buf could not be copied: it comes again with the next request */
 
 	u8 *buf; /* MMUSCOPE_EXACT_BYTES */
 	u32 used, nr, out_flags;

@@ -173,7 +173,24 @@ static bool range_valid(const struct mmuscope_wp_range *r)
 	       r->gfn <= (~0ull >> PAGE_SHIFT) && r->gfn + r->nr - 1 <= (~0ull >> PAGE_SHIFT);
 }
 
-/* In turns, so that vCPUs that wait for the mutex, and whoever kills us, get theirs. */
+/* Of all flips: last is ~0. Needs f->t->change. */
+static u32 range_off(struct mmuscope_flips *f, u64 gfn, u64 last)
+{
+	struct mmuscope_wp_mine *m;
+	unsigned long index;
+	u32 done = 0;
+
+	xa_for_each_range(&f->gfns, index, m, gfn, last)
+	{
+		mutex_lock(&f->t->mutex);
+		done += flip_off(f, index, m);
+		mutex_unlock(&f->t->mutex);
+		cond_resched();
+	}
+	return done;
+}
+
+/* In turns, so that vCPUs that wait for the mutex, and whoever kills us, get theirs. Needs f->t->change. */
 static int range_on(struct mmuscope_flips *f, struct mmuscope_wp_range *r)
 {
 	int err = 0;
@@ -196,6 +213,9 @@ static int range_on(struct mmuscope_flips *f, struct mmuscope_wp_range *r)
 		r->err = -err;
 		return 0;
 	default:
+		/* `done' is not told with an error: none is left. */
+		if (err && r->done)
+			range_off(f, r->gfn, r->gfn + r->done - 1);
 		return err;
 	}
 }
@@ -230,23 +250,6 @@ static int run_on(struct mmuscope_file *file, void *arg)
 out:
 	mmuscope_vm_leave(file);
 	return err;
-}
-
-/* Of all flips: last is ~0. Needs f->t->change. */
-static u32 range_off(struct mmuscope_flips *f, u64 gfn, u64 last)
-{
-	struct mmuscope_wp_mine *m;
-	unsigned long index;
-	u32 done = 0;
-
-	xa_for_each_range(&f->gfns, index, m, gfn, last)
-	{
-		mutex_lock(&f->t->mutex);
-		done += flip_off(f, index, m);
-		mutex_unlock(&f->t->mutex);
-		cond_resched();
-	}
-	return done;
 }
 
 static int run_off(struct mmuscope_file *file, void *arg)
@@ -433,21 +436,26 @@ static __poll_t wp_poll(struct mmuscope_file *file, struct poll_table_struct *wa
 	return mask;
 }
 
-/* Takes up to nr records; tells whether more may come. */
-static unsigned int ring_take(struct mmuscope_flips *f, struct mmuscope_wp_write *to, unsigned int nr,
+/* The oldest records, up to nr, which stay; tells whether more may come. Needs f->reading, as ring_drop() does. */
+static unsigned int ring_peek(struct mmuscope_flips *f, struct mmuscope_wp_write *to, unsigned int nr,
 			      bool *ended)
 {
 	unsigned int n;
 
 	spin_lock(&f->t->lock);
-	for (n = 0; n < nr && f->filled; n++) {
-		to[n] = f->ring[f->first];
-		f->first = (f->first + 1) % MMUSCOPE_WP_RING;
-		f->filled--;
-	}
+	for (n = 0; n < nr && n < f->filled; n++)
+		to[n] = f->ring[(f->first + n) % MMUSCOPE_WP_RING];
 	*ended = f->ended;
 	spin_unlock(&f->t->lock);
 	return n;
+}
+
+static void ring_drop(struct mmuscope_flips *f, unsigned int nr)
+{
+	spin_lock(&f->t->lock);
+	f->first = (f->first + nr) % MMUSCOPE_WP_RING;
+	f->filled -= nr;
+	spin_unlock(&f->t->lock);
 }
 
 static ssize_t wp_read(struct mmuscope_file *file, char __user *to, size_t bytes, bool nonblock)
@@ -469,7 +477,7 @@ static ssize_t wp_read(struct mmuscope_file *file, char __user *to, size_t bytes
 		goto out;
 	}
 	while (done < room) {
-		n = ring_take(f, chunk, min_t(size_t, CHUNK, room - done), &ended);
+		n = ring_peek(f, chunk, min_t(size_t, CHUNK, room - done), &ended);
 		if (!n && (done || ended))
 			break;
 		if (!n) {
@@ -484,6 +492,7 @@ static ssize_t wp_read(struct mmuscope_file *file, char __user *to, size_t bytes
 			err = -EFAULT;
 			break;
 		}
+		ring_drop(f, n);
 		done += n;
 		if (fatal_signal_pending(current))
 			break;

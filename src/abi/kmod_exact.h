@@ -11,6 +11,7 @@
  * What the lock does not stop: the CPU's accessed and dirty bits, and KVM's own fast page fault, which gives a writable
  * bit back to one SPTE at a time. An SPTE is read as one word.
  *
+ * -EFAULT: the piece could not be copied, and comes again with the next request.
  * -ENODATA: no layout was given, or no reading was begun; -EUCLEAN: at `where' there is no shadow page, though a list
  * or an SPTE leads there: the layout is another kernel's, or the page is damaged; the reading is over.
  */

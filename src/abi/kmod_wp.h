@@ -9,10 +9,12 @@
  * KVM emulates each store to such a frame. A store that it cannot emulate (and a page walk of the CPU's that
  * sets A and D bits there) is let through: the protection of that one frame is lifted until the vCPU is past
  * the instruction, and the write is reported with what the memory held afterwards. What other vCPUs store
- * there meanwhile is not seen. Seen are stores by vCPUs alone: not the VMM's, devices', or KVM's own.
+ * there meanwhile is not seen. Seen are stores by vCPUs alone, outside SMM (another address space): not the VMM's,
+ * devices', or KVM's own.
  *
  * Writes are read with read(2): whole records, as many as fit; poll(2) tells when there are some. Before the session's
- * first flip both are an error (EINVAL, POLLERR). A read that gives 0 bytes: the VM is gone and all has been read.
+ * first flip both are an error (EINVAL, POLLERR). What could not be copied (EFAULT) stays and comes again. A read that
+ * gives 0 bytes: the VM is gone and all has been read.
  */
 #ifndef ABI_KMOD_WP_H
 #define ABI_KMOD_WP_H
@@ -55,10 +57,10 @@ struct mmuscope_wp_write {
  * [gfn, gfn + nr). On: `done' frames are flipped by this session now; when that is less than nr, `err'
  * (errno's value) says why the next one is not: ENOENT (no memslot), EOPNOTSUPP (this slot has no counters),
  * ENOSPC (WP_MAX_GFNS), EEXIST (this session has it). Off: `done' flips were undone; the others in the range
- * were none. The request itself: -EOPNOTSUPP, the kernel has no external write tracking; -EACCES, the
- * guest's memory or registers are encrypted (SEV, SEV-ES, SNP), and KVM can emulate none of its stores, whatever
- * the flags; -EBUSY, the guard cannot be had, and MAY_KILL was not given; -EINVAL, a range that is empty, wraps or is larger than
- * WP_MAX_GFNS.
+ * were none. The request itself, which leaves no flip then: -EOPNOTSUPP, the kernel has no external write
+ * tracking; -EACCES, the guest's memory or registers are encrypted (SEV, SEV-ES, SNP), and KVM can emulate none of
+ * its stores, whatever the flags; -EBUSY, the guard cannot be had, and MAY_KILL was not given; -EINVAL, a range
+ * that is empty, wraps or is larger than WP_MAX_GFNS.
  */
 struct mmuscope_wp_range {
 	u64 gfn;
@@ -74,7 +76,11 @@ struct mmuscope_wp_range {
 
 struct mmuscope_wp_flip {
 	u64 gfn;
-	u64 stores, through, walks; /* since the first session flipped it; GONE: as this session saw it */
+	/*
+	 * Since the first session flipped it; GONE: as this session saw it. through: UNFINISHED ones, too, of which not
+	 * each may have been made. walks: the CPU's own writes, WALK and EVENT, and such ones that were not finished.
+	 */
+	u64 stores, through, walks;
 	u32 sessions;
 	u32 flags;
 };
