@@ -22,7 +22,8 @@
 #define ROOT_LEVEL_MAX 5u
 /* The list was begun again so often: it has no rest. */
 #define AGAIN_MAX 64u
-#define BUCKET_MAX 65536u
+/* Links of the VM's hash of pages that are followed in one hold of the lock, for all pages that are looked for. */
+#define HASH_STEPS_MAX 16384u
 #define PAGE_RECORD_BYTES \
 	((u32)(sizeof(struct mmuscope_exact_rec) + sizeof(struct ms_rec_sp) + 2 * MS_SPTES * sizeof(u64)))
 
@@ -167,14 +168,13 @@ static struct exact_page page_name(const struct mmuscope_exact *x, u64 sp)
 	};
 }
 
-/* Does the VM's hash have it? Then it is on the VM's list. */
-static bool is_hashed(const struct mmuscope_exact *x, const struct exact_page *page)
+/* Does the VM's hash have it? Then it is on the VM's list. False, too, when the *steps that are left are used up. */
+static bool is_hashed(const struct mmuscope_exact *x, const struct exact_page *page, u32 *steps)
 {
 	u64 node = (u64)x->kvm->arch.mmu_page_hash[hash_64(page->gfn, KVM_MMU_HASH_SHIFT)].first;
 	const u64 want = page->sp + x->l->off[MMUSCOPE_F_sp_hash_link];
-	u32 steps;
 
-	for (steps = 0; node && steps < BUCKET_MAX; steps++) {
+	for (; node && *steps; --*steps) {
 		if (node == want)
 			return true;
 		if (copy_from_kernel_nofault(&node, (void *)node, sizeof(node)))
@@ -184,7 +184,7 @@ static bool is_hashed(const struct mmuscope_exact *x, const struct exact_page *p
 }
 
 /* Still this VM's, and the same one? Its header is in x->header then. */
-static bool is_there(struct mmuscope_exact *x, const struct exact_page *page)
+static bool is_there(struct mmuscope_exact *x, const struct exact_page *page, u32 *steps)
 {
 	struct exact_page now;
 
@@ -193,20 +193,20 @@ static bool is_there(struct mmuscope_exact *x, const struct exact_page *page)
 		return false;
 	}
 	now = page_name(x, page->sp);
-	return now.gfn == page->gfn && now.role == page->role && is_hashed(x, page);
+	return now.gfn == page->gfn && now.role == page->role && is_hashed(x, page, steps);
 }
 
 /* The link to go on at. */
 static u64 find_place(struct mmuscope_exact *x)
 {
 	struct exact_list *list = &x->list;
-	u32 i;
+	u32 i, steps = HASH_STEPS_MAX;
 
 	if (list->begun) {
-		if (is_there(x, &list->next))
+		if (is_there(x, &list->next, &steps))
 			return list->next.sp + x->l->off[MMUSCOPE_F_sp_link];
 		for (i = 0; i < EXACT_LAST && i < list->nr_last; i++)
-			if (is_there(x, &list->last[(list->nr_last - 1 - i) % EXACT_LAST]))
+			if (is_there(x, &list->last[(list->nr_last - 1 - i) % EXACT_LAST], &steps))
 				return header_member(x, MMUSCOPE_F_sp_link);
 		list->again++;
 		list->nr_last = 0;
