@@ -8,7 +8,8 @@ Were all stores of a fixture guest with --stores seen, each once?
 WRITES: lines of `mmuscope -j wp on' on all data pages, whose first one is frame GFN and lies at HVA in process PID, which
 is held. ROUNDS: how many rounds were made meanwhile. LEVEL: L1 or L2, who made them: vCPU 0 alone, unless "others" may
 store there, too. Each of tests/lab/guest/proto.h's enum gf_store must have ROUNDS stores, caught with all their bytes or
-let through, and the last value that was told of any byte must be the one in memory. Of one that was not finished it is
+let through, and the last value that was told of any byte must be the one in memory. Each record's count must be the
+number of those of its frame, times go on, and each instruction has an address of its own, always the same. Of one that was not finished it is
 not known: that many may lack, and memory is not looked at. Prints what is wrong, then the names of those that were let
 through.
 """
@@ -44,12 +45,18 @@ def main():
     through = collections.Counter()  # by first byte
     unknown = collections.Counter()  # those not finished, too
     last = {}
+    counts = collections.Counter()  # by frame
+    rips = collections.defaultdict(set)  # by first byte
+    before = -1
     memory = open("/proc/%s/mem" % pid, "rb", 0)
 
     for n, w in enumerate(writes):
         gpa = int(w["gpa"], 0)
         if w["seq"] != n:
             bad.append("record %d has number %d" % (n, w["seq"]))
+        counts[gpa >> 12] += 1
+        if w["count"] != counts[gpa >> 12]:
+            bad.append("record %d of its frame: %s" % (counts[gpa >> 12], w))
         if others and w["vcpu_id"]:
             continue
         if w["guest"] != level or w["vcpu_id"] != 0 or not w["rip"]:
@@ -57,6 +64,11 @@ def main():
         if w["kind"] == "not-finished":
             unknown[gpa] += 1
             continue
+        # Of one vCPU: what was let through has the time at which that began.
+        if w["at_us"] < before:
+            bad.append("back in time: %s" % w)
+        before = w["at_us"]
+        rips[gpa].add(w["rip"])
         if w["kind"] == "store":
             for i in range(w["bytes"]):
                 stored[gpa + i] += 1
@@ -68,7 +80,11 @@ def main():
     # The half of the page that has not the word.
     base = min((g for g in through if g >> 12 == gfn), default=0) & 0x800
     names = set()
+    of_name = collections.defaultdict(set)
+    if writes and before <= writes[0]["at_us"]:
+        bad.append("all at %d us" % before)
     for name, gpa, size in places(base, gfn << 12):
+        of_name[name] |= rips[gpa]
         if through[gpa] and rounds - unknown[gpa] <= through[gpa] <= rounds and not stored[gpa]:
             names.add(name)
         elif through[gpa] or any(stored[gpa + i] != rounds for i in range(size)):
@@ -80,6 +96,8 @@ def main():
             if last.get(gpa + i) != there:
                 bad.append("%s at %#x: told %s, memory has %#x" % (name, gpa + i, last.get(gpa + i), there))
                 break
+    if any(len(of) != 1 for of in of_name.values()) or len(set.union(*of_name.values())) != len(of_name):
+        bad.append("addresses of instructions: %s" % dict(of_name))
     for line in bad[:20]:
         print(line)
     print(" ".join(sorted(names)))

@@ -8,6 +8,8 @@
  *					input ends; then says how many VMs the module has
  *	ctl refuse PID FD		requests that must be refused: a line NAME ERRNO-NAME for each
  *	ctl cycle N PID FD		N times: open, attach, tell a layout, close
+ *	ctl whole N PID FD GFN		N times: the same with a piece of an exact reading, a flip on and off, and an
+ *					instance of nmmu with a vCPU
  *	ctl nobody			opens the device without CAP_SYS_ADMIN, as root
  *	ctl nmmu			the same of an instance of nmmu: what does not come to what it must
  *	ctl lose			makes a VM, attaches to it, closes the VM and lives on: "let go after N ms"
@@ -29,6 +31,8 @@
 #include <linux/kvm.h>
 
 #include "abi/kmod.h"
+#include "abi/kmod_exact.h"
+#include "abi/kmod_wp.h"
 #include "ctl_nmmu.h"
 
 static void die(const char *what)
@@ -176,7 +180,29 @@ static void hold(const char *pid, const char *fd)
 	printf("vms %u\n", s.vms);
 }
 
-static void cycle(int nr, const char *pid, const char *fd)
+/* Of a session: one of all that it can have. Memslots' arrays can be read whatever the layout. */
+static void use(int dev, u64 gfn)
+{
+	static u8 buf[MMUSCOPE_EXACT_BYTES];
+	struct mmuscope_exact_begin begin = { .kind = MMUSCOPE_EXACT_RMAPS };
+	struct mmuscope_exact_next next = { .buf = (u64)(uintptr_t)buf, .bytes = sizeof(buf) };
+	struct mmuscope_wp_range on = { .gfn = gfn, .nr = 1 }, off = on;
+	int err;
+
+	if (ioctl(dev, MMUSCOPE_EXACT_BEGIN, &begin) < 0 || ioctl(dev, MMUSCOPE_EXACT_NEXT, &next) < 0)
+		die("an exact reading");
+	if (ioctl(dev, MMUSCOPE_WP_ON, &on) < 0 || on.done != 1 || ioctl(dev, MMUSCOPE_WP_OFF, &off) < 0 ||
+	    off.done != 1)
+		die("a flip");
+	err = ctl_nmmu_make(dev);
+	if (err) {
+		errno = -err;
+		die("an instance");
+	}
+}
+
+/* used: the frame to be flipped, NULL: nothing is made use of. */
+static void cycle(int nr, const char *pid, const char *fd, const char *used)
 {
 	int vm = vm_fd(pid, fd);
 
@@ -188,6 +214,8 @@ static void cycle(int nr, const char *pid, const char *fd)
 		attach(dev, vm, &a);
 		if (ioctl(dev, MMUSCOPE_LAYOUT, &l) < 0)
 			die("MMUSCOPE_LAYOUT");
+		if (used)
+			use(dev, strtoull(used, NULL, 0));
 		close(dev);
 	}
 }
@@ -308,7 +336,9 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "refuse") && argc == 4) {
 		refuse(argv[2], argv[3]);
 	} else if (!strcmp(what, "cycle") && argc == 5) {
-		cycle(atoi(argv[2]), argv[3], argv[4]);
+		cycle(atoi(argv[2]), argv[3], argv[4], NULL);
+	} else if (!strcmp(what, "whole") && argc == 6) {
+		cycle(atoi(argv[2]), argv[3], argv[4], argv[5]);
 	} else if (!strcmp(what, "nmmu")) {
 		return ctl_nmmu() != 0;
 	} else if (!strcmp(what, "nobody")) {

@@ -169,6 +169,18 @@ static void refuse_meanwhile(int fd)
 	want("a table is not written", i == -EPERM || i == -EFAULT, 1);
 }
 
+int ctl_nmmu_make(int fd)
+{
+	struct mmuscope_nmmu_create c = { .pad[0] = 1 };
+	int err;
+
+	if (!layout && request(fd, MMUSCOPE_NMMU_CREATE, &c) == -EINVAL)
+		layout = c.layout;
+	c = config();
+	err = request(fd, MMUSCOPE_NMMU_CREATE, &c);
+	return err ? err : call(fd, MMUSCOPE_NMMU_VCPU_CREATE, 0, 0, 0, 0);
+}
+
 int ctl_nmmu(void)
 {
 	struct mmuscope_nmmu_create c = { 0 };

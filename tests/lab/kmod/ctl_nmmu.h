@@ -5,4 +5,7 @@
 /* How many came to something else than they must; each is printed. */
 int ctl_nmmu(void);
 
+/* An instance with a vCPU; -errno. It ends with the file. */
+int ctl_nmmu_make(int fd);
+
 #endif
