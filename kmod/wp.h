@@ -60,7 +60,7 @@ struct mmuscope_tracker {
 	unsigned long grace; /* of kvm->srcu, since a flip was last removed; under mutex, read without */
 	bool removed; /* one was, and the guard stays for it */
 	unsigned int looks; /* how often `ending' has looked */
-	/* vCPUs, by index, for which a step was begun, and which are not known to be past it; none once `ending' is over */
+	/* vCPUs, by index, for which a step was begun, not known to be past it; none once `ending' is over */
 	DECLARE_BITMAP(stepping, KVM_MAX_VCPUS);
 
 	struct mutex change; /* registering and the like: what waits for callbacks */
