@@ -3,7 +3,7 @@
 EXTRA_DIST += tests/ui/sim.sh tests/ui/tmux.sh
 
 # Those of tests/cli need nothing but the build, so that `make check' runs them too.
-cli_tests = tests/cli/audit.sh tests/cli/audit-watch.sh tests/cli/diff.sh tests/cli/dirty.sh tests/cli/errors.sh tests/cli/events.sh tests/cli/output.sh tests/cli/pins.sh tests/cli/rmap.sh tests/cli/sim.sh tests/cli/stuck.sh
+cli_tests = tests/cli/audit.sh tests/cli/audit-watch.sh tests/cli/diff.sh tests/cli/dirty.sh tests/cli/errors.sh tests/cli/events.sh tests/cli/output.sh tests/cli/pins.sh tests/cli/rmap.sh tests/cli/sim.sh tests/cli/stuck.sh tests/cli/wp.sh
 TESTS += $(cli_tests)
 EXTRA_DIST += $(cli_tests) tests/cli/tap-lib tests/cli/schema.py
 

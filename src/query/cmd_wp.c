@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/event_desc.h"
 #include "target/kmem.h"
 #include "target/wp.h"
+
+_Static_assert(MS_EV_L1 == 1 && MS_EV_L2 == 2, "the module's numbers of guests are those of events");
 
 #define SLICE_MS 100 /* a signal and a reader's end are noticed in that time */
 #define BATCH 1024 /* writes of one round */
@@ -221,7 +224,7 @@ static void write_row(const struct ms_section *section, size_t row, struct ms_ce
 	cell_text(&cells, known ? kinds[w->kind] : "?")->style =
 		w->kind == MMUSCOPE_WP_STORE ? MS_STYLE_PLAIN : MS_STYLE_WARN;
 	cell_opt(&cells, w->vcpu >= 0, MS_V_INT, (u64)w->vcpu);
-	cell_text(&cells, w->level == 1 ? "L1" : w->level == 2 ? "L2" : NULL);
+	cell_text(&cells, ms_guest_name(w->level));
 	cell_hex(&cells, w->gpa)->style = MS_STYLE_ACCENT;
 	cell_opt(&cells, w->bytes, MS_V_COUNT, w->bytes);
 	value_cell(&cells, w);

@@ -38,17 +38,38 @@ def cmd_self(path):
                 strict(value, "%s/%d" % (where, i))
 
     strict(schema, "")
+    reached = set()
+
+    def reach(node):
+        if isinstance(node, dict):
+            name = node.get("$ref", "").rpartition("/")[2]
+            if name and name not in reached:
+                reached.add(name)
+                reach(schema["definitions"][name])
+            node = list(node.values())
+        if isinstance(node, list):
+            for value in node:
+                reach(value)
+
+    reach(schema["oneOf"])
+    for name in schema["definitions"]:
+        if name not in reached:
+            fail("definition %s: nothing that is written refers to it" % name)
 
 
-def command_of(branch):
-    """None: lines of events, which name none."""
-    return branch["properties"]["command"].get("const") if "properties" in branch else None
+def kind_of(branch):
+    """The command; of lines that name none, events and writes, the definition."""
+    return branch["properties"]["command"].get("const") if "properties" in branch else branch["allOf"][0]["$ref"].rpartition("/")[2]
+
+
+def kind_in(data):
+    return data.get("command") or ("events_events" if "event" in data else "wp_writes")
 
 
 def check_one(check, schema, data, where=""):
     # The branch of this command alone, so that an error names its place.
     for branch in schema["oneOf"]:
-        if command_of(branch) == data.get("command"):
+        if kind_of(branch) == kind_in(data):
             branch = dict(branch, definitions=schema["definitions"])
             for error in type(check)(branch).iter_errors(data):
                 fail("%s%s: %s" % (where, "/".join(map(str, error.path)), error.message[:200]))
@@ -62,9 +83,9 @@ def cmd_check(path, output):
 
 
 def cmd_lines(path, output, *kinds):
-    """An object a line, by the schema as it is. Each of the kinds is there: the name of an event, or COMMAND[.MEMBER]."""
+    """An object a line, by the schema as it is. Each of the kinds is there: the name of an event, wp_writes, or COMMAND[.MEMBER]."""
     check, schema = validator(path)
-    branches = {command_of(branch): type(check)(dict(branch, definitions=schema["definitions"])) for branch in schema["oneOf"]}
+    branches = {kind_of(branch): type(check)(dict(branch, definitions=schema["definitions"])) for branch in schema["oneOf"]}
     seen = set()
     with open(output, encoding="utf-8", errors="strict") as file:
         lines = file.read().splitlines()
@@ -73,9 +94,9 @@ def cmd_lines(path, output, *kinds):
         # That it is none of the others is asked of the first lines only: there are many.
         if i < 20 or i == len(lines) - 1:
             check_one(check, schema, data, "line %d: " % (i + 1))
-        for error in branches[data.get("command")].iter_errors(data):
+        for error in branches[kind_in(data)].iter_errors(data):
             fail("line %d: %s" % (i + 1, error.message[:200]))
-        name = data.get("command") or data["event"]
+        name = data.get("event") or kind_in(data)
         seen |= {name} | {name + "." + member for member in data}
     for kind in kinds:
         if kind not in seen:

@@ -176,8 +176,8 @@ own_tracking()
 	echo 0
 }
 if wanted exact; then
-	exact plain L1
-	[ "$npt" = N ] || exact nested L2
+	exact plain l1
+	[ "$npt" = N ] || exact nested l2
 fi
 
 # --- a vCPU that does not get a CPU while its store is let through ---
@@ -201,7 +201,7 @@ stalled()
 	wait $staller 2>/dev/null
 	kill -CONT "${vmm_pid[g]}"
 	ok "stalled: it ends when it is told to" wp_end stalled
-	names=$("$here/wp.py" "$SCRATCH/stalled.out" $rounds L1 "$gfn" "$pid" "$hva" others)
+	names=$("$here/wp.py" "$SCRATCH/stalled.out" $rounds l1 "$gfn" "$pid" "$hva" others)
 	result $? "stalled: each store of $rounds rounds is told, once, but for those that are said to be not finished" || diag "$names"
 	unfinished=$(grep -c '"not-finished"' "$SCRATCH/stalled.out")
 	release_vmm g

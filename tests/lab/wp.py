@@ -6,7 +6,7 @@ Were all stores of a fixture guest with --stores seen, each once?
     wp.py WRITES ROUNDS LEVEL GFN PID HVA [others]
 
 WRITES: lines of `mmuscope -j wp on' on all data pages, whose first one is frame GFN and lies at HVA in process PID, which
-is held. ROUNDS: how many rounds were made meanwhile. LEVEL: L1 or L2, who made them: vCPU 0 alone, unless "others" may
+is held. ROUNDS: how many rounds were made meanwhile. LEVEL: l1 or l2, who made them: vCPU 0 alone, unless "others" may
 store there, too. Each of tests/lab/guest/proto.h's enum gf_store must have ROUNDS stores, caught with all their bytes or
 let through, and the last value that was told of any byte must be the one in memory. Each record's count must be the
 number of those of its frame, times go on, and each instruction has an address of its own, always the same. Of one that was not finished it is

@@ -49,6 +49,16 @@ ok "writes where it was called" [ -s "$dir/here.snap" ]
 run_it -- vms --nonsense
 ok "the status is the command's" [ $? = 2 ]
 
+for words in 'spte 0x8000000000000000' 'role 0x3784' 'help walk' version targets 'completion bash' '--level 3 spte 0x0' '-j version' \
+	'diff here.snap here.snap' "run $top/tests/scenarios/01-dirty-two-aliases.scn"; do
+	# shellcheck disable=SC2086 # several words
+	ok "without a target: $words" run_it -- $words
+done
+run_it -- doctor
+ok "without a target: doctor" [ $? -le 1 ]
+ok "a command that takes one, behind an option's value" run_it --kernel 6.1 -- --vm sim:hypervisor vcpus -j
+ok "has it" grep -q '"target":"sim:kernel=6.1"' "$dir/out"
+
 for wrong in --nonsense --kernel '--kernel 5.4' '--out x' '--lab --sim seed=1' --sim '--sim --frame' --out; do
 	# shellcheck disable=SC2086 # several words
 	run_it $wrong
