@@ -276,7 +276,7 @@ if wanted view; then
 	is "commands mark it" "$("$mmuscope" leaves --gfn "$gfn" "${vm[@]}" -j | jq -c '.leaves[0].why')" '["wp-flip"]'
 	sees "store: vCPU 0 L1, GPA ${gfn}" "stores are told in the status line"
 	keys ':wp list' Enter
-	sees " yes  on" "the interface lists it as its own"
+	sees " yes   on" "the interface lists it as its own"
 	keys q
 	tm send-keys w
 	sees "its flip is undone" "w undoes it"
