@@ -140,7 +140,7 @@ none_grown()
 {
 	[ -z "$(grown "$1")" ]
 }
-ok "sessions come and go" "$CTL" whole 200 "$pid" "$fd" "$gfn"
+ok "sessions come and go" "$CTL" whole 50 "$pid" "$fd" "$gfn"
 used >"$SCRATCH/before"
 cmp_ok "caches are counted" "$(wc -l <"$SCRATCH/before")" -gt 10
 start_us=${EPOCHREALTIME/./}
