@@ -6,9 +6,9 @@
  *
  *	exact budgets PID FD KVM	each kind of reading of a VM at rest, a page for each hold of the lock, as
  *					mmuscope does, and as much as may be:
- *					"KIND RECORDS one-by-one|together same|differs LONGEST HELD": ns of the lock with
- *					a budget of 10 us, the shortest of five readings' longest holds; and all holds
- *					of one
+ *					"KIND RECORDS one-by-one|together same|differs LONGEST HELD": ns of the
+ *					lock with a budget of 10 us, the shortest of five readings' longest
+ *					holds; and all holds of one
  *	exact refuse PID FD KVM		requests that must be refused: NAME ERRNO-NAME
  *	exact wrong PID FD KVM		layouts that are not this kernel's: NAME KIND ERRNO-NAME and what came before it
  *	exact storm SECONDS PID FD KVM	readings of a VM in motion, a page for each hold of the lock
