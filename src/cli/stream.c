@@ -24,7 +24,8 @@ static struct ms_err *no_reader(const struct ms_args *args, const struct ms_stre
 {
 	return ms_err_hint(
 		ms_err_new(MS_ERR_TARGET, "%s: nobody reads the output any more", args->command->name),
-		"%llu events were seen", (unsigned long long)stream->nr_seen);
+		"%llu %s were seen", (unsigned long long)stream->nr_seen,
+		args->command == &ms_commands[MS_CMD_ID_wp] ? "writes" : "events");
 }
 
 /* The end of a pipe's reader, before there is something to write. */

@@ -413,7 +413,9 @@ static struct ms_err *run_off(struct query *q)
 	err = ranges_each(q, flip_off, q);
 	if (!err)
 		err = flips_add(q, state->wp);
-	return err ? err : note_add(q->result, "%llu flips undone", (unsigned long long)state->undone);
+	return err ? err
+		   : note_add(q->result, "%llu flip%s undone", (unsigned long long)state->undone,
+			      state->undone == 1 ? "" : "s");
 }
 
 static struct ms_err *run_list(struct query *q)

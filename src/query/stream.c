@@ -313,6 +313,20 @@ struct ms_err *probes_add(struct query *q, const struct ms_listener *l, bool all
 
 /* --- a round --- */
 
+/* Who sees nothing until the end is told that there is none by itself. */
+static void say_endless(const struct query *q)
+{
+	const struct ms_args *args = q->args;
+	char line[400];
+
+	if (args->for_ms || args->follow || (args->count && !args->by) ||
+	    !(args->trace || (args->by && !args->watch)) || !q->session->tell)
+		return;
+	snprintf(line, sizeof(line), "listening to %s until it is interrupted (^C); --for ends it by itself",
+		 *q->session->target->spec ? q->session->target->spec : q->session->target->ops->name);
+	q->session->tell(line);
+}
+
 static struct ms_err *begin(struct query *q, enum ms_stream_cells cells, struct ms_stream_state *s)
 {
 	const struct ms_args *args = q->args;
@@ -354,6 +368,7 @@ static struct ms_err *begin(struct query *q, enum ms_stream_cells cells, struct 
 	ms_event_columns(!q->vm, &s->table);
 	ms_event_columns_for(cells, &s->table);
 	count_columns(s, listen.count_by);
+	say_endless(q);
 	return NULL;
 }
 
@@ -446,7 +461,8 @@ static struct ms_err *listen_once(struct query *q, struct ms_stream_state *s, u6
 		if (!err && !s->full && !s->no_memory)
 			keep_pace(s);
 		/* Writing what was heard may take longer than hearing it: what comes meanwhile is no part of it. */
-		s->held = s->full || s->late || reached(s, s->until_ns) || enough(q);
+		s->held = (!s->until_ns && ms_listen_over(s->l)) || s->full || s->late ||
+			  reached(s, s->until_ns) || enough(q);
 		if (s->held)
 			ms_listen_hold(s->l);
 	}

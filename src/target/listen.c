@@ -80,6 +80,11 @@ int ms_listen_fd(const struct ms_listener *l)
 	return l->ops->fd(l);
 }
 
+bool ms_listen_over(const struct ms_listener *l)
+{
+	return l->ops->over && l->ops->over(l);
+}
+
 struct ms_err *ms_listen_next(struct ms_listener *l, int timeout_ms,
 			      bool (*put)(void *ctx, const struct ms_event *event), void *ctx)
 {

@@ -41,7 +41,6 @@ struct sim {
 	struct ms_sim_ring *ring;
 	struct ms_sim_shown shown;
 	struct ms_sim_clock clock;
-	bool played; /* a scenario's events went to the listener */
 	u32 bugs; /* of the workload: 1u << enum nmmu_bug */
 	bool told[MS_WANT_ALL + 1]; /* by MS_WANT_ bits: each reading of this moment */
 };
@@ -376,10 +375,14 @@ static struct ms_err *play(struct ms_target *target, struct sim *sim, const char
 	if (err)
 		return err;
 	ms_play_run(sim->play, &end);
-	if (!ms_play_machine(sim->play))
-		return ms_err_new(MS_ERR_TARGET, "%s: it makes no machine%s%s", path,
-				  end.step == MS_STEP_FAILED ? ": " : "",
-				  end.step == MS_STEP_FAILED ? end.text : "");
+	if (!ms_play_machine(sim->play)) {
+		/* The step's text has no hint: that of a module that is not there is asked for again. */
+		err = opts.device ? ms_sim_device_check() : NULL;
+		return err ? ms_err_wrap(err, "%s", path)
+			   : ms_err_new(MS_ERR_TARGET, "%s: it makes no machine%s%s", path,
+					end.step == MS_STEP_FAILED ? ": " : "",
+					end.step == MS_STEP_FAILED ? end.text : "");
+	}
 	note_choice(target, sim, spec);
 	if (end.step == MS_STEP_FAILED)
 		note_failure(target, &end);
@@ -404,6 +407,18 @@ static struct ms_err *start_scenario(struct ms_target *target, struct sim *sim, 
 	return err ? err : play(target, sim, path, spec);
 }
 
+/* Is its first word, which is none of a *.scn, the name of a file? To kmod nothing else can be given. */
+static bool is_named_file(const char *arg, bool files_only)
+{
+	const size_t len = strcspn(arg, ",");
+	char *path MS_FREE = strndup(arg, len);
+	struct stat st;
+
+	if (!path || !len || memchr(arg, '=', len) || strspn(arg, "0123456789") == len)
+		return false;
+	return files_only || (!stat(path, &st) && !S_ISDIR(st.st_mode));
+}
+
 static struct ms_err *sim_open(struct ms_target *target, const char *arg, const struct ms_target_opts *opts)
 {
 	size_t len = file_len(arg);
@@ -418,6 +433,11 @@ static struct ms_err *sim_open(struct ms_target *target, const char *arg, const 
 		return ms_err_hint(
 			ms_err_new(MS_ERR_USAGE, "target %s: %s is a directory", target->ops->name, arg),
 			"name a file *.scn of it; `mmuscope run' plays all");
+	if (arg && !len && is_named_file(arg, target->ops == &ms_target_kmod))
+		return ms_err_hint(ms_err_new(MS_ERR_USAGE,
+					      "target %s: %.*s is no scenario: its name does not end in .scn",
+					      target->ops->name, (int)strcspn(arg, ","), arg),
+				   "doc/scenarios.md has the language; a copy named *.scn can be played");
 	if (target->ops == &ms_target_kmod && !len)
 		return ms_err_hint(
 			ms_err_new(MS_ERR_USAGE, "target kmod: no scenario is named"),
@@ -493,9 +513,9 @@ static struct ms_err *clock_run(struct ms_sim_clock *clock, u32 steps)
 		return go_on(target, steps);
 	}
 	clock->now_ns += steps * MS_SIM_STEP_NS;
-	if (sim->played)
+	if (clock->over)
 		return NULL;
-	sim->played = true;
+	clock->over = true;
 	err = ms_sim_ring_read(sim->ring, EVENTS_KEPT, &log);
 	if (err)
 		return err;
@@ -513,7 +533,7 @@ static struct ms_err *sim_listen(struct ms_target *target, const struct ms_liste
 
 	sim->clock.run = clock_run;
 	sim->clock.ctx = target;
-	sim->played = false;
+	sim->clock.over = false;
 	return ms_sim_listen(&sim->clock, listen, ret);
 }
 

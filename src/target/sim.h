@@ -37,6 +37,8 @@ struct ms_err *ms_sim_records(const struct ms_sim_shown *shown, const struct ms_
 /* --- sim_kmod.c: the kernel module's engine --- */
 
 extern const struct ms_device ms_sim_device;
+/* Is it there? The error says what to do. */
+struct ms_err *ms_sim_device_check(void) MS_MUST_CHECK;
 
 /* --- sim_guest.c: guest tables that pages shadow; faults nothing in --- */
 
@@ -65,6 +67,7 @@ struct ms_sim_clock {
 	struct ms_err *(*run)(struct ms_sim_clock *clock, u32 steps); /* lets it move on */
 	void *ctx;
 	u64 now_ns;
+	bool over; /* it moves no more */
 	struct ms_listener *listener; /* NULL: nobody */
 };
 

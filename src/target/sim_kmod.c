@@ -36,6 +36,16 @@ static void device_close(void *session)
 	free(session);
 }
 
+struct ms_err *ms_sim_device_check(void)
+{
+	int fd;
+	struct ms_err *err = ms_device_open(MMUSCOPE_HAS_NMMU, &fd, NULL);
+
+	if (!err)
+		close(fd);
+	return err;
+}
+
 const struct ms_device ms_sim_device = {
 	.open = device_open,
 	.request = device_request,

@@ -174,6 +174,11 @@ static u64 sim_now(const struct ms_listener *l)
 	return ((const struct sim_listener *)l)->clock->now_ns;
 }
 
+static bool sim_over(const struct ms_listener *l)
+{
+	return ((const struct sim_listener *)l)->clock->over;
+}
+
 static void sim_unlisten(struct ms_listener *l)
 {
 	struct sim_listener *s = sim_listener(l);
@@ -194,6 +199,7 @@ static const struct ms_listen_ops ops = {
 	.probes = sim_probes,
 	.stack = sim_stack,
 	.now = sim_now,
+	.over = sim_over,
 	.unlisten = sim_unlisten,
 };
 

@@ -274,6 +274,7 @@ struct ms_listen_ops {
 	void (*hold)(struct ms_listener *l); /* NULL: nothing happens while nobody waits */
 	/* For ms_listen_rest(): is there what next() keeps back? NULL: it keeps nothing back. */
 	bool (*waiting)(const struct ms_listener *l);
+	bool (*over)(const struct ms_listener *l); /* NULL: never */
 	void (*unlisten)(struct ms_listener *l);
 };
 
@@ -316,6 +317,8 @@ struct ms_err *ms_target_frames(struct ms_target *target, u64 kvm, u32 as_id, st
  */
 struct ms_err *ms_target_listen(struct ms_target *target, const struct ms_listen *listen,
 				struct ms_listener **ret) MS_MUST_CHECK;
+/* Can nothing happen any more (a scenario that was played)? What was not handed out yet is there all the same. */
+bool ms_listen_over(const struct ms_listener *l);
 /* Readable when there are events; -1: ask with ms_listen_next() at any time (a simulated machine). */
 int ms_listen_fd(const struct ms_listener *l);
 /*

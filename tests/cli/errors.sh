@@ -124,4 +124,15 @@ snapshot "$T/big.snap" npt 6.1 extra=40
 { "$M" -T "snap:$T/big.snap" leaves --vm 4242 2>"$T/err"; echo $? >"$T/status"; } | head -n 1 >/dev/null
 [ ! -s "$T/err" ] && [ "$(cat "$T/status")" -eq 3 ]
 ok 'a reader that goes away: not a word, and no 0'
+# --- what stands behind sim: and kmod: ---
+for target in sim kmod; do
+	run 2 -T "$target:$SRCDIR/README.md" sps && grep -q "README.md is no scenario: its name does not end in .scn" "$T/err"
+	ok "-T $target: of a file that is no scenario that is said"
+done
+run 2 -T kmod sps && grep -q 'no scenario is named' "$T/err"
+ok '-T kmod names none'
+if [ ! -e /dev/mmuscope ]; then
+	run 3 -T "kmod:$SRCDIR/tests/scenarios/07-pml12.scn" sps && grep -q 'the kernel module is not loaded' "$T/err" && [ "$(wc -l <"$T/err")" = 1 ]
+	ok '-T kmod: without the module what to do is said'
+fi
 finish

@@ -218,6 +218,19 @@ ok 'with an end: faster'
 run 0 --help && grep -q -e '^--for .*a second of a simulated machine is 1000 of its steps' "$T/out" && run 0 events --list -j && grep -q 'absent (raw ~0): not known' "$T/out"
 ok 'which is said'
 
+# --- no end by itself ---
+scn=$SRCDIR/tests/scenarios/06-pml-full.scn
+for words in '-F' '--by event' '--by event --watch 0.1' "--trace $T/over"; do
+	# shellcheck disable=SC2086 # several words
+	timeout 20 "$M" -T "sim:$scn" events $words -j >"$T/out" 2>"$T/err" </dev/null && by_schema "$T/out" events.listened || { broken=1; break; }
+done
+ok 'a scenario that was played ends it by itself'
+timeout -s INT 2 "$M" -T sim events --trace "$T/endless" >"$T/out" 2>"$T/err" </dev/null
+[ "$(cat "$T/err")" = 'mmuscope: listening to sim until it is interrupted (^C); --for ends it by itself' ]
+ok '--trace without an end says how it ends'
+run 0 -T sim events --for 0.1 --trace "$T/ends" && [ ! -s "$T/err" ]
+ok 'and with one does not'
+
 # --- the trace ---
 
 run 0 -T sim events --for 0.4 --trace "$T/trace" -j && by_schema "$T/out" && so "$T/out" 'len(r) == 1 and s["trace"]["file"].endswith("/trace")' &&
@@ -336,7 +349,8 @@ with open(out, "wb") as f:
     except subprocess.TimeoutExpired:
         p.kill()
         sys.exit("# it goes on")
-if p.returncode or err:
+said = b"mmuscope: listening to sim until it is interrupted (^C); --for ends it by itself\n"
+if p.returncode or err != (said if what == "--by" else b""):
     sys.exit("# status %d: %r" % (p.returncode, err))
 if what == "--trace":
     import json

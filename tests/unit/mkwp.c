@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mkwp WORDS...: what `mmuscope wp WORDS...' prints, on the made-up host of fake.h and with a made-up module in place of
- * target/wp.c: one write of each kind and of each guest, then the VM is gone.
+ * mkwp WORDS...: what `mmuscope wp WORDS...' prints, on the made-up host of fake.h and with a made-up module in
+ * place of target/wp.c: one write of each kind and of each guest, then the VM is gone.
  */
 #include <stdio.h>
 #include <string.h>
