@@ -90,9 +90,7 @@ held()
 			<("$mmuscope" -T exact sps --vm "$vm" -j))" '["exact",true,true,true]'
 	by_hand budgets g >"$SCRATCH/budgets"
 	is "$name: the same with other budgets" "$(awk '$4 != "same" || $3 != ($2 ? "one-by-one" : $3)' "$SCRATCH/budgets")" ""
-	# Of 10 us and a page, some 6 us on the emulated CPU: 20 times the budget would be 200 us, where there is so much to read.
-	is "$name: no hold of the lock is far beyond its budget" "$(awk '$1 == "legacy" && $5 > 100000' "$SCRATCH/budgets")" ""
-	awk '$1 == "legacy" && $6 > 200000 { n++ } END { exit !n }' "$SCRATCH/budgets" && budget_told=1
+	# How long holds last is told and not judged: whatever else this host does makes one of an emulated CPU longer.
 	diag "! $name: $(tr '\n' ' ' <"$SCRATCH/budgets")"
 	"$mmuscope" -T exact audit --vm "$vm" -j >"$SCRATCH/a.json"
 	is "$name: an audit finds nothing" "$(jq -c '[.findings[] | select(.counts)]' "$SCRATCH/a.json")" "[]"
@@ -100,7 +98,6 @@ held()
 	end_vmm g
 }
 
-budget_told=
 # The truth knows what KVM does with two-dimensional paging and its TDP MMU.
 by_truth=1
 if part still; then
@@ -111,7 +108,6 @@ if part still; then
 	kmod_unload
 fi
 by_truth=
-! part still || is "readings were long enough to tell a budget that is not kept" "$budget_told" 1
 if part legacy; then
 	ok "KVM without the TDP MMU" modules tdp_mmu=0 ''
 	kmod_load
