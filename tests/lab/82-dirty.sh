@@ -106,6 +106,45 @@ marks()
 	end_vmm g
 }
 
+# "VCPU 512" for each time that the kernel's own tracepoint had exit reason 62.
+kernel_full()
+{
+	awk '/^{ vcpu_id:/ { for (i = 0; i < $NF; i++) print $3, 512 }' "$tracing/events/kvm/kvm_pml_full/hist"
+}
+
+# PML buffers that are full: of two vCPUs, each with more to write in a round than a buffer holds. Whether one fills depends on the host's
+# interrupts, which make exits, too: the kernel's count of exits for it is what there has to be.
+full()
+{
+	local name="full buffers" pages=1300 n gfn base
+
+	begin "$name" --vcpus 2 --write 90 --rounds 8
+	base=$(($(truth_get g gfn slot id=1)))
+	listen "$name"
+	hist '' vcpu_id kvm/kvm_pml_full
+	rounds 2 3
+	for n in 4 5 6 7 8; do
+		[ -n "$(kernel_full)" ] || rounds $n
+	done
+	heard 0 "$name"
+	# Each vCPU has every other page, and goes upwards.
+	while read -r gfn; do
+		echo "$(((gfn - base) % 2)) $gfn"
+	done <"$SCRATCH/wrote" | sort -s -k 1,1n >"$SCRATCH/wrote-by"
+	said '["%s %s" % (b["vcpu_id"], g) for b in reversed(d["batches"]) for g in reversed(b["gfns"]) if data(g)]' |
+		sort -s -k 1,1n >"$SCRATCH/logged-by"
+	is "$name: of each vCPU the pages that it wrote, in its order" "$(diff "$SCRATCH/wrote-by" "$SCRATCH/logged-by" | head -n 5)" ""
+	said '["%s %s" % (b["vcpu_id"], b["entries"]) for b in d["batches"] if b["full"]]' | sort >"$SCRATCH/full"
+	kernel_full | sort >"$SCRATCH/kernel-full"
+	cmp_ok "$name: there are some" "$(wc -l <"$SCRATCH/kernel-full")" -ge 1
+	is "$name: of 512 entries, and of each vCPU as many as the kernel counted" "$(xargs <"$SCRATCH/full")" \
+		"$(xargs <"$SCRATCH/kernel-full")"
+	is "$name: they are counted" "$(said 'd["summary"]["batches_full"]')" "$(wc -l <"$SCRATCH/kernel-full")"
+	diag "$name: vCPU and entries: $(uniq -c "$SCRATCH/full" | xargs)"
+	hist '!' vcpu_id kvm/kvm_pml_full
+	end_vmm g
+}
+
 # by WHO: round and frame of each write of l1's or l2's in the data slot.
 by()
 {
@@ -193,6 +232,7 @@ ok "a guest to keep KVM in use" hold_kvm
 # ONLY names one of them.
 [ "${ONLY:-marks}" != marks ] || marks
 if [ "$vendor" = intel ]; then
+	[ "${ONLY:-full}" != full ] || full
 	[ "${ONLY:-apart}" != apart ] || told_apart
 fi
 [ "${ONLY:-clean}" != clean ] || written_but_clean
