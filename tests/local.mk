@@ -44,6 +44,7 @@ EXTRA_DIST += \
 	tests/lab/lib-tui.sh \
 	tests/lab/rmap.py \
 	tests/lab/truth.py \
+	tests/lab/gtables.py \
 	tests/lab/values.py \
 	tests/lab/rarer.py \
 	tests/lab/wp.py \
