@@ -160,6 +160,12 @@ bool mmuscope_steps_go_on(struct mmuscope_tracker *t);
 /* wp_vm.c: KVM cannot emulate what such a guest does. Takes kvm->lock. */
 bool mmuscope_vm_is_encrypted(struct kvm *kvm);
 
+/*
+ * wp_guard.c: what a probe on a function, which is never armed, would be put at: with indirect-branch tracking behind
+ * the instruction that one has to go to. 0: no such function. traced: ftrace enters there.
+ */
+unsigned long mmuscope_find_function(const char *name, bool *traced_ret);
+
 /* wp_guard.c: 0, or -EBUSY: the functions cannot be had (said in the log). Nested calls count. */
 int mmuscope_guard_get(void);
 void mmuscope_guard_put(void);

@@ -230,15 +230,16 @@ static struct ftrace_ops guard_ops = {
 	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT,
 };
 
-/* Where ftrace enters a function: what a probe on it, which is never armed, would be put at. 0: nowhere. */
-static unsigned long find_function(const char *name)
+unsigned long mmuscope_find_function(const char *name, bool *traced_ret)
 {
 	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 	unsigned long addr;
 
+	*traced_ret = false;
 	if (!name || register_kprobe(&probe))
 		return 0;
-	addr = probe.flags & KPROBE_FLAG_FTRACE ? (unsigned long)probe.addr : 0;
+	addr = (unsigned long)probe.addr;
+	*traced_ret = probe.flags & KPROBE_FLAG_FTRACE;
 	unregister_kprobe(&probe);
 	return addr;
 }
@@ -249,12 +250,15 @@ static unsigned long find_function(const char *name)
  */
 static int find_hooks(void)
 {
-	unsigned long body;
+	unsigned long body, addr;
 	unsigned int i, n;
+	bool traced;
 
 	for (i = 0; i < G_NR; i++) {
-		for (n = 0; n < ARRAY_SIZE(hooks[i].names) && !hooks[i].addr; n++)
-			hooks[i].addr = find_function(hooks[i].names[n]);
+		for (n = 0; n < ARRAY_SIZE(hooks[i].names) && !hooks[i].addr; n++) {
+			addr = mmuscope_find_function(hooks[i].names[n], &traced);
+			hooks[i].addr = traced ? addr : 0;
+		}
 		if (!hooks[i].addr)
 			return -EBUSY;
 		body = hooks[i].addr + MCOUNT_INSN_SIZE;

@@ -11,37 +11,23 @@
  * But one of kvm_amd's functions looks at that before anything else: which takes a region back that was never given.
  * No region has the size 0.
  */
-#include <linux/kprobes.h>
 #include <linux/kvm.h>
 #include <asm/ibt.h>
 
 #include "kmod/wp.h"
-
-/* What a probe, which is never armed, would be put at. 0: no such function. */
-static unsigned long find_function(const char *name)
-{
-	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
-	unsigned long addr;
-
-	if (register_kprobe(&probe))
-		return 0;
-	addr = (unsigned long)probe.addr;
-	unregister_kprobe(&probe);
-	/* Behind the instruction that one has to go to. */
-	return cpu_feature_enabled(X86_FEATURE_IBT) ? addr - ENDBR_INSN_SIZE : addr;
-}
 
 /* By kvm_amd itself, which stays as long as there is a VM. Takes kvm->lock. */
 static bool is_sev(struct kvm *kvm)
 {
 	struct kvm_enc_region none = {};
 	int (*unregister)(struct kvm *, struct kvm_enc_region *);
-	unsigned long addr = find_function("kvm_amd:sev_mem_enc_unregister_region");
+	bool traced;
+	unsigned long addr = mmuscope_find_function("kvm_amd:sev_mem_enc_unregister_region", &traced);
 
 	/* Intel, or a kernel that is built without SEV. */
 	if (!addr)
 		return false;
-	unregister = (void *)addr;
+	unregister = (void *)(cpu_feature_enabled(X86_FEATURE_IBT) ? addr - ENDBR_INSN_SIZE : addr);
 	return unregister(kvm, &none) != -ENOTTY;
 }
 

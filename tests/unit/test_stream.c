@@ -143,6 +143,16 @@ static bool go_on(void *ctx, u64 nr)
 	return !*(bool *)ctx;
 }
 
+/* The command of a case; who asks is told to stop when *stop is set. */
+static void begin_case(struct run *run, const char *words, size_t per_call, bool *stop)
+{
+	begin(run);
+	made.per_call = per_call;
+	run->session.progress = go_on;
+	run->session.progress_ctx = stop;
+	line(run, words);
+}
+
 /* Whatever ends it, nothing is taken any more from then on, and before everything is. */
 static void test_hold(void **state)
 {
@@ -169,11 +179,7 @@ static void test_hold(void **state)
 		struct run run;
 		bool stop = cases[i].stop;
 
-		begin(&run);
-		made.per_call = cases[i].per_call;
-		run.session.progress = go_on;
-		run.session.progress_ctx = &stop;
-		line(&run, cases[i].words);
+		begin_case(&run, cases[i].words, cases[i].per_call, &stop);
 		for (k = 0; k < cases[i].rounds; k++) {
 			if (made.holds)
 				fail_msg("%s: held in round %zu", cases[i].words, k);
@@ -205,13 +211,9 @@ static void test_late(void **state)
 		struct run run;
 		bool stop = cases[i].stop;
 
-		begin(&run);
-		made.per_call = cases[i].per_call;
+		begin_case(&run, cases[i].words, cases[i].per_call, &stop);
 		made.keeps = 2;
 		made.late = 8;
-		run.session.progress = go_on;
-		run.session.progress_ctx = &stop;
-		line(&run, cases[i].words);
 		for (k = 0; !stream.over && k < 20; k++)
 			next(&run, &stream);
 		if (!stream.over || stream.nr_seen != cases[i].seen)
